@@ -1,0 +1,1 @@
+"""Energy: exact operation counts, energy models, the audit report."""

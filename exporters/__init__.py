@@ -1,0 +1,1 @@
+"""Exporters: NIR files, the Loihi-style bundle, Lava, verification."""

@@ -1,0 +1,1 @@
+"""Networks: topologies, neurons, teachers, the integer network."""

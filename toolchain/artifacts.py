@@ -1,0 +1,152 @@
+"""Files that appear whole or not at all, their hashes, and versioned JSON.
+
+A leaf beside `errors`: every room writes artefacts, so every room may import it. Nothing here knows what
+an artefact means. No timestamps are written, so that a rerun gives identical bytes.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from snn_tool import __version__
+from snn_tool.errors import ArtifactError, ConfigError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on any error it is removed.
+
+    Raises:
+        ArtifactError: the folder cannot be written or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part" + path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    part = Path(name)
+    try:
+        yield part
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}); free some space") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, kind: str, schema: int, body: Mapping[str, Any]) -> None:
+    """Write a JSON artefact with its kind, schema version and the tool's version first.
+
+    Raises:
+        ValueError: `body` holds NaN or infinity (a bug: neither is JSON).
+    """
+    head = {"kind": kind, "schema": schema, "tool_version": __version__}
+    write_text(path, json.dumps({**head, **body}, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
+    """Read a JSON artefact of the given kind and schema.
+
+    Raises:
+        ArtifactError: missing, not JSON, another kind, or another schema (both versions are named).
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        found = document.get("kind") if isinstance(document, dict) else type(document).__name__
+        raise ArtifactError(f"{path}: expected a file of kind '{kind}', found '{found}'")
+    if document.get("schema") != schema:
+        raise ArtifactError(
+            f"{path}: schema {document.get('schema')}, but snn-tool {__version__} reads schema {schema}; "
+            "write the file again with this version"
+        )
+    return document
+
+
+def sha256_bytes(data: bytes) -> str:
+    """The SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's content as 64 hexadecimal digits.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def prepare_output_folder(path: Path, overwrite: bool) -> Path:
+    """Create an output folder; an existing one that is not empty is refused unless `overwrite`.
+
+    Raises:
+        ConfigError: `path` is a file, or a non-empty folder without `overwrite`.
+    """
+    if path.is_file():
+        raise ConfigError(f"{path}: is a file; --out takes a folder")
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be created ({error.strerror})") from error
+    return path
+
+
+@contextlib.contextmanager
+def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.
+
+    Raises:
+        ConfigError: `path` exists, is not empty, and `overwrite` is false.
+        ArtifactError: the folder cannot be written.
+    """
+    prepare_output_folder(path, overwrite)
+    try:
+        stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield stage
+        os.chmod(stage, 0o777 & ~_umask())
+        shutil.rmtree(path)
+        os.replace(stage, path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

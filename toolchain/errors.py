@@ -1,0 +1,44 @@
+"""The errors that users meet. Each message is one line: what is wrong, where, and what to do.
+
+This module is a leaf: every room may import it, and it imports none.
+"""
+
+
+class SnnToolError(Exception):
+    """A fault of input, environment or target, not of the program; the command line exits with 1."""
+
+
+class ConfigError(SnnToolError, ValueError):
+    """An option or a configuration key is unknown or out of range; the message names the allowed values."""
+
+
+class DataError(SnnToolError):
+    """An image or a folder of images cannot be used; the message names the file and what is wrong with it."""
+
+
+class ArtifactError(SnnToolError):
+    """A file written by this tool is missing, truncated, of another schema, or its hash does not match."""
+
+
+class QuantizationError(SnnToolError):
+    """A layer does not fit the integer ranges; the message names the layer and the bound."""
+
+
+class ExportError(SnnToolError):
+    """A network cannot be carried to the target."""
+
+
+class UnsupportedLayerError(ExportError):
+    """A node that the target or the counter does not know; the message names node, type and target."""
+
+
+class TargetLimitError(ExportError):
+    """One or more hardware ranges are exceeded; the message lists every violation at once."""
+
+
+class BackendUnavailableError(SnnToolError):
+    """A simulator is not installed or does not run; the message gives the command that provides it."""
+
+
+class VerificationError(SnnToolError):
+    """Two implementations disagree; the message names layer, timestep, index, expected and actual value."""

@@ -110,22 +110,16 @@ def sha256_file(path: Path) -> str:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def prepare_output_folder(path: Path, overwrite: bool) -> Path:
-    """Create an output folder; an existing one that is not empty is refused unless `overwrite`.
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Refuse an output folder that is a file, or that holds something unless `overwrite`.
 
     Raises:
         ConfigError: `path` is a file, or a non-empty folder without `overwrite`.
     """
     if path.is_file():
         raise ConfigError(f"{path}: is a file; --out takes a folder")
-    if path.is_dir() and any(path.iterdir()):
-        if not overwrite:
-            raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be created ({error.strerror})") from error
-    return path
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
 
 
 @contextlib.contextmanager
@@ -136,17 +130,19 @@ def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
         ConfigError: `path` exists, is not empty, and `overwrite` is false.
         ArtifactError: the folder cannot be written.
     """
-    prepare_output_folder(path, overwrite)
+    refuse_existing(path, overwrite)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror})") from error
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     try:
         yield stage
         os.chmod(stage, 0o777 & ~_umask())
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
         os.replace(stage, path)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}); free some space") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)

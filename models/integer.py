@@ -1,0 +1,112 @@
+"""The integer network: what a Loihi-class chip would hold, and nothing that it could not.
+
+Weights are 8-bit mantissas with one left shift per synapse; thresholds, biases and currents are integers in
+units of their population's least significant bit (LSB), a power of two of the float student's membrane unit.
+All synapses that meet in one population share that LSB, because a sum of currents knows no scale of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
+
+CURRENT_SHIFT = 6
+"""Lava's LIF holds current and membrane in 64ths of a weight unit (lava.proc.lif.models, fixed_pt)."""
+
+WRAP = 1 << 23
+"""Lava's signed 24-bit range: currents wrap at +-2^23, membranes saturate at +-(2^23 - 1)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerSynapse:
+    """A convolution's integers: baked weight = mantissa << exponent.
+
+    Attributes:
+        wiring: geometry, source and name.
+        mantissa: int8 [out, in, kh, kw].
+        exponent: left shift into the target's LSB, 0 or more.
+        bias: int32 [out], added at every timestep, in the target's LSB.
+    """
+
+    wiring: Synapse
+    mantissa: NDArray[np.int8]
+    exponent: int
+    bias: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerPopulation:
+    """A population's integers.
+
+    Attributes:
+        wiring: inputs, channels, resolution and name.
+        threshold: in LSB, 1 to 2^17 - 1; 0 for the read-out, which never fires.
+        lsb_exponent: one LSB is 2^lsb_exponent of the float student's membrane unit.
+    """
+
+    wiring: Population
+    threshold: int
+    lsb_exponent: int
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """A whole student in integers; `integer_run` states the arithmetic equation by equation.
+
+    Attributes:
+        synapses, populations: in execution order, the read-out last.
+        neuron: `lif` or `graded`.
+        timesteps: T; 1 for `graded`.
+        levels, signed: range of graded spikes; 1 and False for `lif`.
+        decay: 4096ths of the membrane lost per timestep (Lava's dv); 0 for `graded`.
+        input_step: grey levels per integer input unit.
+    """
+
+    synapses: tuple[IntegerSynapse, ...]
+    populations: tuple[IntegerPopulation, ...]
+    neuron: str
+    timesteps: int
+    levels: int
+    signed: bool
+    decay: int
+    input_step: int
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The wiring alone."""
+        return Topology(tuple(s.wiring for s in self.synapses), tuple(p.wiring for p in self.populations), ())
+
+    @cached_property
+    def by_name(self) -> Mapping[str, IntegerSynapse]:
+        """Synapses by name."""
+        return {synapse.wiring.name: synapse for synapse in self.synapses}
+
+    @property
+    def input_range(self) -> tuple[int, int]:
+        """Smallest and largest integer input: grey levels -128 to 383 of 255, minus 128, on the input grid."""
+        return -(256 // self.input_step), 256 // self.input_step - 1
+
+    @property
+    def spike_range(self) -> tuple[int, int]:
+        """Smallest and largest spike value of a population."""
+        return (-self.levels if self.signed else 0), self.levels
+
+    @property
+    def residual_scale(self) -> float:
+        """Factor from the read-out's integer membrane to the residual image in [0, 1] units: a power of two over T."""
+        return float(2.0 ** (self.populations[-1].lsb_exponent - CURRENT_SHIFT) / self.timesteps)
+
+    def source_range(self, source: str) -> tuple[int, int]:
+        """Smallest and largest value that a synapse's source can emit."""
+        return self.input_range if source == IMAGE else self.spike_range
+
+    def population_sources(self) -> dict[str, tuple[str, ...]]:
+        """For each population, the sources of its synapses; the input of `alignment`."""
+        return {
+            p.wiring.name: tuple(self.by_name[name].wiring.source for name in p.wiring.inputs)
+            for p in self.populations
+        }

@@ -1,0 +1,107 @@
+"""A topology as a float network: the spiking student, its ANN twin and the `unet` teacher are one class."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snn_tool.models.topology import IMAGE, Synapse, Topology
+
+IMAGE_OFFSET = 128 / 255
+"""Subtracted from an image in [0, 1]: the integer network's inputs are grey levels minus 128."""
+
+
+class SynapticConv(nn.Module):
+    """One synapse's weights: convolution, optional zero-mean kernels, optional pixel-shuffle."""
+
+    def __init__(self, synapse: Synapse) -> None:
+        super().__init__()
+        self.synapse = synapse
+        shape = (synapse.out_channels, synapse.in_channels, synapse.kernel, synapse.kernel)
+        self.raw_weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(synapse.out_channels)) if synapse.bias else None
+        nn.init.kaiming_normal_(self.raw_weight, nonlinearity="relu")
+        with torch.no_grad():
+            self.raw_weight *= synapse.gain
+
+    @property
+    def weight(self) -> Tensor:
+        """The effective kernel [out, in, kh, kw]."""
+        if not self.synapse.zero_mean:
+            return self.raw_weight
+        return self.raw_weight - self.raw_weight.mean((2, 3), keepdim=True)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Currents [T, N, C', H', W'] from a source [T, N, C, H, W]; timesteps are folded into the batch."""
+        wiring = self.synapse
+        folded = functional.conv2d(
+            source.flatten(0, 1), self.weight, self.bias, wiring.stride, wiring.padding, wiring.dilation
+        )
+        if wiring.upsample > 1:
+            folded = functional.pixel_shuffle(folded, wiring.upsample)
+        return folded.unflatten(0, source.shape[:2])
+
+
+class Network(nn.Module):
+    """Image to restored image through a topology; the output is the degraded image plus the read-out.
+
+    The read-out is the mean over timesteps of the last synapse's current, a non-spiking integrator divided by T.
+
+    Args:
+        topology: the wiring.
+        neuron: makes the neuron of one population.
+        timesteps: T, how often the image's current is presented; 1 for `graded` and `relu`.
+    """
+
+    def __init__(self, topology: Topology, neuron: Callable[[], nn.Module], timesteps: int = 1) -> None:
+        super().__init__()
+        self.topology = topology
+        self.timesteps = timesteps
+        self.synapses = nn.ModuleDict({s.name: SynapticConv(s) for s in topology.synapses})
+        self.neurons = nn.ModuleDict({p.name: neuron() for p in topology.spiking})
+
+    @property
+    def feature_channels(self) -> dict[str, int]:
+        """Channels of each named decoder feature."""
+        return {p.name: p.channels for p in self.topology.populations if p.name in self.topology.hints}
+
+    @property
+    def feature_scales(self) -> dict[str, int]:
+        """Downscale factor of each named decoder feature relative to the image."""
+        return {p.name: p.downscale for p in self.topology.populations if p.name in self.topology.hints}
+
+    @property
+    def multiple(self) -> int:
+        """Image sides must be multiples of this."""
+        return self.topology.multiple
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restore `image` [N, 3, H, W], float in [0, 1] before noise, not clamped; the output is not clamped."""
+        return self.forward_features(image)[0]
+
+    def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Restore, and return the membrane input (its mean over time) [N, C, h, w] of each hint population."""
+        outputs: dict[str, Tensor] = {IMAGE: (image - IMAGE_OFFSET).unsqueeze(0)}
+        currents: dict[str, Tensor] = {}
+        features: dict[str, Tensor] = {}
+        for population in self.topology.populations:
+            for synapse in self.topology.synapses:
+                if synapse.name in population.inputs and synapse.name not in currents:
+                    currents[synapse.name] = self.synapses[synapse.name](outputs[synapse.source])
+            membrane = sum_currents([currents[name] for name in population.inputs])
+            if population.name in self.topology.hints:
+                features[population.name] = membrane.mean(0)
+            if population is self.topology.readout:
+                return image + membrane.mean(0), features
+            steps = membrane.expand(self.timesteps, *membrane.shape[1:])
+            outputs[population.name] = self.neurons[population.name](steps)
+        raise AssertionError("a topology ends with its read-out")
+
+
+def sum_currents(currents: list[Tensor]) -> Tensor:
+    """Sum currents [T or 1, N, C, H, W]; the image's current is the same at every timestep."""
+    total = currents[0]
+    for current in currents[1:]:
+        total = total + current
+    return total

@@ -1,0 +1,86 @@
+"""The student's configuration, and the networks built from it: student, ANN twin, `unet` teacher."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from snn_tool.errors import ConfigError
+from snn_tool.models.network import Network
+from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
+from snn_tool.models.topology import Topology, flat, unet
+
+BODIES = ("unet", "flat")
+NEURONS = ("graded", "lif")
+LEAK_STEPS = 4096
+"""Loihi's decay is a 12-bit fraction; a leak is a whole number of 4096ths, so that nothing is lost later."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudentConfig:
+    """What defines a student's function, apart from its weights.
+
+    Attributes:
+        body: `unet` (encoder-decoder with pixel-shuffle) or `flat` (one resolution, dilated).
+        neuron: `graded` (integer levels, one step) or `lif` (binary, T steps).
+        width: channels at full resolution.
+        timesteps: T of `lif`; `graded` has one step.
+        levels: largest magnitude of a graded spike.
+        signed: graded spikes may be negative.
+        leak: 4096ths of the membrane that `lif` loses per timestep.
+        input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's stock
+            LIF leaves 17 bits for a current and the first layer multiplies 8-bit weights with the image.
+    """
+
+    body: str = "unet"
+    neuron: str = "graded"
+    width: int = 24
+    timesteps: int = 1
+    levels: int = 4
+    signed: bool = True
+    leak: int = 64
+    input_step: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no student can be.
+
+        Raises:
+            ConfigError: names the key, its value and what is allowed.
+        """
+        _require(self.body in BODIES, "body", self.body, f"one of {', '.join(BODIES)}")
+        _require(self.neuron in NEURONS, "neuron", self.neuron, f"one of {', '.join(NEURONS)}")
+        _require(4 <= self.width <= 256, "width", self.width, "4 to 256")
+        _require(1 <= self.timesteps <= 64, "timesteps", self.timesteps, "1 to 64")
+        _require(self.neuron == "lif" or self.timesteps == 1, "timesteps", self.timesteps, "1 with graded neurons")
+        _require(1 <= self.levels <= 127, "levels", self.levels, "1 to 127")
+        _require(1 <= self.leak < LEAK_STEPS, "leak", self.leak, f"1 to {LEAK_STEPS - 1} (4096ths)")
+        _require(1 <= self.input_step <= 16, "input_step", self.input_step, "1 to 16 grey levels")
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"student.{key} = {value!r} is not allowed; use {allowed}")
+
+
+def default_config(neuron: str, body: str = "unet") -> StudentConfig:
+    """The defaults of a neuron kind and a body; every default keeps the student under 87,000 parameters."""
+    width = 28 if body == "flat" else 24
+    if neuron == "lif":
+        return StudentConfig(body=body, neuron="lif", width=width, timesteps=4, input_step=4)
+    return StudentConfig(body=body, neuron=neuron, width=width)
+
+
+def build_topology(config: StudentConfig) -> Topology:
+    """The wiring that a configuration names."""
+    return unet(config.width) if config.body == "unet" else flat(config.width)
+
+
+def build_student(config: StudentConfig) -> Network:
+    """A spiking student with fresh weights from torch's global generator."""
+    topology = build_topology(config)
+    if config.neuron == "lif":
+        return Network(topology, partial(LifNeuron, config.leak / LEAK_STEPS), config.timesteps)
+    return Network(topology, partial(GradedNeuron, config.levels, config.signed))
+
+
+def build_twin(config: StudentConfig) -> Network:
+    """The ANN twin: the student's wiring with ReLU; the control that separates spikes from a smaller network."""
+    return Network(build_topology(config), ReluNeuron)

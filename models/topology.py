@@ -1,0 +1,200 @@
+"""The wiring of a restoration network: which convolution feeds which neuron population.
+
+A topology is written in the form in which it is deployed. Every convolution (a synapse) reads one source,
+the image or a population's spikes. Every population sums the outputs of the synapses that it names. A
+membrane shortcut is therefore nothing but a synapse that several later populations name: the residual
+stream x + conv(spike(x)) never has to be carried as a real-valued tensor between chips or cores, because
+a sum of convolutions can be formed anew at each reader ("fan-out" of the shortcut).
+
+The same topology runs as a float network (`network`), as integers (`integer_run`) and as a NIR graph.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+IMAGE = "image"
+"""The name of the network's input: the real-valued degraded image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synapse:
+    """A convolution from one source to every population that names it, zero padding dilation * (kernel // 2).
+
+    Attributes:
+        source: `IMAGE` or the name of an earlier population.
+        kernel: odd side length of the square kernel.
+        stride: 1, or 2 to halve the resolution.
+        upsample: 1, or the pixel-shuffle factor applied to the output (channels in / factor^2 out).
+        zero_mean: each kernel [kh, kw] sums to zero, so that brightness does not spend spikes.
+        bias: adds a learned constant per output channel and timestep.
+        gain: factor on the Kaiming initialisation.
+    """
+
+    name: str
+    source: str
+    in_channels: int
+    out_channels: int
+    kernel: int = 3
+    stride: int = 1
+    dilation: int = 1
+    upsample: int = 1
+    zero_mean: bool = False
+    bias: bool = True
+    gain: float = 1.0
+
+    @property
+    def padding(self) -> int:
+        """Zero padding in pixels that keeps the size at stride 1."""
+        return self.dilation * (self.kernel // 2)
+
+    @property
+    def target_channels(self) -> int:
+        """Channels after the pixel-shuffle."""
+        return self.out_channels // self.upsample**2
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable values."""
+        weights = self.out_channels * self.in_channels * self.kernel**2
+        return weights + (self.out_channels if self.bias else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Neurons [channels, H / downscale, W / downscale] whose current is the sum of the named synapses."""
+
+    name: str
+    inputs: tuple[str, ...]
+    channels: int
+    downscale: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Synapses and populations in execution order; the last population is the non-spiking read-out.
+
+    Attributes:
+        synapses: each reads the image or an earlier population.
+        populations: each reads earlier synapses; `populations[-1]` is the read-out [3, H, W].
+        hints: names of populations whose membrane is compared with a teacher's decoder feature.
+    """
+
+    synapses: tuple[Synapse, ...]
+    populations: tuple[Population, ...]
+    hints: tuple[str, ...]
+
+    @property
+    def readout(self) -> Population:
+        """The non-spiking integrator that holds the residual image."""
+        return self.populations[-1]
+
+    @property
+    def spiking(self) -> tuple[Population, ...]:
+        """All populations but the read-out."""
+        return self.populations[:-1]
+
+    @property
+    def multiple(self) -> int:
+        """Image sides must be multiples of this (the coarsest population's downscale)."""
+        return max(population.downscale for population in self.populations)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values: weights, biases, and one threshold for each spiking population."""
+        return sum(synapse.parameters for synapse in self.synapses) + len(self.spiking)
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels by which an output can depend on inputs beyond it (an upper bound, in image pixels)."""
+        return receptive_radius(self)
+
+
+def receptive_radius(topology: Topology) -> int:
+    """Bound the receptive radius by adding each synapse's reach along the longest path.
+
+    A kernel reaches dilation * (kernel // 2) source pixels, each `downscale` image pixels wide; striding and
+    shuffling move the sampling grid by at most one coarse pixel, which is added.
+    """
+    scale = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}
+    reach = {IMAGE: 0}
+    of_synapse: dict[str, int] = {}
+    for population in topology.populations:
+        for synapse in topology.synapses:
+            if synapse.name in population.inputs and synapse.name not in of_synapse:
+                grid_shift = scale[population.name] if population.downscale != scale[synapse.source] else 0
+                reach_here = (synapse.padding * scale[synapse.source]) + grid_shift
+                of_synapse[synapse.name] = reach[synapse.source] + reach_here
+        reach[population.name] = max(of_synapse[name] for name in population.inputs)
+    return reach[topology.readout.name]
+
+
+class _Builder:
+    """Collects synapses and populations; `stream` is the tuple of synapse names that form the membrane."""
+
+    def __init__(self) -> None:
+        self.synapses: list[Synapse] = []
+        self.populations: list[Population] = []
+
+    def synapse(self, name: str, source: str, in_channels: int, out_channels: int, **options: object) -> str:
+        self.synapses.append(Synapse(name, source, in_channels, out_channels, **options))  # type: ignore[arg-type]
+        return name
+
+    def population(self, name: str, stream: tuple[str, ...], channels: int, downscale: int = 1) -> str:
+        self.populations.append(Population(name, stream, channels, downscale))
+        return name
+
+    def residual(
+        self, name: str, stream: tuple[str, ...], channels: int, downscale: int = 1, dilation: int = 1
+    ) -> tuple[str, ...]:
+        """Append x + conv2(spike(conv1(spike(x)))) with a membrane shortcut; return the longer stream."""
+        first = self.population(f"{name}_in", stream, channels, downscale)
+        conv1 = self.synapse(f"{name}_conv1", first, channels, channels, dilation=dilation)
+        second = self.population(f"{name}_mid", (conv1,), channels, downscale)
+        conv2 = self.synapse(f"{name}_conv2", second, channels, channels, dilation=dilation, gain=0.5)
+        return (*stream, conv2)
+
+    def finish(self, stream: tuple[str, ...], channels: int, hints: Sequence[str]) -> Topology:
+        """Append the tail and the read-out."""
+        last = self.population("tail_in", stream, channels)
+        tail = self.synapse("tail", last, channels, 3, gain=0.1)
+        self.population("readout", (tail,), 3)
+        return Topology(tuple(self.synapses), tuple(self.populations), tuple(hints))
+
+
+def unet(width: int = 24) -> Topology:
+    """Encoder-decoder: one residual block per level, stride-2 conv down, 1x1 conv + pixel-shuffle up.
+
+    At the default width it has 79,908 trainable values.
+    """
+    build = _Builder()
+    head = build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0)
+    skip = build.residual("enc", (head,), width)
+    down_in = build.population("down_in", skip, width)
+    down = build.synapse("down", down_in, width, 2 * width, stride=2)
+    deep = build.residual("mid", (down,), 2 * width, downscale=2)
+    up_in = build.population("up_in", deep, 2 * width, downscale=2)
+    # A bias before the pixel-shuffle would differ between the four sub-positions of one channel.
+    up = build.synapse("up", up_in, 2 * width, 4 * width, kernel=1, upsample=2, bias=False)
+    wide = build.residual("dec", (*skip, up), width)
+    return build.finish(wide, width, hints=("up_in", "tail_in"))
+
+
+def flat(width: int = 28, dilations: Sequence[int] = (1, 2, 4, 2)) -> Topology:
+    """One resolution, a residual block of dilated convolutions for each entry of `dilations`.
+
+    It needs no pixel-shuffle, so that standard NIR nodes can express all of it.
+    """
+    build = _Builder()
+    stream: tuple[str, ...] = (build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0),)
+    for index, dilation in enumerate(dilations, start=1):
+        stream = build.residual(f"block{index}", stream, width, dilation=dilation)
+    middle = f"block{len(dilations) // 2 + 1}_in"
+    return build.finish(stream, width, hints=(middle, "tail_in"))
+
+
+def macs_per_pixel(topology: Topology) -> float:
+    """Multiply-accumulates per image pixel and timestep with padded borders (the conventional count)."""
+    scale: Mapping[str, int] = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}
+    return sum(
+        s.out_channels * s.in_channels * s.kernel**2 / (scale[s.source] * s.stride) ** 2 for s in topology.synapses
+    )

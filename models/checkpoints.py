@@ -1,0 +1,79 @@
+"""Networks on disk: safetensors for the numbers, a JSON sidecar for everything else; nothing is ever unpickled.
+
+`student.safetensors` has the sidecar `student.json`. The sidecar carries the schema, what rebuilds the network,
+and the SHA-256 of the tensors, so that a mixed-up pair is found at once.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from snn_tool.artifacts import read_json, sha256_bytes, write_bytes, write_json
+from snn_tool.errors import ArtifactError
+
+
+def sidecar_of(path: Path) -> Path:
+    """The JSON file beside a tensor file."""
+    return path.with_suffix(".json")
+
+
+def write_tensors(
+    path: Path, kind: str, schema: int, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]
+) -> None:
+    """Write tensors and sidecar, each atomically, the sidecar last.
+
+    Args:
+        path: ends in `.safetensors`.
+        kind: what the pair is, e.g. `student`.
+        schema: version of `description`.
+        tensors: any dtypes; stored contiguously.
+        description: JSON values that rebuild the network.
+    """
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_bytes(path, data)
+    write_json(sidecar_of(path), kind, schema, {"sha256": sha256_bytes(data), **description})
+
+
+def read_tensors(path: Path, kind: str, schema: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a pair written by `write_tensors`.
+
+    Raises:
+        ArtifactError: a file is missing, truncated, of another kind or schema, does not match its hash, or holds
+            a value that is not finite (the tensor is named).
+    """
+    if path.suffix != ".safetensors":
+        raise ArtifactError(f"{path}: expected a .safetensors file; pickled checkpoints are never loaded")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
+    description = read_json(sidecar_of(path), kind, schema)
+    if sha256_bytes(data) != description.get("sha256"):
+        raise ArtifactError(f"{path}: does not match the hash in {sidecar_of(path).name}; copy both files again")
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise ArtifactError(f"{path}: not a readable safetensors file ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ArtifactError(f"{path}: tensor '{name}' holds NaN or infinity; train again with a smaller --lr")
+    return tensors, description
+
+
+def load_into(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Fill a network's parameters.
+
+    Raises:
+        ArtifactError: names or shapes differ; the first difference is named.
+    """
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        here, there = expected.get(name), tensors.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (here, there)]
+            raise ArtifactError(f"{path}: tensor '{name}' should have shape {shapes[0]}, the file has {shapes[1]}")
+    network.load_state_dict(tensors)

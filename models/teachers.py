@@ -1,0 +1,88 @@
+"""Teachers by name: `unet` (the student's shape with ReLU), `nafnet` and `restormer`, and their files.
+
+A teacher restores an image and exposes named decoder features:
+
+    feature_channels: dict[str, int]      feature_scales: dict[str, int]  (1, 2, 4, 8: downscale of the image)
+    forward(image [N, 3, H, W]) -> image      forward_features(image) -> (image, {name: [N, C, h, w]})
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
+from snn_tool.models.nafnet import NAFNet
+from snn_tool.models.network import Network
+from snn_tool.models.neurons import ReluNeuron
+from snn_tool.models.restormer import Restormer
+from snn_tool.models.topology import unet
+
+KIND, SCHEMA = "teacher", 1
+
+
+class Restorer(Protocol):
+    """What training, distillation and the audit need of a network."""
+
+    @property
+    def feature_channels(self) -> Mapping[str, int]:
+        """Channels of each named decoder feature."""
+
+    @property
+    def feature_scales(self) -> Mapping[str, int]:
+        """Downscale factor of each named decoder feature."""
+
+    def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Restored image [N, 3, H, W] and the named features."""
+
+
+def build_unet(width: int = 48) -> Network:
+    """The student's encoder-decoder with ReLU at its own width."""
+    return Network(unet(width), ReluNeuron)
+
+
+TEACHERS: dict[str, Callable[..., nn.Module]] = {"unet": build_unet, "nafnet": NAFNet, "restormer": Restormer}
+
+
+def build_teacher(architecture: str, options: Mapping[str, Any]) -> nn.Module:
+    """A fresh teacher.
+
+    Args:
+        architecture: a key of `TEACHERS`.
+        options: keyword arguments of its constructor, as JSON values.
+
+    Raises:
+        ConfigError: unknown architecture or option; the valid names are listed.
+    """
+    if architecture not in TEACHERS:
+        raise ConfigError(f"teacher '{architecture}' is unknown; use one of {', '.join(TEACHERS)}")
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    try:
+        return TEACHERS[architecture](**given)
+    except TypeError as error:
+        raise ConfigError(f"teacher '{architecture}': {error}; see --help for its options") from error
+
+
+def save_teacher(
+    path: Path, teacher: nn.Module, architecture: str, options: Mapping[str, Any], training: Mapping[str, Any]
+) -> None:
+    """Write a teacher; `training` says how it was made."""
+    description = {"architecture": architecture, "options": dict(options), "training": dict(training)}
+    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), description)
+
+
+def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a teacher in evaluation mode, frozen, and its sidecar.
+
+    Raises:
+        ArtifactError: not a teacher of this schema, or damaged.
+    """
+    tensors, description = read_tensors(path, KIND, SCHEMA)
+    try:
+        teacher = build_teacher(str(description.get("architecture")), description.get("options", {}))
+    except ConfigError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+    load_into(teacher, tensors, path)
+    return teacher.eval().requires_grad_(False), description

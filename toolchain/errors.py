@@ -42,3 +42,7 @@ class BackendUnavailableError(SnnToolError):
 
 class VerificationError(SnnToolError):
     """Two implementations disagree; the message names layer, timestep, index, expected and actual value."""
+
+
+class Interrupted(SnnToolError):
+    """The user stopped a long run; nothing is lost and it can be resumed; the command line exits with 130."""

@@ -1,0 +1,134 @@
+"""The distillation losses: L1 and FFT on the output, the teacher's output, and its decoder features as hints.
+
+With y the student's output, x the clean image, y_T the teacher's output, F(.) the orthonormal 2-D Fourier
+transform, v_k the student's membrane at read-out and F_k a decoder feature of the teacher (arXiv 2504.01755, whose
+weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
+
+    l1      mean |y - x|
+    fft     mean (|Re d| + |Im d|),  d = F(y) - F(x)
+    output  mean |y - y_T|
+    hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
+
+A_k is a 1x1 convolution that is discarded after training, P_k pools (or repeats) F_k to the student's resolution
+and norm gives each channel of a batch mean 0 and variance 1, so that one weight suits any teacher.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snn_tool.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the four terms; the hints' weight falls linearly to zero from `hint_decay_from` of the steps on."""
+
+    l1: float = 1.0
+    fft: float = 0.02
+    output: float = 0.5
+    hints: float = 0.02
+    hint_decay_from: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse negative weights and a decay that starts outside the training.
+
+        Raises:
+            ConfigError: names the key and what is allowed.
+        """
+        for key in ("l1", "fft", "output", "hints"):
+            value = getattr(self, key)
+            if not 0 <= value < float("inf"):
+                raise ConfigError(f"loss.{key} = {value} is not allowed; use 0 or more")
+        if not 0 <= self.hint_decay_from <= 1:
+            raise ConfigError(f"loss.hint_decay_from = {self.hint_decay_from} is not allowed; use 0 to 1")
+
+    def hints_at(self, progress: float) -> float:
+        """The hints' weight after the fraction `progress` of all steps."""
+        if progress <= self.hint_decay_from:
+            return self.hints
+        return self.hints * (1 - progress) / (1 - self.hint_decay_from)
+
+
+@dataclass(frozen=True, slots=True)
+class HintPair:
+    """One place where student and teacher are compared."""
+
+    student: str
+    teacher: str
+
+
+def fft_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute difference of real and imaginary parts of the orthonormal half spectra of [N, 3, H, W]."""
+    difference = torch.fft.rfft2((restored - clean).float(), norm="ortho")
+    return torch.view_as_real(difference).abs().sum(-1).mean()
+
+
+def normalised(feature: Tensor) -> Tensor:
+    """Each channel of a batch [N, C, h, w] with mean 0 and variance 1."""
+    variance, mean = torch.var_mean(feature.float(), dim=(0, 2, 3), keepdim=True, correction=0)
+    return (feature - mean) * torch.rsqrt(variance + 1e-6)
+
+
+def to_resolution(feature: Tensor, size: tuple[int, int]) -> Tensor:
+    """A feature [N, C, h, w] averaged down, or repeated up, to `size` = (height, width)."""
+    if tuple(feature.shape[2:]) == size:
+        return feature
+    if feature.shape[2] > size[0]:
+        return functional.adaptive_avg_pool2d(feature, size)
+    return functional.interpolate(feature, size, mode="nearest")
+
+
+class HintLoss(nn.Module):
+    """The hints with their adapters A_k; train it with the student, then throw it away."""
+
+    def __init__(
+        self, pairs: tuple[HintPair, ...], student_channels: Mapping[str, int], teacher_channels: Mapping[str, int]
+    ) -> None:
+        super().__init__()
+        self.pairs = pairs
+        self.adapters = nn.ModuleDict(
+            {p.student: nn.Conv2d(student_channels[p.student], teacher_channels[p.teacher], 1) for p in pairs}
+        )
+
+    def forward(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Tensor:
+        """The mean over the pairs of the squared distance between adapted membrane and normalised feature."""
+        terms = []
+        for pair in self.pairs:
+            adapted = self.adapters[pair.student](student[pair.student])
+            target = normalised(to_resolution(teacher[pair.teacher], (adapted.shape[2], adapted.shape[3])))
+            terms.append(functional.mse_loss(adapted.float(), target))
+        return torch.stack(terms).mean()
+
+
+def pair_hints(
+    student_scales: Mapping[str, int], teacher_scales: Mapping[str, int], wanted: tuple[str, ...]
+) -> tuple[HintPair, ...]:
+    """Match the student's hint populations, deepest first, with decoder features of the teacher.
+
+    Args:
+        student_scales: downscale of each of the student's hint populations.
+        teacher_scales: downscale of each of the teacher's decoder features, deepest first.
+        wanted: names of teacher features, one for each hint population; empty chooses by resolution.
+
+    Raises:
+        ConfigError: a name does not exist, or their number is wrong; the available names are listed.
+    """
+    available = ", ".join(f"{name} (1/{scale})" for name, scale in teacher_scales.items())
+    if unknown := [name for name in wanted if name not in teacher_scales]:
+        raise ConfigError(f"--hints: the teacher has no feature '{unknown[0]}'; available: {available}")
+    if wanted and len(wanted) != len(student_scales):
+        places = ", ".join(f"{name} (1/{scale})" for name, scale in student_scales.items())
+        raise ConfigError(f"--hints: name {len(student_scales)} features, one each for {places}; available: {available}")
+    if not teacher_scales:
+        raise ConfigError("the teacher exposes no decoder features; set --loss-hints 0")
+    chosen = wanted or tuple(_nearest(scale, teacher_scales) for scale in student_scales.values())
+    return tuple(HintPair(s, t) for s, t in zip(student_scales, chosen, strict=True))
+
+
+def _nearest(scale: int, teacher_scales: Mapping[str, int]) -> str:
+    """The last feature of the teacher whose resolution is nearest to 1 / scale."""
+    return min(reversed(list(teacher_scales)), key=lambda name: abs(teacher_scales[name].bit_length() - scale.bit_length()))

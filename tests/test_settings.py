@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+from snn_tool.errors import ConfigError
+from snn_tool.models.student import StudentConfig
+from snn_tool.settings import load_settings
+from snn_tool.teacher_options import parse_teacher_options
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    path = written(tmp_path, '[training]\nlr = 1e-3\nbatch = 4\n[loss]\nfft = 1\n[student]\nneuron = "lif"\n')
+    settings = load_settings(path, {"training": {"batch": 16, "patch": None}})
+    assert (settings.training.lr, settings.training.batch, settings.training.patch) == (1e-3, 16, 48)
+    assert settings.loss.fft == 1
+    assert (settings.student.neuron, settings.student.timesteps, settings.student.input_step) == ("lif", 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nlearning_rate = 1\n", "unknown key 'training.learning_rate'; valid keys: batch, clip"),
+        ("[losses]\nl1 = 1\n", "unknown table 'losses'; use loss, student, training"),
+        ("[training]\nbatch = 0\n", "training.batch = 0 is not allowed; use 1 or more"),
+        ("[training]\nbatch = '8'\n", "training.batch = '8' is not allowed; use a value like 8"),
+        ("[training]\nbatch = true\n", "training.batch = True is not allowed"),
+        ("[training]\nlr = nan\n", "training.lr = nan"),
+        ("[training]\npatch = 20\n", "multiple of 8"),
+        ("[loss]\nhints = -1\n", "loss.hints = -1"),
+        ("[student]\nbody = 'tree'\n", "student.body = 'tree' is not allowed; use one of unet, flat"),
+        ("[student]\ntimesteps = 4\n", "student.timesteps = 4 is not allowed; use 1 with graded neurons"),
+        ("training = 3\n", "'training' must be a table"),
+        ("[training\n", "not a TOML file"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(written(tmp_path, text), {})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="absent.toml: cannot be read"):
+        load_settings(tmp_path / "absent.toml", {})
+
+
+def test_teacher_options_are_checked_against_the_constructor() -> None:
+    assert parse_teacher_options("unet", ["width=32"]) == {"width": 32}
+    with pytest.raises(ConfigError, match="unet takes width="):
+        parse_teacher_options("unet", ["depth=3"])
+    with pytest.raises(ConfigError, match="use one of unet, nafnet, restormer"):
+        parse_teacher_options("vgg", [])
+
+
+def test_every_refusal_of_a_student_names_its_key() -> None:
+    for key, value in {"width": 2, "levels": 0, "leak": 0, "input_step": 99, "timesteps": 0}.items():
+        with pytest.raises(ConfigError, match=f"student.{key} = {value}"):
+            StudentConfig(**{key: value})

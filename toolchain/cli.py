@@ -1,0 +1,95 @@
+"""The command line: global options, the commands, and the one place where errors become exit codes.
+
+0 done; 1 a fault of input or environment (one line on stderr); 2 usage; 3 it ran but the check failed;
+130 interrupted and resumable. A bug keeps its traceback. Heavy packages are imported inside the commands.
+"""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from snn_tool import __version__
+from snn_tool.cli_deploy import backend_app, export, quantize, verify
+from snn_tool.cli_train import distill, train
+from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
+from snn_tool.errors import Interrupted, SnnToolError
+from snn_tool.terminal import Terminal, configure_logging
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Distil an image-restoration network into a spiking one, prove what a Loihi-class chip would compute, "
+    "and audit its energy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"snn-tool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no notes.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More log lines.")] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that every command shares."""
+    configure_logging(-1 if quiet else verbose)
+    context.obj = Terminal(as_json=as_json, quiet=quiet)
+
+
+for _name, _command in (
+    ("train", train),
+    ("distill", distill),
+    ("quantize", quantize),
+    ("export", export),
+    ("verify", verify),
+    ("restore", restore),
+    ("evaluate", evaluate),
+    ("demo", demo),
+    ("doctor", doctor),
+):
+    app.command(_name)(_command)
+app.add_typer(energy_app, name="energy")
+app.add_typer(backend_app, name="backend")
+
+
+def main() -> None:
+    """Run the command line and exit with the code that the outcome deserves."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        return int(app(arguments, prog_name="snn-tool", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return INTERRUPTED
+    except Interrupted as error:
+        _say(str(error))
+        return INTERRUPTED
+    except SnnToolError as error:
+        _say(f"error: {error}")
+        return 1
+    except MemoryError:
+        _say("error: out of memory; use a smaller --batch, --patch or --tile")
+        return 1
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(" ".join(line.splitlines()) + "\n")

@@ -1,0 +1,166 @@
+"""The commands that fit networks: `train` and `distill`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from snn_tool.terminal import Terminal, terminal_of
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of clean training images (searched recursively).")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder: log, checkpoints, network.")]
+Task = Annotated[str, typer.Option("--task", help="What degrades the images: denoise.")]
+Sigma = Annotated[str, typer.Option("--sigma", help="Noise in grey levels of 255: 25, or a range 5-50.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")]
+MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps. [default: 4000]")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Patches per step. [default: 8]")]
+Patch = Annotated[int | None, typer.Option("--patch", help="Patch side in pixels. [default: 48]")]
+LearningRate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 0.0025]")]
+ValidateEvery = Annotated[int | None, typer.Option("--validate-every", help="Steps per validation. [default: 500]")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of weights, patches, noise, split. [default: 0]")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or auto. [default: auto]")]
+Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 or bf16. [default: auto]")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
+LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
+Architecture = Annotated[str, typer.Option("--arch", help="unet, nafnet or restormer.")]
+TeacherOption = Annotated[
+    list[str] | None, typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable.")
+]
+
+
+def train(
+    context: typer.Context,
+    data: Data,
+    out: Out,
+    task: Task = "denoise",
+    sigma: Sigma = "25",
+    architecture: Architecture = "unet",
+    option: TeacherOption = None,
+    config: ConfigFile = None,
+    max_steps: MaxSteps = None,
+    batch: Batch = None,
+    patch: Patch = None,
+    lr: LearningRate = None,
+    validate_every: ValidateEvery = None,
+    seed: Seed = None,
+    device: Device = None,
+    precision: Precision = None,
+    loss_fft: LossFft = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train an ANN teacher on a folder of images."""
+    from snn_tool.settings import load_settings
+    from snn_tool.teacher_options import parse_teacher_options
+    from snn_tool.training import RunFolder
+    from snn_tool.training_runs import TaskOptions, train_teacher
+
+    terminal = terminal_of(context)
+    overrides = _training(max_steps, batch, patch, lr, validate_every, seed, device, precision)
+    settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
+    build = parse_teacher_options(architecture, option or [])
+    folder = RunFolder(out, resume, overwrite, terminal.quiet)
+    _report(terminal, "teacher", train_teacher(architecture, build, TaskOptions(data, task, sigma), settings, folder))
+
+
+def distill(
+    context: typer.Context,
+    data: Data,
+    out: Out,
+    teacher: Annotated[
+        str, typer.Option("--teacher", help="teacher.safetensors, or 'none' for the baseline without one.")
+    ] = "none",
+    hints: Annotated[str, typer.Option("--hints", help="Teacher features a,b; default: chosen by resolution.")] = "",
+    task: Task = "denoise",
+    sigma: Sigma = "25",
+    neuron: Annotated[str | None, typer.Option("--neuron", help="graded or lif. [default: graded]")] = None,
+    body: Annotated[str | None, typer.Option("--body", help="unet or flat. [default: unet]")] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Channels at full resolution.")] = None,
+    timesteps: Annotated[int | None, typer.Option("--timesteps", help="T of lif neurons. [default: 4]")] = None,
+    levels: Annotated[int | None, typer.Option("--levels", help="Levels of graded neurons. [default: 4]")] = None,
+    signed: Annotated[bool | None, typer.Option("--signed/--unsigned", help="Sign of graded spikes.")] = None,
+    loss_l1: Annotated[float | None, typer.Option("--loss-l1", help="Weight of L1. [default: 1]")] = None,
+    loss_fft: LossFft = None,
+    loss_output: Annotated[
+        float | None, typer.Option("--loss-output", help="Weight of the teacher's output. [default: 0.5]")
+    ] = None,
+    loss_hints: Annotated[float | None, typer.Option("--loss-hints", help="Weight of hints. [default: 0.02]")] = None,
+    config: ConfigFile = None,
+    max_steps: MaxSteps = None,
+    batch: Batch = None,
+    patch: Patch = None,
+    lr: LearningRate = None,
+    validate_every: ValidateEvery = None,
+    seed: Seed = None,
+    device: Device = None,
+    precision: Precision = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Distil a spiking student from a teacher's output and decoder features."""
+    from snn_tool.settings import load_settings
+    from snn_tool.training import RunFolder
+    from snn_tool.training_runs import NO_TEACHER, TaskOptions, distill_student
+
+    terminal = terminal_of(context)
+    overrides = {
+        "training": _training(max_steps, batch, patch, lr, validate_every, seed, device, precision),
+        "loss": {"l1": loss_l1, "fft": loss_fft, "output": loss_output, "hints": loss_hints},
+        "student": _student(neuron, body, width, timesteps, levels, signed),
+    }
+    settings = load_settings(config, overrides)
+    folder = RunFolder(out, resume, overwrite, terminal.quiet)
+    chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
+    teacher_path = None if teacher == NO_TEACHER else Path(teacher)
+    options = TaskOptions(data, task, sigma)
+    _report(terminal, "student", distill_student(teacher_path, chosen, options, settings, folder))
+
+
+def _training(
+    max_steps: int | None,
+    batch: int | None,
+    patch: int | None,
+    lr: float | None,
+    validate_every: int | None,
+    seed: int | None,
+    device: str | None,
+    precision: str | None,
+) -> dict[str, Any]:
+    return {
+        "max_steps": max_steps,
+        "batch": batch,
+        "patch": patch,
+        "lr": lr,
+        "validate_every": validate_every,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+    }
+
+
+def _student(
+    neuron: str | None,
+    body: str | None,
+    width: int | None,
+    timesteps: int | None,
+    levels: int | None,
+    signed: bool | None,
+) -> dict[str, Any]:
+    return {
+        "neuron": neuron,
+        "body": body,
+        "width": width,
+        "timesteps": timesteps,
+        "levels": levels,
+        "signed": signed,
+    }
+
+
+def _report(terminal: Terminal, kind: str, trained: Any) -> None:
+    training = trained.training
+    text = (
+        f"{trained.path}: {kind} with {trained.parameters:,} parameters, validation "
+        f"{training['validation_psnr_db']:.2f} dB (best of {training['steps']} steps: {training['best_step']})"
+    )
+    terminal.result(text, {"path": str(trained.path), "parameters": trained.parameters, **training})

@@ -1,0 +1,84 @@
+"""Using a student: float or integer, on images of any size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from snn_tool.artifacts import sha256_file
+from snn_tool.errors import ConfigError
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer_run import IntegerEngine
+from snn_tool.models.integer_run import restore as restore_integers
+from snn_tool.models.student_file import load_student
+from snn_tool.models.topology import Topology
+from snn_tool.tiling import restore_tiled
+
+INTEGER_SUFFIX = ".int.safetensors"
+Batch = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A loaded student, ready to restore.
+
+    Attributes:
+        restore_batch: float32 [N, 3, h, w] with sides that are multiples of the topology's `multiple`.
+        kind: `float` or `integer`.
+        sha256: of its tensor file.
+    """
+
+    path: Path
+    restore_batch: Callable[[Batch], Batch]
+    topology: Topology
+    kind: str
+    sha256: str
+
+    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+        """A restored image [H, W, 3] of any size, in tiles of at most `tile` pixels; the tiling does not show.
+
+        The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the same
+        bits, and a float student the same values up to rounding, however the image is cut.
+        """
+        multiple = self.topology.multiple
+        halo = -(-self.topology.receptive_radius // multiple) * multiple
+        batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+        restored = restore_tiled(self.restore_batch, batch, tile=tile, halo=halo, multiple=multiple)
+        return restored[0].transpose(1, 2, 0)
+
+
+def open_student(path: Path) -> Student:
+    """Load `student.safetensors` (float) or `student.int.safetensors` (integer).
+
+    Raises:
+        ConfigError: neither of the two.
+        ArtifactError: damaged, or of another schema.
+    """
+    if path.name.endswith(INTEGER_SUFFIX):
+        return _integer_student(path)
+    if path.suffix == ".safetensors":
+        return _float_student(path)
+    raise ConfigError(f"{path}: a student is a .safetensors file, from distill, or a {INTEGER_SUFFIX} file, from quantize")
+
+
+def _integer_student(path: Path) -> Student:
+    network, _ = load_integer_network(path)
+    engine = IntegerEngine(network)
+
+    def run(batch: Batch) -> Batch:
+        return restore_integers(engine, batch).astype(np.float32)
+
+    return Student(path, run, network.topology, "integer", sha256_file(path))
+
+
+def _float_student(path: Path) -> Student:
+    network, _, _ = load_student(path)
+
+    def run(batch: Batch) -> Batch:
+        with torch.inference_mode():
+            return np.asarray(network(torch.from_numpy(batch)).numpy(), dtype=np.float32)
+
+    return Student(path, run, network.topology, "float", sha256_file(path))

@@ -1,0 +1,152 @@
+"""What happens beside the optimisation: checkpoints, the CSV log, the progress bar, Ctrl-C."""
+
+import csv
+import io
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from snn_tool.artifacts import atomic_path, write_text
+from snn_tool.errors import Interrupted
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+class Checkpoints(Callback):
+    """Keeps `last.ckpt` and `best.ckpt` (by validation PSNR), each replaced in one rename: a kill loses no file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best_psnr_db = float("-inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best validation figure so far travels with the checkpoint."""
+        return {"best_psnr_db": self.best_psnr_db}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best figure up again after a resume."""
+        self.best_psnr_db = state_dict["best_psnr_db"]
+
+    def save(self, trainer: lightning.Trainer, name: str) -> None:
+        """Write one checkpoint atomically."""
+        with atomic_path(self.folder / name) as part:
+            trainer.save_checkpoint(part)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """After each validation: the best so far, then the last, which already knows the best figure."""
+        psnr_db = float(trainer.callback_metrics["val_psnr_db"])
+        if psnr_db > self.best_psnr_db:
+            self.best_psnr_db = psnr_db
+            self.save(trainer, BEST)
+        self.save(trainer, LAST)
+
+
+class TrainingLog(Callback):
+    """`metrics.csv`: one line per validation; lines after the resumed step are dropped and written again."""
+
+    COLUMNS = ("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take up the lines of the steps that are already done."""
+        if self.path.exists() and trainer.global_step > 0:
+            with self.path.open(newline="", encoding="utf-8") as stream:
+                self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= trainer.global_step]
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a line and rewrite the file."""
+        figures = {name: f"{float(value):.6g}" for name, value in trainer.callback_metrics.items()}
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        row = {"step": str(trainer.global_step), "lr": f"{lr:.6g}", **figures}
+        self.rows = [r for r in self.rows if r["step"] != row["step"]] + [row]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+
+class ProgressBar(Callback):
+    """A bar on stderr with steps, patches per second, the loss and the time left."""
+
+    def __init__(self, label: str, patches_per_step: int, quiet: bool) -> None:
+        self.patches_per_step = patches_per_step
+        self._bar = Progress(
+            TextColumn(label),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True, quiet=quiet),
+            refresh_per_second=2,
+        )
+        self._task: TaskID | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the bar at the resumed step."""
+        total = trainer.max_steps
+        self._task = self._bar.add_task("", total=total, completed=trainer.global_step, rate="", figures="")
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Advance."""
+        assert self._task is not None
+        speed = self._bar.tasks[0].speed
+        rate = f"{speed * self.patches_per_step:.0f} patches/s" if speed else ""
+        figures = f"loss {float(trainer.callback_metrics['loss']):.4f}"
+        if "val_psnr_db" in trainer.callback_metrics:
+            figures += f"  val {float(trainer.callback_metrics['val_psnr_db']):.2f} dB"
+        self._bar.update(self._task, completed=trainer.global_step, rate=rate, figures=figures)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Give the terminal back, also after an error."""
+        self._bar.stop()
+
+
+class GracefulInterrupt(Callback):
+    """The first Ctrl-C (or SIGTERM) ends the current step, writes `last.ckpt` and stops; a second one kills."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self._asked = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take the signals over for the time of the training."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop between two steps, where weights, optimiser and Lightning's counters agree.
+
+        Raises:
+            Interrupted: the checkpoint is written; the message says how to resume.
+        """
+        if self._asked:
+            self.checkpoints.save(trainer, LAST)
+            raise Interrupted(f"interrupted at step {trainer.global_step}; the same command with --resume goes on")
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

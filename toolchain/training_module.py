@@ -1,0 +1,105 @@
+"""The Lightning modules: what one optimisation step and one validation compute."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from snn_tool.errors import SnnToolError
+from snn_tool.models.distillation import HintLoss, LossWeights, fft_loss
+from snn_tool.settings import TrainingSettings
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What the student learns from besides clean images: the frozen teacher and, if weighted, its hints."""
+
+    teacher: nn.Module
+    hints: HintLoss | None
+
+
+class RestorationModule(lightning.LightningModule):
+    """Fits a network to clean images, with or without a teacher.
+
+    Args:
+        network: maps degraded [N, 3, H, W] to restored images and names features.
+        settings: the optimisation.
+        weights: of the loss terms; `output` and `hints` need a guide.
+        guide: the teacher.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: TrainingSettings, weights: LossWeights, guide: Guide | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.weights = weights
+        self.hint_loss = guide.hints if guide else None
+        # A list hides the teacher from Lightning: it is neither trained, nor moved by state dicts, nor stored.
+        self._teacher = [guide.teacher] if guide else []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted loss; every term that has a weight is logged under its name."""
+        degraded, clean = batch
+        restored, features = self.network.forward_features(degraded)  # type: ignore[operator]
+        terms = {"l1": functional.l1_loss(restored.float(), clean)}
+        if self.weights.fft:
+            terms["fft"] = fft_loss(restored, clean)
+        if self._teacher:
+            terms |= self._teacher_terms(degraded, restored, features)
+        factors = {**{name: getattr(self.weights, name) for name in terms}, "hints": self._hint_weight()}
+        total = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
+        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()})
+        self.log("loss", total.detach())
+        return total
+
+    def _teacher_terms(self, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        teacher = self._teacher[0].to(degraded.device)
+        with torch.no_grad():
+            target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
+        terms = {}
+        if self.weights.output:
+            terms["output"] = functional.l1_loss(restored.float(), target.float())
+        if self.hint_loss is not None:
+            terms["hints"] = self.hint_loss(features, teacher_features)
+        return terms
+
+    def _hint_weight(self) -> float:
+        return self.weights.hints_at(self.global_step / self.settings.max_steps)
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop at once when the loss has become NaN: later steps cannot repair the weights.
+
+        Raises:
+            SnnToolError: says at which step and what to change.
+        """
+        loss = self.trainer.callback_metrics.get("loss")
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise SnnToolError(f"the loss is {float(loss)} at step {self.global_step}; use a smaller --lr or --clip")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """PSNR in dB of the float network on fixed validation crops, clamped to [0, 1]."""
+        degraded, clean = batch
+        restored = self.network(degraded).float().clamp(0, 1)
+        psnr = peak_signal_noise_ratio(restored, clean, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
+        self.log("val_psnr_db", psnr, on_epoch=True, batch_size=len(clean))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and a cosine to zero at the last step."""
+        settings = self.settings
+        optimizer = torch.optim.AdamW(self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / max(1, settings.warmup))
+            turn = torch.pi * min(1.0, step / settings.max_steps)
+            return warm * 0.5 * (1 + float(torch.cos(torch.tensor(turn))))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

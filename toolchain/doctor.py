@@ -1,0 +1,101 @@
+"""`snn-tool doctor`: what is installed, what works, and how to get what is missing."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snn_tool import __version__
+from snn_tool.errors import SnnToolError
+
+REQUIRED = ("torch", "lightning", "torchmetrics", "norse", "nir", "h5py", "numpy", "safetensors", "scikit-image")
+INSTALL = "pip install -c constraints.txt snn-tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        works: True, False, or None where it is optional and absent.
+        remedy: what to do; empty when nothing is needed.
+    """
+
+    name: str
+    works: bool | None
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; nothing is installed and no network is used."""
+    checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir, _lava)
+    return [*(_package(name) for name in REQUIRED), *(check() for check in checks)]
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", INSTALL)
+
+
+def _python() -> Finding:
+    return Finding("python", True, f"{platform.python_version()} on {sys.platform}, snn-tool {__version__}")
+
+
+def _torchvision() -> Finding:
+    """A torchvision that does not fit its torch breaks torchmetrics and lightning, which import it if it is there."""
+    if importlib.util.find_spec("torchvision") is None:
+        return Finding("torchvision", None, "absent (not needed)")
+    try:
+        importlib.import_module("torchvision")
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        return Finding("torchvision", False, f"does not fit this torch: {reason}", "pip uninstall torchvision")
+    return Finding("torchvision", True, importlib.metadata.version("torchvision"))
+
+
+def _accelerator() -> Finding:
+    import torch
+
+    from snn_tool.training import native_bf16
+
+    if torch.cuda.is_available():
+        return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
+    bf16 = "native bf16" if native_bf16() else "no native bf16: training uses fp32"
+    return Finding("device", True, f"cpu, {torch.get_num_threads()} threads, {bf16}")
+
+
+def _training() -> Finding:
+    """The packages that break together are imported together."""
+    try:
+        importlib.import_module("snn_tool.training_module")
+    except (ImportError, RuntimeError) as error:
+        return Finding("training", False, f"does not import: {str(error).splitlines()[0]}", INSTALL)
+    return Finding("training", True, "lightning, torchmetrics and norse import")
+
+
+def _nir() -> Finding:
+    try:
+        importlib.import_module("snn_tool.exporters.nir_interpreter")
+    except ImportError as error:
+        return Finding("backend nir", False, str(error), INSTALL)
+    return Finding("backend nir", True, "interpreter of exported files")
+
+
+def _lava() -> Finding:
+    from snn_tool.exporters.lava_environment import find_lava
+
+    remedy = "snn-tool backend install lava"
+    try:
+        environment = find_lava()
+    except SnnToolError as error:
+        return Finding("backend lava", False, str(error), remedy)
+    if environment is None:
+        return Finding("backend lava", None, "not installed", remedy)
+    shim = ", unsupported Python, shimmed" if environment.shimmed else ""
+    detail = f"lava-nc {environment.version}, Python {environment.python_version}{shim} ({environment.origin})"
+    return Finding("backend lava", True, detail)

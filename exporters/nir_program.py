@@ -1,0 +1,182 @@
+"""A NIR file's content as this tool understands it: integers, names and shapes, nothing else.
+
+Whoever checks or deploys a file starts from a `Program`, never from the network that was exported. This module
+therefore knows numpy and the hop depths, but not the integer network, torch, nir or HDF5.
+
+Units: weights, biases, thresholds and currents are in the LSB of the population they meet in. Membranes of
+`LifNode` and `ReadoutNode` are in 64ths of that LSB (`MEMBRANE_SHIFT`), membranes of `GradedNode` in whole LSB.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snn_tool.models.alignment import hop_depths
+
+IMAGE = "image"
+"""The input's name, a tensor of integers [3, height, width]."""
+
+MEMBRANE_SHIFT = 6
+"""A LIF holds its membrane in 2^-6 of a weight unit (lava.proc.lif.models, fixed_pt)."""
+
+DECAY_STEPS = 4096
+"""A decay is a whole number of 4096ths per timestep (Lava's 12-bit dv)."""
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvNode:
+    """A convolution with zero padding, c = conv(z), followed by a pixel-shuffle if `upsample` > 1.
+
+    Attributes:
+        source: `IMAGE` or the name of an earlier population.
+        weight: int64 [Co, Ci, kh, kw] in LSB of the target, a mantissa shifted left by `mantissa_exponent`.
+        bias: int64 [Co] in LSB, added to the membrane of each reader at each timestep; zero if `upsample` > 1.
+        stride, padding, dilation: the same in both directions, in pixels of the source.
+        upsample: 1, or the factor of the pixel-shuffle (torch's channel order c * f^2 + y * f + x).
+        mantissa_exponent: the left shift contained in `weight`.
+    """
+
+    name: str
+    source: str
+    weight: Integers
+    bias: Integers
+    stride: int
+    padding: int
+    dilation: int
+    upsample: int
+    mantissa_exponent: int
+
+    @property
+    def target_channels(self) -> int:
+        """Channels after the pixel-shuffle."""
+        return int(self.weight.shape[0]) // self.upsample**2
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after convolution and pixel-shuffle of a source [Ci, height, width]."""
+
+        def along(size: int, kernel: int) -> int:
+            return (size + 2 * self.padding - self.dilation * (kernel - 1) - 1) // self.stride + 1
+
+        rows, columns = along(height, self.weight.shape[2]), along(width, self.weight.shape[3])
+        return rows * self.upsample, columns * self.upsample
+
+
+@dataclass(frozen=True, slots=True)
+class LifNode:
+    """Leaky integrate-and-fire neurons, z = [v > threshold], reset to 0; v loses decay / 4096 per timestep.
+
+    Attributes:
+        inputs: names of the convolutions whose sum drives it.
+        channels, height, width: its shape.
+        threshold: in LSB.
+        decay: in 4096ths, 0 to 4095.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    threshold: int
+    decay: int
+
+
+@dataclass(frozen=True, slots=True)
+class GradedNode:
+    """Memoryless neurons of several levels: z counts the rungs that the membrane reaches.
+
+    Attributes:
+        threshold: distance of two rungs in LSB; the first lies at half of it.
+        levels: number of rungs, the largest spike.
+        signed: a mirrored ladder emits negative spikes.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    threshold: int
+    levels: int
+    signed: bool
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """For k = 1 .. levels the smallest integer membrane with v >= (2 k - 1) threshold / 2."""
+        return tuple(((2 * k - 1) * self.threshold + 1) // 2 for k in range(1, self.levels + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadoutNode:
+    """Integrators that neither leak nor fire; their membrane after the last timestep is the result."""
+
+    name: str
+    inputs: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+
+
+PopulationNode = LifNode | GradedNode | ReadoutNode
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """All nodes of a file in execution order.
+
+    Attributes:
+        convs: each reads the image or an earlier population.
+        populations: the read-out last.
+        timesteps: T; the image's currents repeat at each of them.
+        dt_s: the duration of a timestep that the file's time constants assume, in seconds.
+        input_low, input_high: range of the integer image.
+        input_step: grey levels (of 255) per integer input unit, 128 subtracted first.
+        height, width: of the image and the read-out, in pixels.
+        residual_scale: factor from the read-out's membrane to the residual image in [0, 1] units.
+    """
+
+    convs: tuple[ConvNode, ...]
+    populations: tuple[PopulationNode, ...]
+    timesteps: int
+    dt_s: float
+    input_low: int
+    input_high: int
+    input_step: int
+    height: int
+    width: int
+    residual_scale: float
+
+    @cached_property
+    def conv(self) -> Mapping[str, ConvNode]:
+        """Convolutions by name."""
+        return {conv.name: conv for conv in self.convs}
+
+    @cached_property
+    def population(self) -> Mapping[str, PopulationNode]:
+        """Populations by name."""
+        return {population.name: population for population in self.populations}
+
+    @property
+    def readout(self) -> PopulationNode:
+        """The last population."""
+        return self.populations[-1]
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """For each population the sources of its convolutions; the input of `snn_tool.models.alignment`."""
+        return {p.name: tuple(self.conv[name].source for name in p.inputs) for p in self.populations}
+
+    def depths(self) -> dict[str, int]:
+        """Longest distance in hops from the image, which is at 0, to every population."""
+        return hop_depths(self.sources(), IMAGE)
+
+    def bias(self, population: PopulationNode) -> Integers:
+        """Sum int64 [channels] of the biases of a population's convolutions, in LSB."""
+        plain = [self.conv[name].bias for name in population.inputs if self.conv[name].upsample == 1]
+        return (
+            np.sum(plain, axis=0, dtype=np.int64) if plain else np.zeros(population.channels, dtype=np.int64)
+        )

@@ -1,10 +1,10 @@
 """A NIR file's content as this tool understands it: integers, names and shapes, nothing else.
 
-Whoever checks or deploys a file starts from a `Program`, never from the network that was exported. This module
-therefore knows numpy and the hop depths, but not the integer network, torch, nir or HDF5.
+Whoever checks or deploys a file starts from a `Program`, never from the network that was exported. This
+module therefore knows numpy and the hop depths, but not the integer network, torch, nir or HDF5.
 
 Units: weights, biases, thresholds and currents are in the LSB of the population they meet in. Membranes of
-`LifNode` and `ReadoutNode` are in 64ths of that LSB (`MEMBRANE_SHIFT`), membranes of `GradedNode` in whole LSB.
+`LifNode` and `ReadoutNode` are in 64ths of that LSB (`MEMBRANE_SHIFT`), those of `GradedNode` in whole LSB.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.models.alignment import hop_depths
 
 IMAGE = "image"
@@ -35,7 +34,7 @@ class ConvNode:
     Attributes:
         source: `IMAGE` or the name of an earlier population.
         weight: int64 [Co, Ci, kh, kw] in LSB of the target, a mantissa shifted left by `mantissa_exponent`.
-        bias: int64 [Co] in LSB, added to the membrane of each reader at each timestep; zero if `upsample` > 1.
+        bias: int64 [Co] in LSB, added to each reader's membrane at each timestep; zero if `upsample` > 1.
         stride, padding, dilation: the same in both directions, in pixels of the source.
         upsample: 1, or the factor of the pixel-shuffle (torch's channel order c * f^2 + y * f + x).
         mantissa_exponent: the left shift contained in `weight`.

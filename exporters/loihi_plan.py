@@ -27,21 +27,13 @@ A Conv with `upsample` f > 1 is followed by virtual ports, shape (w, h, f f C) t
 `message_bits` 0 means binary spikes, otherwise the bits of a graded payload including its sign.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snn_tool.exporters.nir_program import (
-    IMAGE,
-    ConvNode,
-    GradedNode,
-    LifNode,
-    PopulationNode,
-    Program,
-    ReadoutNode,
-)
+from snn_tool.exporters.loihi_limits import check_limits
+from snn_tool.exporters.nir_program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode, Program
 from snn_tool.models.alignment import relay_counts
 
 CURRENT_DECAY = 4095
@@ -185,3 +177,132 @@ class Plan:
     def readout(self) -> NeuronSpec:
         """The last neuron process."""
         return self.neurons[-1]
+
+
+def build_plan(program: Program) -> Plan:
+    """Lay a program out as Lava processes with balanced delays.
+
+    Raises:
+        TargetLimitError: hardware ranges are exceeded; every violation is listed.
+    """
+    check_limits(program)
+    depths = program.depths()
+    offsets = sorted({depths[p.name] - 1 for p in program.populations if IMAGE in program.sources()[p.name]})
+    shape = (program.width, program.height, 3)
+    bits = payload_bits(program.input_low, program.input_high)
+    relays = relay_counts(program.sources(), IMAGE)
+    convs: list[ConvSpec] = []
+    neurons: list[NeuronSpec] = []
+    for population in program.populations:
+        depth = depths[population.name]
+        convs += [_conv_spec(program, program.conv[name], population, depths) for name in population.inputs]
+        neurons.append(_neuron_spec(population, program.bias(population), depth))
+        for stage in range(1, relays[population.name] + 1):
+            convs.append(_relay_conv(population, stage))
+            neurons.append(_relay(population, stage, depth + stage))
+    return Plan(
+        sources=tuple(SourceSpec(f"{IMAGE}_{offset}", offset, shape, bits) for offset in offsets),
+        convs=tuple(convs),
+        neurons=tuple(neurons),
+        timesteps=program.timesteps,
+        depth=depths[program.readout.name],
+        input_low=program.input_low,
+        input_high=program.input_high,
+        input_step=program.input_step,
+        residual_scale=program.residual_scale,
+    )
+
+
+def lava_kernel(conv: ConvNode) -> NDArray[np.int32]:
+    """A torch kernel [Co, Ci, kh, kw] as Lava's flipped (Co, kx, ky, Ci), channels in the virtual ports' order.
+
+    Torch's pixel-shuffle takes channel c f^2 + y f + x to the sub-position (x, y) of c; the ports take (x f + y) C + c.
+    """
+    kernel = conv.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    f = conv.upsample
+    ordered = kernel.reshape(-1, f, f, *kernel.shape[1:]).transpose(2, 1, 0, 3, 4, 5).reshape(kernel.shape)
+    return np.ascontiguousarray(ordered, dtype=np.int32)
+
+
+def payload_bits(low: int, high: int) -> int:
+    """Bits of a two's-complement (or, for low >= 0, unsigned) integer that holds low .. high."""
+    return max((-low - 1).bit_length(), high.bit_length()) + 1 if low < 0 else high.bit_length()
+
+
+def _whc(node: PopulationNode) -> Shape:
+    return (node.width, node.height, node.channels)
+
+
+def _spike_bits(node: PopulationNode) -> int:
+    if isinstance(node, GradedNode):
+        return payload_bits(-node.levels if node.signed else 0, node.levels)
+    return 0
+
+
+def _conv_spec(program: Program, conv: ConvNode, reader: PopulationNode, depths: dict[str, int]) -> ConvSpec:
+    if conv.source == IMAGE:
+        source = f"{IMAGE}_{depths[reader.name] - 1}"
+        input_shape = (program.width, program.height, 3)
+        bits = payload_bits(program.input_low, program.input_high)
+    else:
+        sender = program.population[conv.source]
+        source = _delayed(sender.name, depths[reader.name] - depths[sender.name] - 1)
+        input_shape, bits = _whc(sender), _spike_bits(sender)
+    return ConvSpec(
+        name=f"{conv.name}__{reader.name}",
+        synapse=conv.name,
+        source=source,
+        target=reader.name,
+        weight=lava_kernel(conv),
+        mantissa_exponent=conv.mantissa_exponent,
+        input_shape=input_shape,
+        output_shape=_whc(reader),
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        groups=1,
+        upsample=conv.upsample,
+        message_bits=bits,
+    )
+
+
+def _neuron_spec(node: PopulationNode, bias: NDArray[np.int64], depth: int) -> NeuronSpec:
+    mantissa = bias.astype(np.int32)
+    if isinstance(node, GradedNode):
+        return GradedSpec(
+            node.name, _whc(node), mantissa, node.threshold, node.levels, node.signed, depth, False
+        )
+    if isinstance(node, LifNode):
+        return LifSpec(node.name, _whc(node), mantissa, node.decay, node.threshold, depth, False, False)
+    return LifSpec(node.name, _whc(node), mantissa, 0, READOUT_THRESHOLD, depth, False, True)
+
+
+def _delayed(name: str, stages: int) -> str:
+    return f"{name}_relay{stages}" if stages else name
+
+
+def _relay_conv(node: PopulationNode, stage: int) -> ConvSpec:
+    source, target = _delayed(node.name, stage - 1), _delayed(node.name, stage)
+    return ConvSpec(
+        name=f"{target}_conv",
+        synapse=f"relay_{node.channels}",
+        source=source,
+        target=target,
+        weight=np.ones((node.channels, 1, 1, 1), dtype=np.int32),
+        mantissa_exponent=0,
+        input_shape=_whc(node),
+        output_shape=_whc(node),
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=node.channels,
+        upsample=1,
+        message_bits=_spike_bits(node),
+    )
+
+
+def _relay(node: PopulationNode, stage: int, depth: int) -> NeuronSpec:
+    name, silent = _delayed(node.name, stage), np.zeros(node.channels, dtype=np.int32)
+    if isinstance(node, GradedNode):
+        return GradedSpec(name, _whc(node), silent, 1, node.levels, node.signed, depth, True)
+    return LifSpec(name, _whc(node), silent, 0, 0, depth, True, False)

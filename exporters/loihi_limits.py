@@ -1,13 +1,12 @@
 """Hardware ranges that Lava's simulation does not check; a plan is built only for what fits all of them.
 
-Sources: docstring of lava.proc.lif.process.LIF (bias_mant 13 bit signed, du and dv 12 bit, vth 17 bit); weights are
-8-bit mantissas (lava.proc.conv.process.Conv, num_weight_bits); current and membrane have 24 bits.
+Sources: the docstring of lava.proc.lif.process.LIF (bias_mant 13 bit signed, du and dv 12 bit, vth 17 bit);
+lava.proc.conv.process.Conv (num_weight_bits 8); lava.proc.lif.models (current and membrane have 24 bits).
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.nir_program import ConvNode, GradedNode, LifNode, PopulationNode, Program
 

@@ -1,29 +1,31 @@
-"""The processes that Lava instantiates for a program, in Lava's conventions; all transposes happen here.
+"""The processes that Lava instantiates for a program, in Lava's conventions.
 
-Layout. Tensors are WHC: a torch tensor [C, H, W] is `transpose(2, 1, 0)`. Lava's Conv is a true convolution, so a
-kernel [Co, Ci, kh, kw] becomes `kernel[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)`, shape (Co, kx, ky, Ci).
+Layout. Tensors are WHC: a torch tensor [C, H, W] is `transpose(2, 1, 0)`. Lava's Conv is a true convolution,
+so a kernel [Co, Ci, kh, kw] becomes `kernel[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)`, shape (Co, kx, ky, Ci).
 
 Time. Steps t count from 1. A source sends at step t; a Conv passes on at t + 1 what it received at t; a neuron
-updates and fires in the step in which it receives. So neurons at hop depth d (the image is at depth 0) live through
-their T timesteps in the window t = 1 + d .. T + d, and a run of one image lasts T + depth of the read-out steps.
+updates and fires in the step in which it receives. So neurons at hop depth d (the image is at depth 0) live
+through their T timesteps in the window t = 1 + d .. T + d, and a run of one image lasts T + D steps, where D is
+the read-out's depth.
 
 - Source `offset` o presents the whole image at each of the steps o + 1 .. o + T and zeros at all others. A
   convolution of the image whose reader lies at depth d is fed by the source of offset d - 1.
-- A synapse that several populations read becomes one Conv for each reader (the fan-out of a membrane shortcut).
+- A synapse that several populations read becomes one Conv per reader (the fan-out of a membrane shortcut).
 - A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits the
   spikes k steps later, through an identity kernel (groups = channels) and neurons that pass each value on.
-- Biases act before a window opens, so LIF neurons are `LIFReset(reset_interval=P, reset_offset=first_step)`: Lava
-  zeroes u and v at t % P == first_step % P before the dynamics of that step. Inside a window every input comes from
-  inside the sender's window, hence nothing that happens outside can be seen. With P = T images may follow each
-  other without a gap, image i shifted by i T steps; with any longer P likewise.
+- Biases act before a window opens, so LIF neurons are `LIFReset(reset_interval=P, reset_offset=first_step)`:
+  Lava zeroes u and v at t % P == first_step % P before the dynamics of that step. Inside a window every input
+  comes from inside the sender's window, hence nothing that happens outside can be seen. With P = T images may
+  follow each other without a gap, image i shifted by i T steps; with any longer P likewise.
 
 Neurons. `LifSpec` is Lava's stock LIF: du = 4095, bias_exp = 6, dv, vth and bias_mant as given. `GradedSpec` is
-memoryless: v = clip(sum of currents + bias, -2^23 + 1, 2^23 - 1), z = sign(v) min(levels, (2 |v| + threshold) //
-(2 threshold)), negative z only if signed; the currents are not shifted. The read-out's threshold lies above the
-saturated membrane (a simulation's privilege; hardware takes 131071, which equals it up to 63 counts below saturation).
+memoryless: v = clip(sum of currents + bias, -2^23 + 1, 2^23 - 1), then z = sign(v) min(levels,
+(2 |v| + threshold) // (2 threshold)), negative z only if signed; the currents are not shifted. The read-out's
+threshold lies above the saturated membrane, a simulation's privilege; hardware takes 131071, which differs only
+within 63 counts of saturation.
 
-A Conv with `upsample` f > 1 is followed by virtual ports, shape (w, h, f f C) to (f w, f h, C):
-`reshape((w, h, f, f, C)).transpose((0, 2, 1, 3, 4)).reshape((f w, f h, C))`; its kernels are already in that order.
+A Conv with `upsample` f > 1 is followed by virtual ports from shape (w, h, f f C) to (f w, f h, C),
+`reshape((w, h, f, f, C)).transpose((0, 2, 1, 3, 4)).reshape((f w, f h, C))`; its kernels are in that order.
 `message_bits` 0 means binary spikes, otherwise the bits of a graded payload including its sign.
 """
 
@@ -31,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
+from snn_tool.exporters.loihi_layout import Shape, lava_kernel, lava_shape, payload_bits
 from snn_tool.exporters.loihi_limits import check_limits
 from snn_tool.exporters.nir_program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode, Program
 from snn_tool.models.alignment import relay_counts
@@ -44,8 +46,6 @@ BIAS_EXPONENT = 6
 
 READOUT_THRESHOLD = 1 << 18
 """vth of neurons that never fire: (2^18 << 6) exceeds the saturated 24-bit membrane."""
-
-Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,26 +213,6 @@ def build_plan(program: Program) -> Plan:
     )
 
 
-def lava_kernel(conv: ConvNode) -> NDArray[np.int32]:
-    """A torch kernel [Co, Ci, kh, kw] as Lava's flipped (Co, kx, ky, Ci), channels in the virtual ports' order.
-
-    Torch's pixel-shuffle takes channel c f^2 + y f + x to the sub-position (x, y) of c; the ports take (x f + y) C + c.
-    """
-    kernel = conv.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
-    f = conv.upsample
-    ordered = kernel.reshape(-1, f, f, *kernel.shape[1:]).transpose(2, 1, 0, 3, 4, 5).reshape(kernel.shape)
-    return np.ascontiguousarray(ordered, dtype=np.int32)
-
-
-def payload_bits(low: int, high: int) -> int:
-    """Bits of a two's-complement (or, for low >= 0, unsigned) integer that holds low .. high."""
-    return max((-low - 1).bit_length(), high.bit_length()) + 1 if low < 0 else high.bit_length()
-
-
-def _whc(node: PopulationNode) -> Shape:
-    return (node.width, node.height, node.channels)
-
-
 def _spike_bits(node: PopulationNode) -> int:
     if isinstance(node, GradedNode):
         return payload_bits(-node.levels if node.signed else 0, node.levels)
@@ -247,7 +227,7 @@ def _conv_spec(program: Program, conv: ConvNode, reader: PopulationNode, depths:
     else:
         sender = program.population[conv.source]
         source = _delayed(sender.name, depths[reader.name] - depths[sender.name] - 1)
-        input_shape, bits = _whc(sender), _spike_bits(sender)
+        input_shape, bits = lava_shape(sender), _spike_bits(sender)
     return ConvSpec(
         name=f"{conv.name}__{reader.name}",
         synapse=conv.name,
@@ -256,7 +236,7 @@ def _conv_spec(program: Program, conv: ConvNode, reader: PopulationNode, depths:
         weight=lava_kernel(conv),
         mantissa_exponent=conv.mantissa_exponent,
         input_shape=input_shape,
-        output_shape=_whc(reader),
+        output_shape=lava_shape(reader),
         stride=conv.stride,
         padding=conv.padding,
         dilation=conv.dilation,
@@ -270,11 +250,11 @@ def _neuron_spec(node: PopulationNode, bias: NDArray[np.int64], depth: int) -> N
     mantissa = bias.astype(np.int32)
     if isinstance(node, GradedNode):
         return GradedSpec(
-            node.name, _whc(node), mantissa, node.threshold, node.levels, node.signed, depth, False
+            node.name, lava_shape(node), mantissa, node.threshold, node.levels, node.signed, depth, False
         )
     if isinstance(node, LifNode):
-        return LifSpec(node.name, _whc(node), mantissa, node.decay, node.threshold, depth, False, False)
-    return LifSpec(node.name, _whc(node), mantissa, 0, READOUT_THRESHOLD, depth, False, True)
+        return LifSpec(node.name, lava_shape(node), mantissa, node.decay, node.threshold, depth, False, False)
+    return LifSpec(node.name, lava_shape(node), mantissa, 0, READOUT_THRESHOLD, depth, False, True)
 
 
 def _delayed(name: str, stages: int) -> str:
@@ -290,8 +270,8 @@ def _relay_conv(node: PopulationNode, stage: int) -> ConvSpec:
         target=target,
         weight=np.ones((node.channels, 1, 1, 1), dtype=np.int32),
         mantissa_exponent=0,
-        input_shape=_whc(node),
-        output_shape=_whc(node),
+        input_shape=lava_shape(node),
+        output_shape=lava_shape(node),
         stride=1,
         padding=0,
         dilation=1,
@@ -304,5 +284,5 @@ def _relay_conv(node: PopulationNode, stage: int) -> ConvSpec:
 def _relay(node: PopulationNode, stage: int, depth: int) -> NeuronSpec:
     name, silent = _delayed(node.name, stage), np.zeros(node.channels, dtype=np.int32)
     if isinstance(node, GradedNode):
-        return GradedSpec(name, _whc(node), silent, 1, node.levels, node.signed, depth, True)
-    return LifSpec(name, _whc(node), silent, 0, 0, depth, True, False)
+        return GradedSpec(name, lava_shape(node), silent, 1, node.levels, node.signed, depth, True)
+    return LifSpec(name, lava_shape(node), silent, 0, 0, depth, True, False)

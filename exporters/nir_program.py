@@ -24,6 +24,9 @@ MEMBRANE_SHIFT = 6
 DECAY_STEPS = 4096
 """A decay is a whole number of 4096ths per timestep (Lava's 12-bit dv)."""
 
+MAX_ARRAY_BYTES = 4 << 30
+"""Largest sum of all arrays of a graph that is written or read; NIR stores neuron parameters per neuron."""
+
 Integers = NDArray[np.int64]
 
 

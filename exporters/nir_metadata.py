@@ -1,0 +1,208 @@
+"""The integer constants that accompany a graph, under one key of the graph's metadata.
+
+NIR says that no backend may rely on metadata, so the nodes carry the dequantised values and are the truth; these
+integers say on which grid the values lie, and are checked against the nodes when a file is read. HDF5 gives
+scalars back as numpy's; every value is therefore read through `_integer` or compared as text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from snn_tool.errors import ArtifactError
+from snn_tool.exporters.nir_program import MEMBRANE_SHIFT
+
+KEY = "snn_tool"
+SCHEMA = 1
+PIXEL_SHUFFLE = "pixel_shuffle"
+INPUT_OFFSET = 128
+"""Grey levels subtracted from the image before it is divided by the input step."""
+
+CONVENTIONS = {"comparison": ">", "reset": "to_zero", "graded_rounding": "half_away_from_zero"}
+KINDS = ("lif", "graded", "readout")
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationConstants:
+    """Integers of one population; what its kind does not have is 0, 1 level or False.
+
+    Attributes:
+        kind: `lif`, `graded` or `readout`.
+        lsb_exponent: one LSB is 2^lsb_exponent of the graph's units.
+        threshold: in LSB.
+        decay: in 4096ths per timestep.
+    """
+
+    kind: str
+    lsb_exponent: int
+    threshold: int = 0
+    decay: int = 0
+    levels: int = 1
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """Integers of a whole graph.
+
+    Attributes:
+        dt_s: duration of a timestep in seconds that the time constants assume.
+        populations: by node name.
+        mantissa_exponents: for each convolution, the left shift contained in its weights.
+        shuffles: for each convolution whose output the host shuffles, the factor.
+    """
+
+    timesteps: int
+    dt_s: float
+    input_low: int
+    input_high: int
+    input_step: int
+    populations: Mapping[str, PopulationConstants]
+    mantissa_exponents: Mapping[str, int]
+    shuffles: Mapping[str, int]
+
+    @property
+    def readout(self) -> str:
+        """Name of the read-out."""
+        return next(name for name, p in self.populations.items() if p.kind == "readout")
+
+    @property
+    def residual_exponent(self) -> int:
+        """The residual image is the read-out's membrane (64ths of its LSB) times 2^residual_exponent / T."""
+        return self.populations[self.readout].lsb_exponent - MEMBRANE_SHIFT
+
+
+def to_metadata(constants: Constants) -> dict[str, Any]:
+    """The document stored under `KEY`."""
+    return {
+        "schema": SCHEMA,
+        "timesteps": constants.timesteps,
+        "dt_s": constants.dt_s,
+        "input_low": constants.input_low,
+        "input_high": constants.input_high,
+        "input_step": constants.input_step,
+        "input_offset": INPUT_OFFSET,
+        "membrane_shift": MEMBRANE_SHIFT,
+        "residual_exponent": constants.residual_exponent,
+        **CONVENTIONS,
+        "extensions": {PIXEL_SHUFFLE: dict(constants.shuffles)} if constants.shuffles else {},
+        "populations": {
+            name: {
+                "kind": p.kind,
+                "lsb_exponent": p.lsb_exponent,
+                "threshold": p.threshold,
+                "decay": p.decay,
+                "levels": p.levels,
+                "signed": int(p.signed),
+            }
+            for name, p in constants.populations.items()
+        },
+        "synapses": {name: {"mantissa_exponent": e} for name, e in constants.mantissa_exponents.items()},
+    }
+
+
+def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
+    """Read and check the document of a graph's metadata.
+
+    Raises:
+        ArtifactError: the graph was not written by this tool, by a newer one, or a value is missing or wrong.
+    """
+    document = metadata.get(KEY)
+    if not isinstance(document, Mapping):
+        raise ArtifactError(foreign(file))
+    check_schema(_integer(document, "schema", (1, 1 << 30), file), file)
+    for key, expected in {
+        **CONVENTIONS,
+        "input_offset": INPUT_OFFSET,
+        "membrane_shift": MEMBRANE_SHIFT,
+    }.items():
+        if str(document.get(key)) != str(expected):
+            raise ArtifactError(
+                f"{file}: metadata '{key}' is {document.get(key)}, this tool knows {expected} only"
+            )
+    constants = Constants(
+        timesteps=_integer(document, "timesteps", (1, 64), file),
+        dt_s=_seconds(document, file),
+        input_low=_integer(document, "input_low", (-(1 << 15), 0), file),
+        input_high=_integer(document, "input_high", (0, (1 << 15) - 1), file),
+        input_step=_integer(document, "input_step", (1, 256), file),
+        populations={n: _population(n, p, file) for n, p in _table(document, "populations", file).items()},
+        mantissa_exponents={
+            n: _integer(s, "mantissa_exponent", (0, 30), f"{file}: {n}")
+            for n, s in _table(document, "synapses", file).items()
+        },
+        shuffles=_shuffles(document, file),
+    )
+    if [p.kind for p in constants.populations.values()].count("readout") != 1:
+        raise ArtifactError(f"{file}: metadata must name exactly one read-out; {REMEDY}")
+    if constants.residual_exponent != _integer(document, "residual_exponent", (-200, 200), file):
+        raise ArtifactError(f"{file}: metadata 'residual_exponent' contradicts the read-out's LSB; {REMEDY}")
+    return constants
+
+
+REMEDY = "the file is damaged or was edited, export it again"
+
+
+def foreign(file: str) -> str:
+    """What is said of a NIR file without this tool's constants."""
+    return f"{file}: a NIR file, but not made by snn-tool; export the network with 'snn-tool export --target nir'"
+
+
+def check_schema(schema: int, file: str) -> None:
+    """Refuse files of another schema.
+
+    Raises:
+        ArtifactError: both versions are named.
+    """
+    if schema != SCHEMA:
+        raise ArtifactError(
+            f"{file}: NIR metadata of schema {schema}, this version reads schema {SCHEMA}; "
+            "export it again with this version, or update snn-tool"
+        )
+
+
+def _integer(document: object, key: str, allowed: tuple[int, int], where: str) -> int:
+    value = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(value, int | np.integer) or not allowed[0] <= int(value) <= allowed[1]:
+        raise ArtifactError(
+            f"{where}: metadata '{key}' is {value}, not one of {allowed[0]}..{allowed[1]}; {REMEDY}"
+        )
+    return int(value)
+
+
+def _seconds(document: Mapping[str, Any], file: str) -> float:
+    value = document.get("dt_s")
+    if not isinstance(value, float | np.floating) or not 0 < float(value) < 1:
+        raise ArtifactError(f"{file}: metadata 'dt_s' is {value}, not a duration below one second; {REMEDY}")
+    return float(value)
+
+
+def _table(document: Mapping[str, Any], key: str, file: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    if not isinstance(value, Mapping) or not value:
+        raise ArtifactError(f"{file}: metadata '{key}' is missing; {REMEDY}")
+    return value
+
+
+def _population(name: str, document: object, file: str) -> PopulationConstants:
+    where = f"{file}: {name}"
+    kind = document.get("kind") if isinstance(document, Mapping) else None
+    if kind not in KINDS:
+        raise ArtifactError(f"{where}: metadata 'kind' is {kind}, not one of {', '.join(KINDS)}; {REMEDY}")
+    return PopulationConstants(
+        kind=str(kind),
+        lsb_exponent=_integer(document, "lsb_exponent", (-140, 120), where),
+        threshold=_integer(document, "threshold", (0 if kind == "readout" else 1, (1 << 31) - 1), where),
+        decay=_integer(document, "decay", (0, 4095), where),
+        levels=_integer(document, "levels", (1, 127), where),
+        signed=bool(_integer(document, "signed", (0, 1), where)),
+    )
+
+
+def _shuffles(document: Mapping[str, Any], file: str) -> dict[str, int]:
+    extensions = document.get("extensions")
+    if not isinstance(extensions, Mapping) or not set(extensions) <= {PIXEL_SHUFFLE}:
+        raise ArtifactError(f"{file}: metadata 'extensions' is {extensions}, known is {PIXEL_SHUFFLE} only")
+    factors = extensions.get(PIXEL_SHUFFLE, {})
+    return {str(name): _integer(factors, name, (2, 16), f"{file}: {name}") for name in factors}

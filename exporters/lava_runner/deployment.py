@@ -1,0 +1,108 @@
+"""A plan's processes, instantiated and connected.
+
+All neurons of kind `lif`, all synapses and all sources are Lava's stock processes; `graded` neurons and the
+recorders come from `processes`. Images follow each other without a gap: with T timesteps per image, every
+LIF population is reset every T steps, at the first step of its own window, and image i's window is shifted by
+i T steps. N images take N T + depth steps.
+"""
+
+import numpy as np
+from lava.proc.conv.process import Conv
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIFReset
+from processes import GradedNeuron, Recorder
+
+UNWRITTEN = np.iinfo(np.int32).min
+"""Fills a recording before the run; no spike and no 24-bit membrane has this value."""
+
+
+def steps(plan, count):
+    """Steps that `count` images take."""
+    return count * plan["timesteps"] + plan["depth"]
+
+
+def deploy(plan, arrays, images, record, folder):
+    """Build the network; returns one process, from which Lava finds all others, and the recordings' paths.
+
+    Args:
+        plan: the document of plan.json.
+        arrays: the arrays of plan.npz by name.
+        images: int32 (N, W, H, 3).
+        record: names of the populations to record.
+        folder: receives `spikes.<name>.npy` and `membranes.<name>.npy`, int32 (N T, W, H, C).
+    """
+    senders = {spec["name"]: _source(spec, plan, images) for spec in plan["sources"]}
+    neurons = {spec["name"]: _neuron(spec, plan, arrays) for spec in plan["neurons"]}
+    senders.update(neurons)
+    for spec in plan["convs"]:
+        _connect(spec, arrays[spec["weight"]], senders[spec["source"]], neurons[spec["target"]])
+    rows = len(images) * plan["timesteps"]
+    paths = []
+    for spec in plan["neurons"]:
+        if spec["name"] in record:
+            paths += _record(spec, rows, neurons[spec["name"]], folder)
+    return neurons[plan["readout"]], paths
+
+
+def _source(spec, plan, images):
+    """Stock ring buffer (W, H, 3, steps): at step t it sends entry t - 1."""
+    timesteps = plan["timesteps"]
+    stream = np.zeros((*spec["shape"], steps(plan, len(images))), dtype=np.int32)
+    shown = np.repeat(images, timesteps, axis=0).transpose(1, 2, 3, 0)
+    stream[..., spec["offset"] : spec["offset"] + shown.shape[-1]] = shown
+    return RingBuffer(data=stream)
+
+
+def _neuron(spec, plan, arrays):
+    shape = tuple(spec["shape"])
+    if spec["type"] == "graded":
+        bias = np.broadcast_to(arrays[spec["bias"]], shape).astype(np.int32)
+        return GradedNeuron(
+            shape=shape, bias=bias, threshold=spec["threshold"], levels=spec["levels"], signed=spec["signed"]
+        )
+    if spec["type"] != "lif":
+        raise ValueError(f"{spec['name']}: unknown neuron type {spec['type']!r}")
+    return LIFReset(
+        shape=shape,
+        du=spec["du"],
+        dv=spec["dv"],
+        vth=spec["vth"],
+        bias_mant=np.broadcast_to(arrays[spec["bias_mant"]], shape).astype(np.int32),
+        bias_exp=spec["bias_exp"],
+        reset_interval=plan["timesteps"],
+        reset_offset=spec["first_step"],
+    )
+
+
+def _connect(spec, weight, source, target):
+    """Stock Conv from source to target; a pixel-shuffle is a chain of virtual ports."""
+    conv = Conv(
+        weight=weight,
+        input_shape=tuple(spec["input_shape"]),
+        stride=spec["stride"],
+        padding=spec["padding"],
+        dilation=spec["dilation"],
+        groups=spec["groups"],
+        num_message_bits=spec["message_bits"],
+    )
+    source.s_out.connect(conv.s_in)
+    port = conv.a_out
+    if spec["upsample"] > 1:
+        f = spec["upsample"]
+        width, height, channels = spec["output_shape"]
+        port = port.reshape((width // f, height // f, f, f, channels))
+        port = port.transpose((0, 2, 1, 3, 4)).reshape((width, height, channels))
+    port.connect(target.a_in)
+
+
+def _record(spec, rows, neuron, folder):
+    shape = tuple(spec["shape"])
+    paths = [str(folder / f"{kind}.{spec['name']}.npy") for kind in ("spikes", "membranes")]
+    for path in paths:
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=(rows, *shape))[:] = UNWRITTEN
+    recorder = Recorder(
+        shape=shape, first_step=spec["first_step"], rows=rows, spikes=paths[0], membranes=paths[1]
+    )
+    neuron.s_out.connect(recorder.a_in)
+    recorder.membrane.connect_var(neuron.v)
+    return paths

@@ -1,0 +1,161 @@
+"""Run a deployment plan in Lava's fixed-point simulation; a program of its own, files in and files out.
+
+    python run.py --probe
+    python run.py PLAN_FOLDER IMAGES.npz RESULT.npz [--conv stock|blas] [--record NAME ...]
+
+IMAGES.npz holds `images`, integers (N, W, H, 3). RESULT.npz appears whole or not at all and holds int32
+arrays `spikes.<population>` and `membranes.<population>`, (N, T, W, H, C). Progress and errors go to stderr.
+Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images cannot be run; 5 Lava died.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import shim
+
+NO_LAVA, REFUSED, DIED = 3, 4, 5
+POLL_S = 0.25
+GRACE_S = 3.0
+
+
+def main():
+    """Parse the command line and run; returns the exit code."""
+    arguments = _parser().parse_args()
+    if arguments.lifeline:
+        threading.Thread(target=_follow_parent, daemon=True).start()
+    try:
+        shim.make_lava_importable()
+        from lava.proc.lif.process import LIFReset  # noqa: F401
+    except (ImportError, ValueError) as error:
+        _say(f"Lava does not import: {error}")
+        return NO_LAVA
+    if arguments.probe:
+        print(json.dumps(_identity()))
+        return 0
+    if arguments.result is None:
+        _parser().error("PLAN_FOLDER, IMAGES and RESULT are required")
+    try:
+        _simulate(arguments)
+    except (ValueError, KeyError, TypeError, OSError, AssertionError, RuntimeError, AttributeError) as error:
+        logging.getLogger(__name__).debug("the plan failed", exc_info=True)
+        _say(f"the plan cannot be run: {type(error).__name__}: {error}")
+        return REFUSED
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(description="Run a deployment plan in Lava.")
+    parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
+    parser.add_argument("--lifeline", action="store_true", help="end with all children when stdin closes")
+    parser.add_argument("--conv", choices=("stock", "blas"), default="stock")
+    parser.add_argument("--record", nargs="*", default=None, help="populations; default: all but relays")
+    for name in ("plan", "images", "result"):
+        parser.add_argument(name, type=Path, nargs="?")
+    return parser
+
+
+def _identity():
+    import importlib.metadata
+    import platform
+
+    return {
+        "lava": importlib.metadata.version("lava-nc"),
+        "python": platform.python_version(),
+        "numpy": importlib.metadata.version("numpy"),
+        "shimmed": shim.NEEDED,
+    }
+
+
+def _say(line):
+    sys.stderr.write(" ".join(str(line).split()) + "\n")
+    sys.stderr.flush()
+
+
+def _simulate(arguments):
+    import fast_conv
+    import numpy as np
+    from deployment import deploy, steps
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    if arguments.conv == "blas":
+        fast_conv.install()
+    plan = json.loads((arguments.plan / "plan.json").read_text(encoding="utf-8"))
+    with np.load(arguments.plan / "plan.npz", allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    with np.load(arguments.images, allow_pickle=False) as stored:
+        images = stored["images"].astype(np.int32)
+    record = arguments.record
+    if record is None:
+        record = [spec["name"] for spec in plan["neurons"] if not spec["is_relay"]]
+    with tempfile.TemporaryDirectory(dir=arguments.result.parent) as folder:
+        readout, paths = deploy(plan, arrays, images, set(record), Path(folder))
+        _run(readout, steps(plan, len(images)))
+        _collect(paths, (len(images), plan["timesteps"]), arguments.result)
+
+
+def _run(process, total):
+    """Advance the network step by step, so that progress is seen."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    process._log_config.level = logging.INFO
+    started = time.monotonic()
+    process.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    _say(f"lava: compiled and started in {time.monotonic() - started:.1f} s")
+    finished = threading.Event()
+    actors = list(process.runtime._messaging_infrastructure.actors)
+    threading.Thread(target=_watch, args=(actors, finished), daemon=True).start()
+    for step in range(1, total + 1):
+        process.run(condition=RunSteps(num_steps=1))
+        _say(f"lava: step {step} of {total}, {time.monotonic() - started:.1f} s")
+    finished.set()
+    process.stop()
+
+
+def _watch(actors, finished):
+    """End this program when one of Lava's processes died, because Lava would wait for it for ever."""
+    while not finished.wait(POLL_S):
+        dead = [actor for actor in actors if not actor.is_alive()]
+        if dead and not finished.wait(GRACE_S):
+            failure = next((actor.exception for actor in dead if actor.exception), None)
+            _say(
+                failure[1].strip().splitlines()[-1]
+                if failure
+                else f"a Lava process died ({dead[0].exitcode})"
+            )
+            os._exit(REFUSED if failure else DIED)
+
+
+def _follow_parent():
+    """Block until the other end of stdin closes, then end the whole process group."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGTERM)
+
+
+def _collect(paths, leading, result):
+    """Gather the recordings into one file; refuse rows that were never written."""
+    import numpy as np
+    from deployment import UNWRITTEN
+
+    arrays = {}
+    for path in paths:
+        rows = np.load(path, mmap_mode="r")
+        if (rows == UNWRITTEN).any():
+            raise RuntimeError(f"{Path(path).stem} was not recorded completely")
+        arrays[Path(path).stem] = rows.reshape(*leading, *rows.shape[1:])
+    part = result.with_suffix(".part.npz")
+    np.savez(part, **arrays)
+    os.replace(part, result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

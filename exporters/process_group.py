@@ -1,0 +1,155 @@
+"""Run a foreign program so that nothing of it outlives the call: time limit, Ctrl-C, or death of the caller.
+
+The program leads a process group of its own. Its stdin is the read end of a pipe that this process holds
+open, so that a program that watches stdin learns of this process's death. Output goes to files, because a
+pipe that a forgotten grandchild holds open would block the reader for ever.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from snn_tool.errors import BackendUnavailableError
+
+POLL_S = 0.05
+TERMINATE_S = 2.0
+LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended.
+
+    Attributes:
+        code: exit code, negative for a signal; None if it was ended at its time limit.
+        stdout, stderr: all that it wrote.
+    """
+
+    code: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def last_words(self) -> str:
+        """The last lines of stderr (or else of stdout) in one line."""
+        lines = [
+            line.strip() for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()
+        ]
+        return " | ".join(lines[-LAST_LINES:]) or "no output"
+
+
+def run_group(
+    command: Sequence[str | Path],
+    *,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Finished:
+    """Run a program to its end, or end its whole process group at the time limit or on any exception here.
+
+    Args:
+        command: program and arguments.
+        timeout_s: time limit in seconds of wall clock.
+        environment: the program's environment variables; this process's own if None.
+        on_line: called with each complete line of stderr while the program runs.
+
+    Raises:
+        BackendUnavailableError: the program cannot be started.
+    """
+    if os.name != "posix":
+        raise BackendUnavailableError("process groups need Linux or macOS; on Windows use WSL")
+    watch, lifeline = os.pipe()
+    try:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = _start(command, watch, out, err, environment)
+            try:
+                code = _wait(process, timeout_s, err, on_line)
+            finally:
+                _end_group(process)
+            return Finished(code, _text(out), _text(err))
+    finally:
+        os.close(watch)
+        os.close(lifeline)
+
+
+def _start(
+    command: Sequence[str | Path],
+    stdin: int,
+    out: BinaryIO,
+    err: BinaryIO,
+    environment: Mapping[str, str] | None,
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdin=stdin,
+            stdout=out,
+            stderr=err,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise BackendUnavailableError(f"{command[0]}: does not start ({error.strerror or error})") from error
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]",
+    timeout_s: float,
+    err: BinaryIO,
+    on_line: Callable[[str], None] | None,
+) -> int | None:
+    deadline = time.monotonic() + timeout_s
+    seen = 0
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=POLL_S)
+        if on_line is not None:
+            seen = _report(err, seen, on_line)
+        if process.returncode is not None:
+            return process.returncode
+        if time.monotonic() > deadline:
+            return None
+
+
+def _report(err: BinaryIO, seen: int, on_line: Callable[[str], None]) -> int:
+    """Pass on the complete lines after byte `seen`; returns the byte after the last of them."""
+    # pread leaves the file's position alone, which the program shares.
+    fresh = os.pread(err.fileno(), 1 << 20, seen)
+    complete = fresh[: fresh.rfind(b"\n") + 1]
+    for line in complete.decode(errors="replace").splitlines():
+        on_line(line)
+    return seen + len(complete)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the group to end, then force it; after SIGTERM multiprocessing's tracker frees shared memory."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=TERMINATE_S)
+        if number is signal.SIGTERM and _group_is_gone(process.pid):
+            return
+
+
+def _group_is_gone(leader: int) -> bool:
+    deadline = time.monotonic() + TERMINATE_S
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _text(stream: BinaryIO) -> str:
+    stream.seek(0)
+    return stream.read().decode(errors="replace")

@@ -8,9 +8,9 @@ Shape = tuple[int, int, int]
 
 
 def lava_kernel(conv: ConvNode) -> NDArray[np.int32]:
-    """A torch kernel [Co, Ci, kh, kw] as Lava's flipped (Co, kx, ky, Ci), channels in the virtual ports' order.
+    """A torch kernel [Co, Ci, kh, kw] as Lava's flipped (Co, kx, ky, Ci), in the ports' channel order.
 
-    Torch's pixel-shuffle takes channel c f^2 + y f + x to sub-position (x, y) of c; the ports, (x f + y) C + c.
+    Torch's shuffle takes channel c f^2 + y f + x to sub-position (x, y) of c, the ports (x f + y) C + c.
     """
     kernel = conv.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     f = conv.upsample

@@ -3,26 +3,26 @@
 Layout. Tensors are WHC: a torch tensor [C, H, W] is `transpose(2, 1, 0)`. Lava's Conv is a true convolution,
 so a kernel [Co, Ci, kh, kw] becomes `kernel[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)`, shape (Co, kx, ky, Ci).
 
-Time. Steps t count from 1. A source sends at step t; a Conv passes on at t + 1 what it received at t; a neuron
-updates and fires in the step in which it receives. So neurons at hop depth d (the image is at depth 0) live
-through their T timesteps in the window t = 1 + d .. T + d, and a run of one image lasts T + D steps, where D is
-the read-out's depth.
+Time. Steps t count from 1. A source sends at step t; a Conv passes on at t + 1 what it received at t; neurons
+update and fire in the step in which they receive. So neurons at hop depth d (the image is at depth 0) live
+through their T timesteps in the window t = 1 + d .. T + d, and a run of one image lasts T + D steps, where D
+is the read-out's depth.
 
 - Source `offset` o presents the whole image at each of the steps o + 1 .. o + T and zeros at all others. A
   convolution of the image whose reader lies at depth d is fed by the source of offset d - 1.
 - A synapse that several populations read becomes one Conv per reader (the fan-out of a membrane shortcut).
-- A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits the
-  spikes k steps later, through an identity kernel (groups = channels) and neurons that pass each value on.
+- A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits
+  the spikes k steps later, through an identity kernel (groups = channels) and neurons that pass values on.
 - Biases act before a window opens, so LIF neurons are `LIFReset(reset_interval=P, reset_offset=first_step)`:
   Lava zeroes u and v at t % P == first_step % P before the dynamics of that step. Inside a window every input
   comes from inside the sender's window, hence nothing that happens outside can be seen. With P = T images may
   follow each other without a gap, image i shifted by i T steps; with any longer P likewise.
 
-Neurons. `LifSpec` is Lava's stock LIF: du = 4095, bias_exp = 6, dv, vth and bias_mant as given. `GradedSpec` is
-memoryless: v = clip(sum of currents + bias, -2^23 + 1, 2^23 - 1), then z = sign(v) min(levels,
+Neurons. `LifSpec` is Lava's stock LIF: du = 4095, bias_exp = 6, dv, vth and bias_mant as given. `GradedSpec`
+is memoryless: v = clip(sum of currents + bias, -2^23 + 1, 2^23 - 1), then z = sign(v) min(levels,
 (2 |v| + threshold) // (2 threshold)), negative z only if signed; the currents are not shifted. The read-out's
-threshold lies above the saturated membrane, a simulation's privilege; hardware takes 131071, which differs only
-within 63 counts of saturation.
+threshold lies above the saturated membrane, a simulation's privilege; hardware takes 131071, which differs
+only within 63 counts of saturation.
 
 A Conv with `upsample` f > 1 is followed by virtual ports from shape (w, h, f f C) to (f w, f h, C),
 `reshape((w, h, f, f, C)).transpose((0, 2, 1, 3, 4)).reshape((f w, f h, C))`; its kernels are in that order.

@@ -63,7 +63,7 @@ def read_program(path: Path) -> Program:
     The nodes' values are the truth; the metadata's integers must agree with every one of them.
 
     Raises:
-        ArtifactError: as `read_nir`, or a node's value, shape or edge is missing, contradictory or not finite.
+        ArtifactError: as `read_nir`, or a node's value, shape or edge is missing, wrong or not finite.
     """
     return parse_graph(read_nir(path), str(path))
 
@@ -96,8 +96,8 @@ def _guard_content(path: Path, file: h5py.File) -> None:
     size = _array_bytes(file)
     if size > MAX_ARRAY_BYTES:
         raise ArtifactError(
-            f"{path}: its arrays would take {size / (1 << 30):.1f} GiB, above the limit of {MAX_ARRAY_BYTES >> 30} GiB; "
-            "export a smaller image size"
+            f"{path}: its arrays would take {size / (1 << 30):.1f} GiB, above the limit of "
+            f"{MAX_ARRAY_BYTES >> 30} GiB; export a smaller image size"
         )
 
 

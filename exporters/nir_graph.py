@@ -10,9 +10,10 @@
 | read-out | I with r = 1 / dt, then Output `output` |
 | pixel-shuffle | Output `<conv>_unshuffled` and Input `<conv>_shuffled`: the host permutes in between |
 
-NIR has no node that trades channels for pixels, and its type check admits no nested graph that does. Ports keep the
-graph well typed, and a backend that knows nothing of them stops for lack of an input instead of computing something
-else. Thresholds lie half a unit above the membrane's grid (64ths of an LSB), so that `>` and `>=` agree.
+NIR has no node that trades channels for pixels, and its type check admits no nested graph that does. Ports
+keep the graph well typed, and a backend that knows nothing of them stops for lack of an input instead of
+computing something else. Thresholds lie half a unit above the membrane's grid (64ths of an LSB), so that `>`
+and `>=` agree.
 """
 
 from collections.abc import Iterator
@@ -37,11 +38,13 @@ def to_nir(network: IntegerNetwork, height: int, width: int) -> nir.NIRGraph:
     """The graph of a network for images of one size, which NIR's neuron shapes fix.
 
     Args:
-        height, width: in pixels, multiples of the topology's `multiple`.
+        network: what to write.
+        height: of the image in pixels, a multiple of the topology's `multiple`.
+        width: likewise.
 
     Raises:
-        ExportError: the size does not fit, a name occurs twice, a value is not exact in float32, or synapses are
-            shared between populations of unequal LSB.
+        ExportError: the size does not fit, a name occurs twice, a value is not exact in float32, or
+            populations of unequal LSB share a synapse.
     """
     _check_exportable(network, height, width)
     sizes = {
@@ -75,8 +78,8 @@ def _check_exportable(network: IntegerNetwork, height: int, width: int) -> None:
     arrays = 2 * network.levels + 2 if network.neuron == "graded" else 5
     if neurons * arrays * 8 > MAX_ARRAY_BYTES:
         raise ExportError(
-            f"image size {height}x{width}: NIR stores {arrays} values per neuron, {neurons * arrays * 8 >> 30} GiB in all; "
-            "export a smaller size and restore larger images tile by tile"
+            f"image size {height}x{width}: NIR stores {arrays} values per neuron, "
+            f"{neurons * arrays >> 27} GiB in all; export a smaller size and restore larger ones tile by tile"
         )
 
 
@@ -174,10 +177,13 @@ def _constants(network: IntegerNetwork) -> Constants:
 
 
 def _population_constants(population: IntegerPopulation, network: IntegerNetwork) -> PopulationConstants:
-    if population is network.populations[-1]:
-        return PopulationConstants("readout", population.lsb_exponent)
-    if network.neuron == "graded":
-        return PopulationConstants(
-            "graded", population.lsb_exponent, population.threshold, 0, network.levels, network.signed
-        )
-    return PopulationConstants("lif", population.lsb_exponent, population.threshold, network.decay)
+    is_readout = population is network.populations[-1]
+    return PopulationConstants(
+        kind="readout" if is_readout else network.neuron,
+        fan_in=len(population.wiring.inputs),
+        lsb_exponent=population.lsb_exponent,
+        threshold=population.threshold,
+        decay=0 if is_readout else network.decay,
+        levels=1 if is_readout else network.levels,
+        signed=network.signed and not is_readout,
+    )

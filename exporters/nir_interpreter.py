@@ -1,7 +1,7 @@
 """The reference meaning of a NIR file: what a program computes, in plain int64 arithmetic.
 
-Written against the semantics of Lava's fixed-point processes (lava.proc.lif.models, lava.proc.conv.models) and
-against nothing else: it exists to disagree with any other implementation that is wrong. Per timestep:
+Written against Lava's fixed-point processes (lava.proc.lif.models, lava.proc.conv.models) and against nothing
+else: it exists to disagree with any other implementation that is wrong. Per timestep:
 
     c  = low 24 bits, as a signed number, of conv(z)         bias excluded; then the pixel-shuffle
     u  = 64 sum c, and 2^24 less if above 2^23, 2^24 more if at or below -2^23
@@ -74,7 +74,8 @@ def _check_image(program: Program, image: Integers) -> None:
         raise DataError(f"image of type {image.dtype}: the program takes integers of its input grid")
     if image.min() < program.input_low or image.max() > program.input_high:
         raise DataError(
-            f"image values {image.min()}..{image.max()} leave the input range {program.input_low}..{program.input_high}"
+            f"image values {image.min()}..{image.max()} leave the input range "
+            f"{program.input_low}..{program.input_high}"
         )
 
 

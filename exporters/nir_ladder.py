@@ -2,8 +2,8 @@ r"""Graded neurons in standard NIR nodes: a ladder of thresholds whose outputs a
 
     z = sum_k [v > rung_k - LSB / 2] - sum_k [-v > rung_k - LSB / 2]        k = 1 .. levels
 
-The first sum runs over `above_k`; the second, of signed neurons only, over `below_k`, between two Scale nodes of
-factor -1. Membranes are multiples of the LSB and no rung lies on one, so that `>` and `>=` agree.
+The first sum runs over `above_k`; the second, of signed neurons only, over `below_k`, between two Scale nodes
+of factor -1. Membranes are multiples of the LSB and no rung lies on one, so that `>` and `>=` agree.
 """
 
 import nir

@@ -1,8 +1,8 @@
 """The integer constants that accompany a graph, under one key of the graph's metadata.
 
-NIR says that no backend may rely on metadata, so the nodes carry the dequantised values and are the truth; these
-integers say on which grid the values lie, and are checked against the nodes when a file is read. HDF5 gives
-scalars back as numpy's; every value is therefore read through `_integer` or compared as text.
+NIR says that no backend may rely on metadata, so the nodes carry the dequantised values and are the truth;
+these integers say on which grid the values lie, and are checked against the nodes when a file is read. HDF5
+gives scalars back as numpy's; every value is therefore read through `_integer` or compared as text.
 """
 
 from collections.abc import Mapping
@@ -29,12 +29,14 @@ class PopulationConstants:
 
     Attributes:
         kind: `lif`, `graded` or `readout`.
+        fan_in: number of convolutions that it sums.
         lsb_exponent: one LSB is 2^lsb_exponent of the graph's units.
         threshold: in LSB.
         decay: in 4096ths per timestep.
     """
 
     kind: str
+    fan_in: int
     lsb_exponent: int
     threshold: int = 0
     decay: int = 0
@@ -90,6 +92,7 @@ def to_metadata(constants: Constants) -> dict[str, Any]:
         "populations": {
             name: {
                 "kind": p.kind,
+                "fan_in": p.fan_in,
                 "lsb_exponent": p.lsb_exponent,
                 "threshold": p.threshold,
                 "decay": p.decay,
@@ -146,7 +149,7 @@ REMEDY = "the file is damaged or was edited, export it again"
 
 def foreign(file: str) -> str:
     """What is said of a NIR file without this tool's constants."""
-    return f"{file}: a NIR file, but not made by snn-tool; export the network with 'snn-tool export --target nir'"
+    return f"{file}: NIR, but not made by snn-tool; export the network with 'snn-tool export --target nir'"
 
 
 def check_schema(schema: int, file: str) -> None:
@@ -192,6 +195,7 @@ def _population(name: str, document: object, file: str) -> PopulationConstants:
         raise ArtifactError(f"{where}: metadata 'kind' is {kind}, not one of {', '.join(KINDS)}; {REMEDY}")
     return PopulationConstants(
         kind=str(kind),
+        fan_in=_integer(document, "fan_in", (1, 1 << 16), where),
         lsb_exponent=_integer(document, "lsb_exponent", (-140, 120), where),
         threshold=_integer(document, "threshold", (0 if kind == "readout" else 1, (1 << 31) - 1), where),
         decay=_integer(document, "decay", (0, 4095), where),

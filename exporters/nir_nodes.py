@@ -1,4 +1,4 @@
-"""Values of single NIR nodes as integers; whatever lies off the grid or contradicts the metadata is refused."""
+"""Values of single NIR nodes as integers; what lies off the grid or contradicts the metadata is refused."""
 
 import nir
 import numpy as np
@@ -20,7 +20,7 @@ LARGEST_INTEGER = (1 << 31) - 1
 """Weights and biases are deployed as 32-bit integers."""
 
 LARGEST_GEOMETRY = 1 << 10
-"""Bound on stride, padding, dilation and kernel sides, in pixels: beyond it a file is damaged, not ambitious."""
+"""Bound on stride, padding, dilation and kernel sides, in pixels; beyond it a file is damaged."""
 
 NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I,)}
 
@@ -72,7 +72,10 @@ def check_ports(graph: nir.NIRGraph, conv: ConvNode, source: tuple[int, int, int
     """Compare the declared shapes of a pixel-shuffle's ports with what arrives and leaves.
 
     Args:
+        graph: holds the ports.
+        conv: the convolution in front of them.
         source: shape (Ci, height, width) of the convolution's source.
+        file: stands at the head of messages.
 
     Raises:
         ArtifactError: names the port.

@@ -75,7 +75,7 @@ def _check_shapes(program: Program, graph: nir.NIRGraph, file: str) -> None:
         )
         if declared != source:
             raise ArtifactError(
-                f"{file}: {conv.name}: takes shape {list(declared)}, but {conv.source} has {list(source)}; {REMEDY}"
+                f"{file}: {conv.name}: takes {list(declared)}, but {conv.source} has {list(source)}; {REMEDY}"
             )
         check_ports(graph, conv, source, file)
     for population in program.populations:

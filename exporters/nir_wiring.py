@@ -1,4 +1,4 @@
-"""Which convolution reads what and feeds whom: names and edges of a NIR graph, before any value is looked at."""
+"""Which convolution reads what and feeds whom: names and edges of a NIR graph, before any value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +44,9 @@ def read_wiring(graph: nir.NIRGraph, constants: Constants, file: str) -> Wiring:
         if not any(name in readers for readers in inputs.values()):
             raise ArtifactError(f"{file}: {name}: feeds no population; {REMEDY}")
     for name, found in inputs.items():
-        if not found:
-            raise ArtifactError(f"{file}: {name}: has no incoming edge; {REMEDY}")
+        claimed = constants.populations[name].fan_in
+        if len(found) != claimed:
+            raise ArtifactError(f"{file}: {name}: has {len(found)} incoming edges, not {claimed}; {REMEDY}")
     source = {name: found[0] for name, found in sources.items()}
     order = _execution_order(source, inputs, constants.readout, file)
     return Wiring(source, {name: tuple(found) for name, found in inputs.items()}, order)
@@ -107,7 +108,16 @@ def _execution_order(
     while waiting:
         ready = [name for name, needed in waiting.items() if needed <= set(placed)]
         if not ready:
-            raise ArtifactError(f"{file}: {sorted(waiting)[0]}: lies on or behind a cycle of edges; {REMEDY}")
+            raise ArtifactError(f"{file}: {_on_cycle(waiting)}: lies on a cycle of edges; {REMEDY}")
         placed += ready
         waiting = {name: needed for name, needed in waiting.items() if name not in ready}
     return (*(name for name in placed if name != readout), readout)
+
+
+def _on_cycle(waiting: Mapping[str, set[str]]) -> str:
+    """Walk from source to source among populations that all wait; the first met twice lies on a cycle."""
+    name, seen = min(waiting), set[str]()
+    while name not in seen:
+        seen.add(name)
+        name = min(waiting[name] & waiting.keys())
+    return name

@@ -1,4 +1,4 @@
-"""The NIR file and its interpreter against the integer engine, bit for bit, on every population and timestep."""
+"""The NIR file and its interpreter against the integer engine, bit for bit, everywhere."""
 
 import ast
 import importlib.util
@@ -67,7 +67,9 @@ def test_inputs_at_the_ends_of_their_range_give_equal_bits(
     network = network_of(make_network, kind, body)
     low, high = network.input_range
     noise = np.random.default_rng(1).choice([low, high], (3, 3, 8, 12))
-    images = np.concatenate([noise, np.full((1, 3, 8, 12), low), np.full((1, 3, 8, 12), high)]).astype(np.int16)
+    images = np.concatenate([noise, np.full((1, 3, 8, 12), low), np.full((1, 3, 8, 12), high)]).astype(
+        np.int16
+    )
     assert_equal_runs(network, images, run_file(network, images, tmp_path / "student.nir"))
 
 
@@ -183,7 +185,7 @@ def test_24_bit_values_wrap_like_a_register(value: int) -> None:
 
 
 def test_strided_dilated_kernels_by_formula() -> None:
-    """Each output is written out as a sum over taps; 5 x 7 pixels, kernel 3 x 3, stride 2, dilation 2, padding 2."""
+    """Each output as a sum over taps; 5 x 7 pixels, kernel 3 x 3, stride 2, dilation 2, padding 2."""
     rng = np.random.default_rng(0)
     conv = ConvNode("c", "image", rng.integers(-9, 9, (2, 3, 3, 3)), np.zeros(2, np.int64), 2, 2, 2, 1, 0)
     frame = rng.integers(-9, 9, (3, 5, 7))
@@ -216,7 +218,16 @@ def test_unusable_images_are_refused(image: NDArray[np.int64], said: str) -> Non
 
 @pytest.mark.parametrize(
     "module",
-    ["nir_program", "nir_interpreter", "nir_file", "nir_parse", "nir_wiring", "nir_nodes", "nir_ladder", "nir_units"],
+    [
+        "nir_program",
+        "nir_interpreter",
+        "nir_file",
+        "nir_parse",
+        "nir_wiring",
+        "nir_nodes",
+        "nir_ladder",
+        "nir_units",
+    ],
 )
 def test_the_reading_side_names_no_integer_network(module: str) -> None:
     """`test_architecture` proves the same for everything that is imported in turn."""

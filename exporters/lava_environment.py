@@ -234,6 +234,14 @@ def _make(recipe: _Recipe, stage: Path) -> None:
     )
     python = stage / "bin" / "python"
     for requirements in recipe.requirements:
-        command = (python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *requirements)
+        command: tuple[str | Path, ...] = (
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            *requirements,
+        )
         _demand(run_group(command, timeout_s=INSTALL_S, environment=variables), "pip install", INSTALL_S)
     probe(python, recipe.origin)

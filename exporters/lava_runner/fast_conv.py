@@ -8,7 +8,7 @@ import numpy as np
 
 
 def conv(input_, weight, kernel_size, stride, padding, dilation, groups):
-    """Convolve (W, H, Ci) with a flipped kernel (Co, kx, ky, Ci / groups); the result has the weight's dtype."""
+    """Convolve (W, H, Ci) with a flipped kernel (Co, kx, ky, Ci / groups); returns the weight's dtype."""
     (pad_x, pad_y), (step_x, step_y), (reach_x, reach_y) = padding, stride, dilation
     padded = np.pad(input_, ((pad_x, pad_x), (pad_y, pad_y), (0, 0))).astype(np.float64)
     out_channels, taps_x, taps_y, _ = weight.shape

@@ -1,0 +1,149 @@
+"""A deployment plan executed by Lava's fixed-point simulation, in another interpreter and another process.
+
+Lava forks, so it never runs inside a process that holds torch's threads. Files go in and files come out.
+"""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.artifacts import read_json
+from snn_tool.errors import BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.exporters.lava_environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
+from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
+from snn_tool.exporters.process_group import Finished, run_group
+
+CONVOLUTIONS = ("stock", "blas")
+"""`stock` is Lava's own code; `blas` replaces its scipy loops by matrix products that are equally exact."""
+
+TIME_LIMIT_S = 1800.0
+REFUSED = 4
+"""The runner's exit code for a plan or an image that Lava does not take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LavaTrace:
+    """What Lava computed.
+
+    Attributes:
+        readout: int32 [N, 3, H, W], the read-out's membrane at its window's last step, in 64ths of its LSB.
+        spikes: for each recorded population int32 [T, N, C, H, W].
+        membranes: likewise, after the reset; 64ths of an LSB for LIF, whole LSB for graded neurons.
+    """
+
+    readout: NDArray[np.int32]
+    spikes: dict[str, NDArray[np.int32]]
+    membranes: dict[str, NDArray[np.int32]]
+
+
+def run_on_lava(
+    plan_folder: Path,
+    images: NDArray[Any],
+    environment: LavaEnvironment,
+    *,
+    timeout_s: float = TIME_LIMIT_S,
+    conv: str = "stock",
+    record: Sequence[str] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> LavaTrace:
+    """Run integer images through a plan; they follow each other in one run, N T + depth steps for all.
+
+    Args:
+        plan_folder: holds plan.json and plan.npz.
+        images: integers [N, 3, H, W] of the plan's size and input range.
+        environment: an interpreter with Lava.
+        timeout_s: wall-clock limit in seconds; the whole process group is ended after it.
+        conv: `stock` or `blas`.
+        record: populations to record; all but the relays if None. The read-out is always among them.
+        log: receives the runner's progress lines.
+
+    Raises:
+        ConfigError: `conv` or a name in `record` is unknown.
+        DataError: the images do not fit the plan.
+        ArtifactError: the plan cannot be read.
+        VerificationError: Lava refuses the plan.
+        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+    """
+    if conv not in CONVOLUTIONS:
+        raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
+    plan = read_json(plan_folder / "plan.json", "loihi-plan", PLAN_SCHEMA)
+    _check_images(images, plan)
+    neurons = {neuron["name"]: neuron for neuron in plan["neurons"]}
+    names = _recorded(record, neurons, plan["readout"])
+    with TemporaryDirectory(prefix="snn-tool-lava-") as name:
+        folder = Path(name)
+        np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
+        command: list[str | Path] = [
+            environment.python,
+            "-B",
+            RUNNER,
+            plan_folder.resolve(),
+            folder / "images.npz",
+            folder / "result.npz",
+        ]
+        options = ["--lifeline", "--conv", conv, "--record", *names]
+        finished = run_group(
+            [*command, *options], timeout_s=timeout_s, environment=clean_variables(), on_line=log
+        )
+        _demand_success(finished, timeout_s)
+        expected = {name: (len(images), plan["timesteps"], *neurons[name]["shape"]) for name in names}
+        return _read_result(folder / "result.npz", expected, plan["readout"])
+
+
+def _check_images(images: NDArray[Any], plan: dict[str, Any]) -> None:
+    width, height, channels = plan["sources"][0]["shape"]
+    if images.ndim != 4 or images.shape[1:] != (channels, height, width) or not len(images):
+        raise DataError(f"images {list(images.shape)}: the plan takes [N, {channels}, {height}, {width}]")
+    if not np.issubdtype(images.dtype, np.integer):
+        raise DataError(f"images of type {images.dtype}: the plan takes integers of its input grid")
+    low, high = plan["input_low"], plan["input_high"]
+    if images.min() < low or images.max() > high:
+        raise DataError(f"images {images.min()}..{images.max()} leave the plan's input range {low}..{high}")
+
+
+def _recorded(record: Sequence[str] | None, neurons: dict[str, Any], readout: str) -> list[str]:
+    if record is None:
+        return [name for name, neuron in neurons.items() if not neuron["is_relay"]]
+    unknown = [name for name in record if name not in neurons]
+    if unknown:
+        raise ConfigError(f"record: no population {', '.join(unknown)}; use one of {', '.join(neurons)}")
+    return list(dict.fromkeys([*record, readout]))
+
+
+def _demand_success(finished: Finished, timeout_s: float) -> None:
+    if finished.code == 0:
+        return
+    if finished.code is None:
+        raise BackendUnavailableError(
+            f"Lava did not finish within {timeout_s:.0f} s (last: {finished.last_words}); "
+            "allow more time or verify fewer, smaller tiles"
+        )
+    if finished.code == REFUSED:
+        raise VerificationError(f"Lava refuses the network: {finished.last_words}")
+    raise BackendUnavailableError(
+        f"Lava died with exit code {finished.code}: {finished.last_words}; "
+        f"check free memory, or install it anew: `{REMEDY}`"
+    )
+
+
+def _read_result(path: Path, expected: dict[str, tuple[int, ...]], readout: str) -> LavaTrace:
+    """Read recordings (N, T, W, H, C) and turn them to [T, N, C, H, W]."""
+    found: dict[str, dict[str, NDArray[np.int32]]] = {"spikes": {}, "membranes": {}}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for kind, arrays in found.items():
+                for name, shape in expected.items():
+                    array = stored[f"{kind}.{name}"]
+                    if array.shape != shape or array.dtype != np.int32:
+                        raise ValueError(f"{kind}.{name} is {array.dtype} {array.shape}, not int32 {shape}")
+                    arrays[name] = array.transpose(1, 0, 4, 3, 2)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise BackendUnavailableError(
+            f"Lava left no usable result ({error}); install it anew: `{REMEDY}`"
+        ) from error
+    return LavaTrace(found["membranes"][readout][-1], found["spikes"], found["membranes"])

@@ -1,0 +1,116 @@
+"""Bit for bit or not: implementations of one network held against the golden integers of its bundle.
+
+`nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation. Both must give every
+spike and every membrane of every population at every timestep. What did not run is reported as not run, with
+the reason; nothing that compared no value can be exact.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from snn_tool.artifacts import sha256_file, write_json
+from snn_tool.errors import BackendUnavailableError, ConfigError
+from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
+from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
+from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
+from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
+from snn_tool.exporters.nir_file import read_program
+from snn_tool.exporters.nir_interpreter import run_program
+
+KIND, SCHEMA = "verification", 1
+BACKENDS = ("nir", "lava")
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """All implementations' outcomes for one bundle.
+
+    Attributes:
+        bundle_sha256: hash of the bundle's manifest, which holds the hashes of all its files.
+        plan_follows_network: the plan is, value for value, the one that network.nir gives.
+        results: one for each backend asked for.
+    """
+
+    bundle_sha256: str
+    plan_follows_network: bool
+    results: tuple[BackendResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """At least one backend is exact, none differs, and plan and network belong together."""
+        statuses = [result.status for result in self.results]
+        return self.plan_follows_network and EXACT in statuses and MISMATCH not in statuses
+
+
+def verify_bundle(
+    bundle: Bundle,
+    backends: Sequence[str] = BACKENDS,
+    *,
+    environment: LavaEnvironment | None = None,
+    conv: str = "stock",
+    timeout_s: float = TIME_LIMIT_S,
+    log: Callable[[str], None] | None = None,
+) -> VerificationReport:
+    """Run a bundle's tiles through each backend and compare with its golden integers.
+
+    Args:
+        bundle: of `read_bundle`, hence with matching hashes.
+        backends: names out of `BACKENDS`.
+        environment: an interpreter with Lava; looked for, never installed, if None.
+        conv: Lava's convolution, `stock` or `blas`.
+        timeout_s: Lava's time limit in seconds.
+        log: receives progress lines.
+
+    Raises:
+        ConfigError: a backend or `conv` is unknown.
+        VerificationError: an implementation refuses the bundle or gives values of other shapes.
+    """
+    unknown = [name for name in backends if name not in BACKENDS]
+    if unknown or not backends:
+        given = ", ".join(unknown) or "none"
+        raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(BACKENDS)}")
+    results = tuple(
+        _verify_nir(bundle) if name == "nir" else _verify_lava(bundle, environment, conv, timeout_s, log)
+        for name in dict.fromkeys(backends)
+    )
+    return VerificationReport(
+        sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
+    )
+
+
+def write_verification(path: Path, report: VerificationReport) -> None:
+    """Write verification.json; a backend that was not run keeps its reason."""
+    write_json(path, KIND, SCHEMA, {"passed": report.passed, **asdict(report)})
+
+
+def _order(bundle: Bundle) -> list[str]:
+    return [population.name for population in read_program(bundle.folder / NETWORK).populations]
+
+
+def _verify_nir(bundle: Bundle) -> BackendResult:
+    trace = run_program(read_program(bundle.folder / NETWORK), bundle.golden.tiles.astype(np.int64))
+    result = compare(bundle.golden, trace, _order(bundle), "nir")
+    return replace(result, versions={name: version(name) for name in ("nir", "numpy")})
+
+
+def _verify_lava(
+    bundle: Bundle,
+    environment: LavaEnvironment | None,
+    conv: str,
+    timeout_s: float,
+    log: Callable[[str], None] | None,
+) -> BackendResult:
+    try:
+        found = environment or find_lava()
+        if found is None:
+            return BackendResult("lava", NOT_RUN, reason=f"Lava is not installed; run `{REMEDY}`")
+        tiles = bundle.golden.tiles
+        trace = run_on_lava(bundle.folder, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
+    except BackendUnavailableError as error:
+        return BackendResult("lava", NOT_RUN, reason=str(error))
+    python = found.python_version + (" (unsupported Python, shimmed)" if found.shimmed else "")
+    versions = {"lava": found.version, "python": python, "conv": conv}
+    return replace(compare(bundle.golden, trace, _order(bundle), "lava"), versions=versions)

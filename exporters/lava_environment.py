@@ -147,10 +147,17 @@ def cache_folder() -> Path:
 def clean_variables() -> dict[str, str]:
     """The environment variables but for those that steer Python (PYTHONPATH would mix two interpreters).
 
-    BLAS gets one thread, because Lava starts an operating-system process for each of its processes.
+    BLAS gets one thread, because Lava starts an operating-system process for each of its processes. Warnings
+    are off, so that the last lines of an error output are the error's.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return {
+        **kept,
+        "PYTHONWARNINGS": "ignore",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
 
 
 def _asked_for(value: str) -> LavaEnvironment:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json
-from snn_tool.errors import BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
 from snn_tool.exporters.lava_environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.process_group import Finished, run_group
@@ -71,48 +71,68 @@ def run_on_lava(
     """
     if conv not in CONVOLUTIONS:
         raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
-    plan = read_json(plan_folder / "plan.json", "loihi-plan", PLAN_SCHEMA)
+    plan = _read_head(plan_folder / "plan.json")
     _check_images(images, plan)
-    neurons = {neuron["name"]: neuron for neuron in plan["neurons"]}
-    names = _recorded(record, neurons, plan["readout"])
+    names = _recorded(record, plan)
     with TemporaryDirectory(prefix="snn-tool-lava-") as name:
         folder = Path(name)
         np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
-        command: list[str | Path] = [
-            environment.python,
-            "-B",
-            RUNNER,
-            plan_folder.resolve(),
-            folder / "images.npz",
-            folder / "result.npz",
-        ]
-        options = ["--lifeline", "--conv", conv, "--record", *names]
-        finished = run_group(
-            [*command, *options], timeout_s=timeout_s, environment=clean_variables(), on_line=log
-        )
+        files: list[str | Path] = [plan_folder.resolve(), folder / "images.npz", folder / "result.npz"]
+        command = [environment.python, "-B", RUNNER, *files, "--lifeline", "--conv", conv, "--record", *names]
+        finished = run_group(command, timeout_s=timeout_s, environment=clean_variables(), on_line=log)
         _demand_success(finished, timeout_s)
-        expected = {name: (len(images), plan["timesteps"], *neurons[name]["shape"]) for name in names}
-        return _read_result(folder / "result.npz", expected, plan["readout"])
+        expected = {name: (len(images), plan.timesteps, *plan.neurons[name]) for name in names}
+        return _read_result(folder / "result.npz", expected, plan.readout)
 
 
-def _check_images(images: NDArray[Any], plan: dict[str, Any]) -> None:
-    width, height, channels = plan["sources"][0]["shape"]
-    if images.ndim != 4 or images.shape[1:] != (channels, height, width) or not len(images):
-        raise DataError(f"images {list(images.shape)}: the plan takes [N, {channels}, {height}, {width}]")
+@dataclass(frozen=True, slots=True)
+class _PlanHead:
+    """What this side needs of a plan: shapes are (W, H, C)."""
+
+    timesteps: int
+    input_low: int
+    input_high: int
+    image: tuple[int, ...]
+    neurons: dict[str, tuple[int, ...]]
+    relays: frozenset[str]
+    readout: str
+
+
+def _read_head(path: Path) -> _PlanHead:
+    plan = read_json(path, "loihi-plan", PLAN_SCHEMA)
+    try:
+        return _PlanHead(
+            timesteps=int(plan["timesteps"]),
+            input_low=int(plan["input_low"]),
+            input_high=int(plan["input_high"]),
+            image=tuple(plan["sources"][0]["shape"]),
+            neurons={str(neuron["name"]): tuple(neuron["shape"]) for neuron in plan["neurons"]},
+            relays=frozenset(str(neuron["name"]) for neuron in plan["neurons"] if neuron["is_relay"]),
+            readout=str(plan["readout"]),
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: incomplete ({error!r}); export the network again") from error
+
+
+def _check_images(images: NDArray[Any], plan: _PlanHead) -> None:
+    if images.ndim != 4 or images.shape[:0:-1] != plan.image or not len(images):
+        raise DataError(
+            f"images {list(images.shape)}: the plan takes [N, {', '.join(map(str, plan.image[::-1]))}]"
+        )
     if not np.issubdtype(images.dtype, np.integer):
         raise DataError(f"images of type {images.dtype}: the plan takes integers of its input grid")
-    low, high = plan["input_low"], plan["input_high"]
+    low, high = plan.input_low, plan.input_high
     if images.min() < low or images.max() > high:
         raise DataError(f"images {images.min()}..{images.max()} leave the plan's input range {low}..{high}")
 
 
-def _recorded(record: Sequence[str] | None, neurons: dict[str, Any], readout: str) -> list[str]:
+def _recorded(record: Sequence[str] | None, plan: _PlanHead) -> list[str]:
     if record is None:
-        return [name for name, neuron in neurons.items() if not neuron["is_relay"]]
-    unknown = [name for name in record if name not in neurons]
+        return [name for name in plan.neurons if name not in plan.relays]
+    unknown = [name for name in record if name not in plan.neurons]
     if unknown:
-        raise ConfigError(f"record: no population {', '.join(unknown)}; use one of {', '.join(neurons)}")
-    return list(dict.fromkeys([*record, readout]))
+        raise ConfigError(f"record: no population {', '.join(unknown)}; use one of {', '.join(plan.neurons)}")
+    return list(dict.fromkeys([*record, plan.readout]))
 
 
 def _demand_success(finished: Finished, timeout_s: float) -> None:

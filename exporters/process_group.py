@@ -19,7 +19,7 @@ from typing import BinaryIO
 from snn_tool.errors import BackendUnavailableError
 
 POLL_S = 0.05
-TERMINATE_S = 2.0
+TERMINATE_S, STRAGGLER_S = 2.0, 0.2
 LAST_LINES = 3
 
 
@@ -129,25 +129,34 @@ def _report(err: BinaryIO, seen: int, on_line: Callable[[str], None]) -> int:
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the group to end, then force it; after SIGTERM multiprocessing's tracker frees shared memory."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=TERMINATE_S)
-        if number is signal.SIGTERM and _group_is_gone(process.pid):
-            return
+    """Ask the group to end, then force it; after SIGTERM multiprocessing's tracker frees shared memory.
+
+    A program that has ended by itself may leave stragglers, which get less time.
+    """
+    patience_s = TERMINATE_S if process.poll() is None else STRAGGLER_S
+    _signal(process, signal.SIGTERM)
+    if not _is_gone(process, patience_s):
+        _signal(process, signal.SIGKILL)
+        process.wait()
 
 
-def _group_is_gone(leader: int) -> bool:
-    deadline = time.monotonic() + TERMINATE_S
-    while time.monotonic() < deadline:
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _is_gone(process: "subprocess.Popen[bytes]", patience_s: float) -> bool:
+    """Whether no process of the group is left; ended ones that nobody has reaped yet still count."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        process.poll()
         try:
-            os.killpg(leader, 0)
+            os.killpg(process.pid, 0)
         except (ProcessLookupError, PermissionError):
             return True
+        if time.monotonic() > deadline:
+            return False
         time.sleep(POLL_S)
-    return False
 
 
 def _text(stream: BinaryIO) -> str:

@@ -11,6 +11,7 @@ Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images ca
 import argparse
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -44,10 +45,19 @@ def main():
         _parser().error("PLAN_FOLDER, IMAGES and RESULT are required")
     try:
         _simulate(arguments)
-    except (ValueError, KeyError, TypeError, OSError, AssertionError, RuntimeError, AttributeError) as error:
-        logging.getLogger(__name__).debug("the plan failed", exc_info=True)
-        _say(f"the plan cannot be run: {type(error).__name__}: {error}")
-        return REFUSED
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        _abandon(REFUSED, f"the plan cannot be run: {type(error).__name__}: {error}")
+    except MemoryError:
+        _abandon(DIED, "out of memory")
     return 0
 
 
@@ -108,11 +118,10 @@ def _run(process, total):
 
     process._log_config.level = logging.INFO
     started = time.monotonic()
+    finished = threading.Event()
+    threading.Thread(target=_watch, args=(process, finished), daemon=True).start()
     process.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     _say(f"lava: compiled and started in {time.monotonic() - started:.1f} s")
-    finished = threading.Event()
-    actors = list(process.runtime._messaging_infrastructure.actors)
-    threading.Thread(target=_watch, args=(actors, finished), daemon=True).start()
     for step in range(1, total + 1):
         process.run(condition=RunSteps(num_steps=1))
         _say(f"lava: step {step} of {total}, {time.monotonic() - started:.1f} s")
@@ -120,18 +129,33 @@ def _run(process, total):
     process.stop()
 
 
-def _watch(actors, finished):
+def _watch(process, finished):
     """End this program when one of Lava's processes died, because Lava would wait for it for ever."""
     while not finished.wait(POLL_S):
-        dead = [actor for actor in actors if not actor.is_alive()]
+        dead = _dead_actors(process.runtime)
         if dead and not finished.wait(GRACE_S):
             failure = next((actor.exception for actor in dead if actor.exception), None)
-            _say(
-                failure[1].strip().splitlines()[-1]
-                if failure
-                else f"a Lava process died ({dead[0].exitcode})"
-            )
-            os._exit(REFUSED if failure else DIED)
+            if failure:
+                _abandon(REFUSED, failure[1].strip().splitlines()[-1])
+            _abandon(DIED, f"a Lava process died ({dead[0].exitcode})")
+
+
+def _dead_actors(runtime):
+    if runtime is None:
+        return []
+    try:
+        return [actor for actor in list(runtime._messaging_infrastructure.actors) if not actor.is_alive()]
+    except ValueError:
+        # Lava has closed an actor, hence it noticed the failure itself and is about to raise.
+        return []
+
+
+def _abandon(code, line):
+    """Exit at once with all children; a regular exit would wait for processes that wait for each other."""
+    _say(line)
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
 
 
 def _follow_parent():

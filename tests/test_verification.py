@@ -1,0 +1,272 @@
+"""Corrupted deployments that verification must catch and locate, and claims that it must not make."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from snn_tool.artifacts import sha256_file
+from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
+from snn_tool.exporters import verification
+from snn_tool.exporters.comparison import BackendResult, Mismatch, compare
+from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
+from snn_tool.exporters.loihi_bundle import Bundle, export_bundle, read_bundle
+from snn_tool.exporters.nir_file import write_nir
+from snn_tool.exporters.nir_graph import to_nir
+from snn_tool.exporters.verification import verify_bundle, write_verification
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_run import IntegerEngine, IntegerTrace, quantize_image
+
+MakeNetwork = Callable[..., IntegerNetwork]
+Image = NDArray[np.float32]
+Change = Callable[[dict[str, Any], dict[str, NDArray[Any]]], None]
+
+
+@pytest.fixture(scope="module")
+def lava() -> LavaEnvironment:
+    try:
+        return provision_lava(print)
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def make_bundle(make_network: MakeNetwork, photograph: Image, tmp_path: Path) -> Callable[[str], Bundle]:
+    """Two tiles of 16 x 24 pixels through an untrained student."""
+
+    def build(neuron: str) -> Bundle:
+        network = make_network(neuron)
+        tiles = quantize_image(np.stack([photograph[:, :16, :24], photograph[:, 40:56, 8:32]]), network)
+        trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
+        write_nir(tmp_path / "student.nir", to_nir(network, 16, 24))
+        return export_bundle(
+            tmp_path / "student.nir", tmp_path / neuron, tiles, trace, student_sha256="5" * 64
+        )
+
+    return build
+
+
+def corrupt_plan(bundle: Bundle, change: Change) -> Bundle:
+    """Change a plan and make every hash match again, as somebody who tampers would."""
+    document = json.loads((bundle.folder / "plan.json").read_text())
+    with np.load(bundle.folder / "plan.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    change(document, arrays)
+    (bundle.folder / "plan.json").write_text(json.dumps(document))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    (bundle.folder / "plan.npz").write_bytes(buffer.getvalue())
+    refresh_hashes(bundle)
+    return read_bundle(bundle.folder)
+
+
+def refresh_hashes(bundle: Bundle) -> None:
+    manifest = json.loads((bundle.folder / "bundle.json").read_text())
+    manifest["files"] = {name: sha256_file(bundle.folder / name) for name in manifest["files"]}
+    (bundle.folder / "bundle.json").write_text(json.dumps(manifest))
+
+
+def first_mismatch(bundle: Bundle, lava: LavaEnvironment) -> Mismatch:
+    report = verify_bundle(bundle, environment=lava)
+    by_name = {result.backend: result for result in report.results}
+    assert by_name["nir"].status == "exact", "network.nir was not touched"
+    assert not report.plan_follows_network
+    assert not report.passed
+    assert by_name["lava"].status == "mismatch" and by_name["lava"].mismatches > 0
+    assert by_name["lava"].first is not None
+    return by_name["lava"].first
+
+
+def named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+def test_an_untouched_bundle_is_exact_everywhere(
+    make_bundle: Callable[[str], Bundle], lava: LavaEnvironment, tmp_path: Path
+) -> None:
+    bundle = make_bundle("lif")
+    report = verify_bundle(bundle, environment=lava)
+    pixels = 16 * 24
+    full_resolution, half_resolution = 6 * 4 + 3, 3 * 8
+    values = 2 * 2 * 4 * (pixels * full_resolution + pixels // 4 * half_resolution) + 2 * 3 * pixels
+    assert [(r.backend, r.status, r.tiles, r.values_compared) for r in report.results] == [
+        ("nir", "exact", 2, values),
+        ("lava", "exact", 2, values),
+    ]
+    assert report.passed and report.plan_follows_network
+    write_verification(tmp_path / "verification.json", report)
+    document = json.loads((tmp_path / "verification.json").read_text())
+    assert (document["kind"], document["schema"], document["passed"]) == ("verification", 1, True)
+    assert document["bundle_sha256"] == sha256_file(bundle.folder / "bundle.json")
+    assert document["results"][1]["versions"]["lava"] == lava.version
+    assert document["results"][1]["versions"]["conv"] == "stock"
+    assert document["results"][1]["first"] is None
+
+
+def test_one_weight_is_located(make_bundle: Callable[[str], Bundle], lava: LavaEnvironment) -> None:
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        arrays["weight.dec_conv1"][2, 1, 1, 0] += 1
+
+    bundle = make_bundle("lif")
+    first = first_mismatch(corrupt_plan(bundle, change), lava)
+    assert (first.layer, first.quantity, first.index[0]) == ("dec_mid", "membranes", 2)
+    place = (first.timestep, first.tile, *first.index)
+    assert bundle.golden.membranes["dec_mid"][place] == first.expected
+    assert first.expected != first.actual
+
+
+def test_a_threshold_is_located(make_bundle: Callable[[str], Bundle], lava: LavaEnvironment) -> None:
+    """A rung that moves by half a count changes the spikes of exactly the neurons that stand on it."""
+    bundle = make_bundle("graded")
+    thresholds = {
+        neuron["name"]: neuron["threshold"]
+        for neuron in json.loads((bundle.folder / "plan.json").read_text())["neurons"]
+        if neuron["type"] == "graded" and not neuron["is_relay"]
+    }
+
+    def levels(membrane: NDArray[Any], threshold: int) -> NDArray[Any]:
+        magnitude = np.minimum((2 * np.abs(membrane.astype(np.int64)) + threshold) // (2 * threshold), 4)
+        return np.sign(membrane) * magnitude
+
+    affected = [
+        n
+        for n, th in thresholds.items()
+        if (levels(bundle.golden.membranes[n], th + 1) != bundle.golden.spikes[n]).any()
+    ]
+    layer = affected[0]
+
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        named(document["neurons"], layer)["threshold"] += 1
+
+    first = first_mismatch(corrupt_plan(bundle, change), lava)
+    assert (first.layer, first.quantity, first.timestep) == (layer, "spikes", 0)
+    expected = levels(bundle.golden.membranes[layer], thresholds[layer] + 1)
+    assert first.actual == expected[(0, first.tile, *first.index)]
+
+
+def test_a_relay_that_is_one_step_short_is_located(
+    make_bundle: Callable[[str], Bundle], lava: LavaEnvironment
+) -> None:
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        conv = named(document["convs"], "enc_conv2__dec_in")
+        assert conv["source"] == "enc_mid_relay4"
+        conv["source"] = "enc_mid_relay3"
+
+    first = first_mismatch(corrupt_plan(make_bundle("lif"), change), lava)
+    assert (first.layer, first.quantity) == ("dec_in", "membranes")
+
+
+def test_a_decay_is_located(make_bundle: Callable[[str], Bundle], lava: LavaEnvironment) -> None:
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        named(document["neurons"], "up_in")["dv"] += 1
+
+    first = first_mismatch(corrupt_plan(make_bundle("lif"), change), lava)
+    assert (first.layer, first.timestep) == ("up_in", 1), "nothing has leaked before the second step"
+
+
+def test_a_plan_that_cannot_run_is_an_error_not_an_absence(
+    make_bundle: Callable[[str], Bundle], lava: LavaEnvironment
+) -> None:
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        del arrays["weight.tail"]
+
+    with pytest.raises(VerificationError, match=r"Lava refuses the network.*weight\.tail"):
+        verify_bundle(corrupt_plan(make_bundle("graded"), change), ["lava"], environment=lava)
+
+
+def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[str], Bundle]) -> None:
+    bundle = make_bundle("graded")
+    golden = bundle.golden
+    golden.membranes["up_in"][0, 1, 5, 3, 7] += 1
+    golden.spikes["tail_in"][0, 0, 0, 0, 0] ^= 1
+    golden.readout[0, 2, 4, 6] += 9
+    report = verify_bundle(bundle, ["nir"])
+    assert not report.passed and report.plan_follows_network
+    result = report.results[0]
+    assert (result.status, result.mismatches) == ("mismatch", 3)
+    assert result.first is not None
+    assert (result.first.layer, result.first.quantity, result.first.tile, result.first.index) == (
+        "up_in",
+        "membranes",
+        1,
+        (5, 3, 7),
+    )
+    assert result.first.actual == result.first.expected - 1
+    assert str(result.first).startswith("up_in membranes, timestep 0, tile 1, index (5, 3, 7): expected ")
+
+
+def test_absent_lava_is_not_run_and_never_exact(
+    make_bundle: Callable[[str], Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = make_bundle("graded")
+    monkeypatch.setattr(verification, "find_lava", lambda: None)
+    report = verify_bundle(bundle)
+    assert [(r.backend, r.status, r.values_compared) for r in report.results][1] == ("lava", "not run", 0)
+    assert "snn-tool backend install lava" in report.results[1].reason
+    assert report.passed, "the interpreter was exact, and the report says what was not run"
+    assert not verify_bundle(bundle, ["lava"]).passed
+    dead = tmp_path / "dead"
+    dead.write_text("#!/bin/sh\nexit 5\n")
+    dead.chmod(0o755)
+    report = verify_bundle(
+        bundle, ["lava"], environment=LavaEnvironment(dead, "0.10.0", "3.10.0", False, "test")
+    )
+    assert report.results[0].status == "not run"
+    assert "exit code 5" in report.results[0].reason
+    assert not report.passed
+
+
+def test_unknown_backends_are_named(make_bundle: Callable[[str], Bundle]) -> None:
+    bundle = make_bundle("graded")
+    with pytest.raises(ConfigError, match="backend brian is not allowed; use one or more of nir, lava"):
+        verify_bundle(bundle, ["nir", "brian"])
+    with pytest.raises(ConfigError, match="backend none"):
+        verify_bundle(bundle, [])
+
+
+def trace_of(membranes: NDArray[Any], spikes: NDArray[Any]) -> IntegerTrace:
+    return IntegerTrace(membranes[-1], {"readout": spikes}, {"readout": membranes})
+
+
+def test_the_first_mismatch_is_the_earliest(make_bundle: Callable[[str], Bundle]) -> None:
+    zeros = np.zeros((3, 1, 2, 2, 2), dtype=np.int64)
+    spikes, membranes = zeros.copy(), zeros.copy()
+    membranes[2, 0, 0, 0, 0] = 5
+    spikes[1, 0, 1, 1, 0] = 1
+    result = compare(trace_of(zeros, zeros), trace_of(membranes, spikes), ["readout"], "other")
+    assert result.first == Mismatch("readout", "spikes", 1, 0, (1, 1, 0), 0, 1)
+    assert (result.values_compared, result.mismatches) == (2 * 24 + 8, 3)
+    membranes[1, 0, 1, 1, 1] = 7
+    result = compare(trace_of(zeros, zeros), trace_of(membranes, spikes), ["readout"], "other")
+    assert result.first == Mismatch("readout", "membranes", 1, 0, (1, 1, 1), 0, 7)
+
+
+def test_only_the_readout_differs() -> None:
+    zeros = np.zeros((3, 1, 2, 2, 2), dtype=np.int64)
+    other = replace(trace_of(zeros, zeros), readout=zeros[0] + np.eye(2, dtype=np.int64))
+    result = compare(trace_of(zeros, zeros), other, ["readout"], "other")
+    assert result.first == Mismatch("readout", "readout", 2, 0, (0, 0, 0), 0, 1)
+
+
+def test_nothing_compared_is_never_exact() -> None:
+    empty = np.zeros((4, 0, 3, 8, 8), dtype=np.int64)
+    result = compare(trace_of(empty, empty), trace_of(empty, empty), ["readout"], "other")
+    assert (result.status, result.values_compared) == ("not run", 0)
+    assert "no tile" in result.reason
+    with pytest.raises(AssertionError):
+        BackendResult("other", "exact", tiles=1, values_compared=0)
+
+
+def test_traces_of_other_shapes_are_an_error() -> None:
+    zeros = np.zeros((3, 1, 2, 2, 2), dtype=np.int64)
+    with pytest.raises(
+        VerificationError, match=r"readout: other gives membranes \[3, 1, 1, 2, 2\] instead of"
+    ):
+        compare(trace_of(zeros, zeros), trace_of(zeros[:, :, :1], zeros), ["readout"], "other")
+    with pytest.raises(VerificationError, match="enc_in: the golden trace has no membranes"):
+        compare(trace_of(zeros, zeros), trace_of(zeros, zeros), ["enc_in", "readout"], "other")

@@ -1,17 +1,16 @@
 """What a plan would occupy: neurons and synapses by layer, and a range of neurocores.
 
-Convolutions can be stored once per layer ("shared", a lower bound) or once per connection ("expanded", an upper
-bound; what a core without convolution support needs). The figures are model-feasible counts; whether a compiler
-places them is not verified.
+Convolutions can be stored once per layer ("shared", a lower bound) or once per connection ("expanded", an
+upper bound; what a core without convolution support needs). The figures are model-feasible counts; whether a
+compiler places them is not verified.
 
-Sources: 128 neurocores per chip and 8192 neurons per core, Intel's Loihi 2 technology brief (2021); 128 KiB of
-synaptic memory per core, the Loihi profile of SANA-FE.
+Sources: 128 neurocores per chip and 8192 neurons per core, Intel's Loihi 2 technology brief (2021); 128 KiB
+of synaptic memory per core, the Loihi profile of SANA-FE.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.loihi_layout import Shape
 from snn_tool.exporters.loihi_plan import ConvSpec, NeuronSpec, Plan
 
 NEURONS_PER_CORE = 8192
@@ -40,15 +39,15 @@ class LayerResources:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanResources:
-    """All layers of a plan and their sums.
+class Resources:
+    """Sums over all layers of a plan.
 
     Attributes:
+        neurons: of all processes.
         relay_neurons: part of `neurons` that exists for delay balance only.
         chips_low, chips_high: Loihi 2 chips, by neurocores alone.
     """
 
-    layers: tuple[LayerResources, ...]
     neurons: int
     relay_neurons: int
     shared_synapses: int
@@ -59,15 +58,19 @@ class PlanResources:
     chips_high: int
 
 
-def plan_resources(plan: Plan) -> PlanResources:
-    """Count what every neuron process of a plan occupies."""
-    layers = tuple(
+def layer_resources(plan: Plan) -> tuple[LayerResources, ...]:
+    """Count what each neuron process of a plan occupies."""
+    return tuple(
         _layer(neuron, [c for c in plan.convs if c.target == neuron.name]) for neuron in plan.neurons
     )
+
+
+def count_resources(plan: Plan) -> Resources:
+    """Count what a whole plan occupies."""
+    layers = layer_resources(plan)
     cores_low = sum(layer.cores_low for layer in layers)
     cores_high = sum(layer.cores_high for layer in layers)
-    return PlanResources(
-        layers=layers,
+    return Resources(
         neurons=sum(layer.neurons for layer in layers),
         relay_neurons=sum(layer.neurons for layer in layers if layer.is_relay),
         shared_synapses=sum(layer.shared_synapses for layer in layers),
@@ -96,22 +99,15 @@ def _layer(neuron: NeuronSpec, convs: list[ConvSpec]) -> LayerResources:
 
 
 def expanded_synapses(conv: ConvSpec) -> int:
-    """Connections of a convolution: channel pairs times, for each axis, the taps that lie inside the source."""
-    channels_out, kernel_x, kernel_y, channels_in = conv.weight.shape
-    width, height = _output_size(conv)
-    columns = _taps_inside(conv.input_shape[0], width, kernel_x, conv)
-    rows = _taps_inside(conv.input_shape[1], height, kernel_y, conv)
+    """Connections of a convolution: channel pairs times, for each axis, the taps inside the source."""
+    channels_out, kernel_x, kernel_y, channels_in = (int(n) for n in conv.weight.shape)
+    columns = _taps_inside(conv, 0, kernel_x)
+    rows = _taps_inside(conv, 1, kernel_y)
     return channels_out * channels_in * columns * rows
 
 
-def _output_size(conv: ConvSpec) -> tuple[int, int]:
-    """Columns and rows before the pixel-shuffle."""
-    shape: Shape = conv.output_shape
-    return shape[0] // conv.upsample, shape[1] // conv.upsample
-
-
-def _taps_inside(source: int, outputs: int, kernel: int, conv: ConvSpec) -> int:
-    """Pairs (output position, tap) of one axis whose source position exists."""
-    start = np.arange(outputs)[:, None] * conv.stride - conv.padding
-    position = start + np.arange(kernel)[None, :] * conv.dilation
-    return int(((position >= 0) & (position < source)).sum())
+def _taps_inside(conv: ConvSpec, axis: int, kernel: int) -> int:
+    """Pairs (output position before the pixel-shuffle, tap) of one axis whose source position exists."""
+    outputs = np.arange(conv.output_shape[axis] // conv.upsample)
+    position = outputs[:, None] * conv.stride - conv.padding + np.arange(kernel) * conv.dilation
+    return int(np.count_nonzero((position >= 0) & (position < conv.input_shape[axis])))

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-
 from snn_tool.artifacts import read_json, sha256_bytes, write_bytes, write_json
 from snn_tool.errors import ArtifactError
 
@@ -53,14 +52,18 @@ def read_tensors(path: Path, kind: str, schema: int) -> tuple[dict[str, torch.Te
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
     description = read_json(sidecar_of(path), kind, schema)
     if sha256_bytes(data) != description.get("sha256"):
-        raise ArtifactError(f"{path}: does not match the hash in {sidecar_of(path).name}; copy both files again")
+        raise ArtifactError(
+            f"{path}: does not match the hash in {sidecar_of(path).name}; copy both files again"
+        )
     try:
         tensors = load(data)
     except SafetensorError as error:
         raise ArtifactError(f"{path}: not a readable safetensors file ({error})") from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ArtifactError(f"{path}: tensor '{name}' holds NaN or infinity; train again with a smaller --lr")
+            raise ArtifactError(
+                f"{path}: tensor '{name}' holds NaN or infinity; train again with a smaller --lr"
+            )
     return tensors, description
 
 
@@ -75,5 +78,7 @@ def load_into(network: torch.nn.Module, tensors: dict[str, torch.Tensor], path: 
         here, there = expected.get(name), tensors.get(name)
         if here is None or there is None or here.shape != there.shape:
             shapes = [None if t is None else tuple(t.shape) for t in (here, there)]
-            raise ArtifactError(f"{path}: tensor '{name}' should have shape {shapes[0]}, the file has {shapes[1]}")
+            raise ArtifactError(
+                f"{path}: tensor '{name}' should have shape {shapes[0]}, the file has {shapes[1]}"
+            )
     network.load_state_dict(tensors)

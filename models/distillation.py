@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from snn_tool.errors import ConfigError
 from torch import Tensor, nn
 from torch.nn import functional
-
-from snn_tool.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,10 @@ class HintLoss(nn.Module):
     """The hints with their adapters A_k; train it with the student, then throw it away."""
 
     def __init__(
-        self, pairs: tuple[HintPair, ...], student_channels: Mapping[str, int], teacher_channels: Mapping[str, int]
+        self,
+        pairs: tuple[HintPair, ...],
+        student_channels: Mapping[str, int],
+        teacher_channels: Mapping[str, int],
     ) -> None:
         super().__init__()
         self.pairs = pairs
@@ -122,7 +124,9 @@ def pair_hints(
         raise ConfigError(f"--hints: the teacher has no feature '{unknown[0]}'; available: {available}")
     if wanted and len(wanted) != len(student_scales):
         places = ", ".join(f"{name} (1/{scale})" for name, scale in student_scales.items())
-        raise ConfigError(f"--hints: name {len(student_scales)} features, one each for {places}; available: {available}")
+        raise ConfigError(
+            f"--hints: name {len(student_scales)} features, one each for {places}; available: {available}"
+        )
     if not teacher_scales:
         raise ConfigError("the teacher exposes no decoder features; set --loss-hints 0")
     chosen = wanted or tuple(_nearest(scale, teacher_scales) for scale in student_scales.values())
@@ -131,4 +135,7 @@ def pair_hints(
 
 def _nearest(scale: int, teacher_scales: Mapping[str, int]) -> str:
     """The last feature of the teacher whose resolution is nearest to 1 / scale."""
-    return min(reversed(list(teacher_scales)), key=lambda name: abs(teacher_scales[name].bit_length() - scale.bit_length()))
+    return min(
+        reversed(list(teacher_scales)),
+        key=lambda name: abs(teacher_scales[name].bit_length() - scale.bit_length()),
+    )

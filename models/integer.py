@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 
 CURRENT_SHIFT = 6

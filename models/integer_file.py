@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from snn_tool.errors import ArtifactError
 from snn_tool.models.checkpoints import read_tensors, write_tensors
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
@@ -26,7 +25,8 @@ def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mappin
         **{name: getattr(network, name) for name in _SCALARS},
         "synapses": [{**asdict(s.wiring), "exponent": s.exponent} for s in network.synapses],
         "populations": [
-            {**asdict(p.wiring), "threshold": p.threshold, "lsb_exponent": p.lsb_exponent} for p in network.populations
+            {**asdict(p.wiring), "threshold": p.threshold, "lsb_exponent": p.lsb_exponent}
+            for p in network.populations
         ],
         "provenance": dict(provenance),
     }
@@ -47,7 +47,9 @@ def load_integer_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
             **{name: description[name] for name in _SCALARS},
         )
     except (KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: its sidecar is incomplete ({error}); quantise the student again") from error
+        raise ArtifactError(
+            f"{path}: its sidecar is incomplete ({error}); quantise the student again"
+        ) from error
     return network, description["provenance"]
 
 

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-
 from snn_tool.errors import QuantizationError
 from snn_tool.models.integer import CURRENT_SHIFT, WRAP, IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE
+from torch import Tensor
+from torch.nn import functional
 
 DECAY_SHIFT = 12
 
@@ -64,7 +63,9 @@ class _ExactConv:
     def __init__(self, synapse: IntegerSynapse, network: IntegerNetwork) -> None:
         bound = absolute_product_bound(synapse, network)
         if bound >= 1 << 53:
-            raise QuantizationError(f"{synapse.wiring.name}: a product sum of {bound} exceeds 2^53; use fewer levels")
+            raise QuantizationError(
+                f"{synapse.wiring.name}: a product sum of {bound} exceeds 2^53; use fewer levels"
+            )
         self.dtype = torch.float32 if bound < 1 << 24 else torch.float64
         self.weight = torch.from_numpy(synapse.mantissa.astype(np.float64)).to(self.dtype)
         self.synapse = synapse

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import torch
+from snn_tool.models.topology import IMAGE, Synapse, Topology
 from torch import Tensor, nn
 from torch.nn import functional
-
-from snn_tool.models.topology import IMAGE, Synapse, Topology
 
 IMAGE_OFFSET = 128 / 255
 """Subtracted from an image in [0, 1]: the integer network's inputs are grey levels minus 128."""

@@ -92,9 +92,7 @@ class LifNeuron(_Thresholded):
     def __init__(self, leak: float) -> None:
         super().__init__(threshold=1.0)
         self.leak = leak
-        self._parameters_of_norse = LIBoxParameters(
-            tau_mem_inv=torch.tensor(leak), v_leak=torch.tensor(0.0)
-        )
+        self._parameters_of_norse = LIBoxParameters(tau_mem_inv=torch.tensor(leak), v_leak=torch.tensor(0.0))
 
     def forward(self, current: Tensor) -> Tensor:
         """Spikes {0, 1} [T, N, C, H, W] for currents of that shape; the membrane starts at 0."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
 from snn_tool.errors import QuantizationError
 from snn_tool.models.integer import (
     CURRENT_SHIFT,
@@ -44,7 +43,9 @@ class _RealSynapse:
     bias: NDArray[np.float64]
 
 
-def quantize(student: Network, config: StudentConfig, calibration: list[NDArray[np.float32]]) -> IntegerNetwork:
+def quantize(
+    student: Network, config: StudentConfig, calibration: list[NDArray[np.float32]]
+) -> IntegerNetwork:
     """Quantise a float student.
 
     Args:
@@ -87,7 +88,10 @@ def best_exponent(weight: NDArray[np.float64]) -> int:
     if largest == 0.0:
         return 0
     widest = int(np.ceil(np.log2(largest / MANTISSA_LIMIT)))
-    return min(range(widest - 2, widest + 1), key=lambda e: float(((_mantissas(weight, e) * 2.0**e - weight) ** 2).sum()))
+    return min(
+        range(widest - 2, widest + 1),
+        key=lambda e: float(((_mantissas(weight, e) * 2.0**e - weight) ** 2).sum()),
+    )
 
 
 def _mantissas(weight: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
@@ -181,7 +185,9 @@ def _overflowing(network: IntegerNetwork) -> str | None:
         limit = LIF_CURRENT_LIMIT if stock_lif else WRAP
         steps = network.timesteps if is_readout else 1
         bias = max_bias(population, network)
-        if (population_range(population, network).largest + bias) * steps >= limit or (stock_lif and bias > BIAS_LIMIT):
+        if (population_range(population, network).largest + bias) * steps >= limit or (
+            stock_lif and bias > BIAS_LIMIT
+        ):
             return population.wiring.inputs[0]
     return None
 
@@ -201,7 +207,9 @@ def _correct_readout(
     engine = IntegerEngine(network)
     with torch.no_grad():
         errors = [
-            (student(torch.from_numpy(image)[None])[0].double().numpy() - restore(engine, image[None])[0]).mean((1, 2))
+            (
+                student(torch.from_numpy(image)[None])[0].double().numpy() - restore(engine, image[None])[0]
+            ).mean((1, 2))
             for image in calibration
         ]
     last = network.synapses[-1]

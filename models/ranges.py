@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 
 
@@ -39,5 +38,6 @@ def population_range(population: IntegerPopulation, network: IntegerNetwork) -> 
     """Bounds of the summed current of one population at one timestep, without its bias."""
     ranges = [synapse_range(network.by_name[name], network) for name in population.wiring.inputs]
     return CurrentRange(
-        np.sum([r.low for r in ranges], axis=0, dtype=np.int64), np.sum([r.high for r in ranges], axis=0, dtype=np.int64)
+        np.sum([r.low for r in ranges], axis=0, dtype=np.int64),
+        np.sum([r.high for r in ranges], axis=0, dtype=np.int64),
     )

@@ -49,7 +49,9 @@ class StudentConfig:
         _require(self.neuron in NEURONS, "neuron", self.neuron, f"one of {', '.join(NEURONS)}")
         _require(4 <= self.width <= 256, "width", self.width, "4 to 256")
         _require(1 <= self.timesteps <= 64, "timesteps", self.timesteps, "1 to 64")
-        _require(self.neuron == "lif" or self.timesteps == 1, "timesteps", self.timesteps, "1 with graded neurons")
+        _require(
+            self.neuron == "lif" or self.timesteps == 1, "timesteps", self.timesteps, "1 with graded neurons"
+        )
         _require(1 <= self.levels <= 127, "levels", self.levels, "1 to 127")
         _require(1 <= self.leak < LEAK_STEPS, "leak", self.leak, f"1 to {LEAK_STEPS - 1} (4096ths)")
         _require(1 <= self.input_step <= 16, "input_step", self.input_step, "1 to 16 grey levels")

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor, nn
-
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
 from snn_tool.models.nafnet import NAFNet
@@ -19,6 +17,7 @@ from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.restormer import Restormer
 from snn_tool.models.topology import unet
+from torch import Tensor, nn
 
 KIND, SCHEMA = "teacher", 1
 

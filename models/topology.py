@@ -196,5 +196,6 @@ def macs_per_pixel(topology: Topology) -> float:
     """Multiply-accumulates per image pixel and timestep with padded borders (the conventional count)."""
     scale: Mapping[str, int] = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}
     return sum(
-        s.out_channels * s.in_channels * s.kernel**2 / (scale[s.source] * s.stride) ** 2 for s in topology.synapses
+        s.out_channels * s.in_channels * s.kernel**2 / (scale[s.source] * s.stride) ** 2
+        for s in topology.synapses
     )

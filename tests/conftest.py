@@ -28,7 +28,9 @@ def photograph() -> Image:
 def make_student() -> Callable[..., tuple[Network, StudentConfig]]:
     """Untrained but active students: the default initialisation makes every population fire on photographs."""
 
-    def build(neuron: str, body: str = "unet", width: int = 4, seed: int = 0) -> tuple[Network, StudentConfig]:
+    def build(
+        neuron: str, body: str = "unet", width: int = 4, seed: int = 0
+    ) -> tuple[Network, StudentConfig]:
         from dataclasses import replace
 
         config = replace(default_config(neuron, body), width=width)

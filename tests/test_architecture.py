@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import snn_tool
 
 PACKAGE = Path(snn_tool.__file__).parent
@@ -49,17 +48,23 @@ def modules() -> list[tuple[str, Path]]:
     return named
 
 
-@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_imports_follow_the_arrows(name: str, path: Path) -> None:
     room = room_of(name)
     for imported in imports_of(path):
         assert imported != "", f"{name}: relative import"
-        assert imported.split(".")[0] not in ("toolchain", "models", "exporters", "energy"), f"{name}: {imported}"
+        assert imported.split(".")[0] not in ("toolchain", "models", "exporters", "energy"), (
+            f"{name}: {imported}"
+        )
         if imported.split(".")[0] == "snn_tool" and imported not in LEAVES:
             assert room_of(imported) in ROOMS[room], f"{name} imports {imported}"
         if imported.split(".")[0] in ONLY_IN_EXPORTERS:
             assert room == "exporters", f"{name} imports {imported}"
-        assert imported.split(".")[0] not in ("lava", "pickle") or name == "snn_tool.training", f"{name}: {imported}"
+        assert imported.split(".")[0] not in ("lava", "pickle") or name == "snn_tool.training", (
+            f"{name}: {imported}"
+        )
 
 
 @pytest.mark.parametrize("leaf", ["errors", "artifacts"])
@@ -86,5 +91,16 @@ def test_help_imports_neither_torch_nor_lightning() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == "(0, [])"
-    for command in ("train", "distill", "quantize", "export", "verify", "energy", "restore", "evaluate", "demo", "doctor"):
+    for command in (
+        "train",
+        "distill",
+        "quantize",
+        "export",
+        "verify",
+        "energy",
+        "restore",
+        "evaluate",
+        "demo",
+        "doctor",
+    ):
         assert command in done.stdout

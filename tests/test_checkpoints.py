@@ -126,5 +126,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 def test_weights_of_another_shape_name_the_tensor(make_student: MakeStudent) -> None:
     small, _ = make_student("lif", width=4)
     wide, _ = make_student("lif", width=6)
-    with pytest.raises(ArtifactError, match=r"tensor 'synapses.dec_conv1.bias' should have shape \(6,\).*\(4,\)"):
+    with pytest.raises(
+        ArtifactError, match=r"tensor 'synapses.dec_conv1.bias' should have shape \(6,\).*\(4,\)"
+    ):
         load_into(wide, dict(small.state_dict()), Path("student.safetensors"))

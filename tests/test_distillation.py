@@ -58,7 +58,10 @@ def test_hints_decay_linearly_to_zero() -> None:
 
 
 def test_hints_are_chosen_by_resolution() -> None:
-    assert pair_hints(STUDENT, TEACHER, ()) == (HintPair("up_in", "decoder2"), HintPair("tail_in", "refinement"))
+    assert pair_hints(STUDENT, TEACHER, ()) == (
+        HintPair("up_in", "decoder2"),
+        HintPair("tail_in", "refinement"),
+    )
     assert pair_hints(STUDENT, TEACHER, ("decoder3", "decoder1"))[0] == HintPair("up_in", "decoder3")
 
 

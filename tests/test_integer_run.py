@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
 from snn_tool.models.integer import WRAP, IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, graded_step, lif_run, quantize_image, restore, wrap_once
+from snn_tool.models.integer_run import (
+    IntegerEngine,
+    graded_step,
+    lif_run,
+    quantize_image,
+    restore,
+    wrap_once,
+)
 from snn_tool.models.network import Network
 from snn_tool.models.ranges import population_range
 from snn_tool.models.student import StudentConfig
@@ -58,7 +65,9 @@ def test_lif_step_equals_python_integers(current: int, threshold: int, decay: in
     first_fired = first > threshold * 64
     kept = 0 if first_fired else (1 if first >= 0 else -1) * (abs(first) * (4096 - decay) // 4096)
     second = min(max(kept + drive + bias * 64, -WRAP + 1), WRAP - 1)
-    spikes, membranes = lif_run(column(start, current), torch.tensor([bias]).reshape(1, 1, 1), threshold, decay)
+    spikes, membranes = lif_run(
+        column(start, current), torch.tensor([bias]).reshape(1, 1, 1), threshold, decay
+    )
     assert spikes.flatten().tolist() == [int(first_fired), int(second > threshold * 64)]
     assert membranes.flatten()[1].item() == (0 if second > threshold * 64 else second)
 
@@ -76,7 +85,9 @@ def test_graded_step_rounds_half_away_from_zero(membrane: int, threshold: int) -
 
 
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
-def test_currents_equal_int64_loops(make_network: MakeNetwork, photograph: Image, neuron: str, body: str) -> None:
+def test_currents_equal_int64_loops(
+    make_network: MakeNetwork, photograph: Image, neuron: str, body: str
+) -> None:
     """Every population again, in numpy int64 with one shifted product per kernel tap, from the recorded spikes."""
     network = make_network(neuron, body)
     crop = quantize_image(photograph[None, :, :16, :24], network)
@@ -94,14 +105,18 @@ def test_currents_equal_int64_loops(make_network: MakeNetwork, photograph: Image
         else:
             last = population is network.populations[-1]
             threshold = None if last else population.threshold
-            spikes, membranes = lif_run(torch.from_numpy(total), bias, threshold, 0 if last else network.decay)
+            spikes, membranes = lif_run(
+                torch.from_numpy(total), bias, threshold, 0 if last else network.decay
+            )
         np.testing.assert_array_equal(trace.membranes[population.wiring.name], membranes.numpy())
         np.testing.assert_array_equal(trace.spikes[population.wiring.name], spikes.numpy())
         if population is not network.populations[-1]:
             assert 0.01 < np.abs(trace.spikes[population.wiring.name]).mean(), "a silent layer proves nothing"
 
 
-def slow_current(network: IntegerNetwork, name: str, outputs: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+def slow_current(
+    network: IntegerNetwork, name: str, outputs: dict[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
     synapse = network.by_name[name]
     wiring, source = synapse.wiring, outputs[synapse.wiring.source]
     weight = synapse.mantissa.astype(np.int64) << synapse.exponent

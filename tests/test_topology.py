@@ -8,7 +8,9 @@ from snn_tool.models.topology import flat, macs_per_pixel, unet
 def test_parameter_counts_by_formula() -> None:
     """5x5x3 head, 3x3 blocks, 1x1 up, 3x3 tail; a bias per output channel except for `up`; a threshold each."""
     w = 24
-    weights = 75 * w + 2 * 9 * w * w + 9 * w * 2 * w + 2 * 9 * 4 * w * w + 2 * w * 4 * w + 2 * 9 * w * w + 27 * w
+    weights = (
+        75 * w + 2 * 9 * w * w + 9 * w * 2 * w + 2 * 9 * 4 * w * w + 2 * w * 4 * w + 2 * 9 * w * w + 27 * w
+    )
     biases = w + 2 * w + 2 * w + 4 * w + 2 * w + 3
     assert unet(w).parameters == weights + biases + 9 == 79_908
     assert flat().parameters == 75 * 28 + 8 * 9 * 28 * 28 + 27 * 28 + 9 * 28 + 3 + 9 == 59_568

@@ -27,7 +27,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part" + path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".part" + path.suffix, dir=path.parent
+        )
         os.close(handle)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
@@ -37,7 +39,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, path)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}); free some space") from error
+        raise ArtifactError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -143,6 +147,8 @@ def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(stage, path)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}); free some space") from error
+        raise ArtifactError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space"
+        ) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import click
 import typer
-
 from snn_tool import __version__
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
 from snn_tool.cli_train import distill, train

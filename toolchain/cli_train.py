@@ -4,20 +4,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
 from snn_tool.terminal import Terminal, terminal_of
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of clean training images (searched recursively).")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder: log, checkpoints, network.")]
 Task = Annotated[str, typer.Option("--task", help="What degrades the images: denoise.")]
 Sigma = Annotated[str, typer.Option("--sigma", help="Noise in grey levels of 255: 25, or a range 5-50.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")
+]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps. [default: 4000]")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Patches per step. [default: 8]")]
 Patch = Annotated[int | None, typer.Option("--patch", help="Patch side in pixels. [default: 48]")]
 LearningRate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 0.0025]")]
-ValidateEvery = Annotated[int | None, typer.Option("--validate-every", help="Steps per validation. [default: 500]")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of weights, patches, noise, split. [default: 0]")]
+ValidateEvery = Annotated[
+    int | None, typer.Option("--validate-every", help="Steps per validation. [default: 500]")
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of weights, patches, noise, split. [default: 0]")
+]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or auto. [default: auto]")]
 Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 or bf16. [default: auto]")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
@@ -25,7 +30,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
 Architecture = Annotated[str, typer.Option("--arch", help="unet, nafnet or restormer.")]
 TeacherOption = Annotated[
-    list[str] | None, typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable.")
+    list[str] | None,
+    typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable."),
 ]
 
 
@@ -61,7 +67,11 @@ def train(
     settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
     build = parse_teacher_options(architecture, option or [])
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
-    _report(terminal, "teacher", train_teacher(architecture, build, TaskOptions(data, task, sigma), settings, folder))
+    _report(
+        terminal,
+        "teacher",
+        train_teacher(architecture, build, TaskOptions(data, task, sigma), settings, folder),
+    )
 
 
 def distill(
@@ -71,21 +81,29 @@ def distill(
     teacher: Annotated[
         str, typer.Option("--teacher", help="teacher.safetensors, or 'none' for the baseline without one.")
     ] = "none",
-    hints: Annotated[str, typer.Option("--hints", help="Teacher features a,b; default: chosen by resolution.")] = "",
+    hints: Annotated[
+        str, typer.Option("--hints", help="Teacher features a,b; default: chosen by resolution.")
+    ] = "",
     task: Task = "denoise",
     sigma: Sigma = "25",
     neuron: Annotated[str | None, typer.Option("--neuron", help="graded or lif. [default: graded]")] = None,
     body: Annotated[str | None, typer.Option("--body", help="unet or flat. [default: unet]")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Channels at full resolution.")] = None,
-    timesteps: Annotated[int | None, typer.Option("--timesteps", help="T of lif neurons. [default: 4]")] = None,
-    levels: Annotated[int | None, typer.Option("--levels", help="Levels of graded neurons. [default: 4]")] = None,
+    timesteps: Annotated[
+        int | None, typer.Option("--timesteps", help="T of lif neurons. [default: 4]")
+    ] = None,
+    levels: Annotated[
+        int | None, typer.Option("--levels", help="Levels of graded neurons. [default: 4]")
+    ] = None,
     signed: Annotated[bool | None, typer.Option("--signed/--unsigned", help="Sign of graded spikes.")] = None,
     loss_l1: Annotated[float | None, typer.Option("--loss-l1", help="Weight of L1. [default: 1]")] = None,
     loss_fft: LossFft = None,
     loss_output: Annotated[
         float | None, typer.Option("--loss-output", help="Weight of the teacher's output. [default: 0.5]")
     ] = None,
-    loss_hints: Annotated[float | None, typer.Option("--loss-hints", help="Weight of hints. [default: 0.02]")] = None,
+    loss_hints: Annotated[
+        float | None, typer.Option("--loss-hints", help="Weight of hints. [default: 0.02]")
+    ] = None,
     config: ConfigFile = None,
     max_steps: MaxSteps = None,
     batch: Batch = None,

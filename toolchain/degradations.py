@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.errors import ConfigError
 
 Image = NDArray[np.float32]
@@ -54,7 +53,9 @@ def _denoise(sigma: str) -> Degradation:
         low = float(low_text)
         high = float(high_text) if dash else low
     except ValueError:
-        raise ConfigError(f"--sigma {sigma}: use a number like 25 or a range like 5-50, in grey levels") from None
+        raise ConfigError(
+            f"--sigma {sigma}: use a number like 25 or a range like 5-50, in grey levels"
+        ) from None
     if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high <= MAX_SIGMA):
         raise ConfigError(f"--sigma {sigma}: use 0 to {MAX_SIGMA:g} grey levels, the smaller bound first")
     return GaussianNoise(low, high)

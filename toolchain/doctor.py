@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from snn_tool import __version__
 from snn_tool.errors import SnnToolError
 
-REQUIRED = ("torch", "lightning", "torchmetrics", "norse", "nir", "h5py", "numpy", "safetensors", "scikit-image")
+REQUIRED = (
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "norse",
+    "nir",
+    "h5py",
+    "numpy",
+    "safetensors",
+    "scikit-image",
+)
 INSTALL = "pip install -c constraints.txt snn-tool"
 
 
@@ -54,13 +64,14 @@ def _torchvision() -> Finding:
         importlib.import_module("torchvision")
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        return Finding("torchvision", False, f"does not fit this torch: {reason}", "pip uninstall torchvision")
+        return Finding(
+            "torchvision", False, f"does not fit this torch: {reason}", "pip uninstall torchvision"
+        )
     return Finding("torchvision", True, importlib.metadata.version("torchvision"))
 
 
 def _accelerator() -> Finding:
     import torch
-
     from snn_tool.training import native_bf16
 
     if torch.cuda.is_available():
@@ -97,5 +108,7 @@ def _lava() -> Finding:
     if environment is None:
         return Finding("backend lava", None, "not installed", remedy)
     shim = ", unsupported Python, shimmed" if environment.shimmed else ""
-    detail = f"lava-nc {environment.version}, Python {environment.python_version}{shim} ({environment.origin})"
+    detail = (
+        f"lava-nc {environment.version}, Python {environment.python_version}{shim} ({environment.origin})"
+    )
     return Finding("backend lava", True, detail)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.degradations import Degradation, image_rng
 from snn_tool.images import find_images, read_image
 from snn_tool.metrics import psnr_db, ssim, to_uint8
@@ -65,7 +64,10 @@ class Evaluation:
             "mean": {name: finite(self.mean(name)) for name in figures},
             "standard_deviation": {name: finite(self.spread(name)) for name in figures},
             "images": [
-                {key: finite(value) if isinstance(value, float) else value for key, value in asdict(score).items()}
+                {
+                    key: finite(value) if isinstance(value, float) else value
+                    for key, value in asdict(score).items()
+                }
                 for score in self.scores
             ],
         }

@@ -10,7 +10,6 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-
 from snn_tool.artifacts import atomic_path
 from snn_tool.errors import ConfigError, DataError
 
@@ -55,9 +54,13 @@ def read_image(path: Path) -> Pixels:
     except UnidentifiedImageError as error:
         if path.suffix.lower() in (".tif", ".tiff"):
             return _read_tiff(path)
-        raise DataError(f"{path}: not an image file, whatever its ending says; remove or replace it") from error
+        raise DataError(
+            f"{path}: not an image file, whatever its ending says; remove or replace it"
+        ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: larger than {Image.MAX_IMAGE_PIXELS:,} pixels; cut it into parts") from error
+        raise DataError(
+            f"{path}: larger than {Image.MAX_IMAGE_PIXELS:,} pixels; cut it into parts"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise DataError(f"{path}: corrupt or truncated ({_first_line(error)}); replace it") from error
 
@@ -80,7 +83,9 @@ def _read_tiff(path: Path) -> Pixels:
     try:
         return _to_rgb8(path, tifffile.imread(path, key=0))
     except (tifffile.TiffFileError, ValueError, IndexError, struct.error, zlib.error) as error:
-        raise DataError(f"{path}: not a TIFF file that can be read ({_first_line(error)}); replace it") from error
+        raise DataError(
+            f"{path}: not a TIFF file that can be read ({_first_line(error)}); replace it"
+        ) from error
 
 
 def _to_rgb8(path: Path, values: NDArray[np.generic]) -> Pixels:

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import IterableDataset
-
 from snn_tool.artifacts import sha256_bytes
 from snn_tool.degradations import Degradation, image_rng
 from snn_tool.errors import DataError
 from snn_tool.images import Pixels, read_image
+from torch import Tensor
+from torch.utils.data import IterableDataset
 
 LOGGER = logging.getLogger("snn_tool")
 VALIDATION_SIDE = 128
@@ -46,7 +45,9 @@ class ImageSet:
             image = read_image(path)
             if min(image.shape[:2]) < smallest_side:
                 size = f"{image.shape[1]}x{image.shape[0]}"
-                LOGGER.warning("%s: left out, %s is smaller than a patch of %d pixels", path, size, smallest_side)
+                LOGGER.warning(
+                    "%s: left out, %s is smaller than a patch of %d pixels", path, size, smallest_side
+                )
                 continue
             names.append(path.name)
             images.append(image)
@@ -55,7 +56,10 @@ class ImageSet:
                 f"{paths[0].parent}: no image of at least {smallest_side}x{smallest_side} pixels among "
                 f"{len(paths)}; add larger ones or lower --patch"
             )
-        digests = (sha256_bytes(n.encode() + str(i.shape).encode() + i.tobytes()) for n, i in zip(names, images, strict=True))
+        digests = (
+            sha256_bytes(n.encode() + str(i.shape).encode() + i.tobytes())
+            for n, i in zip(names, images, strict=True)
+        )
         return cls(tuple(names), tuple(images), tuple(digests))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
 from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer_file import load_integer_network
@@ -61,7 +60,9 @@ def open_student(path: Path) -> Student:
         return _integer_student(path)
     if path.suffix == ".safetensors":
         return _float_student(path)
-    raise ConfigError(f"{path}: a student is a .safetensors file, from distill, or a {INTEGER_SUFFIX} file, from quantize")
+    raise ConfigError(
+        f"{path}: a student is a .safetensors file, from distill, or a {INTEGER_SUFFIX} file, from quantize"
+    )
 
 
 def _integer_student(path: Path) -> Student:

@@ -54,13 +54,17 @@ class TrainingSettings:
             raise ConfigError(f"training.patch = {self.patch} is not allowed; use a multiple of 8 from 16 on")
         for key in ("lr", "clip"):
             if not 0 < getattr(self, key) < float("inf"):
-                raise ConfigError(f"training.{key} = {getattr(self, key)} is not allowed; use a positive number")
+                raise ConfigError(
+                    f"training.{key} = {getattr(self, key)} is not allowed; use a positive number"
+                )
         if self.weight_decay < 0 or self.warmup < 0 or self.seed < 0:
             raise ConfigError("training.weight_decay, training.warmup and training.seed must not be negative")
         if self.device not in DEVICES:
             raise ConfigError(f"training.device = '{self.device}' is not allowed; use {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:
-            raise ConfigError(f"training.precision = '{self.precision}' is not allowed; use {', '.join(PRECISIONS)}")
+            raise ConfigError(
+                f"training.precision = '{self.precision}' is not allowed; use {', '.join(PRECISIONS)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,10 @@ def load_settings(path: Path | None, overrides: Mapping[str, Mapping[str, Any]])
     if unknown := sorted(set(document) - tables):
         raise ConfigError(f"{path}: unknown table '{unknown[0]}'; use {', '.join(sorted(tables))}")
     merged = {
-        table: {**document.get(table, {}), **{k: v for k, v in overrides.get(table, {}).items() if v is not None}}
+        table: {
+            **document.get(table, {}),
+            **{k: v for k, v in overrides.get(table, {}).items() if v is not None},
+        }
         for table in tables
     }
     student = default_config(merged["student"].get("neuron", "graded"), merged["student"].get("body", "unet"))
@@ -112,10 +119,14 @@ def _fill(section: _Section, values: Mapping[str, Any], table: str, path: Path |
         raise ConfigError(f"{where}'{table}' must be a table")
     defaults = {field.name: getattr(section, field.name) for field in fields(section)}
     if unknown := sorted(set(values) - set(defaults)):
-        raise ConfigError(f"{where}unknown key '{table}.{unknown[0]}'; valid keys: {', '.join(sorted(defaults))}")
+        raise ConfigError(
+            f"{where}unknown key '{table}.{unknown[0]}'; valid keys: {', '.join(sorted(defaults))}"
+        )
     for key, value in values.items():
         wanted = float if isinstance(defaults[key], float) else type(defaults[key])
         same_kind = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
         if not same_kind or (isinstance(value, bool) and wanted is not bool):
-            raise ConfigError(f"{where}{table}.{key} = {value!r} is not allowed; use a value like {defaults[key]!r}")
+            raise ConfigError(
+                f"{where}{table}.{key} = {value!r} is not allowed; use a value like {defaults[key]!r}"
+            )
     return replace(section, **values)

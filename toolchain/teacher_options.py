@@ -21,7 +21,9 @@ def parse_teacher_options(architecture: str, given: list[str]) -> dict[str, Any]
     for item in given:
         key, separator, text = item.partition("=")
         if not separator or key not in known:
-            raise ConfigError(f"--option {item}: {architecture} takes {', '.join(f'{name}=…' for name in known)}")
+            raise ConfigError(
+                f"--option {item}: {architecture} takes {', '.join(f'{name}=…' for name in known)}"
+            )
         options[key] = _value(item, text)
     return options
 

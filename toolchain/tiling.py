@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.errors import ConfigError
 
 Batch = NDArray[Any]

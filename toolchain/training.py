@@ -15,9 +15,6 @@ from typing import Any
 
 import lightning
 import torch
-from torch import nn
-from torch.utils.data import DataLoader
-
 from snn_tool.artifacts import read_json, refuse_existing, sha256_bytes, write_json
 from snn_tool.degradations import Degradation
 from snn_tool.errors import ArtifactError, ConfigError
@@ -26,6 +23,8 @@ from snn_tool.patches import ImageSet, PatchBatches, ValidationSet
 from snn_tool.settings import TrainingSettings
 from snn_tool.training_callbacks import BEST, LAST, Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training_module import Guide, RestorationModule
+from torch import nn
+from torch.utils.data import DataLoader
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 
@@ -77,7 +76,9 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
                 f"{json.dumps(values)}; resume with the same options or start anew with --overwrite"
             )
     if not (folder.checkpoints / LAST).exists():
-        raise ArtifactError(f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite")
+        raise ArtifactError(
+            f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
+        )
 
 
 def native_bf16() -> bool:
@@ -88,7 +89,8 @@ def native_bf16() -> bool:
 def resolve_precision(settings: TrainingSettings, device: str) -> str:
     """Lightning's name of the precision to use."""
     wants_bf16 = settings.precision == "bf16" or (
-        settings.precision == "auto" and (native_bf16() if device == "cpu" else torch.cuda.is_bf16_supported())
+        settings.precision == "auto"
+        and (native_bf16() if device == "cpu" else torch.cuda.is_bf16_supported())
     )
     return "bf16-mixed" if wants_bf16 else "32-true"
 
@@ -101,7 +103,9 @@ def resolve_device(settings: TrainingSettings) -> str:
     """
     available = torch.cuda.is_available()
     if settings.device == "cuda" and not available:
-        raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or install a CUDA build of torch")
+        raise ConfigError(
+            "--device cuda: torch sees no CUDA device; use --device cpu or install a CUDA build of torch"
+        )
     return "cuda" if available and settings.device != "cpu" else "cpu"
 
 
@@ -143,7 +147,13 @@ def _run(
     last: Path | None,
 ) -> None:
     patches = PatchBatches(
-        data.training, settings.patch, settings.batch, settings.max_steps, data.degradation, settings.seed, start
+        data.training,
+        settings.patch,
+        settings.batch,
+        settings.max_steps,
+        data.degradation,
+        settings.seed,
+        start,
     )
     crops = ValidationSet(data.validation, data.degradation, settings.seed)
     loader = DataLoader(patches, batch_size=None)
@@ -192,7 +202,9 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"{path}: not a readable checkpoint ({reason}); start anew with --overwrite") from error
+        raise ArtifactError(
+            f"{path}: not a readable checkpoint ({reason}); start anew with --overwrite"
+        ) from error
     return checkpoint
 
 

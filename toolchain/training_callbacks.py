@@ -8,12 +8,13 @@ from types import FrameType
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
 from snn_tool.artifacts import atomic_path, write_text
 from snn_tool.errors import Interrupted
+from torch import Tensor
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -48,13 +49,18 @@ class Checkpoints(Callback):
 
 
 class TrainingLog(Callback):
-    """`metrics.csv`: one line per validation; lines after the resumed step are dropped and written again."""
+    """`metrics.csv`: one line per validation, losses as means over the steps since the line before.
+
+    After a resume the lines of later steps are dropped and written again.
+    """
 
     COLUMNS = ("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, str]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the lines of the steps that are already done."""
@@ -62,11 +68,22 @@ class TrainingLog(Callback):
             with self.path.open(newline="", encoding="utf-8") as stream:
                 self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= trainer.global_step]
 
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Add this step's losses to the running sums."""
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("loss"):
+                self._sums[name] = self._sums.get(name, torch.zeros(())) + value.cpu()
+        self._steps += 1
+
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add a line and rewrite the file."""
-        figures = {name: f"{float(value):.6g}" for name, value in trainer.callback_metrics.items()}
+        losses = {name: f"{float(total) / self._steps:.6g}" for name, total in self._sums.items()}
+        self._sums, self._steps = {}, 0
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        row = {"step": str(trainer.global_step), "lr": f"{lr:.6g}", **figures}
+        psnr_db = f"{float(trainer.callback_metrics['val_psnr_db']):.4f}"
+        row = {"step": str(trainer.global_step), "val_psnr_db": psnr_db, "lr": f"{lr:.6g}", **losses}
         self.rows = [r for r in self.rows if r["step"] != row["step"]] + [row]
         text = io.StringIO()
         writer = csv.DictWriter(text, self.COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
@@ -143,7 +160,9 @@ class GracefulInterrupt(Callback):
         """
         if self._asked:
             self.checkpoints.save(trainer, LAST)
-            raise Interrupted(f"interrupted at step {trainer.global_step}; the same command with --resume goes on")
+            raise Interrupted(
+                f"interrupted at step {trainer.global_step}; the same command with --resume goes on"
+            )
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Give the signals back."""

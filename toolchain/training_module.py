@@ -5,13 +5,12 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics.functional.image import peak_signal_noise_ratio
-
 from snn_tool.errors import SnnToolError
 from snn_tool.models.distillation import HintLoss, LossWeights, fft_loss
 from snn_tool.settings import TrainingSettings
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 Batch = tuple[Tensor, Tensor]
 
@@ -60,7 +59,9 @@ class RestorationModule(lightning.LightningModule):
         self.log("loss", total.detach())
         return total
 
-    def _teacher_terms(self, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _teacher_terms(
+        self, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         teacher = self._teacher[0].to(degraded.device)
         with torch.no_grad():
             target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
@@ -82,13 +83,17 @@ class RestorationModule(lightning.LightningModule):
         """
         loss = self.trainer.callback_metrics.get("loss")
         if loss is not None and not bool(torch.isfinite(loss)):
-            raise SnnToolError(f"the loss is {float(loss)} at step {self.global_step}; use a smaller --lr or --clip")
+            raise SnnToolError(
+                f"the loss is {float(loss)} at step {self.global_step}; use a smaller --lr or --clip"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """PSNR in dB of the float network on fixed validation crops, clamped to [0, 1]."""
         degraded, clean = batch
         restored = self.network(degraded).float().clamp(0, 1)
-        psnr = peak_signal_noise_ratio(restored, clean, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
+        psnr = peak_signal_noise_ratio(
+            restored, clean, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3)
+        )
         self.log("val_psnr_db", psnr, on_epoch=True, batch_size=len(clean))
 
     def configure_optimizers(self) -> Any:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from torch import nn
-
 from snn_tool.artifacts import sha256_file
 from snn_tool.degradations import Degradation, degradation_from_options
 from snn_tool.errors import ConfigError
@@ -20,6 +18,7 @@ from snn_tool.patches import ImageSet, split_validation
 from snn_tool.settings import RunSettings
 from snn_tool.training import RunFolder, TrainingData, data_hash, fit, open_run
 from snn_tool.training_module import Guide
+from torch import nn
 
 TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
 NO_TEACHER = "none"
@@ -57,7 +56,11 @@ def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingD
 
 
 def train_teacher(
-    architecture: str, build: Mapping[str, Any], options: TaskOptions, settings: RunSettings, folder: RunFolder
+    architecture: str,
+    build: Mapping[str, Any],
+    options: TaskOptions,
+    settings: RunSettings,
+    folder: RunFolder,
 ) -> TrainedNetwork:
     """Train a teacher with L1 (and FFT, if weighted) and write `teacher.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)
@@ -72,7 +75,11 @@ def train_teacher(
 
 
 def distill_student(
-    teacher_path: Path | None, hints: tuple[str, ...], options: TaskOptions, settings: RunSettings, folder: RunFolder
+    teacher_path: Path | None,
+    hints: tuple[str, ...],
+    options: TaskOptions,
+    settings: RunSettings,
+    folder: RunFolder,
 ) -> TrainedNetwork:
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)

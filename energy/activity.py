@@ -1,0 +1,180 @@
+"""Exact operation counts of a deployed integer network on real images: every spike times its own fan-out.
+
+With z[t, c, y, x] the spikes of a synapse's source, and f(y, x) how many kernel positions read (y, x), one
+delivery of a synapse counts
+
+    levels = out_channels * sum over t, c, y, x of |z| f            each level is one accumulate
+    events = out_channels * sum over t, c, y, x of [z != 0] f       each event is one small MAC
+
+A membrane shortcut is deployed as fan-out: a synapse is delivered once to each population that names it. Both
+numbers are kept: `fan-out`, which is deployed and the headline, and `shared`, each synapse computed once.
+Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity, PopulationCount, RelayCount
+from snn_tool.energy.fan_out import conv_synops
+from snn_tool.energy.network_macs import network_macs, synapse_macs
+from snn_tool.errors import DataError
+from snn_tool.models.alignment import relay_counts
+from snn_tool.models.integer import IntegerNetwork, IntegerPopulation
+from snn_tool.models.integer_run import IntegerEngine
+from snn_tool.models.topology import IMAGE, Population, Synapse
+
+Map = NDArray[np.int64]
+
+
+def count_network(network: IntegerNetwork, images: list[NDArray[np.int16]]) -> NetworkActivity:
+    """Run the integer network and count what it did.
+
+    Args:
+        network: the deployed network.
+        images: integer inputs [3, H, W] of `quantize_image`; sides in multiples of the topology's own.
+
+    Raises:
+        DataError: no image, or an image of another type or shape (its position in the list is named).
+    """
+    if not images:
+        raise DataError("energy is counted on images and none was given; name at least one")
+    for position, image in enumerate(images, start=1):
+        _require_image(image, position, network.topology.multiple)
+    engine = IntegerEngine(network)
+    return NetworkActivity(network.neuron, tuple(_count_image(engine, image) for image in images))
+
+
+def _require_image(image: NDArray[np.int16], position: int, multiple: int) -> None:
+    if image.dtype != np.int16:
+        raise DataError(f"image {position} holds {image.dtype}; quantise it to int16 first")
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+        raise DataError(f"image {position} has the shape {image.shape}; use [3, H, W]")
+    if image.shape[1] % multiple or image.shape[2] % multiple:
+        raise DataError(
+            f"image {position} is {image.shape[1]} x {image.shape[2]} pixels; "
+            f"pad its sides to multiples of {multiple}"
+        )
+
+
+def _count_image(engine: IntegerEngine, image: NDArray[np.int16]) -> ImageActivity:
+    network = engine.network
+    _, height, width = image.shape
+    trace = engine.run(image[None], record=[p.name for p in network.topology.spiking])
+    levels = {name: _level_map(spikes) for name, spikes in trace.spikes.items()}
+    events = {name: _event_map(spikes) for name, spikes in trace.spikes.items()}
+    return ImageActivity(
+        height,
+        width,
+        network.timesteps,
+        network.levels == 1,
+        _edges(network, levels, events, (height, width)),
+        tuple(_population(p, network, levels, events, height * width) for p in network.populations),
+        _relays(network, levels, events),
+        network_macs(network.topology, height, width),
+        image.size,
+    )
+
+
+def _level_map(spikes: NDArray[np.int16]) -> Map:
+    """Sum over time of |z| at each position, int64 [C, H, W], from int16 [T, 1, C, H, W]."""
+    total: Map = np.abs(spikes[:, 0].astype(np.int64)).sum(axis=0)
+    return total
+
+
+def _event_map(spikes: NDArray[np.int16]) -> Map:
+    """Number of timesteps with a spike at each position, int64 [C, H, W], from int16 [T, 1, C, H, W]."""
+    total: Map = (spikes[:, 0] != 0).sum(axis=0, dtype=np.int64)
+    return total
+
+
+def _edges(
+    network: IntegerNetwork, levels: dict[str, Map], events: dict[str, Map], size: tuple[int, int]
+) -> tuple[EdgeCount, ...]:
+    """Every synapse once per reader; the counts of a synapse are the same for each of its readers."""
+    scale = {p.name: p.downscale for p in network.topology.populations}
+    counted: dict[str, tuple[int, int, int]] = {}
+    edges = []
+    for population in network.topology.populations:
+        outputs = population.channels * (size[0] // population.downscale) * (size[1] // population.downscale)
+        for name in population.inputs:
+            wiring = network.by_name[name].wiring
+            first = name not in counted
+            if first and wiring.source == IMAGE:
+                counted[name] = (synapse_macs(wiring, *size).exact_macs, 0, 0)
+            elif first:
+                assert levels[wiring.source].shape[1] == size[0] // scale[wiring.source]
+                counted[name] = (
+                    0,
+                    _synops(wiring, levels[wiring.source]),
+                    _synops(wiring, events[wiring.source]),
+                )
+            macs, by_level, by_event = counted[name]
+            edges.append(
+                EdgeCount(name, wiring.source, population.name, first, macs, outputs, by_level, by_event)
+            )
+    return tuple(edges)
+
+
+def _synops(wiring: Synapse, spikes: Map) -> int:
+    return conv_synops(
+        spikes, wiring.out_channels, wiring.kernel, wiring.stride, wiring.padding, wiring.dilation
+    )
+
+
+def _population(
+    population: IntegerPopulation,
+    network: IntegerNetwork,
+    levels: dict[str, Map],
+    events: dict[str, Map],
+    pixels: int,
+) -> PopulationCount:
+    wiring = population.wiring
+    spiking = population is not network.populations[-1]
+    neurons = wiring.channels * pixels // wiring.downscale**2
+    updates = network.timesteps * neurons
+    fired = int(events[wiring.name].sum()) if spiking else 0
+    return PopulationCount(
+        name=wiring.name,
+        neurons=neurons,
+        events=fired,
+        levels=int(levels[wiring.name].sum()) if spiking else 0,
+        bias_adds=updates if _has_bias(wiring, network) else 0,
+        leak_multiplies=updates if spiking and network.decay else 0,
+        compares=updates * _thresholds(network) if spiking else 0,
+        resets=fired if network.neuron == "lif" else 0,
+        membrane_adds=updates * (len(wiring.inputs) - 1),
+        scales=0 if spiking else neurons,
+    )
+
+
+def _has_bias(population: Population, network: IntegerNetwork) -> bool:
+    return any(network.by_name[name].wiring.bias for name in population.inputs)
+
+
+def _thresholds(network: IntegerNetwork) -> int:
+    """Comparisons per neuron update: one for each nonzero level, as a linear search needs at most."""
+    low, high = network.spike_range
+    return high - low
+
+
+def _relays(
+    network: IntegerNetwork, levels: dict[str, Map], events: dict[str, Map]
+) -> tuple[RelayCount, ...]:
+    return tuple(
+        _relay(network, name, stages, levels[name], events[name])
+        for name, stages in relay_counts(network.population_sources(), IMAGE).items()
+        if stages
+    )
+
+
+def _relay(network: IntegerNetwork, name: str, stages: int, levels: Map, events: Map) -> RelayCount:
+    neurons = stages * levels.size
+    emitted = stages * int(events.sum())
+    return RelayCount(
+        population=name,
+        stages=stages,
+        neurons=neurons,
+        updates=neurons * network.timesteps,
+        synops_levels=stages * int(levels.sum()),
+        synops_events=emitted,
+        resets=emitted if network.neuron == "lif" else 0,
+    )

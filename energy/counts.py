@@ -1,0 +1,146 @@
+"""What one image makes a deployed network compute, as exact integers; `energy.activity` fills these in."""
+
+from dataclasses import dataclass
+
+from snn_tool.energy.network_macs import LayerMacs
+from snn_tool.models.topology import IMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCount:
+    """One delivery: a synapse and one population that reads it, over all timesteps of one image.
+
+    Attributes:
+        synapse, source, reader: names; `source` is `image` or a population.
+        first: no earlier population was delivered this synapse; only these count as `shared`.
+        image_macs: edge-exact MACs of one presentation of the image; 0 where the source spikes.
+        outputs: values delivered in one timestep, after a pixel-shuffle (which costs nothing).
+        synops_levels: accumulates if a spike of level n is n unit spikes; 0 on the image.
+        synops_events: deliveries of nonzero spikes, whatever their level; 0 on the image.
+    """
+
+    synapse: str
+    source: str
+    reader: str
+    first: bool
+    image_macs: int
+    outputs: int
+    synops_levels: int
+    synops_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationCount:
+    """A population's neurons over all timesteps of one image.
+
+    Attributes:
+        neurons: N; updates are T N.
+        events: nonzero spikes out (Z).
+        levels: sum of their magnitudes; equal to `events` for binary spikes.
+        bias_adds: T N if a synapse of it has a bias.
+        leak_multiplies: T N for a leaky spiking population.
+        compares: T N times the number of thresholds, one for `lif`, one for each nonzero level of `graded`.
+        resets: one per spike of `lif`; `graded` neurons keep no membrane.
+        membrane_adds: T N for each input synapse beyond the first; only the shared reading pays these.
+        scales: one per value of the read-out, whose membrane is scaled to grey levels.
+    """
+
+    name: str
+    neurons: int
+    events: int
+    levels: int
+    bias_adds: int
+    leak_multiplies: int
+    compares: int
+    resets: int
+    membrane_adds: int
+    scales: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayCount:
+    """Relays that hold a population's spikes until its later readers are due (`models.alignment`).
+
+    Attributes:
+        population: whose spikes are re-emitted.
+        stages: length of the relay chain.
+        neurons: relay neurons in all stages.
+        updates: T times `neurons`, one compare each.
+        synops_levels, synops_events: spikes re-emitted through one identity synapse each, all stages.
+        resets: one per re-emitted spike of `lif`.
+    """
+
+    population: str
+    stages: int
+    neurons: int
+    updates: int
+    synops_levels: int
+    synops_events: int
+    resets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageActivity:
+    """Everything that one image makes a network compute; all counts are exact integers.
+
+    Attributes:
+        height, width: of the image, in pixels.
+        timesteps: T; the deployed network is presented the image at each of them.
+        unit_spikes: spikes are 0 or +-1, so that a synop is an accumulate and nothing else.
+        edges, populations, relays: in execution order; only populations with relays have a `RelayCount`.
+        layers: the ANN twin's MACs of each synapse at this size.
+        skip_adds: the global skip, one add per output value.
+    """
+
+    height: int
+    width: int
+    timesteps: int
+    unit_spikes: bool
+    edges: tuple[EdgeCount, ...]
+    populations: tuple[PopulationCount, ...]
+    relays: tuple[RelayCount, ...]
+    layers: tuple[LayerMacs, ...]
+    skip_adds: int
+
+    @property
+    def shared_edges(self) -> tuple[EdgeCount, ...]:
+        """One delivery of each synapse: the reading in which the membrane shortcut is computed once."""
+        return tuple(edge for edge in self.edges if edge.first)
+
+    @property
+    def macs_uncached(self) -> int:
+        """MACs of the first layer as deployed: the image is presented at every timestep to every reader."""
+        return self.timesteps * sum(edge.image_macs for edge in self.edges)
+
+    @property
+    def macs_cached(self) -> int:
+        """MACs of the first layer if each reader kept the image's current; `cached_adds` come on top."""
+        return sum(edge.image_macs for edge in self.edges)
+
+    @property
+    def cached_adds(self) -> int:
+        """Adding a kept current at every timestep: T N for each reader of the image."""
+        return self.timesteps * sum(edge.outputs for edge in self.edges if edge.source == IMAGE)
+
+    @property
+    def synops_levels(self) -> int:
+        """Deployed synops with levels as unit accumulates, without relays."""
+        return sum(edge.synops_levels for edge in self.edges)
+
+    @property
+    def synops_events(self) -> int:
+        """Deployed synops with one per event, without relays."""
+        return sum(edge.synops_events for edge in self.edges)
+
+    @property
+    def spikes_per_neuron(self) -> float:
+        """Nonzero spikes per spiking neuron in all timesteps together."""
+        return sum(p.events for p in self.populations) / sum(p.neurons for p in self.populations[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkActivity:
+    """Counts of one network on one or more images, in the order given; sizes may differ."""
+
+    neuron: str
+    images: tuple[ImageActivity, ...]

@@ -1,0 +1,66 @@
+"""Numbers as people read them; used by the terminal page and the HTML page alike."""
+
+from snn_tool.energy.report_types import EnergyReport, Range
+
+_PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+_COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_OUTCOMES = {
+    "holds": "holds in every model",
+    "fails": "fails in every model",
+    "depends": "depends on the model",
+}
+
+
+def energy(value_pj: float) -> str:
+    """An energy in picojoules with a readable unit and three significant digits."""
+    for factor, unit in _PREFIXES:
+        if value_pj >= factor:
+            return f"{_three_digits(value_pj / factor)} {unit}"
+    return f"{_three_digits(value_pj)} pJ"
+
+
+def count(value: float) -> str:
+    """A count with a readable suffix: 1234567 is 1.23 M."""
+    for factor, suffix in _COUNTS:
+        if value >= factor:
+            return f"{_three_digits(value / factor)} {suffix}"
+    return f"{value:.0f}" if value == int(value) else _three_digits(value)
+
+
+def factor(value: float | None) -> str:
+    """A ratio, or a dash where there is none."""
+    return "–" if value is None else f"{_three_digits(value)}×"
+
+
+def span(headline: Range) -> str:
+    """A range of ratios; never one number."""
+    return f"{factor(headline.least)} to {factor(headline.most)}"
+
+
+def percent(share: float) -> str:
+    """A share as percent with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def outcome(report: EnergyReport) -> str:
+    """The verdict on the claim as one sentence."""
+    judged = report.verdict
+    versus = "the teacher" if report.reference == "teacher" else "its ANN twin"
+    return f"The claim of {judged.claim:g}× less energy than {versus} {_OUTCOMES[judged.outcome]}."
+
+
+def twin_outcome(report: EnergyReport) -> str:
+    """The verdict on the claim if only spikes may earn it."""
+    judged = report.twin_verdict
+    return f"Against an ANN of the same shape, a claim of {judged.claim:g}× {_OUTCOMES[judged.outcome]}."
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 123, 1234."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    digits = 2 if abs(value) >= 1 else 3
+    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.{digits}f}"
+    return text if float(text) else f"{value:.2g}"

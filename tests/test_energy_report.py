@@ -1,0 +1,196 @@
+"""The audit as a whole: JSON, terminal page, HTML page."""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+from snn_tool.artifacts import read_json, write_json
+from snn_tool.energy import figures
+from snn_tool.energy.html import render
+from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality, Range
+from snn_tool.energy.terminal import print_report
+from snn_tool.errors import ConfigError, DataError
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.student import build_twin, default_config
+
+Make = Callable[..., IntegerNetwork]
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return Teacher("unet <teacher>", build_twin(replace(default_config("graded"), width=16)))
+
+
+@pytest.fixture(scope="module")
+def network(make_network: Make) -> IntegerNetwork:
+    return make_network("lif")
+
+
+@pytest.fixture(scope="module")
+def images(network: IntegerNetwork, photograph: NDArray[np.float32]) -> list[NDArray[np.int16]]:
+    return [quantize_image(photograph[:, :h, :w], network) for h, w in ((32, 32), (16, 24))]
+
+
+@pytest.fixture(scope="module")
+def report(network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Teacher) -> EnergyReport:
+    return audit(
+        network,
+        images,
+        teacher=teacher,
+        quality={"student": Quality(28.125, 0.8), "teacher": Quality(psnr_db=30.5)},
+        hashes={"student <int>": "ab" * 32},
+        image_names=["large", "small & wide"],
+    )
+
+
+def test_columns_models_and_precisions_form_a_full_grid(report: EnergyReport) -> None:
+    cells = [(cell.column, cell.model, cell.precision) for cell in report.cells]
+    assert len(set(cells)) == len(cells) == 3 * 2 * 3
+    assert [column.name for column in report.columns] == ["teacher", "twin", "student"]
+    assert [row.model for row in report.ratios] == [
+        f"{model}/{precision}"
+        for model in ("paper", "exact-ops")
+        for precision in ("fp32", "int8", "int8-narrow")
+    ]
+
+
+def test_ratios_are_those_of_the_mean_energies(report: EnergyReport) -> None:
+    energy = {(c.column, f"{c.model}/{c.precision}"): c.headline.energy_pj.mean for c in report.cells}
+    for row in report.ratios:
+        expected = energy["teacher", row.model] / energy["student", row.model]
+        assert row.split.teacher_over_student == pytest.approx(expected)
+        assert row.split.teacher_over_twin is not None
+        assert row.split.teacher_over_twin * row.split.twin_over_student == pytest.approx(expected)
+        assert row.least <= expected <= row.most
+        assert min(row.by_reading.values()) == pytest.approx(expected)
+    ratios = [row.split.teacher_over_student or 0.0 for row in report.ratios]
+    assert (report.headline.least, report.headline.most) == (min(ratios), max(ratios))
+
+
+def test_items_sum_to_the_energy_and_layer_shares_to_one(report: EnergyReport) -> None:
+    for cell in report.cells:
+        for reading in (cell.headline, *cell.alternatives):
+            assert sum(reading.items_pj.values()) == pytest.approx(reading.energy_pj.mean)
+            assert reading.energy_pj.least <= reading.energy_pj.mean <= reading.energy_pj.most
+    assert sum(row.share for row in report.layers) == pytest.approx(1)
+    synops = sum(row.synops_levels for row in report.layers)
+    assert synops == pytest.approx(np.mean([image.synops_levels for image in report.images]))
+
+
+def test_the_larger_image_is_the_worst(report: EnergyReport) -> None:
+    student = [cell for cell in report.cells if cell.column == "student"]
+    assert {cell.headline.energy_pj.worst_image for cell in student} == {"large"}
+
+
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
+def test_the_headline_is_the_dearest_deployed_reading(
+    make_network: Make, photograph: NDArray[np.float32], neuron: str
+) -> None:
+    network = make_network(neuron)
+    report = audit(network, [quantize_image(photograph[:, :16, :16], network)])
+    for cell in report.cells:
+        deployed = [r for r in cell.alternatives if r.deployed]
+        assert cell.headline.deployed
+        assert all(r.energy_pj.mean <= cell.headline.energy_pj.mean for r in deployed)
+
+
+def test_the_order_of_images_changes_no_number(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Teacher
+) -> None:
+    forward = audit(network, images, teacher=teacher, image_names=["a", "b"])
+    backward = audit(network, images[::-1], teacher=teacher, image_names=["b", "a"])
+    assert replace(forward, images=()) == replace(backward, images=())
+    assert forward.images == backward.images[::-1]
+
+
+def test_without_a_teacher_the_twin_is_the_reference(
+    network: IntegerNetwork, images: list[NDArray[np.int16]]
+) -> None:
+    report = audit(network, images, claim=0.001)
+    assert report.reference == "twin"
+    assert report.verdict == report.twin_verdict
+    assert report.verdict.outcome == "holds"
+    assert all(row.split.teacher_over_student is None for row in report.ratios)
+    assert "ANN twin / student" in render(report)
+
+
+def test_json_is_finite_and_survives_the_disk(report: EnergyReport, tmp_path: Path) -> None:
+    body = report.to_json()
+    json.dumps(body, allow_nan=False)
+    write_json(tmp_path / "energy.json", KIND, SCHEMA, body)
+    assert {k: v for k, v in read_json(tmp_path / "energy.json", KIND, SCHEMA).items() if k in body} == body
+    assert "estimate" in body["note"]
+    assert body["columns"][2]["quality"] == {"psnr_db": 28.125, "ssim": 0.8}
+    assert body["columns"][1]["quality"] is None
+    assert body["constants"]["mul-fp32"]["grade"] == "simulated"
+
+
+def test_a_black_image_can_be_audited(network: IntegerNetwork, teacher: Teacher) -> None:
+    report = audit(network, [np.zeros((3, 16, 16), np.int16)], teacher=teacher)
+    student = next(column for column in report.columns if column.name == "student")
+    assert student.exact_macs.mean > 0
+    render(report)
+    report.to_json()
+
+
+def test_the_page_asks_for_nothing_and_escapes_what_it_is_given(report: EnergyReport) -> None:
+    page = render(report)
+    assert page == render(report)
+    assert not re.search(r"<script|<link|<img|@import|url\(|src=|href=|https?://", page)
+    assert "unet &lt;teacher&gt;" in page and "<teacher>" not in page
+    assert "student &lt;int&gt;" in page and "small &amp; wide" in page
+    assert figures.span(report.headline) in page
+    assert "estimate" in page
+    for row in report.layers:
+        assert row.synapse in page
+    for left_out in report.excluded:
+        assert left_out.term in page
+
+
+def test_the_terminal_page_says_the_same(report: EnergyReport) -> None:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=160))
+    text = stream.getvalue()
+    assert figures.span(report.headline) in text
+    assert "unet <teacher>" in text
+    assert "28.12" in text and "0.8000" in text
+    assert all(row.model in text for row in report.ratios)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"claim": 0.0}, "claim = 0.0"),
+        ({"claim": float("nan")}, "claim = nan"),
+        ({"quality": {"pupil": Quality()}}, "quality of 'pupil'"),
+        ({"quality": {"student": Quality(psnr_db=float("inf"))}}, "quality.student.psnr_db = inf"),
+        ({"image_names": ["only one"]}, "1 image names were given for 2 images"),
+    ],
+)
+def test_wrong_options_are_refused(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        audit(network, images, **options)  # type: ignore[arg-type]
+
+
+def test_no_image_is_refused(network: IntegerNetwork) -> None:
+    with pytest.raises(DataError, match="none was given"):
+        audit(network, [])
+
+
+def test_numbers_as_people_read_them() -> None:
+    values = [figures.energy(v) for v in (0.0, 12.34, 4600.0, 1.53e9, 2.5e12)]
+    assert values == ["0 pJ", "12.3 pJ", "4.60 nJ", "1.53 mJ", "2.50 J"]
+    assert [figures.count(v) for v in (0, 999, 1234567, 0.5)] == ["0", "999", "1.23 M", "0.500"]
+    assert figures.span(Range(0.5051, 1484.0)) == "0.505× to 1 484×"
+    assert figures.factor(None) == "–"

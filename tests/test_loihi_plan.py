@@ -1,0 +1,221 @@
+"""The plan, run by a small simulator of Lava's semantics written here, against the program's interpreter."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from snn_tool.errors import TargetLimitError
+from snn_tool.exporters.loihi_layout import lava_kernel, payload_bits
+from snn_tool.exporters.loihi_plan import ConvSpec, GradedSpec, LifSpec, Plan, build_plan
+from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
+from snn_tool.exporters.loihi_resources import count_resources, expanded_synapses, layer_resources
+from snn_tool.exporters.nir_graph import to_nir
+from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.nir_parse import parse_graph
+from snn_tool.exporters.nir_program import Program
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_run import quantize_image
+
+MakeNetwork = Callable[..., IntegerNetwork]
+Image = NDArray[np.float32]
+Array = NDArray[np.int64]
+KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
+M = 1 << 23
+
+
+def program_of(network: IntegerNetwork) -> Program:
+    return parse_graph(to_nir(network, 8, 12), "student.nir")
+
+
+def lava_conv(spec: ConvSpec, source: Array) -> Array:
+    """lava.proc.conv as documented: true convolution in WHC, 24-bit wrap; then the virtual ports."""
+    width, height, channels = source.shape
+    out_channels, kernel_x, kernel_y, group = spec.weight.shape
+    pad, stride, dilation, f = spec.padding, spec.stride, spec.dilation, spec.upsample
+    padded = np.pad(source, [(pad, pad), (pad, pad), (0, 0)])
+    w, h = spec.output_shape[0] // f, spec.output_shape[1] // f
+    total = np.zeros((w, h, out_channels), dtype=np.int64)
+    for i, j in np.ndindex(kernel_x, kernel_y):
+        x, y = i * dilation, j * dilation
+        taken = padded[x : x + stride * (w - 1) + 1 : stride, y : y + stride * (h - 1) + 1 : stride]
+        tap = spec.weight[:, kernel_x - 1 - i, kernel_y - 1 - j].astype(np.int64)
+        total += taken * tap[:, 0] if spec.groups == channels > group else taken @ tap.T
+    total = (total + M) % (2 * M) - M
+    ports = total.reshape(w, h, f, f, out_channels // f**2).transpose(0, 2, 1, 3, 4)
+    return ports.reshape(spec.output_shape)
+
+
+def run_lava(plan: Plan, images: list[Array], period: int) -> list[dict[str, list[Array]]]:
+    """For each image [3, H, W], the membranes of every neuron process inside its window, as [C, H, W]."""
+    steps = period * (len(images) - 1) + plan.steps
+    state = {n.name: np.zeros(n.shape, dtype=np.int64) for n in plan.neurons}
+    buffers = {c.name: np.zeros(c.output_shape, dtype=np.int64) for c in plan.convs}
+    recorded: list[dict[str, list[Array]]] = [{n.name: [] for n in plan.neurons} for _ in images]
+    for t in range(1, steps + 1):
+        sent: dict[str, Array] = {}
+        for source in plan.sources:
+            index, phase = divmod(t - 1 - source.offset, period)
+            shown = 0 <= index < len(images) and phase < plan.timesteps
+            sent[source.name] = (
+                images[index].transpose(2, 1, 0) if shown else np.zeros(source.shape, dtype=np.int64)
+            )
+        for neuron in plan.neurons:
+            a_in = sum(buffers[c.name] for c in plan.convs if c.target == neuron.name)
+            v = state[neuron.name]
+            if isinstance(neuron, LifSpec) and t % period == neuron.first_step % period:
+                v = np.zeros_like(v)
+            sent[neuron.name], v = fire(neuron, v, a_in)
+            state[neuron.name] = v
+            index, phase = divmod(t - neuron.first_step, period)
+            if 0 <= index < len(images) and phase < plan.timesteps:
+                recorded[index][neuron.name].append(v.transpose(2, 1, 0))
+        buffers = {c.name: lava_conv(c, sent[c.source]) for c in plan.convs}
+    return recorded
+
+
+def fire(neuron: LifSpec | GradedSpec, v: Array, a_in: Array) -> tuple[Array, Array]:
+    if isinstance(neuron, GradedSpec):
+        v = np.clip(a_in + neuron.bias, -M + 1, M - 1)
+        level = np.sign(v) * ((2 * np.abs(v) + neuron.threshold) // (2 * neuron.threshold))
+        return np.clip(level, -neuron.levels if neuron.signed else 0, neuron.levels), v
+    u = a_in << 6
+    u = np.where(u > M, u - 2 * M, u)
+    u = np.where(u <= -M, u + 2 * M, u)
+    decayed = np.sign(v) * ((np.abs(v) * (4096 - neuron.dv)) >> 12)
+    v = np.clip(decayed + u + (neuron.bias_mant.astype(np.int64) << 6), -M + 1, M - 1)
+    s = (v > (neuron.vth << 6)).astype(np.int64)
+    return s, v * (1 - s)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize(("neuron", "body"), KINDS)
+def test_the_plan_computes_what_the_program_computes(
+    make_network: MakeNetwork, photograph: Image, neuron: str, body: str, gap: bool
+) -> None:
+    """Two images one after the other, without a gap and with one, so that old state would show."""
+    network = make_network(neuron, body)
+    program = program_of(network)
+    plan = build_plan(program)
+    crops = np.stack([photograph[:, :8, :12], photograph[:, 20:28, 40:52]])
+    images = quantize_image(crops, network).astype(np.int64)
+    period = plan.steps + 3 if gap else plan.timesteps
+    expected = run_program(program, images)
+    for index, recorded in enumerate(run_lava(plan, list(images), period)):
+        for population in program.populations:
+            found = np.stack(recorded[population.name])
+            np.testing.assert_array_equal(
+                found, expected.membranes[population.name][:, index], err_msg=population.name
+            )
+
+
+@pytest.mark.parametrize(("neuron", "body"), KINDS)
+def test_every_conv_reads_exactly_one_hop_back(make_network: MakeNetwork, neuron: str, body: str) -> None:
+    plan = build_plan(program_of(make_network(neuron, body)))
+    depth = {n.name: n.depth for n in plan.neurons} | {s.name: s.offset for s in plan.sources}
+    shapes = {n.name: n.shape for n in plan.neurons} | {s.name: s.shape for s in plan.sources}
+    assert len({c.name for c in plan.convs} | set(depth)) == len(plan.convs) + len(depth), "names are unique"
+    for conv in plan.convs:
+        assert depth[conv.target] == depth[conv.source] + 1
+        assert conv.input_shape == shapes[conv.source]
+        assert conv.output_shape == shapes[conv.target]
+        assert (conv.message_bits == 0) == (neuron == "lif" and not conv.source.startswith("image"))
+    assert plan.readout.depth == plan.depth == max(depth.values())
+
+
+def test_the_unet_by_hand(make_network: MakeNetwork) -> None:
+    """Depths: enc_in 1, enc_mid 2, down_in 3, mid_in 4, mid_mid 5, up_in 6, dec_in 7, dec_mid 8, tail_in 9, out 10.
+
+    The head feeds depths 1, 3, 7 and 9. enc_mid is needed at 8 at the latest: 6 relays; down_in at 5: 2;
+    up_in at 8: 2. The head's 4, enc_conv2's 3, down's 2, up's 2, five other convolutions and tail make 17 convs.
+    """
+    plan = build_plan(program_of(make_network("lif", "unet")))
+    assert plan.depth == 10 and plan.steps == 10 + plan.timesteps
+    assert [s.offset for s in plan.sources] == [0, 2, 6, 8]
+    relays = [n.name for n in plan.neurons if n.is_relay]
+    assert relays == [f"enc_mid_relay{k}" for k in range(1, 7)] + [
+        f"{name}_relay{k}" for name in ("down_in", "up_in") for k in (1, 2)
+    ]
+    assert len(plan.convs) == 17 + len(relays)
+    last = plan.readout
+    assert isinstance(last, LifSpec) and last.is_readout and last.vth << 6 > M - 1
+
+
+def test_every_violation_is_listed_at_once(make_network: MakeNetwork) -> None:
+    program = program_of(make_network("lif", "flat"))
+    head, *others = program.convs
+    wide = replace(head, weight=head.weight * 1000, bias=head.bias * 0 + 5000)
+    first, *rest = program.populations
+    high = replace(first, threshold=1 << 17)
+    with pytest.raises(TargetLimitError) as raised:
+        build_plan(replace(program, convs=(wide, *others), populations=(high, *rest)))
+    message = str(raised.value)
+    assert "\n" not in message
+    assert "head: weight mantissa" in message
+    assert "block1_in: vth 131072 outside 0..131071" in message
+    for population in program.populations[:-1:2]:
+        assert f"{population.name}: bias_mant" in message
+
+
+def test_kernels_are_flipped_transposed_and_permuted(make_network: MakeNetwork) -> None:
+    program = program_of(make_network("graded", "unet"))
+    head, up = program.conv["head"], program.conv["up"]
+    lava = lava_kernel(head)
+    for o, i, y, x in ((0, 0, 0, 0), (3, 2, 1, 4), (1, 0, 4, 2)):
+        assert lava[o, 4 - x, 4 - y, i] == head.weight[o, i, y, x]
+    lava = lava_kernel(up)
+    for c, y, x in np.ndindex(4, 2, 2):
+        np.testing.assert_array_equal(lava[(x * 2 + y) * 4 + c, 0, 0], up.weight[c * 4 + y * 2 + x, :, 0, 0])
+
+
+def test_payload_bits() -> None:
+    assert [payload_bits(-256, 255), payload_bits(-257, 0), payload_bits(0, 4), payload_bits(-4, 4)] == [
+        9,
+        10,
+        3,
+        4,
+    ]
+
+
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
+def test_json_and_arrays_hold_the_plan(make_network: MakeNetwork, neuron: str) -> None:
+    network = make_network(neuron, "unet")
+    plan = build_plan(program_of(network))
+    document, arrays = plan_arrays_and_json(plan)
+    document = json.loads(json.dumps(document))
+    data = npz_bytes(arrays)
+    assert data == npz_bytes(plan_arrays_and_json(build_plan(program_of(network)))[1])
+    with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
+        for conv, entry in zip(plan.convs, document["convs"], strict=True):
+            np.testing.assert_array_equal(loaded[entry["weight"]], conv.weight)
+            assert loaded[entry["weight"]].dtype == np.int32
+            assert entry["input_shape"] == list(conv.input_shape)
+        for spec, entry in zip(plan.neurons, document["neurons"], strict=True):
+            bias = spec.bias if isinstance(spec, GradedSpec) else spec.bias_mant
+            np.testing.assert_array_equal(
+                loaded[entry["bias" if entry["type"] == "graded" else "bias_mant"]], bias
+            )
+            assert entry["first_step"] == spec.depth + 1
+    used = {e["weight"] for e in document["convs"]} | {f"bias.{n.name}" for n in plan.neurons}
+    assert used == set(arrays)
+    assert document["readout"] == "readout" and document["steps"] == plan.steps
+
+
+def test_resources_by_formula(make_network: MakeNetwork) -> None:
+    """8 x 12 pixels, 4 channels; the stride-2 convolution drops one border row and column of taps only."""
+    plan = build_plan(program_of(make_network("lif", "unet")))
+    convs = {c.name: c for c in plan.convs}
+    assert expanded_synapses(convs["enc_conv1__enc_mid"]) == 16 * (3 * 8 - 2) * (3 * 12 - 2)
+    assert expanded_synapses(convs["down__mid_in"]) == 32 * (3 * 4 - 1) * (3 * 6 - 1)
+    assert expanded_synapses(convs["up__tail_in"]) == 8 * 16 * 4 * 6
+    assert expanded_synapses(convs["enc_mid_relay1_conv"]) == 4 * 8 * 12
+    total = count_resources(plan)
+    full, half = 8 * 12 * 4, 4 * 6 * 8
+    assert total.relay_neurons == (6 + 2) * full + 2 * half
+    assert total.neurons - total.relay_neurons == 6 * full + 3 * half + 8 * 12 * 3
+    assert total.neurons == sum(layer.neurons for layer in layer_resources(plan))
+    assert total.shared_synapses == sum(c.weight.size for c in plan.convs)
+    assert total.cores_low == len(plan.neurons) and total.chips_high >= 1

@@ -1,0 +1,168 @@
+"""Runs on shipped photographs, small enough for seconds: exact resume, Ctrl-C, kill, and what is refused."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+from snn_tool.errors import ArtifactError, ConfigError, DataError, SnnToolError
+from snn_tool.photographs import read_photograph
+from snn_tool.settings import load_settings
+from snn_tool.training import RunFolder
+from snn_tool.training_runs import TaskOptions, TrainedNetwork, distill_student, train_teacher
+
+SMALL = {"student": {"width": 4}, "training": {"batch": 2, "patch": 16, "validate_every": 4, "device": "cpu"}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six crops of shipped photographs."""
+    path = tmp_path_factory.mktemp("photographs")
+    for index, name in enumerate(("chelsea.png", "rocket.jpg", "coffee.png")):
+        image = read_photograph("skimage.data", name)
+        for half, crop in enumerate((image[:64, :96], image[100:164, 200:264])):
+            Image.fromarray(np.ascontiguousarray(crop)).save(path / f"{index}{half}.png")
+    return path
+
+
+def distill(
+    folder: Path, out: Path, steps: int, resume: bool = False, teacher: Path | None = None, **loss: float
+) -> TrainedNetwork:
+    overrides = {**SMALL, "training": {**SMALL["training"], "max_steps": steps}, "loss": loss}
+    settings = load_settings(None, overrides)
+    options = TaskOptions(folder, "denoise", "25")
+    return distill_student(teacher, (), options, settings, RunFolder(out, resume, not resume, quiet=True))
+
+
+def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    first, second = (distill(folder, tmp_path / name, 8) for name in ("a", "b"))
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.path.with_suffix(".json").read_bytes() == second.path.with_suffix(".json").read_bytes()
+    assert (tmp_path / "a/metrics.csv").read_bytes() == (tmp_path / "b/metrics.csv").read_bytes()
+
+
+def test_a_teacher_guides_and_every_term_is_logged(folder: Path, tmp_path: Path) -> None:
+    settings = load_settings(None, {**SMALL, "training": {**SMALL["training"], "max_steps": 8}})
+    options = TaskOptions(folder, "denoise", "25")
+    teacher = train_teacher(
+        "unet", {"width": 4}, options, settings, RunFolder(tmp_path / "t", False, False, True)
+    )
+    student = distill(folder, tmp_path / "s", 8, teacher=teacher.path)
+    with (tmp_path / "s/metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == ["4", "8"]
+    for column in ("val_psnr_db", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints"):
+        assert all(float(row[column]) > 0 for row in rows), column
+    assert student.training["hints"][0] == {"student": "up_in", "teacher": "up_in"}
+    alone = distill(folder, tmp_path / "alone", 8)
+    assert alone.path.read_bytes() != student.path.read_bytes()
+
+
+COMMAND = """
+import sys
+from snn_tool.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def start(folder: Path, out: Path, steps: int, *more: str) -> subprocess.Popen[str]:
+    arguments = ["-q", "distill", "--data", str(folder), "--out", str(out), "--max-steps", str(steps), *more]
+    fixed = ["--width", "4", "--batch", "2", "--patch", "16", "--validate-every", "4", "--device", "cpu"]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments, *fixed],
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_resumes_to_the_same_weights(
+    folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Uninterrupted, and stopped at whatever step the signal meets; both end with the same bytes."""
+    steps = 400
+    whole = distill(folder, tmp_path / "whole", steps)
+    process = start(folder, tmp_path / "cut", steps)
+    wait_for(tmp_path / "cut/checkpoints/last.ckpt", process)
+    os.kill(process.pid, number)
+    _, stderr = process.communicate(timeout=120)
+    if number == signal.SIGINT:
+        assert process.returncode == 130, stderr
+        assert stderr.startswith("interrupted at step ")
+        assert stderr.count("\n") == 1
+    assert not (tmp_path / "cut/student.safetensors").exists(), "the run had already ended"
+    resumed = distill(folder, tmp_path / "cut", steps, resume=True)
+    for name, tensor in load_file(whole.path).items():
+        np.testing.assert_array_equal(load_file(resumed.path)[name], tensor, err_msg=name)
+    assert (tmp_path / "whole/metrics.csv").read_text().splitlines()[-1].split(",")[:3] == (
+        tmp_path / "cut/metrics.csv"
+    ).read_text().splitlines()[-1].split(",")[:3]
+
+
+def test_a_resume_with_other_options_names_the_difference(folder: Path, tmp_path: Path) -> None:
+    distill(folder, tmp_path / "run", 4)
+    with pytest.raises(ConfigError, match="started with loss"):
+        distill(folder, tmp_path / "run", 4, resume=True, fft=0.5)
+
+
+def test_a_damaged_checkpoint_is_named(folder: Path, tmp_path: Path) -> None:
+    distill(folder, tmp_path / "run", 4)
+    checkpoint = tmp_path / "run/checkpoints/last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ArtifactError, match="last.ckpt: not a readable checkpoint"):
+        distill(folder, tmp_path / "run", 4, resume=True)
+
+
+def test_an_existing_run_is_not_overwritten_by_accident(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/keep.txt").write_text("mine")
+    settings = load_settings(None, SMALL)
+    with pytest.raises(
+        ConfigError, match="exists and is not empty; choose another --out or pass --overwrite"
+    ):
+        distill_student(
+            None,
+            (),
+            TaskOptions(folder, "denoise", "25"),
+            settings,
+            RunFolder(tmp_path / "run", False, False),
+        )
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["keep.txt"]
+
+
+def test_a_diverging_run_stops_and_says_so(folder: Path, tmp_path: Path) -> None:
+    settings = load_settings(
+        None, {**SMALL, "training": {**SMALL["training"], "max_steps": 200, "lr": 1e30, "clip": 1e30}}
+    )
+    with pytest.raises(SnnToolError, match="the loss is (nan|inf) at step .*smaller --lr"):
+        distill_student(
+            None,
+            (),
+            TaskOptions(folder, "denoise", "25"),
+            settings,
+            RunFolder(tmp_path / "r", False, False, True),
+        )
+
+
+def test_images_smaller_than_the_patch_are_an_error_only_if_none_remains(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(np.full((8, 8, 3), index, np.uint8)).save(tmp_path / f"{index}.png")
+    with pytest.raises(DataError, match="no image of at least 16x16 pixels"):
+        distill(tmp_path, tmp_path / "out", 4)
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
@@ -19,6 +20,7 @@ from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.traces import Trace
 
 KIND, SCHEMA = "verification", 1
 BACKENDS = ("nir", "lava")
@@ -26,23 +28,29 @@ BACKENDS = ("nir", "lava")
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """All implementations' outcomes for one bundle.
+    """All implementations' outcomes for one export.
 
     Attributes:
-        bundle_sha256: hash of the bundle's manifest, which holds the hashes of all its files.
-        plan_follows_network: the plan is, value for value, the one that network.nir gives.
+        manifest_sha256: hash of the export's manifest, which holds the hashes of all its files.
+        plan_follows_network: the plan is, value for value, the one that network.nir gives; None without a plan.
         results: one for each backend asked for.
     """
 
-    bundle_sha256: str
-    plan_follows_network: bool
+    manifest_sha256: str
+    plan_follows_network: bool | None
     results: tuple[BackendResult, ...]
 
     @property
     def passed(self) -> bool:
-        """At least one backend is exact, none differs, and plan and network belong together."""
-        statuses = [result.status for result in self.results]
-        return self.plan_follows_network and EXACT in statuses and MISMATCH not in statuses
+        """Every backend that was asked for ran and is exact, and plan and network belong together."""
+        exact = all(result.status == EXACT for result in self.results)
+        return exact and self.plan_follows_network is not False
+
+    @property
+    def failed(self) -> bool:
+        """A backend that ran differs, or the plan is not the network's; what was not run decides nothing."""
+        differs = any(result.status == MISMATCH for result in self.results)
+        return differs or self.plan_follows_network is False
 
 
 def verify_bundle(
@@ -73,7 +81,9 @@ def verify_bundle(
         given = ", ".join(unknown) or "none"
         raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(BACKENDS)}")
     results = tuple(
-        _verify_nir(bundle) if name == "nir" else _verify_lava(bundle, environment, conv, timeout_s, log)
+        interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden)
+        if name == "nir"
+        else _verify_lava(bundle, environment, conv, timeout_s, log)
         for name in dict.fromkeys(backends)
     )
     return VerificationReport(
@@ -86,13 +96,16 @@ def write_verification(path: Path, report: VerificationReport) -> None:
     write_json(path, KIND, SCHEMA, {"passed": report.passed, **asdict(report)})
 
 
-def _order(bundle: Bundle) -> list[str]:
-    return [population.name for population in read_program(bundle.folder / NETWORK).populations]
+def interpret_nir(path: Path, tiles: NDArray[np.int16], reference: Trace) -> BackendResult:
+    """Run integer tiles [N, 3, H, W] through a NIR file's interpreter and compare with their trace.
 
-
-def _verify_nir(bundle: Bundle) -> BackendResult:
-    trace = run_program(read_program(bundle.folder / NETWORK), bundle.golden.tiles.astype(np.int64))
-    result = compare(bundle.golden, trace, _order(bundle), "nir")
+    Raises:
+        ArtifactError: the file cannot be read, or contradicts itself.
+        VerificationError: the file has other populations, or populations of other shapes.
+    """
+    program = read_program(path)
+    trace = run_program(program, tiles.astype(np.int64))
+    result = compare(reference, trace, [population.name for population in program.populations], "nir")
     return replace(result, versions={name: version(name) for name in ("nir", "numpy")})
 
 
@@ -113,4 +126,5 @@ def _verify_lava(
         return BackendResult("lava", NOT_RUN, reason=str(error))
     python = found.python_version + (" (unsupported Python, shimmed)" if found.shimmed else "")
     versions = {"lava": found.version, "python": python, "conv": conv}
-    return replace(compare(bundle.golden, trace, _order(bundle), "lava"), versions=versions)
+    order = [population.name for population in read_program(bundle.folder / NETWORK).populations]
+    return replace(compare(bundle.golden, trace, order, "lava"), versions=versions)

@@ -44,11 +44,15 @@ class IntegerTrace:
     membranes: dict[str, NDArray[np.int64]]
 
 
-def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArray[np.int16]:
+def to_input_grid(image: NDArray[np.float32], step: int, low: int, high: int) -> NDArray[np.int16]:
     """Integer input of the same shape from an image in [0, 1] before noise (any real values; clipped to the grid)."""
     grey = image.astype(np.float64) * 255 - 128
-    low, high = network.input_range
-    return np.clip(np.floor(grey / network.input_step + 0.5), low, high).astype(np.int16)
+    return np.clip(np.floor(grey / step + 0.5), low, high).astype(np.int16)
+
+
+def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArray[np.int16]:
+    """`to_input_grid` with a network's own grid."""
+    return to_input_grid(image, network.input_step, *network.input_range)
 
 
 def absolute_product_bound(synapse: IntegerSynapse, network: IntegerNetwork) -> int:

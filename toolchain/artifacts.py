@@ -126,6 +126,18 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
 
 
+def refuse_existing_file(path: Path, overwrite: bool) -> None:
+    """Refuse an output file that is there, unless `overwrite`.
+
+    Raises:
+        ConfigError: `path` is a folder, or a file without `overwrite`.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; --out takes a file here")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path}: exists; choose another --out or pass --overwrite")
+
+
 @contextlib.contextmanager
 def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.

@@ -7,7 +7,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 from snn_tool import __version__
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
@@ -16,7 +15,9 @@ from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.terminal import Terminal, configure_logging
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
+# Typer vendors click in newer versions and imports it in older ones; this is the base of usage errors in both.
+UsageFault: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 app = typer.Typer(
     help="Distil an image-restoration network into a spiking one, prove what a Loihi-class chip would compute, "
@@ -72,11 +73,15 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        return int(app(arguments, prog_name="snn-tool", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        code = int(app(arguments, prog_name="snn-tool", standalone_mode=False) or 0)
+        if code == INTERRUPTED:
+            _say("interrupted")
+        return code
+    except UsageFault as error:
+        if text := error.format_message():  # type: ignore[attr-defined]
+            _say(f"usage: {text}{_hint(error)}")
+        return USAGE
+    except (typer.Abort, KeyboardInterrupt):
         _say("interrupted")
         return INTERRUPTED
     except Interrupted as error:
@@ -86,9 +91,14 @@ def run(arguments: list[str]) -> int:
         _say(f"error: {error}")
         return 1
     except MemoryError:
-        _say("error: out of memory; use a smaller --batch, --patch or --tile")
+        _say("error: out of memory; use a smaller --batch, --patch, --tile, --crop or --size")
         return 1
 
 
+def _hint(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see '{context.command_path} --help'" if context else ""
+
+
 def _say(line: str) -> None:
-    sys.stderr.write(" ".join(line.splitlines()) + "\n")
+    sys.stderr.write(" ".join(line.split()) + "\n")

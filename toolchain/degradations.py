@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,6 +73,24 @@ def degradation_from_options(task: str, sigma: str) -> Degradation:
     if task not in TASKS:
         raise ConfigError(f"--task {task} is unknown; use one of {', '.join(TASKS)}")
     return TASKS[task](sigma)
+
+
+def degradation_for(task: str | None, sigma: str | None, trained_for: Mapping[str, Any]) -> Degradation:
+    """The degradation that the options name; what they leave open is what the network was trained for.
+
+    Args:
+        task, sigma: options, or None.
+        trained_for: `describe()` of the training's degradation, or empty where nobody wrote it down.
+
+    Raises:
+        ConfigError: the options are wrong, or nothing says what to do.
+    """
+    bounds = trained_for.get("sigma")
+    if sigma is None and isinstance(bounds, list) and len(bounds) == 2:
+        sigma = "-".join(dict.fromkeys(f"{bound:g}" for bound in bounds))
+    if sigma is None:
+        raise ConfigError("the network does not say for which noise it was trained; name it with --sigma")
+    return degradation_from_options(task or str(trained_for.get("task", "denoise")), sigma)
 
 
 def image_rng(seed: int, name: str) -> np.random.Generator:

@@ -4,17 +4,21 @@ Colour, full images; noise from a generator seeded by the seed and the file's na
 image rounded to 8 bits and clamped; data range 255.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.degradations import Degradation, image_rng
-from snn_tool.images import find_images, read_image
+from snn_tool.artifacts import refuse_existing, refuse_existing_file, write_json
+from snn_tool.degradations import Degradation, degradation_for, image_rng
+from snn_tool.images import find_images, read_image, write_image
 from snn_tool.metrics import psnr_db, ssim, to_uint8
-from snn_tool.restoration import Student
+from snn_tool.restoration import open_student
+
+KIND, SCHEMA = "evaluation", 1
+Track = Callable[[list[Path], str], Iterable[Path]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +91,37 @@ class Pair:
     degraded: NDArray[np.float32]
 
 
-def test_pairs(folder: Path, degradation: Degradation, seed: int) -> Iterator[Pair]:
-    """Decode and degrade one image at a time, in the order of their names."""
-    for path in find_images(folder):
-        clean = read_image(path)
-        name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
-        degraded = degradation.apply(clean.astype(np.float32) / 255, image_rng(seed, name))
-        yield Pair(name, clean, degraded)
+@dataclass(frozen=True, slots=True)
+class EvaluationFiles:
+    """What an evaluation leaves behind.
+
+    Attributes:
+        scores: JSON file, or None.
+        restored: folder for the restored images, or None.
+        overwrite: replace them.
+    """
+
+    scores: Path | None = None
+    restored: Path | None = None
+    overwrite: bool = False
+
+    def refuse(self) -> None:
+        """Refuse what exists before anything is computed.
+
+        Raises:
+            ConfigError: a file or a folder exists and `overwrite` is false.
+        """
+        if self.scores:
+            refuse_existing_file(self.scores, self.overwrite)
+        if self.restored:
+            refuse_existing(self.restored, self.overwrite)
+
+
+def load_pair(path: Path, folder: Path, degradation: Degradation, seed: int) -> Pair:
+    """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone."""
+    clean = read_image(path)
+    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    return Pair(name, clean, degradation.apply(clean.astype(np.float32) / 255, image_rng(seed, name)))
 
 
 def score(pair: Pair, restored: NDArray[np.float32]) -> ImageScore:
@@ -110,10 +138,62 @@ def score(pair: Pair, restored: NDArray[np.float32]) -> ImageScore:
     )
 
 
-def evaluate(
-    student: Student, folder: Path, degradation: Degradation, seed: int, tile: int
-) -> Iterator[tuple[Pair, NDArray[np.float32], ImageScore]]:
-    """Restore and score the images of a folder one by one."""
-    for pair in test_pairs(folder, degradation, seed):
+def run_evaluation(
+    student_path: Path,
+    folder: Path,
+    task: tuple[str | None, str | None, int],
+    tile: int,
+    files: EvaluationFiles,
+    track: Track,
+) -> Evaluation:
+    """Restore and score the images of a folder one by one, and write the files that are wanted.
+
+    Args:
+        student_path: float or integer student.
+        folder: of clean images.
+        task: `--task` and `--sigma`, None as trained, and the seed of the noise.
+        tile: side of the tiles of large images.
+        files: what to leave behind.
+        track: shows how far it is, e.g. `Terminal.track`.
+
+    Raises:
+        ConfigError: a file exists, or nothing says which noise to add.
+        DataError: an image is damaged.
+    """
+    files.refuse()
+    student = open_student(student_path)
+    degradation = degradation_for(task[0], task[1], student.trained_for)
+    scores = []
+    for path in track(find_images(folder), "evaluate"):
+        pair = load_pair(path, folder, degradation, task[2])
         restored = student.restore(pair.degraded, tile)
-        yield pair, restored, score(pair, restored)
+        scores.append(score(pair, restored))
+        if files.restored:
+            # The old suffix stays, because a.jpg and a.tif may lie side by side.
+            png = pair.name if pair.name.endswith(".png") else f"{pair.name}.png"
+            write_image(files.restored / png, to_uint8(restored))
+    scored = Evaluation(
+        str(student_path), student.kind, student.sha256, degradation.describe(), task[2], tuple(scores)
+    )
+    if files.scores:
+        write_json(files.scores, KIND, SCHEMA, scored.document())
+    return scored
+
+
+def evaluation_text(scored: Evaluation) -> str:
+    """A line for each image and one for the means."""
+    width = max(len(item.name) for item in scored.scores)
+    lines = [f"{'image':{width}}  degraded dB  restored dB  degraded SSIM  restored SSIM"]
+    for item in scored.scores:
+        similarity = ["     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)]
+        lines.append(
+            f"{item.name:{width}}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
+            f"{similarity[0]:>13}  {similarity[1]:>13}"
+        )
+    lines.append(
+        f"{len(scored.scores)} images, {scored.kind} student, {scored.task}, seed {scored.seed}: "
+        f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB "
+        f"(standard deviation over images {scored.spread('psnr_db'):.2f}), SSIM "
+        f"{scored.mean('degraded_ssim'):.4f} -> {scored.mean('ssim'):.4f}"
+    )
+    return "\n".join(lines)

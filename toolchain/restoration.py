@@ -1,14 +1,17 @@
 """Using a student: float or integer, on images of any size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.artifacts import sha256_file
+from snn_tool.artifacts import refuse_existing, sha256_file
 from snn_tool.errors import ConfigError
+from snn_tool.images import find_images, read_image, write_image
+from snn_tool.metrics import to_uint8
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.integer_run import restore as restore_integers
@@ -28,6 +31,7 @@ class Student:
         restore_batch: float32 [N, 3, h, w] with sides that are multiples of the topology's `multiple`.
         kind: `float` or `integer`.
         sha256: of its tensor file.
+        trained_for: `describe()` of the degradation that it was trained with; empty if nobody wrote it down.
     """
 
     path: Path
@@ -35,6 +39,7 @@ class Student:
     topology: Topology
     kind: str
     sha256: str
+    trained_for: Mapping[str, Any]
 
     def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] of any size, in tiles of at most `tile` pixels; the tiling does not show.
@@ -66,20 +71,49 @@ def open_student(path: Path) -> Student:
 
 
 def _integer_student(path: Path) -> Student:
-    network, _ = load_integer_network(path)
+    network, provenance = load_integer_network(path)
     engine = IntegerEngine(network)
 
     def run(batch: Batch) -> Batch:
         return restore_integers(engine, batch).astype(np.float32)
 
-    return Student(path, run, network.topology, "integer", sha256_file(path))
+    trained_for = provenance.get("training", {}).get("task", {})
+    return Student(path, run, network.topology, "integer", sha256_file(path), trained_for)
 
 
 def _float_student(path: Path) -> Student:
-    network, _, _ = load_student(path)
+    network, _, training = load_student(path)
 
     def run(batch: Batch) -> Batch:
         with torch.inference_mode():
             return np.asarray(network(torch.from_numpy(batch)).numpy(), dtype=np.float32)
 
-    return Student(path, run, network.topology, "float", sha256_file(path))
+    return Student(path, run, network.topology, "float", sha256_file(path), training.get("task", {}))
+
+
+def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Path, Path]:
+    """For each image file among `inputs` (files or folders) the PNG file in `out` that it becomes.
+
+    Every image is decoded once, so that a damaged one is found before hours are spent on the others.
+
+    Raises:
+        DataError: an input is missing, empty or damaged.
+        ConfigError: `out` is not empty and `overwrite` is false, or two inputs would become one file.
+    """
+    refuse_existing(out, overwrite)
+    sources: dict[Path, Path] = {}
+    for given in inputs:
+        for path in find_images(given):
+            below = path.relative_to(given) if given.is_dir() else Path(path.name)
+            target = out / below.with_suffix(".png")
+            if clash := sources.get(target):
+                raise ConfigError(f"{clash} and {path} would both become {target}; restore them to two folders")
+            read_image(path)
+            sources[target] = path
+    return {source: target for target, source in sources.items()}
+
+
+def restore_file(student: Student, source: Path, target: Path, tile: int) -> None:
+    """Restore one image file; the PNG appears whole or not at all."""
+    degraded = read_image(source).astype(np.float32) / 255
+    write_image(target, to_uint8(student.restore(degraded, tile)))

@@ -1,0 +1,177 @@
+"""`snn-tool energy report`: the audit of a deployed student on given images, with everybody's restoration quality."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
+from snn_tool.crops import Crop, channels_first, load_crop
+from snn_tool.degradations import degradation_for
+from snn_tool.energy.html import render
+from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality
+from snn_tool.errors import ConfigError, DataError
+from snn_tool.images import find_images
+from snn_tool.metrics import psnr_db, ssim, to_uint8
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
+from snn_tool.models.network import Network
+from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
+
+JSON_FILE, HTML_FILE = "energy.json", "energy.html"
+Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+Track = Callable[[list[Crop], str], Iterable[Crop]]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What is compared, and on what.
+
+    Attributes:
+        student: `student.int.safetensors`.
+        images: folder of clean images.
+        teacher: `teacher.safetensors`, or the name of an architecture at its published size, which is counted
+            but has no PSNR; None compares with the twin alone.
+        twin: a trained network of the student's shape with ReLU; without it the twin is counted, not measured.
+        claim: how many times less energy is claimed.
+        crop: side of the centre crops in pixels, 0 for whole images.
+        limit: largest number of images, 0 for all.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of the noise.
+    """
+
+    student: Path
+    images: Path
+    teacher: str | None = None
+    twin: Path | None = None
+    claim: float = 50.0
+    crop: int = 256
+    limit: int = 0
+    task: str | None = None
+    sigma: str | None = None
+    seed: int = 0
+
+
+def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
+    """Measure, count, price, and write `energy.json` and `energy.html`.
+
+    Args:
+        options: what is compared.
+        out: folder of the two files.
+        overwrite: replace them.
+        track: shows how far the images are, e.g. `Terminal.track`.
+
+    Raises:
+        ConfigError: the twin has another shape than the student, an option is out of range, or a file exists.
+        UnsupportedLayerError: the teacher holds an operation that cannot be counted.
+    """
+    for name in (JSON_FILE, HTML_FILE):
+        refuse_existing_file(out / name, overwrite)
+    network, provenance = load_integer_network(options.student)
+    degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
+    teacher, hashes = _teacher(options.teacher)
+    twin = _twin(options.twin, network)
+    crops = _load(options, network.topology.multiple, lambda path: load_crop(
+        path, options.images, degradation, options.crop, network.topology.multiple, options.seed
+    ))
+    report = audit(
+        network,
+        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
+        claim=options.claim,
+        teacher=teacher,
+        quality=_qualities(network, teacher if hashes else None, twin, crops, track),
+        hashes=_hashes(options, hashes, crops),
+        image_names=[crop.name for crop in crops],
+    )
+    body = {"degradation": degradation.describe(), "seed": options.seed, "crop": options.crop, **report.to_json()}
+    write_json(out / JSON_FILE, KIND, SCHEMA, body)
+    write_text(out / HTML_FILE, render(report))
+    return report
+
+
+def _teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
+    """The teacher and the hash of its file; an architecture's name gives an untrained one without a hash."""
+    if named is None:
+        return None, {}
+    if named in TEACHERS:
+        with torch.device("meta"):
+            return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
+    path = Path(named)
+    if not path.exists():
+        raise ConfigError(f"--teacher {named}: no such file, and not one of {', '.join(TEACHERS)}")
+    module, description = load_teacher(path)
+    options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
+    title = f"{description['architecture']}, {options}" if options else description["architecture"]
+    return Teacher(title, module), {"teacher": sha256_file(path)}
+
+
+def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
+    if path is None:
+        return None
+    module, _ = load_teacher(path)
+    if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
+        raise ConfigError(
+            f"{path}: not the student's ANN twin, whose synapses are the same; train one with 'snn-tool train "
+            "--arch unet' (or flat) and the student's width"
+        )
+    return module
+
+
+def _load(options: AuditOptions, multiple: int, load: Callable[[Path], Crop | None]) -> list[Crop]:
+    if options.crop < 0 or options.limit < 0:
+        raise ConfigError("--crop and --limit must not be negative; 0 means no limit")
+    paths = find_images(options.images)
+    crops = [crop for path in (paths[: options.limit] if options.limit else paths) if (crop := load(path))]
+    if not crops:
+        raise DataError(f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones")
+    return crops
+
+
+def _qualities(
+    network: IntegerNetwork, teacher: Teacher | None, twin: nn.Module | None, crops: list[Crop], track: Track
+) -> dict[str, Quality]:
+    """PSNR and SSIM of every trained column, means over the crops, by the protocol of `evaluate`."""
+    engine = IntegerEngine(network)
+    columns: dict[str, Restore] = {"student": lambda image: restore(engine, image[None])[0]}
+    if teacher is not None:
+        columns["teacher"] = _by_module(teacher.module)
+    if twin is not None:
+        columns["twin"] = _by_module(twin)
+    return {name: _quality(run, track(crops, f"{name} quality")) for name, run in columns.items()}
+
+
+def _by_module(module: nn.Module) -> Restore:
+    def run(image: NDArray[np.float32]) -> NDArray[np.floating]:
+        with torch.inference_mode():
+            return np.asarray(module(torch.from_numpy(image)[None])[0])
+
+    return run
+
+
+def _quality(run: Restore, crops: Iterable[Crop]) -> Quality:
+    psnr, similarity = [], []
+    for crop in crops:
+        restored = to_uint8(run(channels_first(crop.degraded)).transpose(1, 2, 0))
+        psnr.append(psnr_db(restored, crop.clean))
+        similarity.append(ssim(restored, crop.clean))
+    measured = [value for value in similarity if value is not None]
+    mean_psnr = float(np.mean(psnr))
+    return Quality(
+        mean_psnr if np.isfinite(mean_psnr) else None, float(np.mean(measured)) if measured else None
+    )
+
+
+def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:
+    hashes = {"student": sha256_file(options.student), **of_teacher}
+    if options.twin:
+        hashes["twin"] = sha256_file(options.twin)
+    folder = options.images
+    return hashes | {
+        crop.name: sha256_file(folder / crop.name if folder.is_dir() else folder) for crop in crops
+    }

@@ -1,0 +1,127 @@
+"""The commands that carry a student to integers and to hardware: `quantize`, `export`, `verify`, `backend`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snn_tool.terminal import Terminal, terminal_of
+
+CHECK_FAILED = 3
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Convolution = Annotated[
+    str, typer.Option("--lava-conv", help="stock (Lava's own code) or blas (faster, equally exact).")
+]
+
+
+def quantize(
+    context: typer.Context,
+    student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]")
+    ] = None,
+    sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a student into 8-bit weights and integer thresholds."""
+    from dataclasses import asdict
+
+    from snn_tool.quantizing import quantize_student
+    from snn_tool.restoration import INTEGER_SUFFIX
+
+    path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
+    made = quantize_student(student, data, path, sigma, overwrite)
+    text = (
+        f"{made.path}: {made.parameters:,} parameters in integers; no image can overflow them (interval arithmetic)\n"
+        f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, loss {made.loss_db:.3f} dB "
+        f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)"
+    )
+    terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})
+
+
+def export(
+    context: typer.Context,
+    student: Annotated[
+        Path, typer.Argument(help="student.int.safetensors, from quantize; for loihi also a .nir file.")
+    ],
+    target: Annotated[str, typer.Option("--target", help="nir or loihi.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of clean images for golden tiles. [default: shipped photographs]"),
+    ] = None,
+    tiles: Annotated[int, typer.Option("--tiles", help="Golden tiles.")] = 2,
+    size: Annotated[int, typer.Option("--size", help="Side of a tile; the NIR file is written for it.")] = 64,
+    task: Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")] = None,
+    sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of tiles and noise.")] = 0,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")] = True,
+    lava_conv: Convolution = "stock",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a NIR file or a Loihi-style bundle, and verify it bit for bit."""
+    from snn_tool.deployment import GoldenOptions, export_document, export_student, export_text
+
+    terminal = terminal_of(context)
+    options = GoldenOptions(images, tiles, size, task, sigma, seed)
+    with terminal.steps() as log:
+        exported = export_student(
+            student, target, out, options, overwrite=overwrite, verify=verify, conv=lava_conv, log=log
+        )
+    terminal.result(export_text(exported), export_document(exported))
+    if exported.verification and exported.verification.failed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def verify(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
+    backend: Annotated[
+        list[str] | None, typer.Option("--backend", help="nir or lava; repeatable. [default: both]")
+    ] = None,
+    lava_conv: Convolution = "stock",
+) -> None:
+    """Hold a bundle's golden integers against independent implementations.
+
+    Exit code 3 if one differs or if one that was named with --backend could not be run.
+    """
+    from snn_tool.deployment import VERIFICATION, verification_document, verification_text
+    from snn_tool.exporters.loihi_bundle import read_bundle
+    from snn_tool.exporters.verification import BACKENDS, verify_bundle, write_verification
+
+    terminal = terminal_of(context)
+    with terminal.steps() as log:
+        report = verify_bundle(read_bundle(bundle), backend or BACKENDS, conv=lava_conv, log=log)
+    write_verification(bundle / VERIFICATION, report)
+    terminal.result(verification_text(report), verification_document(report))
+    if report.failed or (backend and not report.passed):
+        raise typer.Exit(CHECK_FAILED)
+
+
+backend_app = typer.Typer(help="Simulators that live outside this environment.", no_args_is_help=True)
+
+
+@backend_app.callback()
+def _backends() -> None:
+    """A group even with one command."""
+
+
+@backend_app.command("install")
+def install_backend(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="lava.")]
+) -> None:
+    """Install a simulator into an environment of its own, or find it there."""
+    from dataclasses import asdict
+
+    from snn_tool.errors import ConfigError
+    from snn_tool.exporters.lava_environment import provision_lava
+
+    if name != "lava":
+        raise ConfigError(f"backend {name} is unknown; lava is the one that has an environment of its own")
+    terminal = terminal_of(context)
+    found = provision_lava(terminal.note)
+    text = f"lava-nc {found.version} on Python {found.python_version}, {found.origin}: {found.python}"
+    terminal.result(text, {**asdict(found), "python": str(found.python)})
+

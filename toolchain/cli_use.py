@@ -1,0 +1,146 @@
+"""The commands that use a student: `restore`, `evaluate`, `energy report`, `demo`, `doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.terminal import terminal_of
+
+StudentFile = Annotated[
+    Path, typer.Option("--student", help="student.safetensors (float) or student.int.safetensors (integer).")
+]
+Tile = Annotated[int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")]
+Task = Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")]
+Sigma = Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+def restore(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
+    student: StudentFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")],
+    tile: Tile = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """Restore images of any size."""
+    from snn_tool.restoration import open_student, plan_outputs, restore_file
+
+    terminal = terminal_of(context)
+    loaded = open_student(student)
+    outputs = plan_outputs(images, out, overwrite)
+    for source, target in terminal.track(list(outputs.items()), "restore"):
+        restore_file(loaded, source, target, tile)
+    document = {
+        "student": str(student),
+        "student_kind": loaded.kind,
+        "student_sha256": loaded.sha256,
+        "images": {str(source): str(target) for source, target in outputs.items()},
+    }
+    terminal.result("\n".join(str(path) for path in outputs.values()), document)
+
+
+def evaluate(
+    context: typer.Context,
+    student: StudentFile,
+    data: Annotated[Path, typer.Option("--data", help="Folder of clean test images.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Folder for the restored images.")] = None,
+    task: Task = None,
+    sigma: Sigma = None,
+    seed: Seed = 0,
+    tile: Tile = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """PSNR and SSIM on a folder of clean images: RGB, full images, 8-bit output, seeded noise."""
+    from snn_tool.evaluation import EvaluationFiles, evaluation_text, run_evaluation
+
+    terminal = terminal_of(context)
+    files = EvaluationFiles(out, save, overwrite)
+    scored = run_evaluation(student, data, (task, sigma, seed), tile, files, terminal.track)
+    terminal.result(evaluation_text(scored), scored.document())
+
+
+energy_app = typer.Typer(help="Energy estimates with their provenance.", no_args_is_help=True)
+
+
+@energy_app.callback()
+def _energy() -> None:
+    """A group even with one command."""
+
+
+@energy_app.command("report")
+def energy_report(
+    context: typer.Context,
+    student: Annotated[Path, typer.Option("--student", help="student.int.safetensors, the deployed network.")],
+    images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for energy.json and energy.html.")],
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", help="teacher.safetensors, or unet, nafnet, restormer at its default size."),
+    ] = None,
+    twin: Annotated[
+        Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
+    ] = None,
+    claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,
+    crop: Annotated[int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")] = 256,
+    limit: Annotated[int, typer.Option("--limit", help="Use the first N images; 0 takes all.")] = 0,
+    task: Task = None,
+    sigma: Sigma = None,
+    seed: Seed = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Count every operation of the deployed student, price it by every model, and judge the claim."""
+    from rich.console import Console
+
+    from snn_tool.auditing import AuditOptions, run_audit
+    from snn_tool.energy.terminal import print_report
+
+    terminal = terminal_of(context)
+    options = AuditOptions(student, images, teacher, twin, claim, crop, limit, task, sigma, seed)
+    report = run_audit(options, out, overwrite, terminal.track)
+    if not terminal.as_json:
+        print_report(report, Console(highlight=False))
+    terminal.result(f"{out / 'energy.json'}\n{out / 'energy.html'}", report.to_json())
+    if strict and report.verdict.outcome != "holds":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")],
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights, patches, noise, split.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A twentieth of the training: shows the path, not the quality.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run everything on photographs that ship with scikit-image: teacher, student, integers, NIR, Lava, energy."""
+    from snn_tool.demo import run_demo
+
+    terminal = terminal_of(context)
+    summary = run_demo(out, seed, quick, resume, overwrite, terminal)
+    terminal.result(summary.text(), summary.document())
+    if summary.differs:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def doctor(context: typer.Context) -> None:
+    """Say what is installed, which backends work, and how to get what is missing."""
+    from dataclasses import asdict
+
+    from snn_tool.doctor import examine
+
+    findings = examine()
+    marks = {True: "ok", False: "BROKEN", None: "absent"}
+    lines = [
+        f"{marks[f.works]:7} {f.name:14} {f.detail}" + (f"  ->  {f.remedy}" if f.remedy else "") for f in findings
+    ]
+    terminal_of(context).result("\n".join(lines), {"findings": [asdict(finding) for finding in findings]})
+    if any(finding.works is False for finding in findings):
+        raise typer.Exit(1)

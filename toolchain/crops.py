@@ -1,0 +1,104 @@
+"""Degraded crops of photographs, for calibration, golden vectors and the audit; each depends on its file alone."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snn_tool.degradations import Degradation, image_rng
+from snn_tool.errors import DataError
+from snn_tool.images import Pixels, find_images, read_image
+from snn_tool.photographs import TEST, read_photograph
+
+LOGGER = logging.getLogger("snn_tool")
+Tiles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """A part of an image and the same part degraded.
+
+    Attributes:
+        name: path below the folder, or file name.
+        clean: uint8 [h, w, 3].
+        degraded: float32 [h, w, 3], [0, 1] before noise, not clamped.
+    """
+
+    name: str
+    clean: Pixels
+    degraded: NDArray[np.float32]
+
+
+def centre_crop(image: Pixels, side: int, multiple: int) -> Pixels:
+    """The middle of [H, W, C], at most `side` pixels (0: no limit) and a multiple of `multiple` on each side."""
+    sizes = [(min(side, length) if side else length) // multiple * multiple for length in image.shape[:2]]
+    top, left = ((length - size) // 2 for length, size in zip(image.shape[:2], sizes, strict=True))
+    return image[top : top + sizes[0], left : left + sizes[1]]
+
+
+def load_crop(
+    path: Path, folder: Path, degradation: Degradation, side: int, multiple: int, seed: int = 0
+) -> Crop | None:
+    """The degraded centre of one file; None, with a warning, if the image is smaller than `multiple`.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    clean = centre_crop(read_image(path), side, multiple)
+    if 0 in clean.shape:
+        LOGGER.warning("%s: left out, smaller than %d pixels", path, multiple)
+        return None
+    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    return Crop(name, clean, degradation.apply(clean.astype(np.float32) / 255, image_rng(seed, name)))
+
+
+def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[H, W, C] as a contiguous [C, H, W]."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def draw_tiles(
+    folder: Path | None, count: int, size: tuple[int, int], degradation: Degradation, seed: int
+) -> Tiles:
+    """Degraded tiles float32 [count, 3, height, width] from random places of the images of a folder.
+
+    Args:
+        folder: of clean images; None takes the photographs that ship with scikit-image.
+        count: number of tiles; images are taken in a random order and again if there are fewer.
+        size: (height, width) in pixels.
+        degradation: applied to each tile.
+        seed: of order, places and noise.
+
+    Raises:
+        DataError: no image is as large as a tile, or one is damaged.
+    """
+    rng = np.random.default_rng([seed, 0x711E5])
+    images = _large_enough(folder, size, rng, count)
+    tiles = []
+    for index in range(count):
+        image = images[index % len(images)]
+        top, left = (rng.integers(length - side + 1) for length, side in zip(image.shape[:2], size, strict=True))
+        clean = image[top : top + size[0], left : left + size[1]].astype(np.float32) / 255
+        tiles.append(channels_first(degradation.apply(clean, rng)))
+    return np.stack(tiles)
+
+
+def _large_enough(
+    folder: Path | None, size: tuple[int, int], rng: np.random.Generator, count: int
+) -> list[Pixels]:
+    """Up to `count` images in random order that hold a tile."""
+    if folder is None:
+        return [read_photograph(package, name) for package, name in TEST]
+    paths = find_images(folder)
+    found: list[Pixels] = []
+    for index in rng.permutation(len(paths)):
+        image = read_image(paths[index])
+        if image.shape[0] >= size[0] and image.shape[1] >= size[1]:
+            found.append(image)
+        if len(found) == count:
+            break
+    if not found:
+        raise DataError(f"{folder}: no image of at least {size[1]}x{size[0]} pixels; add larger ones or lower --size")
+    return found

@@ -100,11 +100,11 @@ def count_macs(module: nn.Module, image_shape: tuple[int, ...] = (1, 3, 256, 256
     return MacReport(tuple(image_shape), _rows(module, counter.costs))
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books the cost of each operation that depends on the image on the innermost running module."""
 
     def __init__(self, image: Tensor, root: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.modules = [root]
         self.costs: dict[tuple[str, str], list[OperationCost]] = {}
         # Views share their base's storage: writing into a view of a constant makes the constant depend too.

@@ -169,7 +169,7 @@ def _adaptive_pool(call: Call, out: Any) -> int:
     """The bins [floor(i n / m), ceil((i + 1) n / m)) may overlap; b values in a bin: b - 1 sums, 1 scale."""
     source = _source(call)
     dimensions = len(call["output_size"])
-    bins = prod(
+    bins: int = prod(
         sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
         for n, m in zip(source.shape[-dimensions:], out.shape[-dimensions:], strict=True)
     )

@@ -120,7 +120,7 @@ class IntegerEngine:
         """Currents int64 [T or 1, N, C, H, W]; the image [N, 3, H, W] gives the same one at every step."""
         if source.dim() == 4:
             return self._convs[name](source).unsqueeze(0)
-        return self._convs[name](source.flatten(0, 1)).unflatten(0, source.shape[:2])
+        return torch.unflatten(self._convs[name](source.flatten(0, 1)), 0, source.shape[:2])
 
     def _bias(self, population: IntegerPopulation) -> Tensor:
         """Sum of the input synapses' biases int64 [C, 1, 1] in LSB (a shuffled synapse has none)."""

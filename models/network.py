@@ -22,7 +22,7 @@ class SynapticConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(synapse.out_channels)) if synapse.bias else None
         nn.init.kaiming_normal_(self.raw_weight, nonlinearity="relu")
         with torch.no_grad():
-            self.raw_weight *= synapse.gain
+            self.raw_weight.mul_(synapse.gain)
 
     @property
     def weight(self) -> Tensor:
@@ -39,7 +39,7 @@ class SynapticConv(nn.Module):
         )
         if wiring.upsample > 1:
             folded = functional.pixel_shuffle(folded, wiring.upsample)
-        return folded.unflatten(0, source.shape[:2])
+        return torch.unflatten(folded, 0, source.shape[:2])
 
 
 class Network(nn.Module):

@@ -1,4 +1,4 @@
-"""Exact fan-out of convolutions: how many outputs one input reaches, and the synaptic operations of a spike map.
+"""Exact fan-out of convolutions: how many outputs one input reaches, and a spike map's synaptic operations.
 
 At a border an input reaches fewer outputs than kernel taps, with a stride only some. Both dimensions are
 independent, so a two-dimensional fan-out is the product of two of these.
@@ -76,7 +76,10 @@ def conv_synops(
     Args:
         spikes: int64 [C, H, W], how often (or with what total magnitude) each position fired; not negative.
         out_channels: C_out of the whole convolution.
-        kernel, stride, padding, dilation: one number, or (vertical, horizontal).
+        kernel: one number, or (vertical, horizontal).
+        stride: likewise.
+        padding: likewise.
+        dilation: likewise.
         groups: of the convolution; divides C and C_out.
 
     Returns:

@@ -77,8 +77,8 @@ class MacReport:
 def count_macs(module: nn.Module, image_shape: tuple[int, ...] = (1, 3, 256, 256)) -> MacReport:
     """Count what `module` computes at inference for one batch of images.
 
-    Operations on weights and constants alone are computed once per network, not per image, and are not counted.
-    Neither the module nor its buffers change; it may live on any device, also `meta`.
+    Operations on weights and constants alone are computed once per network, not per image, and are not
+    counted. Neither the module nor its buffers change; it may live on any device, also `meta`.
 
     Args:
         module: takes one image tensor.
@@ -100,14 +100,14 @@ def count_macs(module: nn.Module, image_shape: tuple[int, ...] = (1, 3, 256, 256
     return MacReport(tuple(image_shape), _rows(module, counter.costs))
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books the cost of each operation that depends on the image on the innermost running module."""
 
     def __init__(self, image: Tensor, root: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.modules = [root]
         self.costs: dict[tuple[str, str], list[OperationCost]] = {}
-        # Views share their base's storage, so writing into a view of a constant makes the constant depend too.
+        # Views share their base's storage: writing into a view of a constant makes the constant depend too.
         # The tensors are kept because a freed storage's address would be used again.
         self.kept: list[Tensor] = []
         self.dependent: set[int] = set()
@@ -163,7 +163,7 @@ def _bind(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _inference(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, and multi-head attention in separate operations; undone afterwards."""
+    """Evaluation mode, no gradients, multi-head attention in separate operations; all undone afterwards."""
     training = [part for part in module.modules() if part.training]
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -3,9 +3,9 @@
 Adding an operation is one line of a table, or one small function and its line. An operation in no table is an
 error that names it, never zero. Names are those of ATen without the underscore of the in-place variants.
 
-The unit of `elementwise_ops` is one scalar addition, multiplication, division, comparison, selection or elementary
-function (exp, erf, tanh, square root). Elementary functions cost more than that on real hardware, so the count of a
-conventional network is low rather than high.
+The unit of `elementwise_ops` is one scalar addition, multiplication, division, comparison, selection or
+elementary function (exp, erf, tanh, square root). Elementary functions cost more than that on real hardware,
+so the count of a conventional network is low rather than high.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,12 +52,13 @@ def operation_cost(name: str, call: Call, out: Any) -> OperationCost | None:
     if name in PRODUCTS:
         return PRODUCTS[name](call, out)
     raise UnsupportedLayerError(
-        f"the operation aten.{name} has no known cost; replace it in the network, or add it to operation_costs"
+        f"the operation aten.{name} has no known cost; replace it in the network, "
+        "or add it to operation_costs"
     )
 
 
 def _convolution(call: Call, out: Any) -> OperationCost:
-    """Padded: N C_out (C_in / g) K N_out positions; exact: the fan-out of each input position instead of K N_out."""
+    """Padded: N C_out (C_in / g) K N_out positions; exact: each input's fan-out in place of K N_out."""
     source, weight, transposed = call["input"], call["weight"], bool(call["transposed"])
     fan_out = transposed_conv_fan_out if transposed else conv_fan_out
     kernel = weight.shape[2:]
@@ -69,7 +70,7 @@ def _convolution(call: Call, out: Any) -> OperationCost:
         strict=True,
     )
     reached = prod(int(fan_out(*line).sum()) for line in geometry)
-    # weight is [C_out, C_in / g, ...], transposed [C_in, C_out / g, ...]: the product of both is what is needed.
+    # weight is [C_out, C_in / g, ...], transposed [C_in, C_out / g, ...]: the product of both is needed.
     pairs = int(source.shape[0] * weight.shape[0] * weight.shape[1])
     positions = prod(source.shape[2:] if transposed else out.shape[2:])
     bias = 0 if call["bias"] is None else int(out.numel())
@@ -133,7 +134,7 @@ def _softmax(call: Call, out: Any) -> int:
 
 
 def _normalise(call: Call, groups: int) -> int:
-    """Mean, difference, square, mean, product: 5 per value, and per group 1 + epsilon and a root; then the affine."""
+    """Mean, difference, square, mean, product: 5 per value; + epsilon, root: 2 per group; then the affine."""
     affine = sum(call[name] is not None for name in ("weight", "bias"))
     return (5 + affine) * _inputs(call) + 2 * groups
 
@@ -165,10 +166,10 @@ def _pool(work: Callable[[int], int]) -> Callable[[Call, Any], int]:
 
 
 def _adaptive_pool(call: Call, out: Any) -> int:
-    """The bins [floor(i n / m), ceil((i + 1) n / m)) may overlap; a bin of b values takes b - 1 sums, 1 scale."""
+    """The bins [floor(i n / m), ceil((i + 1) n / m)) may overlap; b values in a bin: b - 1 sums, 1 scale."""
     source = _source(call)
     dimensions = len(call["output_size"])
-    bins = prod(
+    bins: int = prod(
         sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
         for n, m in zip(source.shape[-dimensions:], out.shape[-dimensions:], strict=True)
     )
@@ -177,15 +178,15 @@ def _adaptive_pool(call: Call, out: Any) -> int:
 
 FREE = frozenset(
     """
-    alias arange as_strided cat channel_shuffle clone constant_pad_nd contiguous copy detach diagonal embedding empty
-    empty_like expand eye fill flip full full_like gather im2col index index_select lift_fresh native_dropout new_empty
-    new_full new_ones new_zeros ones ones_like permute pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d
-    repeat replication_pad1d replication_pad2d reshape roll scalar_tensor select slice split split_with_sizes squeeze
-    stack t transpose unbind unfold unsqueeze upsample_nearest1d upsample_nearest2d view zero zeros zeros_like
-    _reshape_alias _to_copy _unsafe_index _unsafe_view
+    alias arange as_strided cat channel_shuffle clone constant_pad_nd contiguous copy detach diagonal
+    embedding empty empty_like expand eye fill flip full full_like gather im2col index index_select lift_fresh
+    native_dropout new_empty new_full new_ones new_zeros ones ones_like permute pixel_shuffle pixel_unshuffle
+    reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d reshape roll scalar_tensor
+    select slice split split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d
+    upsample_nearest2d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
     """.split()
 )
-"""Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values here."""
+"""Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
 
 PER_OUTPUT: dict[str, int] = {
     **dict.fromkeys(

@@ -12,7 +12,8 @@ def hop_depths(sources: Mapping[str, Sequence[str]], start: str) -> dict[str, in
     """Longest distance in hops from `start` to every population.
 
     Args:
-        sources: for each population, in execution order, the populations (or `start`) it reads through synapses.
+        sources: for each population, in execution order, the populations (or `start`) that it reads through
+            synapses.
         start: the input, at depth 0.
     """
     depths = {start: 0}

@@ -1,7 +1,7 @@
-"""Networks on disk: safetensors for the numbers, a JSON sidecar for everything else; nothing is ever unpickled.
+"""Networks on disk: safetensors for the numbers, a JSON sidecar for everything else; nothing is unpickled.
 
-`student.safetensors` has the sidecar `student.json`. The sidecar carries the schema, what rebuilds the network,
-and the SHA-256 of the tensors, so that a mixed-up pair is found at once.
+`student.safetensors` has the sidecar `student.json`. The sidecar carries the schema, what rebuilds the
+network, and the SHA-256 of the tensors, so that a mixed-up pair is found at once.
 """
 
 from collections.abc import Mapping
@@ -41,8 +41,8 @@ def read_tensors(path: Path, kind: str, schema: int) -> tuple[dict[str, torch.Te
     """Read a pair written by `write_tensors`.
 
     Raises:
-        ArtifactError: a file is missing, truncated, of another kind or schema, does not match its hash, or holds
-            a value that is not finite (the tensor is named).
+        ArtifactError: a file is missing, truncated, of another kind or schema, does not match its hash, or
+            holds a value that is not finite (the tensor is named).
     """
     if path.suffix != ".safetensors":
         raise ArtifactError(f"{path}: expected a .safetensors file; pickled checkpoints are never loaded")

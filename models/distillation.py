@@ -1,16 +1,16 @@
 """The distillation losses: L1 and FFT on the output, the teacher's output, and its decoder features as hints.
 
 With y the student's output, x the clean image, y_T the teacher's output, F(.) the orthonormal 2-D Fourier
-transform, v_k the student's membrane at read-out and F_k a decoder feature of the teacher (arXiv 2504.01755, whose
-weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
+transform, v_k the student's membrane at read-out and F_k a decoder feature of the teacher (arXiv 2504.01755,
+whose weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
 
     l1      mean |y - x|
     fft     mean (|Re d| + |Im d|),  d = F(y) - F(x)
     output  mean |y - y_T|
     hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
 
-A_k is a 1x1 convolution that is discarded after training, P_k pools (or repeats) F_k to the student's resolution
-and norm gives each channel of a batch mean 0 and variance 1, so that one weight suits any teacher.
+A_k is a 1x1 convolution that is discarded after training, P_k pools (or repeats) F_k to the student's
+resolution and norm gives each channel of a batch mean 0 and variance 1, so that one weight suits any teacher.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of the four terms; the hints' weight falls linearly to zero from `hint_decay_from` of the steps on."""
+    """Weights of the four terms; the last falls linearly to zero from `hint_decay_from` of the steps on."""
 
     l1: float = 1.0
     fft: float = 0.02
@@ -61,7 +61,7 @@ class HintPair:
 
 
 def fft_loss(restored: Tensor, clean: Tensor) -> Tensor:
-    """Mean absolute difference of real and imaginary parts of the orthonormal half spectra of [N, 3, H, W]."""
+    """Mean of |Re d| + |Im d| over the difference d of the orthonormal half spectra of [N, 3, H, W]."""
     difference = torch.fft.rfft2((restored - clean).float(), norm="ortho")
     return torch.view_as_real(difference).abs().sum(-1).mean()
 

@@ -86,7 +86,7 @@ class IntegerNetwork:
 
     @property
     def input_range(self) -> tuple[int, int]:
-        """Smallest and largest integer input: grey levels -128 to 383 of 255, minus 128, on the input grid."""
+        """Smallest and largest integer input: grey levels -128 to 383 of 255, less 128, on the input grid."""
         return -(256 // self.input_step), 256 // self.input_step - 1
 
     @property
@@ -96,7 +96,7 @@ class IntegerNetwork:
 
     @property
     def residual_scale(self) -> float:
-        """Factor from the read-out's integer membrane to the residual image in [0, 1] units: a power of two over T."""
+        """Residual in units of [0, 1] per unit of the read-out's integer membrane: a power of two over T."""
         return float(2.0 ** (self.populations[-1].lsb_exponent - CURRENT_SHIFT) / self.timesteps)
 
     def source_range(self, source: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ _SCALARS = ("neuron", "timesteps", "levels", "signed", "decay", "input_step")
 
 
 def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mapping[str, Any]) -> None:
-    """Write mantissas and biases as tensors, everything else as JSON; `provenance` says where it came from."""
+    """Write mantissas and biases as tensors, all else as JSON; `provenance` says where it came from."""
     tensors = {}
     for synapse in network.synapses:
         tensors[f"{synapse.wiring.name}.mantissa"] = torch.from_numpy(synapse.mantissa)

@@ -3,15 +3,17 @@
 With M = 2^23, all quantities integers, one line per operation:
 
     input       x = clip(floor((255 image - 128) / step + 1/2), input_range)
-    synapse     c = wrap24(conv(mantissa, z) << exponent)        wrap24(a) = ((a + M) mod 2M) - M; then pixel-shuffle
+    synapse     c = wrap24(conv(mantissa, z) << exponent), then pixel-shuffle
+                wrap24(a) = ((a + M) mod 2M) - M
     lif         u = wrap_once((sum c) << 6);  v = clip(decay(v) + u + (bias << 6), -M + 1, M - 1)
                 z = [v > threshold << 6];  v = 0 where z           decay(v) = sign(v) (|v| (4096 - dv) >> 12)
-    graded      v = clip(sum c + bias, -M + 1, M - 1);  z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
+    graded      v = clip(sum c + bias, -M + 1, M - 1)
+                z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
     read-out    lif without decay that never fires; residual = v residual_scale
 
-`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. Convolutions run
-in float32 or float64 where the largest possible sum of absolute products is below 2^24 or 2^53: then every
-partial sum is an integer that the format holds exactly, whatever the order of the additions.
+`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. Convolutions
+run in float32 or float64 where the largest possible sum of absolute products is below 2^24 or 2^53: then
+every partial sum is an integer that the format holds exactly, whatever the order of the additions.
 """
 
 from collections.abc import Iterable
@@ -36,7 +38,8 @@ class IntegerTrace:
     Attributes:
         readout: int64 [N, 3, H, W], the read-out's membrane after the last timestep, in 64ths of its LSB.
         spikes: for each recorded population int16 [T, N, C, H, W].
-        membranes: likewise int64 [T, N, C, H, W], after the reset; 64ths of an LSB for `lif`, LSB for `graded`.
+        membranes: likewise int64 [T, N, C, H, W], after the reset; 64ths of an LSB for `lif`, whole LSB for
+            `graded`.
     """
 
     readout: NDArray[np.int64]
@@ -45,7 +48,7 @@ class IntegerTrace:
 
 
 def to_input_grid(image: NDArray[np.float32], step: int, low: int, high: int) -> NDArray[np.int16]:
-    """Integer input of the same shape from an image in [0, 1] before noise (any real values; clipped to the grid)."""
+    """Integer input of the same shape from an image in [0, 1] before noise; any real values, clipped."""
     grey = image.astype(np.float64) * 255 - 128
     return np.clip(np.floor(grey / step + 0.5), low, high).astype(np.int16)
 
@@ -118,10 +121,10 @@ class IntegerEngine:
         return IntegerTrace(membrane[-1].numpy(), spikes, membranes)
 
     def _current(self, name: str, source: Tensor) -> Tensor:
-        """Currents int64 [T or 1, N, C, H, W]; the image [N, 3, H, W] gives the same current at every timestep."""
+        """Currents int64 [T or 1, N, C, H, W]; the image [N, 3, H, W] gives the same one at every step."""
         if source.dim() == 4:
             return self._convs[name](source).unsqueeze(0)
-        return self._convs[name](source.flatten(0, 1)).unflatten(0, source.shape[:2])
+        return torch.unflatten(self._convs[name](source.flatten(0, 1)), 0, source.shape[:2])
 
     def _bias(self, population: IntegerPopulation) -> Tensor:
         """Sum of the input synapses' biases int64 [C, 1, 1] in LSB (a shuffled synapse has none)."""

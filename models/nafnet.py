@@ -72,9 +72,9 @@ class NAFBlock(nn.Module):
 class NAFNet(nn.Module):
     """Encoder-decoder of NAFBlocks with additive skips; restores image + residual.
 
-    The default is the deblurring (GoPro) shape: 17.11 M parameters at width 32, 67.89 M at width 64. The denoising
-    (SIDD) shape is encoder_blocks=(2, 2, 4, 8), middle_blocks=12, decoder_blocks=(2, 2, 2, 2): 29.16 M and
-    115.98 M (the authors give 29.16 M for width 32 in issue 60 of megvii-research/NAFNet).
+    The default is the deblurring (GoPro) shape: 17.11 M parameters at width 32, 67.89 M at width 64. The
+    denoising (SIDD) shape is encoder_blocks=(2, 2, 4, 8), middle_blocks=12, decoder_blocks=(2, 2, 2, 2):
+    29.16 M and 115.98 M (the authors give 29.16 M for width 32 in issue 60 of megvii-research/NAFNet).
 
     Args:
         width: channels at full resolution; each encoder level doubles them.
@@ -123,8 +123,8 @@ class NAFNet(nn.Module):
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Restore, and return the decoder features [N, C, h, w].
 
-        Sides that are not a multiple of 2^levels are extended by their last row and column and cropped from the
-        output; the features are those of the extended image.
+        Sides that are not a multiple of 2^levels are extended by their last row and column and cropped from
+        the output; the features are those of the extended image.
         """
         height, width = image.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
@@ -151,7 +151,8 @@ def _check_sizes(width: int, encoder: Sequence[int], middle: int, decoder: Seque
         raise ConfigError(f"nafnet: width is {width}; it must be at least 1")
     if not encoder or len(encoder) != len(decoder):
         raise ConfigError(
-            f"nafnet: encoder_blocks has {len(encoder)} levels and decoder_blocks {len(decoder)}; give both as many"
+            f"nafnet: encoder_blocks has {len(encoder)} levels and decoder_blocks {len(decoder)}; "
+            "give both as many"
         )
     if min(*encoder, middle, *decoder) < 0:
         raise ConfigError("nafnet: encoder_blocks, middle_blocks and decoder_blocks must not be negative")

@@ -22,7 +22,7 @@ class SynapticConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(synapse.out_channels)) if synapse.bias else None
         nn.init.kaiming_normal_(self.raw_weight, nonlinearity="relu")
         with torch.no_grad():
-            self.raw_weight *= synapse.gain
+            self.raw_weight.mul_(synapse.gain)
 
     @property
     def weight(self) -> Tensor:
@@ -39,13 +39,13 @@ class SynapticConv(nn.Module):
         )
         if wiring.upsample > 1:
             folded = functional.pixel_shuffle(folded, wiring.upsample)
-        return folded.unflatten(0, source.shape[:2])
+        return torch.unflatten(folded, 0, source.shape[:2])
 
 
 class Network(nn.Module):
     """Image to restored image through a topology; the output is the degraded image plus the read-out.
 
-    The read-out is the mean over timesteps of the last synapse's current, a non-spiking integrator divided by T.
+    The read-out averages the last synapse's current over timesteps: a non-spiking integrator divided by T.
 
     Args:
         topology: the wiring.
@@ -76,11 +76,11 @@ class Network(nn.Module):
         return self.topology.multiple
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore `image` [N, 3, H, W], float in [0, 1] before noise, not clamped; the output is not clamped."""
+        """Restore `image` [N, 3, H, W], float in [0, 1] before noise; input and output are not clamped."""
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Restore, and return the membrane input (its mean over time) [N, C, h, w] of each hint population."""
+        """Restore, and return each hint population's membrane input, its mean over time, [N, C, h, w]."""
         outputs: dict[str, Tensor] = {IMAGE: (image - IMAGE_OFFSET).unsqueeze(0)}
         currents: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}

@@ -4,6 +4,8 @@ Every neuron maps currents [T, N, C, H, W] to activations of the same shape; T i
 Activations are spikes times a fixed amplitude, which quantisation folds into the next layer's weights.
 """
 
+from typing import Any
+
 import torch
 from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
 from norse.torch.functional.reset import reset_value
@@ -18,20 +20,20 @@ class _ArctanSpike(torch.autograd.Function):
     """Heaviside forward (strictly above zero), arctan surrogate backward: (a / 2) / (1 + (pi a x / 2)^2)."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, distance: Tensor) -> Tensor:
+    def forward(ctx: Any, distance: Tensor) -> Tensor:
         ctx.save_for_backward(distance)
         return (distance > 0).to(distance.dtype)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        (distance,) = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        distance: Tensor = ctx.saved_tensors[0]
         slope = SURROGATE_SLOPE
         scaled = (torch.pi / 2 * slope) * distance
         return gradient * (slope / 2) / (1 + scaled * scaled)
 
 
 class _LevelSpike(torch.autograd.Function):
-    """amplitude * clamp(round(v / threshold), low, high) forward; straight-through inside the range, zero outside, backward.
+    """Forward amplitude * clamp(round(v / threshold), low, high); backward straight-through inside the range.
 
     One fused pass per direction: written with clamp, round and detach it takes four times as long as the
     convolutions that it stands between.
@@ -39,25 +41,24 @@ class _LevelSpike(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         current: Tensor,
         threshold: Tensor,
         low: float,
         high: float,
         amplitude: float,
     ) -> Tensor:
-        scaled = current * (1 / float(threshold))
+        # The tensor's reciprocal is infinite where Python would raise, so that a diverged run ends as NaN.
+        scaled = current * float(threshold.reciprocal())
         ctx.save_for_backward(scaled, threshold)
-        ctx.range, ctx.amplitude = (low, high), amplitude  # type: ignore[attr-defined]
+        ctx.range, ctx.amplitude = (low, high), amplitude
         return functional.hardtanh(scaled, low, high).round_().mul_(amplitude)
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
-    ) -> tuple[Tensor, Tensor, None, None, None]:
-        scaled, threshold = ctx.saved_tensors  # type: ignore[attr-defined]
-        inside = torch.ops.aten.hardtanh_backward(gradient, scaled, *ctx.range)  # type: ignore[attr-defined]
-        gain = ctx.amplitude / float(threshold)  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        scaled, threshold = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, scaled, *ctx.range)
+        gain = ctx.amplitude * float(threshold.reciprocal())
         of_threshold = -gain * (inside * scaled).sum(dtype=torch.float32)
         return inside * gain, of_threshold.to(threshold.dtype), None, None, None
 

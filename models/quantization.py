@@ -1,8 +1,9 @@
-"""From a float student to integers: 8-bit mantissas, one power-of-two exponent per layer, one LSB per meeting point.
+"""From a float student to integers: 8-bit mantissas, a power of two per layer, one LSB per meeting point.
 
-1. Each synapse takes the exponent whose rounded (and, at the edge, saturated) mantissas have the least squared error.
-2. Synapses that meet in a population share an LSB: the smallest exponent among them. If interval arithmetic finds
-   a current that some image could drive beyond the neuron's range, that LSB is doubled until none can.
+1. Each synapse takes the exponent whose rounded (and, at the edge, saturated) mantissas have the least
+   squared error.
+2. Synapses that meet in a population share an LSB: the smallest exponent among them. If interval arithmetic
+   finds a current that some image could drive beyond the neuron's range, that LSB is doubled until none can.
 3. Thresholds and biases are rounded to the LSB. The read-out's bias then absorbs the mean error that the
    calibration images show, which is the one statistic that is cheap and safe to correct.
 """
@@ -83,7 +84,7 @@ def _real_synapse(student: Network, wiring: Synapse, config: StudentConfig) -> _
 
 
 def best_exponent(weight: NDArray[np.float64]) -> int:
-    """The exponent e whose mantissas round(weight / 2^e), saturated at +-127, have the least squared error."""
+    """Exponent e whose mantissas round(weight / 2^e), saturated at +-127, have the least squared error."""
     largest = float(np.abs(weight).max(initial=0.0))
     if largest == 0.0:
         return 0
@@ -163,8 +164,8 @@ def _threshold(student: Network, name: str, exponent: int) -> int:
     threshold = float(neuron.threshold.detach().double()) / 2.0**exponent
     if not 1 <= round(threshold) <= THRESHOLD_LIMIT:
         raise QuantizationError(
-            f"{name}: threshold {threshold:.3g} LSB lies outside 1..{THRESHOLD_LIMIT}; its weights and threshold "
-            "differ too much in scale, train longer or with a smaller --lr"
+            f"{name}: threshold {threshold:.3g} LSB lies outside 1..{THRESHOLD_LIMIT}; its weights and "
+            "threshold differ too much in scale, train longer or with a smaller --lr"
         )
     return round(threshold)
 

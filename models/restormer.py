@@ -22,7 +22,8 @@ class BiasFreeNorm(nn.Module):
 
         y = x / sqrt(var_C(x) + 1e-5) * weight        x, y: [N, H, W, C]
 
-    With bias-free convolutions the network is then nearly homogeneous, which carries over to other noise levels.
+    With bias-free convolutions the network is then nearly homogeneous, which carries over to other noise
+    levels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -79,7 +80,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Gated-Dconv feed-forward network, GDFN.
 
-        out = W (GELU(a) * b)        [a, b] = depthwise 3x3 of a 1x1 convolution to 2 int(expansion C) channels
+        out = W (GELU(a) * b)     [a, b] = depthwise 3x3 of a 1x1 convolution to 2 int(expansion C) channels
 
     Source: equation 2 and figure 2b.
     """
@@ -149,9 +150,9 @@ class Resize(nn.Module):
 class Restormer(nn.Module):
     """Four-level encoder-decoder of transformer blocks with concatenated skips; restores image + residual.
 
-    The default has 26,111,668 parameters (26,126,644 with `WithBias`). On 256x256 its convolutions take 140.99 GMAC,
-    which is the published figure; the matrix products of attention, left out there, bring it to 154.88 GMAC. The
-    published Gaussian denoisers are `BiasFree`, the other checkpoints `WithBias`.
+    The default has 26,111,668 parameters (26,126,644 with `WithBias`). On 256x256 its convolutions take
+    140.99 GMAC, which is the published figure; the matrix products of attention, left out there, bring it to
+    154.88 GMAC. The published Gaussian denoisers are `BiasFree`, the other checkpoints `WithBias`.
 
     Args:
         dim: channels at full resolution, even; each level doubles them.
@@ -224,8 +225,8 @@ class Restormer(nn.Module):
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Restore, and return the decoder features [N, C, h, w].
 
-        Sides that are not a multiple of 8 are extended by their last row and column and cropped from the output;
-        the features are those of the extended image.
+        Sides that are not a multiple of 8 are extended by their last row and column and cropped from the
+        output; the features are those of the extended image.
         """
         height, width = image.shape[-2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)

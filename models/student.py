@@ -26,8 +26,8 @@ class StudentConfig:
         levels: largest magnitude of a graded spike.
         signed: graded spikes may be negative.
         leak: 4096ths of the membrane that `lif` loses per timestep.
-        input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's stock
-            LIF leaves 17 bits for a current and the first layer multiplies 8-bit weights with the image.
+        input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's
+            stock LIF leaves 17 bits for a current and the first layer multiplies the image by 8-bit weights.
     """
 
     body: str = "unet"
@@ -84,5 +84,5 @@ def build_student(config: StudentConfig) -> Network:
 
 
 def build_twin(config: StudentConfig) -> Network:
-    """The ANN twin: the student's wiring with ReLU; the control that separates spikes from a smaller network."""
+    """The ANN twin: the student's wiring with ReLU; the control that separates spikes from mere size."""
     return Network(build_topology(config), ReluNeuron)

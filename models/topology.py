@@ -11,6 +11,7 @@ The same topology runs as a float network (`network`), as integers (`integer_run
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 IMAGE = "image"
 """The name of the network's input: the real-valued degraded image."""
@@ -128,6 +129,18 @@ def receptive_radius(topology: Topology) -> int:
     return reach[topology.readout.name]
 
 
+class _SynapseOptions(TypedDict, total=False):
+    """The fields of `Synapse` that have defaults."""
+
+    kernel: int
+    stride: int
+    dilation: int
+    upsample: int
+    zero_mean: bool
+    bias: bool
+    gain: float
+
+
 class _Builder:
     """Collects synapses and populations; `stream` is the tuple of synapse names that form the membrane."""
 
@@ -135,8 +148,10 @@ class _Builder:
         self.synapses: list[Synapse] = []
         self.populations: list[Population] = []
 
-    def synapse(self, name: str, source: str, in_channels: int, out_channels: int, **options: object) -> str:
-        self.synapses.append(Synapse(name, source, in_channels, out_channels, **options))  # type: ignore[arg-type]
+    def synapse(
+        self, name: str, source: str, in_channels: int, out_channels: int, **options: Unpack[_SynapseOptions]
+    ) -> str:
+        self.synapses.append(Synapse(name, source, in_channels, out_channels, **options))
         return name
 
     def population(self, name: str, stream: tuple[str, ...], channels: int, downscale: int = 1) -> str:

@@ -26,7 +26,7 @@ def photograph() -> Image:
 
 @pytest.fixture(scope="session")
 def make_student() -> Callable[..., tuple[Network, StudentConfig]]:
-    """Untrained but active students: the default initialisation makes every population fire on photographs."""
+    """Untrained but active students: the default initialisation makes all populations fire on photographs."""
 
     def build(
         neuron: str, body: str = "unet", width: int = 4, seed: int = 0

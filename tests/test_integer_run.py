@@ -88,7 +88,7 @@ def test_graded_step_rounds_half_away_from_zero(membrane: int, threshold: int) -
 def test_currents_equal_int64_loops(
     make_network: MakeNetwork, photograph: Image, neuron: str, body: str
 ) -> None:
-    """Every population again, in numpy int64 with one shifted product per kernel tap, from the recorded spikes."""
+    """Every population again from the recorded spikes, in numpy int64, one shifted product per kernel tap."""
     network = make_network(neuron, body)
     crop = quantize_image(photograph[None, :, :16, :24], network)
     engine = IntegerEngine(network)

@@ -154,7 +154,8 @@ def test_the_running_python_is_the_last_resort(tmp_path: Path, monkeypatch: pyte
 
 def test_failure_names_every_attempt_and_the_remedy(tmp_path: Path) -> None:
     failing = (
-        'case "$*" in *version_info*) echo True ;; *pip*) echo "no matching distribution" >&2; exit 1 ;; esac'
+        'case "$*" in *version_info*) echo True; exit 0 ;; '
+        '*pip*) echo "no matching distribution" >&2; exit 1 ;; esac'
     )
     script(
         tmp_path / "bin" / "python3.10",

@@ -211,7 +211,7 @@ def fake(folder: Path, body: str) -> LavaEnvironment:
         ("kill -9 $$", "exit code -9: no output"),
         ("sleep 60", "did not finish within 1 s"),
         ("exit 0", "no usable result"),
-        ('eval echo garbage \\> "\\${6}"; exit 0', "no usable result"),
+        ('echo garbage > "$5"; exit 0', "no usable result .*(pickle|magic|zip|allow_pickle)"),
     ],
 )
 def test_death_hang_and_garbage_are_told_apart(

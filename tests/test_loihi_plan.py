@@ -127,10 +127,11 @@ def test_every_conv_reads_exactly_one_hop_back(make_network: MakeNetwork, neuron
 
 
 def test_the_unet_by_hand(make_network: MakeNetwork) -> None:
-    """Depths: enc_in 1, enc_mid 2, down_in 3, mid_in 4, mid_mid 5, up_in 6, dec_in 7, dec_mid 8, tail_in 9, out 10.
+    """Ten hops, and what waits where.
 
-    The head feeds depths 1, 3, 7 and 9. enc_mid is needed at 8 at the latest: 6 relays; down_in at 5: 2;
-    up_in at 8: 2. The head's 4, enc_conv2's 3, down's 2, up's 2, five other convolutions and tail make 17 convs.
+    Depths: enc_in 1, enc_mid 2, down_in 3, mid_in 4, mid_mid 5, up_in 6, dec_in 7, dec_mid 8, tail_in 9,
+    out 10. The head feeds depths 1, 3, 7 and 9. enc_mid is needed at 8 at the latest: 6 relays; down_in at 5:
+    2; up_in at 8: 2. The head's 4, enc_conv2's 3, down's 2, up's 2, five other convolutions, tail: 17 convs.
     """
     plan = build_plan(program_of(make_network("lif", "unet")))
     assert plan.depth == 10 and plan.steps == 10 + plan.timesteps

@@ -6,7 +6,7 @@ from snn_tool.models.topology import flat, macs_per_pixel, unet
 
 
 def test_parameter_counts_by_formula() -> None:
-    """5x5x3 head, 3x3 blocks, 1x1 up, 3x3 tail; a bias per output channel except for `up`; a threshold each."""
+    """5x5x3 head, 3x3 blocks, 1x1 up, 3x3 tail; a bias per output channel, not for `up`; a threshold each."""
     w = 24
     weights = (
         75 * w + 2 * 9 * w * w + 9 * w * 2 * w + 2 * 9 * 4 * w * w + 2 * w * 4 * w + 2 * 9 * w * w + 27 * w
@@ -52,7 +52,7 @@ def test_receptive_radius_bounds_the_influence_of_one_pixel(body: str) -> None:
 
 
 def test_depths_and_relays_of_a_hand_drawn_skip() -> None:
-    """image -> a -> b -> c with skips image -> c and a -> c: a's spikes wait one step, the image is the host's."""
+    """image -> a -> b -> c, skips image -> c and a -> c: a's spikes wait a step, the image is the host's."""
     sources = {"a": ("image",), "b": ("a",), "c": ("b", "a", "image")}
     assert hop_depths(sources, "image") == {"image": 0, "a": 1, "b": 2, "c": 3}
     assert relay_counts(sources, "image") == {"a": 1, "b": 0, "c": 0}

@@ -12,7 +12,8 @@ SSIM_WINDOW = 11
 
 def to_uint8(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     """An image in [0, 1] rounded to 8 bits and clamped; halves round up."""
-    return np.clip(np.floor(image * DATA_RANGE + 0.5), 0, DATA_RANGE).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(np.floor(image * DATA_RANGE + 0.5), 0, DATA_RANGE).astype(np.uint8)
+    return grey
 
 
 def _batch(image: NDArray[np.uint8]) -> Tensor:

@@ -112,7 +112,7 @@ class PatchBatches(IterableDataset[Batch]):
         """The batch of one step."""
         rng = np.random.default_rng([self.seed, step])
         patches = np.stack([self._patch(rng) for _ in range(self.batch)])
-        clean = patches.astype(np.float32) / 255
+        clean = patches.astype(np.float32) / np.float32(255)
         degraded = self.degradation.apply(clean, rng)
         return _channels_first(degraded), _channels_first(clean)
 
@@ -131,7 +131,7 @@ class PatchBatches(IterableDataset[Batch]):
 
 
 class ValidationSet(IterableDataset[Batch]):
-    """Fixed centre crops of the validation images under fixed noise, one per batch, the same at every validation."""
+    """Centre crops of the validation images under fixed noise, one per batch, the same every time."""
 
     def __init__(self, images: ImageSet, degradation: Degradation, seed: int) -> None:
         self.pairs = [
@@ -143,7 +143,7 @@ class ValidationSet(IterableDataset[Batch]):
     def _pair(name: str, image: Pixels, degradation: Degradation, seed: int) -> Batch:
         height, width = (min(VALIDATION_SIDE, side // 8 * 8) for side in image.shape[:2])
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        clean = image[top : top + height, left : left + width].astype(np.float32)[None] / 255
+        clean = image[top : top + height, left : left + width].astype(np.float32)[None] / np.float32(255)
         degraded = degradation.apply(clean, image_rng(seed, name))
         return _channels_first(degraded), _channels_first(clean)
 

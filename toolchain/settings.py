@@ -89,6 +89,9 @@ def load_settings(path: Path | None, overrides: Mapping[str, Mapping[str, Any]])
     tables = {field.name for field in fields(RunSettings)}
     if unknown := sorted(set(document) - tables):
         raise ConfigError(f"{path}: unknown table '{unknown[0]}'; use {', '.join(sorted(tables))}")
+    for table, values in document.items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{path}: '{table}' must be a table")
     merged = {
         table: {
             **document.get(table, {}),
@@ -115,8 +118,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _fill(section: _Section, values: Mapping[str, Any], table: str, path: Path | None) -> _Section:
     where = f"{path}: " if path else ""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where}'{table}' must be a table")
     defaults = {field.name: getattr(section, field.name) for field in fields(section)}
     if unknown := sorted(set(values) - set(defaults)):
         raise ConfigError(

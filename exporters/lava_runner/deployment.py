@@ -6,22 +6,37 @@ LIF population is reset every T steps, at the first step of its own window, and 
 i T steps. N images take N T + depth steps.
 """
 
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from lava.proc.conv.process import Conv
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIFReset
+from numpy.typing import NDArray
 from processes import GradedNeuron, Recorder
+
+Document = Mapping[str, Any]
+"""A JSON object: a plan, or one entry of its lists."""
 
 UNWRITTEN = np.iinfo(np.int32).min
 """Fills a recording before the run; no spike and no 24-bit membrane has this value."""
 
 
-def steps(plan, count):
+def steps(plan: Document, count: int) -> int:
     """Steps that `count` images take."""
-    return count * plan["timesteps"] + plan["depth"]
+    total: int = count * plan["timesteps"] + plan["depth"]
+    return total
 
 
-def deploy(plan, arrays, images, record, folder):
+def deploy(
+    plan: Document,
+    arrays: Mapping[str, NDArray[Any]],
+    images: NDArray[np.int32],
+    record: Collection[str],
+    folder: Path,
+) -> tuple[Any, list[str]]:
     """Build the network; returns one process, from which Lava finds all others, and the recordings' paths.
 
     Args:
@@ -37,14 +52,14 @@ def deploy(plan, arrays, images, record, folder):
     for spec in plan["convs"]:
         _connect(spec, arrays[spec["weight"]], senders[spec["source"]], neurons[spec["target"]])
     rows = len(images) * plan["timesteps"]
-    paths = []
+    paths: list[str] = []
     for spec in plan["neurons"]:
         if spec["name"] in record:
             paths += _record(spec, rows, neurons[spec["name"]], folder)
     return neurons[plan["readout"]], paths
 
 
-def _source(spec, plan, images):
+def _source(spec: Document, plan: Document, images: NDArray[np.int32]) -> Any:
     """Stock ring buffer (W, H, 3, steps): at step t it sends entry t - 1."""
     timesteps = plan["timesteps"]
     stream = np.zeros((*spec["shape"], steps(plan, len(images))), dtype=np.int32)
@@ -53,7 +68,7 @@ def _source(spec, plan, images):
     return RingBuffer(data=stream)
 
 
-def _neuron(spec, plan, arrays):
+def _neuron(spec: Document, plan: Document, arrays: Mapping[str, NDArray[Any]]) -> Any:
     shape = tuple(spec["shape"])
     if spec["type"] == "graded":
         bias = np.broadcast_to(arrays[spec["bias"]], shape).astype(np.int32)
@@ -74,7 +89,7 @@ def _neuron(spec, plan, arrays):
     )
 
 
-def _connect(spec, weight, source, target):
+def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> None:
     """Stock Conv from source to target; a pixel-shuffle is a chain of virtual ports."""
     conv = Conv(
         weight=weight,
@@ -95,7 +110,7 @@ def _connect(spec, weight, source, target):
     port.connect(target.a_in)
 
 
-def _record(spec, rows, neuron, folder):
+def _record(spec: Document, rows: int, neuron: Any, folder: Path) -> list[str]:
     shape = tuple(spec["shape"])
     paths = [str(folder / f"{kind}.{spec['name']}.npy") for kind in ("spikes", "membranes")]
     for path in paths:

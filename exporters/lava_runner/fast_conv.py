@@ -4,10 +4,24 @@ Every operand is an integer and every partial sum stays below 2^53, so float64 m
 any order of the additions. The function has the signature and the result of lava.proc.conv.utils.conv.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+Pair = NDArray[np.int8]
+"""Horizontal and vertical; Lava annotates tuples of int and passes this."""
 
 
-def conv(input_, weight, kernel_size, stride, padding, dilation, groups):
+def conv(
+    input_: NDArray[Any],
+    weight: NDArray[Any],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: np.int8,
+) -> NDArray[Any]:
     """Convolve (W, H, Ci) with a flipped kernel (Co, kx, ky, Ci / groups); returns the weight's dtype."""
     (pad_x, pad_y), (step_x, step_y), (reach_x, reach_y) = padding, stride, dilation
     padded = np.pad(input_, ((pad_x, pad_x), (pad_y, pad_y), (0, 0))).astype(np.float64)
@@ -25,7 +39,7 @@ def conv(input_, weight, kernel_size, stride, padding, dilation, groups):
     return total.astype(weight.dtype)
 
 
-def _grouped_product(window, taps, groups):
+def _grouped_product(window: NDArray[np.float64], taps: NDArray[np.float64], groups: int) -> NDArray[Any]:
     """(W, H, Ci) times (Co, Ci / groups) -> (W, H, Co), channel group by channel group."""
     width, height, _ = window.shape
     if taps.shape[1] == 1 and groups == taps.shape[0]:
@@ -37,7 +51,7 @@ def _grouped_product(window, taps, groups):
     ).reshape(width, height, -1)
 
 
-def install():
+def install() -> None:
     """Put `conv` in the place of Lava's function; processes started afterwards inherit it."""
     from lava.proc.conv import utils
 

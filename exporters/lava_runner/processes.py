@@ -4,6 +4,9 @@ Neurons of kind `lif` and all synapses are Lava's own. The compiler executes eve
 search of models, so no file here does anything when it is imported.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -14,12 +17,15 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
 
 SATURATION = (1 << 23) - 1
 """Largest membrane of a signed 24-bit register that is symmetric about zero, as Lava's LIF has it."""
 
 
-class GradedNeuron(AbstractProcess):
+class GradedNeuron(AbstractProcess):  # type: ignore[misc]  # Lava has no types
     """Memoryless integrate-and-fire neurons with several spike levels (Loihi 2 graded spikes).
 
     With the sum a of all currents that arrive in a step, M = 2^23 and integers throughout:
@@ -35,7 +41,9 @@ class GradedNeuron(AbstractProcess):
         signed: whether negative membranes send negative spikes.
     """
 
-    def __init__(self, *, shape, bias, threshold, levels, signed):
+    def __init__(
+        self, *, shape: Shape, bias: NDArray[np.int32], threshold: int, levels: int, signed: bool
+    ) -> None:
         super().__init__(shape=shape, threshold=threshold, levels=levels, signed=signed)
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
@@ -46,21 +54,21 @@ class GradedNeuron(AbstractProcess):
 @implements(proc=GradedNeuron, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class GradedNeuronModel(PyLoihiProcessModel):
+class GradedNeuronModel(PyLoihiProcessModel):  # type: ignore[misc]
     """The equations of `GradedNeuron` in 64-bit integers."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
-    v: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
-    bias: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    v: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
+    bias: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
 
-    def __init__(self, proc_params):
+    def __init__(self, proc_params: Mapping[str, Any]) -> None:
         super().__init__(proc_params)
         self.threshold = int(proc_params["threshold"])
         self.levels = int(proc_params["levels"])
         self.signed = bool(proc_params["signed"])
 
-    def run_spk(self):
+    def run_spk(self) -> None:
         """One step: receive, saturate, quantise, send."""
         total = self.a_in.recv().astype(np.int64) + self.bias
         membrane = np.clip(total, -SATURATION, SATURATION)
@@ -70,7 +78,7 @@ class GradedNeuronModel(PyLoihiProcessModel):
         self.s_out.send(spikes if self.signed else np.maximum(spikes, 0))
 
 
-class Recorder(AbstractProcess):
+class Recorder(AbstractProcess):  # type: ignore[misc]
     """Writes one population's spikes and membranes, step by step, into two .npy files that already exist.
 
     Row r of both files is step first_step + r; other steps are not recorded. (Reading a Var from outside
@@ -83,7 +91,7 @@ class Recorder(AbstractProcess):
         spikes, membranes: paths of int32 arrays (rows, W, H, C).
     """
 
-    def __init__(self, *, shape, first_step, rows, spikes, membranes):
+    def __init__(self, *, shape: Shape, first_step: int, rows: int, spikes: str, membranes: str) -> None:
         super().__init__(shape=shape, first_step=first_step, rows=rows, spikes=spikes, membranes=membranes)
         self.a_in = InPort(shape=shape)
         self.membrane = RefPort(shape=shape)
@@ -92,29 +100,30 @@ class Recorder(AbstractProcess):
 @implements(proc=Recorder, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class RecorderModel(PyLoihiProcessModel):
+class RecorderModel(PyLoihiProcessModel):  # type: ignore[misc]
     """Spikes are taken when they arrive, membranes after all neurons have finished the step."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     membrane: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
 
-    def __init__(self, proc_params):
+    def __init__(self, proc_params: Mapping[str, Any]) -> None:
         super().__init__(proc_params)
-        self.first_step = proc_params["first_step"]
-        self.rows = proc_params["rows"]
+        self.first_step: int = proc_params["first_step"]
+        self.rows: int = proc_params["rows"]
         self.spikes = np.load(proc_params["spikes"], mmap_mode="r+")
         self.membranes = np.load(proc_params["membranes"], mmap_mode="r+")
 
-    def run_spk(self):
+    def run_spk(self) -> None:
         """Receive in every step, store inside the window."""
         arrived = self.a_in.recv()
         if self.post_guard():
             self.spikes[self.time_step - self.first_step] = arrived
 
-    def post_guard(self):
+    def post_guard(self) -> bool:
         """Whether this step is recorded."""
-        return 0 <= self.time_step - self.first_step < self.rows
+        recorded: bool = 0 <= self.time_step - self.first_step < self.rows
+        return recorded
 
-    def run_post_mgmt(self):
+    def run_post_mgmt(self) -> None:
         """Read the membranes, after the reset of the neurons that fired."""
         self.membranes[self.time_step - self.first_step] = self.membrane.read()

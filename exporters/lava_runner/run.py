@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 import shim
 
@@ -27,7 +28,7 @@ POLL_S = 0.25
 GRACE_S = 3.0
 
 
-def main():
+def main() -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = _parser().parse_args()
     if arguments.lifeline:
@@ -61,7 +62,7 @@ def main():
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Run a deployment plan in Lava.")
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
     parser.add_argument("--lifeline", action="store_true", help="end with all children when stdin closes")
@@ -72,7 +73,7 @@ def _parser():
     return parser
 
 
-def _identity():
+def _identity() -> dict[str, Any]:
     import importlib.metadata
     import platform
 
@@ -84,12 +85,12 @@ def _identity():
     }
 
 
-def _say(line):
-    sys.stderr.write(" ".join(str(line).split()) + "\n")
+def _say(line: str) -> None:
+    sys.stderr.write(" ".join(line.split()) + "\n")
     sys.stderr.flush()
 
 
-def _simulate(arguments):
+def _simulate(arguments: argparse.Namespace) -> None:
     import fast_conv
     import numpy as np
     from deployment import deploy, steps
@@ -111,7 +112,7 @@ def _simulate(arguments):
         _collect(paths, (len(images), plan["timesteps"]), arguments.result)
 
 
-def _run(process, total):
+def _run(process: Any, total: int) -> None:
     """Advance the network step by step, so that progress is seen."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -129,7 +130,7 @@ def _run(process, total):
     process.stop()
 
 
-def _watch(process, finished):
+def _watch(process: Any, finished: threading.Event) -> None:
     """End this program when one of Lava's processes died, because Lava would wait for it for ever."""
     while not finished.wait(POLL_S):
         dead = _dead_actors(process.runtime)
@@ -140,7 +141,7 @@ def _watch(process, finished):
             _abandon(DIED, f"a Lava process died ({dead[0].exitcode})")
 
 
-def _dead_actors(runtime):
+def _dead_actors(runtime: Any) -> list[Any]:
     if runtime is None:
         return []
     try:
@@ -150,7 +151,7 @@ def _dead_actors(runtime):
         return []
 
 
-def _abandon(code, line):
+def _abandon(code: int, line: str) -> NoReturn:
     """Exit at once with all children; a regular exit would wait for processes that wait for each other."""
     _say(line)
     for child in multiprocessing.active_children():
@@ -158,14 +159,14 @@ def _abandon(code, line):
     os._exit(code)
 
 
-def _follow_parent():
+def _follow_parent() -> None:
     """Block until the other end of stdin closes, then end the whole process group."""
     while os.read(0, 4096):
         pass
     os.killpg(os.getpgid(0), signal.SIGTERM)
 
 
-def _collect(paths, leading, result):
+def _collect(paths: list[str], leading: tuple[int, int], result: Path) -> None:
     """Gather the recordings into one file; refuse rows that were never written."""
     import numpy as np
     from deployment import UNWRITTEN

@@ -8,22 +8,24 @@ nothing else is changed, and no arithmetic is touched.
 import dataclasses
 import importlib
 import sys
+from typing import Any
 
 NEEDED = sys.version_info >= (3, 11)
 """Whether this Python is newer than Lava allows."""
 
 
-def make_lava_importable():
+def make_lava_importable() -> None:
     """Import the one module that needs help; call before any other import of lava."""
     if not NEEDED or "lava.magma.compiler.var_model" in sys.modules:
         return
-    original = dataclasses.dataclass
+    module: Any = dataclasses  # to the type checker a module's functions are final
+    original = module.dataclass
 
-    def hashable(cls=None, **options):
+    def hashable(cls: type | None = None, **options: bool) -> Any:
         return original(cls, **{"unsafe_hash": True, **options})
 
-    dataclasses.dataclass = hashable
+    module.dataclass = hashable
     try:
         importlib.import_module("lava.magma.compiler.var_model")
     finally:
-        dataclasses.dataclass = original
+        module.dataclass = original

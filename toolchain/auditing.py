@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.degradations import degradation_for
@@ -23,6 +21,7 @@ from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
 from snn_tool.models.network import Network
 from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
+from torch import nn
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
@@ -77,9 +76,13 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = _teacher(options.teacher)
     twin = _twin(options.twin, network)
-    crops = _load(options, network.topology.multiple, lambda path: load_crop(
-        path, options.images, degradation, options.crop, network.topology.multiple, options.seed
-    ))
+    crops = _load(
+        options,
+        network.topology.multiple,
+        lambda path: load_crop(
+            path, options.images, degradation, options.crop, network.topology.multiple, options.seed
+        ),
+    )
     report = audit(
         network,
         [quantize_image(channels_first(crop.degraded), network) for crop in crops],
@@ -89,7 +92,12 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         hashes=_hashes(options, hashes, crops),
         image_names=[crop.name for crop in crops],
     )
-    body = {"degradation": degradation.describe(), "seed": options.seed, "crop": options.crop, **report.to_json()}
+    body = {
+        "degradation": degradation.describe(),
+        "seed": options.seed,
+        "crop": options.crop,
+        **report.to_json(),
+    }
     write_json(out / JSON_FILE, KIND, SCHEMA, body)
     write_text(out / HTML_FILE, render(report))
     return report
@@ -129,7 +137,9 @@ def _load(options: AuditOptions, multiple: int, load: Callable[[Path], Crop | No
     paths = find_images(options.images)
     crops = [crop for path in (paths[: options.limit] if options.limit else paths) if (crop := load(path))]
     if not crops:
-        raise DataError(f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones")
+        raise DataError(
+            f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones"
+        )
     return crops
 
 

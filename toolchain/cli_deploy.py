@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from snn_tool.terminal import Terminal, terminal_of
+from snn_tool.terminal import terminal_of
 
 CHECK_FAILED = 3
 
@@ -18,9 +17,12 @@ Convolution = Annotated[
 def quantize(
     context: typer.Context,
     student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
-    data: Annotated[Path, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]")
+        Path | None,
+        typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]"),
     ] = None,
     sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
     overwrite: Overwrite = False,
@@ -50,14 +52,18 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Folder of clean images for golden tiles. [default: shipped photographs]"),
+        typer.Option(
+            "--images", help="Folder of clean images for golden tiles. [default: shipped photographs]"
+        ),
     ] = None,
     tiles: Annotated[int, typer.Option("--tiles", help="Golden tiles.")] = 2,
     size: Annotated[int, typer.Option("--size", help="Side of a tile; the NIR file is written for it.")] = 64,
     task: Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")] = None,
     sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of tiles and noise.")] = 0,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")
+    ] = True,
     lava_conv: Convolution = "stock",
     overwrite: Overwrite = False,
 ) -> None:
@@ -109,9 +115,7 @@ def _backends() -> None:
 
 
 @backend_app.command("install")
-def install_backend(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="lava.")]
-) -> None:
+def install_backend(context: typer.Context, name: Annotated[str, typer.Argument(help="lava.")]) -> None:
     """Install a simulator into an environment of its own, or find it there."""
     from dataclasses import asdict
 
@@ -124,4 +128,3 @@ def install_backend(
     found = provision_lava(terminal.note)
     text = f"lava-nc {found.version} on Python {found.python_version}, {found.origin}: {found.python}"
     terminal.result(text, {**asdict(found), "python": str(found.python)})
-

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
 from snn_tool.cli_deploy import CHECK_FAILED
 from snn_tool.terminal import terminal_of
 
 StudentFile = Annotated[
     Path, typer.Option("--student", help="student.safetensors (float) or student.int.safetensors (integer).")
 ]
-Tile = Annotated[int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")]
+Tile = Annotated[
+    int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
+]
 Task = Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")]
 Sigma = Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
@@ -47,7 +48,9 @@ def evaluate(
     context: typer.Context,
     student: StudentFile,
     data: Annotated[Path, typer.Option("--data", help="Folder of clean test images.")],
-    out: Annotated[Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")
+    ] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the restored images.")] = None,
     task: Task = None,
     sigma: Sigma = None,
@@ -75,28 +78,35 @@ def _energy() -> None:
 @energy_app.command("report")
 def energy_report(
     context: typer.Context,
-    student: Annotated[Path, typer.Option("--student", help="student.int.safetensors, the deployed network.")],
+    student: Annotated[
+        Path, typer.Option("--student", help="student.int.safetensors, the deployed network.")
+    ],
     images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for energy.json and energy.html.")],
     teacher: Annotated[
         str | None,
-        typer.Option("--teacher", help="teacher.safetensors, or unet, nafnet, restormer at its default size."),
+        typer.Option(
+            "--teacher", help="teacher.safetensors, or unet, nafnet, restormer at its default size."
+        ),
     ] = None,
     twin: Annotated[
         Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
     ] = None,
     claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,
-    crop: Annotated[int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")] = 256,
+    crop: Annotated[
+        int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")
+    ] = 256,
     limit: Annotated[int, typer.Option("--limit", help="Use the first N images; 0 takes all.")] = 0,
     task: Task = None,
     sigma: Sigma = None,
     seed: Seed = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
     from rich.console import Console
-
     from snn_tool.auditing import AuditOptions, run_audit
     from snn_tool.energy.terminal import print_report
 
@@ -139,7 +149,8 @@ def doctor(context: typer.Context) -> None:
     findings = examine()
     marks = {True: "ok", False: "BROKEN", None: "absent"}
     lines = [
-        f"{marks[f.works]:7} {f.name:14} {f.detail}" + (f"  ->  {f.remedy}" if f.remedy else "") for f in findings
+        f"{marks[f.works]:7} {f.name:14} {f.detail}" + (f"  ->  {f.remedy}" if f.remedy else "")
+        for f in findings
     ]
     terminal_of(context).result("\n".join(lines), {"findings": [asdict(finding) for finding in findings]})
     if any(finding.works is False for finding in findings):

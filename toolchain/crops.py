@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.degradations import Degradation, image_rng
 from snn_tool.errors import DataError
 from snn_tool.images import Pixels, find_images, read_image
@@ -79,7 +78,9 @@ def draw_tiles(
     tiles = []
     for index in range(count):
         image = images[index % len(images)]
-        top, left = (rng.integers(length - side + 1) for length, side in zip(image.shape[:2], size, strict=True))
+        top, left = (
+            rng.integers(length - side + 1) for length, side in zip(image.shape[:2], size, strict=True)
+        )
         clean = image[top : top + size[0], left : left + size[1]].astype(np.float32) / 255
         tiles.append(channels_first(degradation.apply(clean, rng)))
     return np.stack(tiles)
@@ -100,5 +101,7 @@ def _large_enough(
         if len(found) == count:
             break
     if not found:
-        raise DataError(f"{folder}: no image of at least {size[1]}x{size[0]} pixels; add larger ones or lower --size")
+        raise DataError(
+            f"{folder}: no image of at least {size[1]}x{size[0]} pixels; add larger ones or lower --size"
+        )
     return found

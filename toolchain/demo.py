@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from snn_tool.artifacts import refuse_existing, write_text
 from snn_tool.auditing import AuditOptions, run_audit
+from snn_tool.degradations import degradation_from_options
 from snn_tool.demo_page import Crop, centre_crop, curves_svg, data_uri, render_page
 from snn_tool.deployment import Exported, GoldenOptions, export_student, verification_text
 from snn_tool.energy.figures import outcome, span
@@ -17,7 +17,6 @@ from snn_tool.evaluation import Evaluation, EvaluationFiles, load_pair, run_eval
 from snn_tool.exporters.lava_environment import provision_lava
 from snn_tool.images import find_images, read_image
 from snn_tool.metrics import to_uint8
-from snn_tool.degradations import degradation_from_options
 from snn_tool.photographs import write_demo_folders
 from snn_tool.quantizing import quantize_student
 from snn_tool.settings import RunSettings, load_settings
@@ -92,7 +91,12 @@ class _Demo:
 
     def settings(self, what: str) -> RunSettings:
         steps = STEPS[what] // (QUICK if self.quick else 1)
-        training = {"max_steps": steps, "validate_every": max(steps // 8, 1), "seed": self.seed, "device": "cpu"}
+        training = {
+            "max_steps": steps,
+            "validate_every": max(steps // 8, 1),
+            "seed": self.seed,
+            "device": "cpu",
+        }
         return load_settings(None, {"training": training})
 
     def folder(self, what: str) -> RunFolder:
@@ -227,4 +231,3 @@ def _commands(demo: _Demo) -> list[str]:
         f"snn-tool energy report --student {student} --teacher {out}/teacher/teacher.safetensors "
         f"--twin {out}/twin/teacher.safetensors --images {test} --out {out}/energy",
     ]
-

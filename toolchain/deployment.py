@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from snn_tool.artifacts import sha256_file, staged_folder, write_json
 from snn_tool.crops import draw_tiles
 from snn_tool.degradations import degradation_for
@@ -175,9 +174,7 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
     return Golden(source, tiles, trace, sha256_file(source), tuple(b for b in BACKENDS if b != "nir"))
 
 
-def _tiles(
-    options: GoldenOptions, size: tuple[int, int], trained_for: dict[str, Any]
-) -> NDArray[np.float32]:
+def _tiles(options: GoldenOptions, size: tuple[int, int], trained_for: dict[str, Any]) -> NDArray[np.float32]:
     degradation = degradation_for(options.task, options.sigma, trained_for)
     return draw_tiles(options.images, options.tiles, size, degradation, options.seed)
 

@@ -185,7 +185,9 @@ def evaluation_text(scored: Evaluation) -> str:
     width = max(len(item.name) for item in scored.scores)
     lines = [f"{'image':{width}}  degraded dB  restored dB  degraded SSIM  restored SSIM"]
     for item in scored.scores:
-        similarity = ["     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)]
+        similarity = [
+            "     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)
+        ]
         lines.append(
             f"{item.name:{width}}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
             f"{similarity[0]:>13}  {similarity[1]:>13}"

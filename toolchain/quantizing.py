@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from snn_tool.artifacts import refuse_existing_file, sha256_file
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.degradations import Degradation, degradation_for

@@ -107,7 +107,9 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
             below = path.relative_to(given) if given.is_dir() else Path(path.name)
             target = out / below.with_suffix(".png")
             if clash := sources.get(target):
-                raise ConfigError(f"{clash} and {path} would both become {target}; restore them to two folders")
+                raise ConfigError(
+                    f"{clash} and {path} would both become {target}; restore them to two folders"
+                )
             read_image(path)
             sources[target] = path
     return {source: target for target, source in sources.items()}

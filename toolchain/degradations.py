@@ -1,4 +1,4 @@
-"""Synthetic degradations of clean images; rain, haze and blur join as further classes of the same protocol."""
+"""Synthetic degradations of clean images; rain, haze and blur join as classes of the same protocol."""
 
 import hashlib
 import math
@@ -94,6 +94,6 @@ def degradation_for(task: str | None, sigma: str | None, trained_for: Mapping[st
 
 
 def image_rng(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on the seed and the file's name alone, not on the other images or their order."""
+    """A generator that depends on the seed and the file's name alone, not on other images or their order."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -131,7 +131,7 @@ class PatchBatches(IterableDataset[Batch]):
 
 
 class ValidationSet(IterableDataset[Batch]):
-    """Fixed centre crops of the validation images under fixed noise, one per batch, the same at every validation."""
+    """Fixed centre crops of the validation images under fixed noise, one per batch, always the same."""
 
     def __init__(self, images: ImageSet, degradation: Degradation, seed: int) -> None:
         self.pairs = [

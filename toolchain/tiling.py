@@ -1,4 +1,4 @@
-"""Images of any size through a network that wants multiples and has only so much memory; the cuts do not show."""
+"""Images of any size through a network that wants multiples and has little memory; the cuts do not show."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,8 +15,9 @@ def restore_tiled(
 ) -> Batch:
     """Apply `restore` to an image in tiles that overlap by `halo` pixels, and keep each tile's own part.
 
-    The result does not depend on `tile` if no output depends on inputs further than `halo` away: a tile then sees
-    all that its own part depends on, and ends where the image ends, so that zero padding acts at the same places.
+    The result does not depend on `tile` if no output depends on inputs further than `halo` away: a tile then
+    sees all that its own part depends on, and ends where the image ends, so that zero padding acts at the
+    same places.
 
     Args:
         restore: maps [1, C, h, w] with sides that are multiples of `multiple` to the same shape.

@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import tifffile
@@ -20,7 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 MAX_SIDES = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC = 274, 258, 262
+ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR_CONFIGURATION = 274, 258, 262, 284
 TIFF_COLOURS = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.RGB)
 DAMAGE = (
     ArithmeticError,
@@ -69,7 +70,7 @@ def read_image(path: Path) -> Pixels:
     """Decode a file to uint8 [H, W, 3]: grey is repeated, alpha dropped with a warning, 16 bits scaled to 8.
 
     The EXIF orientation is applied; of animations and multi-page files the first picture counts. Of 16-bit
-    colour Pillow keeps the high byte, at most one level below the rounded value; RGB TIFFs are exact.
+    colour Pillow keeps the high byte, at most one level from the rounded value; RGB TIFFs are exact.
 
     Raises:
         DataError: missing, not an image, truncated, too large, or of values that are not image values.
@@ -80,7 +81,9 @@ def read_image(path: Path) -> Pixels:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
                 if _is_deep_colour(image):
-                    with contextlib.suppress(DataError):
+                    # Pillow mixes separate 16-bit planes up; it can read what else tifffile cannot.
+                    planes_apart = image.tag_v2.get(PLANAR_CONFIGURATION) == tifffile.PLANARCONFIG.SEPARATE
+                    with contextlib.suppress(*() if planes_apart else (DataError,)):
                         return _read_tiff(path)
                 image.load()
                 return _from_pillow(path, ImageOps.exif_transpose(image), inverted=_is_inverted(image))
@@ -92,7 +95,7 @@ def read_image(path: Path) -> Pixels:
         if path.suffix.lower() in (".tif", ".tiff"):
             return _read_tiff(path)
         raise DataError(
-            f"{path}: not a PNG, JPEG, WebP or TIFF file, whatever its ending says; remove or replace it"
+            f"{path}: not a PNG, JPEG, WebP or TIFF file, or its header is damaged; remove or replace it"
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(_too_large(path)) from error
@@ -110,7 +113,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _is_deep_colour(image: Image.Image) -> bool:
+def _is_deep_colour(image: Image.Image) -> TypeGuard[TiffImageFile]:
     """An RGB TIFF of more than 8 bits, of which Pillow would keep the high byte; tifffile reads most."""
     return (
         isinstance(image, TiffImageFile)
@@ -143,6 +146,8 @@ def _read_tiff(path: Path) -> Pixels:
             page = file.pages.first
             if Image.MAX_IMAGE_PIXELS is not None and page.size > 4 * Image.MAX_IMAGE_PIXELS:
                 raise DataError(_too_large(path))
+            if not page.imagelength or not page.imagewidth:
+                raise ValueError("it holds no picture")
             if math.prod(page.chunked) > len(page.dataoffsets) or 0 in page.databytecounts:
                 raise ValueError("parts of the picture are missing")  # tifffile would make them black
             if page.photometric not in TIFF_COLOURS:

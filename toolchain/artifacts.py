@@ -5,6 +5,7 @@ an artefact means. No timestamps are written, so that a rerun gives identical by
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -32,18 +33,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        raise _not_written(path, error) from error
     part = Path(name)
     try:
         yield part
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, path)
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space"
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _not_written(path: Path, error: OSError) -> ArtifactError:
+    reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free some space" if full else "choose another --out"
+    return ArtifactError(f"{path}: cannot be written ({reason}); {remedy}")
 
 
 def _umask() -> int:
@@ -77,14 +83,15 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
     """Read a JSON artefact of the given kind and schema.
 
     Raises:
-        ArtifactError: missing, not JSON, another kind, or another schema (both versions are named).
+        ArtifactError: missing, not JSON (NaN is not), another kind, or another schema (both versions are
+            named).
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path}: not a readable JSON file ({error})") from error
+        raise ArtifactError(f"{path}: no such file; check the path") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: not a readable JSON file ({error}); write it again") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
         found = document.get("kind") if isinstance(document, dict) else type(document).__name__
         raise ArtifactError(f"{path}: expected a file of kind '{kind}', found '{found}'")
@@ -94,6 +101,10 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
             "write the file again with this version"
         )
     return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -119,10 +130,15 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
     Raises:
         ConfigError: `path` is a file, or a non-empty folder without `overwrite`.
+        ArtifactError: it cannot be looked at.
     """
-    if path.is_file():
+    try:
+        is_file, is_used = path.is_file(), path.is_dir() and any(path.iterdir())
+    except OSError as error:
+        raise _not_written(path, error) from error
+    if is_file:
         raise ConfigError(f"{path}: is a file; --out takes a folder")
-    if path.is_dir() and any(path.iterdir()) and not overwrite:
+    if is_used and not overwrite:
         raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
 
 
@@ -142,25 +158,38 @@ def refuse_existing_file(path: Path, overwrite: bool) -> None:
 def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.
 
+    An old folder is deleted only when the new one is in its place.
+
     Raises:
         ConfigError: `path` exists, is not empty, and `overwrite` is false.
         ArtifactError: the folder cannot be written.
     """
     refuse_existing(path, overwrite)
     try:
+        path = path.resolve()  # of a link its target is replaced
         path.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        raise _not_written(path, error) from error
     try:
         yield stage
         os.chmod(stage, 0o777 & ~_umask())
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(stage, path)
+        _replace_folder(stage, path)
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space"
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _replace_folder(stage: Path, path: Path) -> None:
+    if not path.is_dir():
+        os.replace(stage, path)
+        return
+    old = stage.with_suffix(".old")
+    os.replace(path, old)
+    try:
+        os.replace(stage, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

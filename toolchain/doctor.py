@@ -21,6 +21,8 @@ REQUIRED = (
     "safetensors",
     "scikit-image",
 )
+BROKEN = (ImportError, RuntimeError, AttributeError, OSError)
+"""What an import raises when compiled packages do not fit each other."""
 INSTALL = "pip install -c constraints.txt snn-tool"
 
 
@@ -57,23 +59,28 @@ def _python() -> Finding:
 
 
 def _torchvision() -> Finding:
-    """A torchvision that does not fit its torch breaks torchmetrics and lightning, which import it if it is there."""
+    """A torchvision that does not fit torch breaks torchmetrics and lightning, which import it if it can."""
     if importlib.util.find_spec("torchvision") is None:
         return Finding("torchvision", None, "absent (not needed)")
     try:
-        importlib.import_module("torchvision")
-    except (ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        return Finding(
-            "torchvision", False, f"does not fit this torch: {reason}", "pip uninstall torchvision"
-        )
-    return Finding("torchvision", True, importlib.metadata.version("torchvision"))
+        version = importlib.import_module("torchvision").__version__
+    except BROKEN as error:
+        detail = f"does not fit this torch: {_first_line(error)}"
+        return Finding("torchvision", False, detail, "pip uninstall torchvision")
+    return Finding("torchvision", True, version)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _accelerator() -> Finding:
-    import torch
-    from snn_tool.training import native_bf16
-
+    """Training is imported for it, so this can fail where `_training` does."""
+    try:
+        import torch
+        from snn_tool.training import native_bf16
+    except BROKEN as error:
+        return Finding("device", False, f"torch or lightning does not import: {_first_line(error)}", INSTALL)
     if torch.cuda.is_available():
         return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
     bf16 = "native bf16" if native_bf16() else "no native bf16: training uses fp32"
@@ -84,16 +91,16 @@ def _training() -> Finding:
     """The packages that break together are imported together."""
     try:
         importlib.import_module("snn_tool.training_module")
-    except (ImportError, RuntimeError) as error:
-        return Finding("training", False, f"does not import: {str(error).splitlines()[0]}", INSTALL)
+    except BROKEN as error:
+        return Finding("training", False, f"does not import: {_first_line(error)}", INSTALL)
     return Finding("training", True, "lightning, torchmetrics and norse import")
 
 
 def _nir() -> Finding:
     try:
         importlib.import_module("snn_tool.exporters.nir_interpreter")
-    except ImportError as error:
-        return Finding("backend nir", False, str(error), INSTALL)
+    except BROKEN as error:
+        return Finding("backend nir", False, f"does not import: {_first_line(error)}", INSTALL)
     return Finding("backend nir", True, "interpreter of exported files")
 
 

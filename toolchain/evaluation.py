@@ -20,6 +20,8 @@ from snn_tool.restoration import open_student
 KIND, SCHEMA = "evaluation", 1
 Track = Callable[[list[Path], str], Iterable[Path]]
 
+PROTOCOL = "RGB, full images, 8-bit output, data range 255, unclamped noise seeded per file name"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
@@ -51,9 +53,9 @@ class Evaluation:
         return float(np.mean(values)) if values else float("nan")
 
     def spread(self, field: str) -> float:
-        """Standard deviation of one score over the images that have it."""
+        """Standard deviation of one score over the images that have it; NaN if one of them is infinite."""
         values = [getattr(score, field) for score in self.scores if getattr(score, field) is not None]
-        return float(np.std(values)) if values else float("nan")
+        return float(np.std(values)) if values and np.isfinite(values).all() else float("nan")
 
     def document(self) -> dict[str, Any]:
         """JSON values; an infinite PSNR (identical images) is written as null."""
@@ -64,7 +66,7 @@ class Evaluation:
             "student_sha256": self.sha256,
             "task": self.task,
             "seed": self.seed,
-            "protocol": "RGB, full images, 8-bit output, data range 255, unclamped noise seeded per file name",
+            "protocol": PROTOCOL,
             "mean": {name: finite(self.mean(name)) for name in figures},
             "standard_deviation": {name: finite(self.spread(name)) for name in figures},
             "images": [

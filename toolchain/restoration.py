@@ -42,10 +42,10 @@ class Student:
     trained_for: Mapping[str, Any]
 
     def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
-        """A restored image [H, W, 3] of any size, in tiles of at most `tile` pixels; the tiling does not show.
+        """A restored image [H, W, 3] of any size, in tiles of at most `tile` pixels; the cuts do not show.
 
-        The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the same
-        bits, and a float student the same values up to rounding, however the image is cut.
+        The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the
+        same bits, and a float student the same values up to rounding, however the image is cut.
         """
         multiple = self.topology.multiple
         halo = -(-self.topology.receptive_radius // multiple) * multiple

@@ -104,7 +104,7 @@ def export_bundle(
         TargetLimitError: the network leaves the hardware's ranges.
         ExportError: tiles or reference do not belong to the file's network.
     """
-    with staged_folder(out, overwrite) as stage:
+    with staged_folder(out, overwrite, MANIFEST) as stage:
         fill_bundle(stage, nir_path, tiles, reference, student_sha256)
     return read_bundle(out)
 

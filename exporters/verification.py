@@ -32,7 +32,7 @@ class VerificationReport:
 
     Attributes:
         manifest_sha256: hash of the export's manifest, which holds the hashes of all its files.
-        plan_follows_network: the plan is, value for value, the one that network.nir gives; None without a plan.
+        plan_follows_network: the plan is, value for value, the one of network.nir; None without a plan.
         results: one for each backend asked for.
     """
 

@@ -155,16 +155,19 @@ def refuse_existing_file(path: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def staged_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+def staged_folder(path: Path, overwrite: bool, marker: str) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.
 
-    An old folder is deleted only when the new one is in its place.
+    An old folder is deleted only when the new one is in its place, and only if it holds a file named `marker`:
+    whoever passes --overwrite with a folder of something else does not lose it.
 
     Raises:
-        ConfigError: `path` exists, is not empty, and `overwrite` is false.
+        ConfigError: `path` is not empty, and `overwrite` is false or there is no `marker`.
         ArtifactError: the folder cannot be written.
     """
     refuse_existing(path, overwrite)
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+        raise ConfigError(f"{path}: holds other files and no {marker}; choose another --out")
     try:
         path = path.resolve()  # of a link its target is replaced
         path.parent.mkdir(parents=True, exist_ok=True)

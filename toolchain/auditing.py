@@ -1,4 +1,4 @@
-"""`snn-tool energy report`: the audit of a deployed student on given images, with everybody's restoration quality."""
+"""`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class AuditOptions:
         images: folder of clean images.
         teacher: `teacher.safetensors`, or the name of an architecture at its published size, which is counted
             but has no PSNR; None compares with the twin alone.
-        twin: a trained network of the student's shape with ReLU; without it the twin is counted, not measured.
+        twin: a trained network of the student's shape with ReLU; without it the twin is only counted.
         claim: how many times less energy is claimed.
         crop: side of the centre crops in pixels, 0 for whole images.
         limit: largest number of images, 0 for all.
@@ -125,7 +125,7 @@ def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
     module, _ = load_teacher(path)
     if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
         raise ConfigError(
-            f"{path}: not the student's ANN twin, whose synapses are the same; train one with 'snn-tool train "
+            f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
             "--arch unet' (or flat) and the student's width"
         )
     return module

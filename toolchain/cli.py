@@ -16,12 +16,12 @@ from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.terminal import Terminal, configure_logging
 
 USAGE, INTERRUPTED = 2, 130
-# Typer vendors click in newer versions and imports it in older ones; this is the base of usage errors in both.
+# Typer vendors click in newer versions and imports it in older ones; usage errors share this base.
 UsageFault: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 app = typer.Typer(
-    help="Distil an image-restoration network into a spiking one, prove what a Loihi-class chip would compute, "
-    "and audit its energy.",
+    help="Distil an image-restoration network into a spiking one, prove what a Loihi-class chip would "
+    "compute, and audit its energy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

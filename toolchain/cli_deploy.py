@@ -1,4 +1,4 @@
-"""The commands that carry a student to integers and to hardware: `quantize`, `export`, `verify`, `backend`."""
+"""The commands that carry a student to integers and hardware: `quantize`, `export`, `verify`, `backend`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,8 +36,10 @@ def quantize(
     path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
     made = quantize_student(student, data, path, sigma, overwrite)
     text = (
-        f"{made.path}: {made.parameters:,} parameters in integers; no image can overflow them (interval arithmetic)\n"
-        f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, loss {made.loss_db:.3f} dB "
+        f"{made.path}: {made.parameters:,} parameters in integers; "
+        "no image can overflow them (interval arithmetic)\n"
+        f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, "
+        f"loss {made.loss_db:.3f} dB "
         f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)"
     )
     terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})

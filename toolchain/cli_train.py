@@ -179,6 +179,6 @@ def _report(terminal: Terminal, kind: str, trained: Any) -> None:
     training = trained.training
     text = (
         f"{trained.path}: {kind} with {trained.parameters:,} parameters, validation "
-        f"{training['validation_psnr_db']:.2f} dB (best of {training['steps']} steps: {training['best_step']})"
+        f"{training['validation_psnr_db']:.2f} dB at step {training['best_step']} of {training['steps']}"
     )
     terminal.result(text, {"path": str(trained.path), "parameters": trained.parameters, **training})

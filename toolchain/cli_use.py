@@ -130,7 +130,7 @@ def demo(
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Run everything on photographs that ship with scikit-image: teacher, student, integers, NIR, Lava, energy."""
+    """Run everything on shipped photographs: teacher, student, integers, NIR, Lava, energy."""
     from snn_tool.demo import run_demo
 
     terminal = terminal_of(context)

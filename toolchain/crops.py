@@ -1,4 +1,4 @@
-"""Degraded crops of photographs, for calibration, golden vectors and the audit; each depends on its file alone."""
+"""Degraded crops of photographs, for calibration, golden vectors and the audit."""
 
 import logging
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Crop:
 
 
 def centre_crop(image: Pixels, side: int, multiple: int) -> Pixels:
-    """The middle of [H, W, C], at most `side` pixels (0: no limit) and a multiple of `multiple` on each side."""
+    """The middle of [H, W, C]: sides of at most `side` pixels (0: no limit), multiples of `multiple`."""
     sizes = [(min(side, length) if side else length) // multiple * multiple for length in image.shape[:2]]
     top, left = ((length - size) // 2 for length, size in zip(image.shape[:2], sizes, strict=True))
     return image[top : top + sizes[0], left : left + sizes[1]]
@@ -50,7 +50,9 @@ def load_crop(
         LOGGER.warning("%s: left out, smaller than %d pixels", path, multiple)
         return None
     name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
-    return Crop(name, clean, degradation.apply(clean.astype(np.float32) / 255, image_rng(seed, name)))
+    return Crop(
+        name, clean, degradation.apply(clean.astype(np.float32) / np.float32(255), image_rng(seed, name))
+    )
 
 
 def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -81,7 +83,7 @@ def draw_tiles(
         top, left = (
             rng.integers(length - side + 1) for length, side in zip(image.shape[:2], size, strict=True)
         )
-        clean = image[top : top + size[0], left : left + size[1]].astype(np.float32) / 255
+        clean = image[top : top + size[0], left : left + size[1]].astype(np.float32) / np.float32(255)
         tiles.append(channels_first(degradation.apply(clean, rng)))
     return np.stack(tiles)
 

@@ -79,7 +79,8 @@ def degradation_for(task: str | None, sigma: str | None, trained_for: Mapping[st
     """The degradation that the options name; what they leave open is what the network was trained for.
 
     Args:
-        task, sigma: options, or None.
+        task: option, or None.
+        sigma: option, or None.
         trained_for: `describe()` of the training's degradation, or empty where nobody wrote it down.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`snn-tool demo`: the whole mission on photographs that ship with scikit-image and scikit-learn, in minutes."""
+"""`snn-tool demo`: the whole mission on photographs that ship with scikit-image and scikit-learn."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -170,8 +170,8 @@ def _crops(demo: _Demo, scored: Evaluation) -> list[Crop]:
     for path, score in zip(find_images(demo.test), scored.scores, strict=True):
         pair = load_pair(path, demo.test, degradation, demo.seed)
         pictures = (to_uint8(pair.degraded), read_image(demo.out / "restored" / score.name), pair.clean)
-        uris = [data_uri(np.ascontiguousarray(centre_crop(picture))) for picture in pictures]
-        crops.append(Crop(score.name, *uris, score.degraded_psnr_db, score.psnr_db))
+        noisy, restored, clean = (data_uri(np.ascontiguousarray(centre_crop(p))) for p in pictures)
+        crops.append(Crop(score.name, noisy, restored, clean, score.degraded_psnr_db, score.psnr_db))
     return crops
 
 

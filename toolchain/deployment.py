@@ -1,4 +1,4 @@
-"""`snn-tool export`: an integer student (or a NIR file) becomes a NIR file or a Loihi-style bundle, and is verified.
+"""`snn-tool export`: an integer student becomes a NIR file or a Loihi-style bundle, and is verified.
 
 The bundle is always built from the NIR file, never from the network: what is verified is the file. The golden
 integers come from the integer engine; where a NIR file is the source there is none, and its interpreter gives
@@ -152,7 +152,8 @@ def _golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
     if source.suffix == NIR_SUFFIX:
         return _golden_of_nir(source, options)
     raise ConfigError(
-        f"{source}: what is exported is a {INTEGER_SUFFIX} file, from 'snn-tool quantize', or a {NIR_SUFFIX} file"
+        f"{source}: what is exported is a {INTEGER_SUFFIX} file, from 'snn-tool quantize', "
+        f"or a {NIR_SUFFIX} file"
     )
 
 
@@ -184,7 +185,7 @@ def _export_nir(golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exp
     if "nir" not in golden.backends:
         raise ConfigError(f"{golden.nir}: is a NIR file already; --target loihi makes a bundle of it")
     report = None
-    with staged_folder(out, overwrite) as stage:
+    with staged_folder(out, overwrite, EXPORT) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
         body = {
             "target": "nir",
@@ -245,8 +246,9 @@ def export_text(exported: Exported) -> str:
             f"{count} golden tiles of {width}x{height} pixels"
         )
         lines.append(
-            f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays), {uses.shared_synapses:,} synapses "
-            f"with shared kernels, {uses.expanded_synapses:,} expanded; {uses.cores_low} to {uses.cores_high} cores, "
+            f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays), "
+            f"{uses.shared_synapses:,} synapses with shared kernels, {uses.expanded_synapses:,} expanded; "
+            f"{uses.cores_low} to {uses.cores_high} cores, "
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: model-feasible, physical fit unverified"
         )
     if exported.verification:

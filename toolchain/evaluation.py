@@ -123,7 +123,9 @@ def load_pair(path: Path, folder: Path, degradation: Degradation, seed: int) -> 
     """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone."""
     clean = read_image(path)
     name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
-    return Pair(name, clean, degradation.apply(clean.astype(np.float32) / 255, image_rng(seed, name)))
+    return Pair(
+        name, clean, degradation.apply(clean.astype(np.float32) / np.float32(255), image_rng(seed, name))
+    )
 
 
 def score(pair: Pair, restored: NDArray[np.float32]) -> ImageScore:

@@ -33,7 +33,7 @@ class QuantizedStudent:
         path: of the integer network.
         parameters: trainable values of the student.
         calibration_images: number of images that set the read-out's bias.
-        images: number of images that both PSNR are means of; none of them calibrated, unless there is but one.
+        images: number of images that both PSNR are means of; they did not calibrate, unless there is but one.
         float_psnr_db, integer_psnr_db: before and after, by the protocol of `evaluate`, on centre crops.
     """
 

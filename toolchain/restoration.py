@@ -51,7 +51,8 @@ class Student:
         halo = -(-self.topology.receptive_radius // multiple) * multiple
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
         restored = restore_tiled(self.restore_batch, batch, tile=tile, halo=halo, multiple=multiple)
-        return restored[0].transpose(1, 2, 0)
+        output: Batch = restored[0].transpose(1, 2, 0)
+        return output
 
 
 def open_student(path: Path) -> Student:
@@ -117,5 +118,5 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
 
 def restore_file(student: Student, source: Path, target: Path, tile: int) -> None:
     """Restore one image file; the PNG appears whole or not at all."""
-    degraded = read_image(source).astype(np.float32) / 255
+    degraded = read_image(source).astype(np.float32) / np.float32(255)
     write_image(target, to_uint8(student.restore(degraded, tile)))

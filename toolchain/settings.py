@@ -83,7 +83,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, Mapping[str, Any]])
     """Defaults, then the file, then `overrides` (table -> key -> value; None values are ignored).
 
     Raises:
-        ConfigError: the file is missing or not TOML, or holds an unknown table or key (the valid ones are named).
+        ConfigError: the file is missing, not TOML, or holds an unknown table or key (valid ones are named).
     """
     document = _read_toml(path) if path else {}
     tables = {field.name for field in fields(RunSettings)}

@@ -46,7 +46,7 @@ class Terminal:
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[str], None]]:
-        """Yield a log: lines like `lava: step 3 of 12, 1.5 s` move a bar on stderr, others are noted as they come."""
+        """Yield a log: lines like `lava: step 3 of 12, 1.5 s` move a bar on stderr, others are printed."""
         with self._bar("") as bar:
 
             def log(line: str) -> None:

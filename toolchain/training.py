@@ -1,6 +1,6 @@
 """Fitting a teacher or a student on a folder of images: data, Lightning, checkpoints, resume.
 
-A run folder holds `settings.json` (what was asked), `metrics.csv`, `checkpoints/` and, at the end, the network.
+A run folder holds `settings.json` (what was asked), `metrics.csv`, `checkpoints/` and, at the end, a network.
 The network that is kept is the one with the best PSNR on the validation split of the training images.
 """
 
@@ -57,7 +57,7 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
     """Prepare a run folder; a resumed run must have been asked for in the same words.
 
     Raises:
-        ConfigError: the folder exists without --overwrite or --resume, or the settings differ (the key is named).
+        ConfigError: the folder exists without --overwrite or --resume, or the settings differ (named).
         ArtifactError: nothing to resume.
     """
     path = folder.path / "settings.json"
@@ -82,7 +82,7 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
 
 
 def native_bf16() -> bool:
-    """Whether this processor multiplies bf16 natively (AVX512-BF16 or AMX); elsewhere bf16 is slower than fp32."""
+    """Whether this processor multiplies bf16 natively (AVX512-BF16, AMX); elsewhere it is slow."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
@@ -159,7 +159,7 @@ def _run(
     loader = DataLoader(patches, batch_size=None)
     val_loader = DataLoader(crops, batch_size=None)
     with warnings.catch_warnings():
-        # Lightning advises worker processes and epoch ends; the patches are made in microseconds, without epochs.
+        # Lightning advises worker processes and epoch ends; patches take microseconds and have no epochs.
         warnings.filterwarnings("ignore", module="lightning.*")
         trainer.fit(module, loader, val_loader, ckpt_path=last, weights_only=True)
 

@@ -20,7 +20,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class Checkpoints(Callback):
-    """Keeps `last.ckpt` and `best.ckpt` (by validation PSNR), each replaced in one rename: a kill loses no file."""
+    """Keeps `last.ckpt` and `best.ckpt` (by validation PSNR), replaced by a rename: a kill loses none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -133,7 +133,7 @@ class ProgressBar(Callback):
 
 
 class GracefulInterrupt(Callback):
-    """The first Ctrl-C (or SIGTERM) ends the current step, writes `last.ckpt` and stops; a second one kills."""
+    """The first Ctrl-C (or SIGTERM) ends the step, writes `last.ckpt` and stops; a second one kills."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints

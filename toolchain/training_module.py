@@ -41,7 +41,7 @@ class RestorationModule(lightning.LightningModule):
         self.settings = settings
         self.weights = weights
         self.hint_loss = guide.hints if guide else None
-        # A list hides the teacher from Lightning: it is neither trained, nor moved by state dicts, nor stored.
+        # A list hides the teacher from Lightning, which would train and store it.
         self._teacher = [guide.teacher] if guide else []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

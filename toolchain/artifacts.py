@@ -167,7 +167,7 @@ def staged_folder(path: Path, overwrite: bool, marker: str) -> Iterator[Path]:
     """
     refuse_existing(path, overwrite)
     if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-        raise ConfigError(f"{path}: holds other files and no {marker}; choose another --out")
+        raise ConfigError(f"{path}: holds no {marker}, so it is not replaced; use another --out")
     try:
         path = path.resolve()  # of a link its target is replaced
         path.parent.mkdir(parents=True, exist_ok=True)

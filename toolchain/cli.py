@@ -97,7 +97,7 @@ def run(arguments: list[str]) -> int:
 
 def _hint(error: Exception) -> str:
     context = getattr(error, "ctx", None)
-    return f"; see '{context.command_path} --help'" if context else ""
+    return f"; see '{context.command_path if context else 'snn-tool'} --help'"
 
 
 def _say(line: str) -> None:

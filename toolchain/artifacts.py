@@ -147,10 +147,15 @@ def refuse_existing_file(path: Path, overwrite: bool) -> None:
 
     Raises:
         ConfigError: `path` is a folder, or a file without `overwrite`.
+        ArtifactError: it cannot be looked at.
     """
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise _not_written(path, error) from error
+    if is_folder:
         raise ConfigError(f"{path}: is a folder; --out takes a file here")
-    if path.exists() and not overwrite:
+    if exists and not overwrite:
         raise ConfigError(f"{path}: exists; choose another --out or pass --overwrite")
 
 

@@ -88,7 +88,7 @@ def degradation_for(task: str | None, sigma: str | None, trained_for: Mapping[st
     """
     bounds = trained_for.get("sigma")
     if sigma is None and isinstance(bounds, list) and len(bounds) == 2:
-        sigma = "-".join(dict.fromkeys(f"{bound:g}" for bound in bounds))
+        sigma = "-".join(dict.fromkeys(np.format_float_positional(bound, trim="-") for bound in bounds))
     if sigma is None:
         raise ConfigError("the network does not say for which noise it was trained; name it with --sigma")
     return degradation_from_options(task or str(trained_for.get("task", "denoise")), sigma)

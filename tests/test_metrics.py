@@ -1,0 +1,70 @@
+"""PSNR against its formula in NumPy, SSIM against scikit-image."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+from skimage.metrics import structural_similarity
+from snn_tool.metrics import psnr_db, ssim, to_uint8
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def clean() -> Pixels:
+    return np.asarray(data.coffee()[100:190, 200:317])
+
+
+def noisy(clean: Pixels, sigma: float) -> Pixels:
+    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
+    return np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("sigma", [1, 25, 90])
+def test_psnr_is_the_formula(clean: Pixels, sigma: float) -> None:
+    degraded = noisy(clean, sigma)
+    mean_square = np.mean((degraded.astype(np.float64) - clean) ** 2)
+    assert psnr_db(degraded, clean) == pytest.approx(10 * math.log10(255**2 / mean_square), abs=1e-5)
+
+
+def test_psnr_by_hand() -> None:
+    """Everywhere 255 off: 0 dB. One of 300 values 255 off: 10 log10(300) dB, however the channels lie."""
+    black, white = np.zeros((10, 10, 3), np.uint8), np.full((10, 10, 3), 255, np.uint8)
+    assert psnr_db(black, white) == pytest.approx(0, abs=1e-5)
+    black[3, 4, 1] = 255
+    assert psnr_db(black, np.zeros_like(black)) == pytest.approx(10 * math.log10(300), abs=1e-5)
+    assert psnr_db(white, white) == math.inf
+
+
+@pytest.mark.parametrize("sigma", [1, 25, 90])
+@pytest.mark.parametrize("size", [(90, 117), (11, 117), (11, 11), (12, 40)])
+def test_ssim_is_scikit_images(clean: Pixels, size: tuple[int, int], sigma: float) -> None:
+    """Both average over the windows that lie inside the image, so that no border rule matters."""
+    part = clean[: size[0], : size[1]]
+    degraded = noisy(part, sigma)
+    expected = structural_similarity(
+        degraded,
+        part,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=2,
+        data_range=255,
+    )
+    assert ssim(degraded, part) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_of_identical_and_of_small_images(clean: Pixels) -> None:
+    assert ssim(clean, clean) == pytest.approx(1, abs=1e-12)
+    assert ssim(clean[:10], clean[:10]) is None
+    assert ssim(clean[:, :10], clean[:, :10]) is None
+
+
+def test_rounding_to_8_bits() -> None:
+    """Halves go up; what leaves the range is clamped."""
+    values = np.array([-3, -0.001, 0, 0.499 / 255, 0.5 / 255, 254.49 / 255, 254.5 / 255, 1, 1.5, 300])
+    assert to_uint8(values).tolist() == [0, 0, 0, 0, 1, 254, 255, 255, 255, 255]
+    every = np.arange(256, dtype=np.float32) / 255
+    assert to_uint8(every).tolist() == list(range(256))

@@ -45,8 +45,8 @@ def test_ssim_is_that_of_torchmetrics(clean: Pixels, size: tuple[int, int], sigm
     """An independent implementation, over the windows inside the image, so that no border rule matters."""
     part = clean[: size[0], : size[1]]
     degraded = noisy(part, sigma)
-    batches = (
-        torch.from_numpy(p.astype(np.float64).transpose(2, 0, 1)[None].copy()) for p in (degraded, part)
+    first, second = (
+        torch.from_numpy(p.transpose(2, 0, 1)[None].astype(np.float64)) for p in (degraded, part)
     )
     _, windows = structural_similarity_index_measure(
         first, second, data_range=255.0, sigma=1.5, kernel_size=11, return_full_image=True

@@ -163,8 +163,8 @@ def refuse_existing_file(path: Path, overwrite: bool) -> None:
 def staged_folder(path: Path, overwrite: bool, marker: str) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.
 
-    An old folder is deleted only when the new one is in its place, and only if it holds a file `marker`: whoever
-    passes --overwrite with a folder of something else does not lose it.
+    An old folder is deleted only when the new one is in its place, and only if it holds a file `marker`; so
+    --overwrite with a folder of something else loses nothing.
 
     Raises:
         ConfigError: `path` is not empty, and `overwrite` is false or there is no `marker`.

@@ -36,7 +36,7 @@ def ssim(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> float | None:
     if min(clean.shape[:2]) < SSIM_WINDOW:
         return None
     return float(
-        structural_similarity(
+        structural_similarity(  # type: ignore[no-untyped-call]
             restored,
             clean,
             data_range=DATA_RANGE,

@@ -1,0 +1,106 @@
+"""One page that needs no other file and no network, and shows what it was given."""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jinja2
+import numpy as np
+import pytest
+from PIL import Image
+from snn_tool.demo_page import Crop, centre_crop, curves_svg, data_uri, read_curve, render_page
+
+CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
+
+
+def facts() -> dict[str, Any]:
+    uri = data_uri(np.zeros((2, 2, 3), np.uint8))
+    backend = {"status": "exact", "name": "nir", "mismatches": 0, "values_compared": 1234567, "detail": "ran"}
+    return {
+        "training_images": 7,
+        "test_images": 2,
+        "sigma": "25",
+        "gain_db": 7.126,
+        "degraded_psnr_db": 20.5,
+        "psnr_db": 27.626,
+        "parameters": 79908,
+        "teacher_parameters": 1000000,
+        "backends": [
+            {**backend, "reason": ""},
+            {**backend, "name": "lava", "status": "different", "mismatches": 3, "reason": "<late>"},
+        ],
+        "energy_range": "2 to 9",
+        "claim": 10.0,
+        "verdict": "not supported",
+        "crops": [Crop("<b>&.png", uri, uri, uri, 20.123, 27.456)],
+        "curves": "<svg id='curves'></svg>",
+        "ratios": [{"label": "model, int8", "total": 9.04, "smaller": 3.0, "spikes": 3.013}],
+        "commands": ["snn-tool train --data 'a & b'"],
+    }
+
+
+def test_the_middle_is_cropped() -> None:
+    image = np.arange(131 * 300 * 3).reshape(131, 300, 3).astype(np.uint8)
+    np.testing.assert_array_equal(centre_crop(image), image[1:129, 86:214])
+    np.testing.assert_array_equal(centre_crop(image[:20, :130]), image[:20, 1:129])
+
+
+def test_a_data_uri_is_a_lossless_png() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    head, body = data_uri(image).split(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(body, validate=True))) as decoded:
+        assert decoded.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(decoded), image)
+
+
+def test_curves_are_one_line_each_and_the_same_bytes_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(CURVE)
+    assert read_curve(path) == ([100, 200], [25.5, 27.25])
+    once, twice = (curves_svg({"teacher": path, "student": path}) for _ in range(2))
+    assert once == twice
+    root = ElementTree.fromstring(once)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(re.findall(r'<g id="line2d_', once)) > len(
+        re.findall(r'<g id="line2d_', curves_svg({"x": path}))
+    )
+    assert "<!-- teacher -->" in once and "<!-- student -->" in once
+
+
+def test_the_page_shows_the_facts() -> None:
+    page = render_page(facts())
+    for text in (
+        "+7.13 dB",
+        "20.50 &rarr; 27.63 dB",
+        "79,908",
+        "1,234,567",
+        "2 to 9",
+        "20.12 dB",
+        "27.46 dB",
+    ):
+        assert text in page, text
+    assert page.count('class="good"') == 2 and page.count('class="bad"') == 2
+    assert "<svg id='curves'></svg>" in page
+
+
+def test_names_and_commands_are_escaped() -> None:
+    page = render_page(facts())
+    assert "<b>&.png" not in page and "&lt;b&gt;&amp;.png" in page
+    assert "<late>" not in page and "a &amp; b" in page
+
+
+def test_the_page_needs_nothing_beside_it_but_the_energy_report() -> None:
+    page = render_page(facts())
+    sources = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'\s>)]+)', page)
+    assert [s for s in sources if not s.startswith("data:image/png;base64,")] == ["energy/energy.html"]
+    assert "<script" not in page and "@import" not in page
+
+
+@pytest.mark.parametrize("name", facts())
+def test_a_missing_fact_is_an_error(name: str) -> None:
+    with pytest.raises((jinja2.UndefinedError, TypeError), match=f"{name}|StrictUndefined"):
+        render_page({key: value for key, value in facts().items() if key != name})

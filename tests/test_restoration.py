@@ -1,0 +1,148 @@
+"""Students opened from disk restore what their networks would, in every size."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from snn_tool.artifacts import sha256_file
+from snn_tool.errors import ArtifactError, ConfigError, DataError
+from snn_tool.images import read_image, write_image
+from snn_tool.metrics import to_uint8
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_file import save_integer_network
+from snn_tool.models.integer_run import IntegerEngine, restore
+from snn_tool.models.network import Network
+from snn_tool.models.student import StudentConfig
+from snn_tool.models.student_file import save_student
+from snn_tool.models.teachers import build_teacher, save_teacher
+from snn_tool.restoration import open_student, plan_outputs, restore_file
+
+Image = NDArray[np.float32]
+MakeNetwork = Callable[..., IntegerNetwork]
+MakeStudent = Callable[..., tuple[Network, StudentConfig]]
+TASK = {"task": "denoise", "sigma": [25.0, 25.0]}
+BODIES = ("unet", "flat")
+
+
+def saved_integer(folder: Path, network: IntegerNetwork) -> Path:
+    path = folder / "student.int.safetensors"
+    save_integer_network(path, network, {"training": {"task": TASK}})
+    return path
+
+
+def saved_float(folder: Path, student: Network, config: StudentConfig) -> Path:
+    path = folder / "student.safetensors"
+    save_student(path, student, config, {"task": TASK})
+    return path
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_an_integer_student_from_disk_gives_the_engines_bits(
+    tmp_path: Path, make_network: MakeNetwork, photograph: Image, neuron: str, body: str
+) -> None:
+    network = make_network(neuron, body)
+    path = saved_integer(tmp_path, network)
+    student = open_student(path)
+    assert (student.kind, student.sha256, student.trained_for) == ("integer", sha256_file(path), TASK)
+    restored = student.restore(photograph.transpose(1, 2, 0), tile=16)
+    assert restored.shape == (64, 64, 3) and restored.dtype == np.float32
+    expected = restore(IntegerEngine(network), photograph[None])[0].transpose(1, 2, 0).astype(np.float32)
+    np.testing.assert_array_equal(restored, expected)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_float_student_from_disk_gives_the_networks_values(
+    tmp_path: Path, make_student: MakeStudent, photograph: Image, body: str
+) -> None:
+    network, config = make_student("graded", body)
+    path = saved_float(tmp_path, network, config)
+    student = open_student(path)
+    assert (student.kind, student.sha256, student.trained_for) == ("float", sha256_file(path), TASK)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(photograph[None]))[0].numpy().transpose(1, 2, 0)
+    restored = student.restore(photograph.transpose(1, 2, 0), tile=1024)
+    assert np.abs(restored - expected).max() < 1e-6
+    assert np.abs(restored - photograph.transpose(1, 2, 0)).max() > 0.01
+
+
+@pytest.mark.parametrize("size", [(37, 53), (1, 1), (3, 200), (2, 5)])
+def test_every_size_comes_back_the_same_for_every_tile(
+    tmp_path: Path, make_network: MakeNetwork, size: tuple[int, int]
+) -> None:
+    student = open_student(saved_integer(tmp_path, make_network("graded", "unet")))
+    image = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
+    whole = student.restore(image, tile=256)
+    assert whole.shape == image.shape
+    for tile in (2, 16):
+        np.testing.assert_array_equal(student.restore(image, tile), whole)
+    with pytest.raises(ConfigError, match="--tile 3: use a positive multiple of 2"):
+        student.restore(image, tile=3)
+
+
+@pytest.mark.parametrize("name", ["student.json", "student.pt", "student", "student.int"])
+def test_other_files_are_no_students(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"{name}: a student is a .safetensors file, from distill, or a .int"
+    ):
+        open_student(tmp_path / name)
+
+
+def test_a_teacher_and_a_missing_file_are_no_students(tmp_path: Path) -> None:
+    teacher = build_teacher("unet", {"width": 4})
+    save_teacher(tmp_path / "teacher.safetensors", teacher, "unet", {"width": 4}, {})
+    with pytest.raises(ArtifactError, match="expected a file of kind 'student', found 'teacher'"):
+        open_student(tmp_path / "teacher.safetensors")
+    for name in ("absent.safetensors", "absent.int.safetensors"):
+        with pytest.raises(ArtifactError, match=f"{name}: cannot be read"):
+            open_student(tmp_path / name)
+
+
+def test_a_restored_file_is_the_rounded_result(tmp_path: Path, make_network: MakeNetwork) -> None:
+    student = open_student(saved_integer(tmp_path, make_network("graded", "flat")))
+    noisy = np.random.default_rng(1).integers(0, 256, (9, 21, 3)).astype(np.uint8)
+    write_image(tmp_path / "noisy.png", noisy)
+    restore_file(student, tmp_path / "noisy.png", tmp_path / "out" / "noisy.png", tile=8)
+    expected = to_uint8(student.restore(noisy.astype(np.float32) / 255, tile=64))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "noisy.png"), expected)
+    assert (expected != noisy).any()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.png", "b.jpg", "sub/a.tif"):
+        write_image(tmp_path / "in" / name, np.full((4, 4, 3), 9, np.uint8))
+    return tmp_path / "in"
+
+
+def test_outputs_keep_the_folders(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert plan_outputs([folder], out, overwrite=False) == {
+        folder / "a.png": out / "a.png",
+        folder / "b.jpg": out / "b.png",
+        folder / "sub" / "a.tif": out / "sub" / "a.png",
+    }
+    assert plan_outputs([folder / "b.jpg"], out, overwrite=False) == {folder / "b.jpg": out / "b.png"}
+    assert not out.exists()
+
+
+def test_two_images_never_become_one_file(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a.png and .*sub/a.tif would both become .*out/a.png"):
+        plan_outputs([folder / "a.png", folder / "sub" / "a.tif"], tmp_path / "out", overwrite=False)
+
+
+def test_a_damaged_image_is_found_before_any_work(folder: Path, tmp_path: Path) -> None:
+    (folder / "z.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    with pytest.raises(DataError, match="z.png: "):
+        plan_outputs([folder], tmp_path / "out", overwrite=False)
+    with pytest.raises(DataError, match="absent: no such file or folder"):
+        plan_outputs([folder / "a.png", tmp_path / "absent"], tmp_path / "out", overwrite=False)
+
+
+def test_a_used_output_folder_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="exists and is not empty"):
+        plan_outputs([folder / "a.png"], folder, overwrite=False)
+    assert plan_outputs([folder / "b.jpg"], folder, overwrite=True) == {folder / "b.jpg": folder / "b.png"}

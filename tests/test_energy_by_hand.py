@@ -133,7 +133,7 @@ def test_layer_and_image_rows_by_hand(report: EnergyReport) -> None:
 # --- a shortcut: head feeds a and b, a feeds b and (one relay later) the read-out; all 1x1, image [3, 2, 2]
 
 
-def with_shortcut() -> IntegerNetwork:
+def with_shortcut(neuron: str) -> IntegerNetwork:
     def of(name: str, source: str, channels: int, weight: int) -> IntegerSynapse:
         inputs = 3 if source == IMAGE else 1
         values = np.zeros((channels, inputs, 1, 1), np.int8)
@@ -147,11 +147,11 @@ def with_shortcut() -> IntegerNetwork:
             IntegerPopulation(Population("b", ("head", "ab"), 1), 4, 0),
             IntegerPopulation(Population("readout", ("ao", "bo"), 3), 0, 0),
         ),
-        neuron="graded",
-        timesteps=1,
-        levels=4,
-        signed=True,
-        decay=0,
+        neuron=neuron,
+        timesteps=1 if neuron == "graded" else 2,
+        levels=4 if neuron == "graded" else 1,
+        signed=neuron == "graded",
+        decay=0 if neuron == "graded" else 64,
         input_step=1,
     )
 
@@ -161,7 +161,7 @@ def activity() -> ImageActivity:
     """One pixel of 10: a emits round(10 / 4) = 3, b round((10 + 2 x 3) / 4) = 4, everything else nothing."""
     image = np.zeros((3, 2, 2), np.int16)
     image[0, 0, 1] = 10
-    return count_network(with_shortcut(), [image]).images[0]
+    return count_network(with_shortcut("graded"), [image]).images[0]
 
 
 def test_shortcut_counts_by_hand(activity: ImageActivity) -> None:
@@ -219,6 +219,19 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
     assert usual.items == pytest.approx(
         {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
     )
+
+
+def test_a_relay_of_binary_spikes_resets_by_hand() -> None:
+    """10 exceeds a's threshold of 4 at both steps: two spikes, which the relay takes up and resets after."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 1, 1] = 10
+    activity = count_network(with_shortcut("lif"), [image]).images[0]
+    (relay,) = activity.relays
+    assert (relay.stages, relay.updates, relay.synops_levels, relay.resets) == (1, 2 * 4, 2, 2)
+    deployed = next(r for r in exact_ops(activity, FP32).readings if r.name == "deployed, spikes as ACs")
+    assert deployed.items["relay synops"] == pytest.approx(0.9 * 2)
+    assert deployed.items["relay neurons"] == pytest.approx(0.9 * (8 + 2))
+    assert deployed.items["first layer MACs"] == pytest.approx(4.6 * 2 * 24)
 
 
 def test_a_flat_student_is_audited_on_odd_images_beside_a_teacher_that_needs_even_ones() -> None:

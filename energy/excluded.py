@@ -36,6 +36,12 @@ EXCLUDED: tuple[Excluded, ...] = (
         "an inference takes one timestep per hop and T steps per image, while leakage and clocks run on",
     ),
     Excluded(
+        "neuron updates while an image fills and leaves the chip",
+        "student",
+        "a single image takes T steps and one more for each hop of the longest path, and every neuron is "
+        "updated at all of them; only T are charged, as in a stream of images without gaps",
+    ),
+    Excluded(
         "control: instruction fetch, address generation, scheduling",
         "student",
         "sparse events need an address computation each; dense loops share one among many MACs",
@@ -46,9 +52,16 @@ EXCLUDED: tuple[Excluded, ...] = (
         "ReLU leaves zeros that sparse accelerators skip; here every MAC of the dense networks is charged",
     ),
     Excluded(
+        "costlier scalar operations of teacher and twin",
+        "teacher and twin",
+        "products, roots and exponentials of attention, gates and norms are charged as one addition each, "
+        "and an 8-bit layer also rescales its outputs",
+    ),
+    Excluded(
         "reading the image and writing the result",
-        "neither",
-        "the same pixels enter and leave in every column",
+        "student",
+        "the image enters a dense network once; the deployed student is sent it at every timestep, once for "
+        "each depth at which a population reads it",
     ),
 )
 """Terms outside every model of this report, in the order of their usual size."""

@@ -1,5 +1,7 @@
 """Numbers as people read them; used by the terminal page and the HTML page alike."""
 
+import math
+
 from snn_tool.energy.report_types import EnergyReport, Range
 
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
@@ -14,7 +16,7 @@ _OUTCOMES = {
 def energy(value_pj: float) -> str:
     """An energy in picojoules with a readable unit and three significant digits."""
     for factor, unit in _PREFIXES:
-        if value_pj >= factor:
+        if _rounded(value_pj) >= factor:
             return f"{_three_digits(value_pj / factor)} {unit}"
     return f"{_three_digits(value_pj)} pJ"
 
@@ -22,7 +24,7 @@ def energy(value_pj: float) -> str:
 def count(value: float) -> str:
     """A count with a readable suffix: 1234567 is 1.23 M."""
     for factor, suffix in _COUNTS:
-        if value >= factor:
+        if _rounded(value) >= factor:
             return f"{_three_digits(value / factor)} {suffix}"
     return f"{value:.0f}" if value == int(value) else _three_digits(value)
 
@@ -55,12 +57,16 @@ def twin_outcome(report: EnergyReport) -> str:
     return f"Against an ANN of the same shape, a claim of {judged.claim:g}× {_OUTCOMES[judged.outcome]}."
 
 
+def _rounded(value: float) -> float:
+    """Three significant digits, so that 999.6 already counts as 1000."""
+    return float(f"{value:.3g}")
+
+
 def _three_digits(value: float) -> str:
-    """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 123, 1234."""
-    if value == 0:
+    """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 123, and 1234 as it is."""
+    rounded = abs(_rounded(value))
+    if rounded == 0:
         return "0"
-    if abs(value) >= 100:
+    if rounded >= 100:
         return f"{value:,.0f}".replace(",", " ")
-    digits = 2 if abs(value) >= 1 else 3
-    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.{digits}f}"
-    return text if float(text) else f"{value:.2g}"
+    return f"{value:.{2 - math.floor(math.log10(rounded))}f}"

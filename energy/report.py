@@ -33,7 +33,8 @@ class Teacher:
 
     Attributes:
         name: as the report calls it.
-        module: maps an image [1, 3, H, W] to one of the same shape; it is only counted.
+        module: maps an image [1, 3, H, W] to one of the same shape; it is only counted. If it has an
+            attribute `multiple`, it is counted on sides extended to multiples of it, as when it restores.
     """
 
     name: str
@@ -132,7 +133,8 @@ def _twin_load(network: IntegerNetwork, image: ImageActivity) -> AnnLoad:
 
 
 def _teacher_load(teacher: Teacher, height: int, width: int) -> AnnLoad:
-    counted = count_macs(teacher.module, (1, 3, height, width))
+    multiple = int(getattr(teacher.module, "multiple", 1))
+    counted = count_macs(teacher.module, (1, 3, height + -height % multiple, width + -width % multiple))
     return AnnLoad(counted.padded_macs, counted.exact_macs, counted.elementwise_ops)
 
 

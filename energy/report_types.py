@@ -115,7 +115,7 @@ class LayerRow:
         spikes_per_synapse: deployed synops by level over the edge-exact connections of all readers.
         twin_padded_macs, twin_exact_macs: of the ANN twin.
         student_macs: of the student, first layer only, all readers and timesteps.
-        share: of the student's synaptic energy, `exact-ops` at fp32.
+        share: of the student's synaptic energy without relays, `exact-ops` at fp32.
     """
 
     synapse: str

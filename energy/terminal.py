@@ -102,7 +102,7 @@ def _energies(report: EnergyReport) -> Table:
 
 def _layers(report: EnergyReport) -> Table:
     table = _table(
-        "Layers, means per image (share: of the student's synaptic energy, exact-ops, fp32)",
+        "Layers, means per image (share: of the student's synaptic energy without relays, exact-ops, fp32)",
         ("synapse", "source"),
         ("readers", "synops", "events", "spikes/neuron", "rate", "student MACs", "twin MACs", "share"),
     )

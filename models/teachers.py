@@ -38,7 +38,13 @@ class Restorer(Protocol):
 
 
 def build_unet(width: int = 48) -> Network:
-    """The student's encoder-decoder with ReLU at its own width."""
+    """The student's encoder-decoder with ReLU at its own width.
+
+    Raises:
+        ConfigError: the width is not positive.
+    """
+    if width < 1:
+        raise ConfigError(f"unet: width is {width}; it must be at least 1")
     return Network(unet(width), ReluNeuron)
 
 
@@ -79,8 +85,13 @@ def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         ArtifactError: not a teacher of this schema, or damaged.
     """
     tensors, description = read_tensors(path, KIND, SCHEMA)
+    options = description.get("options", {})
+    if not isinstance(options, dict):
+        raise ArtifactError(
+            f"{path}: its sidecar's options are no table of names and values; copy both files again"
+        )
     try:
-        teacher = build_teacher(str(description.get("architecture")), description.get("options", {}))
+        teacher = build_teacher(str(description.get("architecture")), options)
     except ConfigError as error:
         raise ArtifactError(f"{path}: {error}") from error
     load_into(teacher, tensors, path)

@@ -1,0 +1,253 @@
+"""A whole audit, and a network with a shortcut and a relay, small enough to be counted by hand."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from snn_tool.energy.activity import count_network
+from snn_tool.energy.constants import PRECISIONS
+from snn_tool.energy.counts import ImageActivity
+from snn_tool.energy.exact_ops_model import estimate as exact_ops
+from snn_tool.energy.paper_model import estimate as paper
+from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.report_types import EnergyReport, ReadingEnergy
+from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.topology import IMAGE, Population, Synapse
+from torch import nn
+
+FP32 = PRECISIONS["fp32"]
+
+
+def synapse(wiring: Synapse, weight: NDArray[np.int8]) -> IntegerSynapse:
+    return IntegerSynapse(wiring, weight, 0, np.zeros(wiring.out_channels, np.int32))
+
+
+# --- two layers, T = 2: image [3, 3, 3] -> head 1x1 -> cell (9 neurons) -> tail 3x3 -> read-out (27)
+
+
+def two_layers() -> IntegerNetwork:
+    head = Synapse("head", IMAGE, 3, 1, kernel=1, bias=False)
+    tail = Synapse("tail", "cell", 1, 3, kernel=3)
+    first = np.array([1, 0, 0], np.int8).reshape(1, 3, 1, 1)
+    return IntegerNetwork(
+        synapses=(synapse(head, first), synapse(tail, np.ones((3, 1, 3, 3), np.int8))),
+        populations=(
+            IntegerPopulation(Population("cell", ("head",), 1), 15, 0),
+            IntegerPopulation(Population("readout", ("tail",), 3), 0, 0),
+        ),
+        neuron="lif",
+        timesteps=2,
+        levels=1,
+        signed=False,
+        decay=64,
+        input_step=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def report() -> EnergyReport:
+    """One image fires the centre (9 readers per channel) and a corner (4) once each, the other nothing."""
+    busy = np.zeros((3, 3, 3), np.int16)
+    busy[0, 1, 1] = busy[0, 0, 0] = 10  # 10, then 10 (1 - 64 / 4096) + 10 = 19 > 15
+    teacher = Teacher("pointwise", nn.Conv2d(3, 3, 1))  # 9 MACs and 3 bias adds per pixel
+    return audit(
+        two_layers(),
+        [busy, np.zeros_like(busy)],
+        claim=2.0,
+        teacher=teacher,
+        image_names=["busy", "quiet"],
+    )
+
+
+def headline(report: EnergyReport, column: str, model: str) -> ReadingEnergy:
+    return next(c.headline for c in report.cells if (c.column, f"{c.model}/{c.precision}") == (column, model))
+
+
+def test_columns_by_hand(report: EnergyReport) -> None:
+    teacher, twin, student = report.columns
+    assert (teacher.parameters, twin.parameters, student.parameters) == (12, 3 + 27 + 3, 3 + 27 + 3 + 1)
+    assert (teacher.padded_macs.mean, teacher.exact_macs.mean) == (81, 81)
+    # the tail: 3 channels x 9 taps x 9 positions padded, 3 x (2 + 3 + 2)^2 with real inputs
+    assert (twin.padded_macs.mean, twin.exact_macs.mean) == (27 + 243, 27 + 147)
+    assert student.exact_macs.mean == 2 * 27
+
+
+def test_paper_model_by_hand(report: EnergyReport) -> None:
+    busy, quiet = 4.6 * 27 + 0.9 * (2 / 9) * 243, 4.6 * 27
+    mean = (busy + quiet) / 2
+    energy = headline(report, "student", "paper/fp32").energy_pj
+    assert (energy.mean, energy.std) == pytest.approx((mean, (busy - quiet) / 2))
+    assert (energy.least, energy.most) == pytest.approx((quiet, busy))
+    assert energy.worst_image == "busy"
+    row = next(row for row in report.ratios if row.model == "paper/fp32")
+    assert row.split.teacher_over_twin == pytest.approx(81 / 270)
+    assert row.split.twin_over_student == pytest.approx(4.6 * 270 / mean)
+    assert row.split.teacher_over_student == pytest.approx(4.6 * 81 / mean)
+    assert (row.least, row.most) == pytest.approx((4.6 * 81 / busy, 4.6 * 81 / quiet))
+
+
+@pytest.mark.parametrize(
+    ("precision", "mac", "ac", "leak"), [("fp32", 4.6, 0.9, 3.7), ("int8", 0.3, 0.1, 3.1)]
+)
+def test_exact_ops_model_by_hand(
+    report: EnergyReport, precision: str, mac: float, ac: float, leak: float
+) -> None:
+    # T N: 2 x 27 bias adds (only the tail has one), 2 x 9 leaks and compares; 27 scales and skip adds.
+    always = mac * (2 * 27 + 27) + ac * (2 * 27 + 2 * 9 + 27) + leak * 2 * 9
+    spikes = ac * (3 * (9 + 4) + 2)  # 13 readers in 3 channels, 2 resets
+    model = f"exact-ops/{precision}"
+    energy = headline(report, "student", model).energy_pj
+    assert (energy.least, energy.most) == pytest.approx((always, always + spikes))
+    assert energy.mean == pytest.approx(always + spikes / 2)
+    assert headline(report, "teacher", model).energy_pj.mean == pytest.approx(mac * 81 + ac * 27)
+    # 27 biases, 9 ReLUs, 27 additions of the image
+    assert headline(report, "twin", model).energy_pj.mean == pytest.approx(mac * 174 + ac * 63)
+    row = next(row for row in report.ratios if row.model == model)
+    assert row.split.twin_over_student == pytest.approx((mac * 174 + ac * 63) / (always + spikes / 2))
+
+
+def test_verdict_by_hand(report: EnergyReport) -> None:
+    """The claim is 2; the ratio 372.6 / 148.5 = 2.5 by the paper's model and below 1 by exact counts."""
+    by_model = {row.model: row.split.teacher_over_student or 0.0 for row in report.ratios}
+    assert by_model["paper/fp32"] == pytest.approx(372.6 / 148.5)
+    assert by_model["exact-ops/fp32"] < 1
+    assert report.verdict.outcome == "depends"
+    assert report.verdict.supporting == ("paper/fp32", "paper/int8", "paper/int8-narrow")
+    assert report.headline.least == min(by_model.values())
+    assert report.headline.most == max(by_model.values())
+
+
+def test_layer_and_image_rows_by_hand(report: EnergyReport) -> None:
+    head, tail = report.layers
+    assert (head.readers, head.student_macs, head.twin_padded_macs, head.twin_exact_macs) == (1, 54, 27, 27)
+    assert (head.synops_levels, head.spikes_per_neuron, head.spikes_per_synapse) == (0, 0, 0)
+    assert (tail.synops_levels, tail.synops_events, tail.shared_synops) == (19.5, 19.5, 19.5)
+    assert (tail.spikes_per_neuron, tail.spike_rate) == pytest.approx(((2 / 9) / 2, (2 / 9) / 4))
+    assert tail.spikes_per_synapse == pytest.approx(19.5 / 147)
+    assert tail.share == pytest.approx(0.9 * 19.5 / (0.9 * 19.5 + 4.6 * 54))
+    assert [image.synops_levels for image in report.images] == [39, 0]
+    assert [image.first_layer_macs for image in report.images] == [54, 54]
+    assert report.images[0].spikes_per_neuron == pytest.approx(2 / 9)
+
+
+# --- a shortcut: head feeds a and b, a feeds b and (one relay later) the read-out; all 1x1, image [3, 2, 2]
+
+
+def with_shortcut(neuron: str) -> IntegerNetwork:
+    def of(name: str, source: str, channels: int, weight: int) -> IntegerSynapse:
+        inputs = 3 if source == IMAGE else 1
+        values = np.zeros((channels, inputs, 1, 1), np.int8)
+        values[:, 0] = weight
+        return synapse(Synapse(name, source, inputs, channels, kernel=1), values)
+
+    return IntegerNetwork(
+        synapses=(of("head", IMAGE, 1, 1), of("ab", "a", 1, 2), of("ao", "a", 3, 1), of("bo", "b", 3, 1)),
+        populations=(
+            IntegerPopulation(Population("a", ("head",), 1), 4, 0),
+            IntegerPopulation(Population("b", ("head", "ab"), 1), 4, 0),
+            IntegerPopulation(Population("readout", ("ao", "bo"), 3), 0, 0),
+        ),
+        neuron=neuron,
+        timesteps=1 if neuron == "graded" else 2,
+        levels=4 if neuron == "graded" else 1,
+        signed=neuron == "graded",
+        decay=0 if neuron == "graded" else 64,
+        input_step=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def activity() -> ImageActivity:
+    """One pixel of 10: a emits round(10 / 4) = 3, b round((10 + 2 x 3) / 4) = 4, everything else nothing."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    return count_network(with_shortcut("graded"), [image]).images[0]
+
+
+def test_shortcut_counts_by_hand(activity: ImageActivity) -> None:
+    edges = {(e.synapse, e.reader): (e.image_macs, e.synops_levels, e.synops_events) for e in activity.edges}
+    assert edges == {
+        ("head", "a"): (12, 0, 0),
+        ("head", "b"): (12, 0, 0),
+        ("ab", "b"): (0, 3, 1),
+        ("ao", "readout"): (0, 9, 3),
+        ("bo", "readout"): (0, 12, 3),
+    }
+    (relay,) = activity.relays
+    assert (relay.population, relay.stages, relay.neurons, relay.updates) == ("a", 1, 4, 4)
+    assert (relay.synops_levels, relay.synops_events, relay.resets) == (3, 1, 0)
+
+
+def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
+    readings = {reading.name: reading for reading in exact_ops(activity, FP32).readings}
+    assert [name for name, reading in readings.items() if reading.deployed] == [
+        "deployed, events as MACs",
+        "deployed, levels as ACs",
+    ]
+    neurons = {
+        "bias adds": 0.9 * (4 + 4 + 12),
+        "leak multiplies": 0.0,
+        "threshold compares": 0.9 * 8 * (4 + 4),  # levels -4 to 4: eight thresholds
+        "resets": 0.0,
+        "read-out scale": 4.6 * 12,
+        "global skip": 0.9 * 12,
+    }
+    assert readings["deployed, levels as ACs"].items == pytest.approx(
+        {
+            "first layer MACs": 4.6 * 24,
+            "synops": 0.9 * (3 + 9 + 12),
+            "relay synops": 0.9 * 3,
+            "relay neurons": 0.9 * 4,
+            **neurons,
+        }
+    )
+    assert readings["deployed, events as MACs"].items == pytest.approx(
+        {
+            "first layer MACs": 4.6 * 24,
+            "synops": 4.6 * 7,
+            "relay synops": 4.6 * 1,
+            "relay neurons": 0.9 * 4,
+            **neurons,
+        }
+    )
+    # Shared: the head once, no relay, and one addition where two synapses meet: 4 in b, 12 in the read-out.
+    assert readings["shared, levels as ACs"].items == pytest.approx(
+        {"first layer MACs": 4.6 * 12, "synops": 0.9 * 24, "membrane adds": 0.9 * 16, **neurons}
+    )
+    # The usual model: the head once, mean level per neuron times MACs: a 3 / 4, b 4 / 4.
+    (usual,) = paper(activity, FP32).readings
+    assert usual.items == pytest.approx(
+        {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
+    )
+
+
+def test_a_relay_of_binary_spikes_resets_by_hand() -> None:
+    """10 exceeds a's threshold of 4 at both steps: two spikes, which the relay takes up and resets after."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 1, 1] = 10
+    activity = count_network(with_shortcut("lif"), [image]).images[0]
+    (relay,) = activity.relays
+    assert (relay.stages, relay.updates, relay.synops_levels, relay.resets) == (1, 2 * 4, 2, 2)
+    deployed = next(r for r in exact_ops(activity, FP32).readings if r.name == "deployed, spikes as ACs")
+    assert deployed.items["relay synops"] == pytest.approx(0.9 * 2)
+    assert deployed.items["relay neurons"] == pytest.approx(0.9 * (8 + 2))
+    assert deployed.items["first layer MACs"] == pytest.approx(4.6 * 2 * 24)
+
+
+def test_a_flat_student_is_audited_on_odd_images_beside_a_teacher_that_needs_even_ones() -> None:
+    class Halving(nn.Module):
+        """Cannot read odd sides: its two paths would differ in size."""
+
+        multiple = 2
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Conv2d(3, 12, 2, stride=2, bias=False)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image + nn.functional.pixel_shuffle(self.down(image), 2)
+
+    image = np.zeros((3, 3, 5), np.int16)
+    report = audit(two_layers(), [image], teacher=Teacher("halving", Halving()))
+    # Extended to 4 x 6 pixels: 2 x 3 positions of 12 outputs from 3 x 2 x 2 inputs.
+    assert report.columns[0].padded_macs.mean == 6 * 12 * 12

@@ -11,6 +11,8 @@ numbers are kept: `fan-out`, which is deployed and the headline, and `shared`, e
 Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
 """
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity, PopulationCount, RelayCount
@@ -23,14 +25,18 @@ from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 Map = NDArray[np.int64]
+Watch = Callable[[list[NDArray[np.int16]]], Iterable[NDArray[np.int16]]]
 
 
-def count_network(network: IntegerNetwork, images: list[NDArray[np.int16]]) -> NetworkActivity:
+def count_network(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], watch: Watch = iter
+) -> NetworkActivity:
     """Run the integer network and count what it did.
 
     Args:
         network: the deployed network.
         images: integer inputs [3, H, W] of `quantize_image`; sides in multiples of the topology's own.
+        watch: iterates over the images, and may show how far it is.
 
     Raises:
         DataError: no image, or an image of another type or shape (its position in the list is named).
@@ -40,7 +46,7 @@ def count_network(network: IntegerNetwork, images: list[NDArray[np.int16]]) -> N
     for position, image in enumerate(images, start=1):
         _require_image(image, position, network.topology.multiple)
     engine = IntegerEngine(network)
-    return NetworkActivity(network.neuron, tuple(_count_image(engine, image) for image in images))
+    return NetworkActivity(network.neuron, tuple(_count_image(engine, image) for image in watch(images)))
 
 
 def _require_image(image: NDArray[np.int16], position: int, multiple: int) -> None:

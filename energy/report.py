@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.energy.activity import count_network
+from snn_tool.energy.activity import Watch, count_network
 from snn_tool.energy.columns import LoadedColumn, PricedCell, extent, price_all, ratio_rows, ratios_to, spread
 from snn_tool.energy.constants import HOROWITZ, PRECISIONS, Constant
 from snn_tool.energy.counts import ImageActivity, NetworkActivity
@@ -50,6 +50,7 @@ def audit(
     quality: Mapping[str, Quality] | None = None,
     hashes: Mapping[str, str] | None = None,
     image_names: Sequence[str] | None = None,
+    watch: Watch = iter,
 ) -> EnergyReport:
     """Estimate the energy of teacher, ANN twin and student on the same images, by every model and precision.
 
@@ -61,6 +62,7 @@ def audit(
         quality: by column (`teacher`, `twin`, `student`), measured by the caller on the same images.
         hashes: SHA-256 of weights and images by name; carried into the report.
         image_names: one for each image; by default `image 1`, `image 2`, ...
+        watch: iterates over the images while they are counted, and may show how far it is.
 
     Raises:
         ConfigError: the claim is not a positive number, a column of `quality` is unknown or its value not
@@ -69,7 +71,7 @@ def audit(
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     quality = _checked_quality(quality or {})
-    activity = count_network(network, images)
+    activity = count_network(network, images, watch)
     names = list(image_names) if image_names else [f"image {i}" for i in range(1, len(images) + 1)]
     if len(names) != len(images):
         raise ConfigError(f"{len(names)} image names were given for {len(images)} images; give one for each")

@@ -1,10 +1,11 @@
-"""The energy report as tables on a rich console."""
+"""The energy report as tables on a rich console of 80 columns; energy.json and the page hold the rest."""
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from snn_tool.energy import figures
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.report_types import Cell, EnergyReport
 
 
 def print_report(report: EnergyReport, console: Console) -> None:
@@ -16,6 +17,8 @@ def print_report(report: EnergyReport, console: Console) -> None:
             f"ANN twin / student alone: {figures.span(report.twin_headline)}. {figures.twin_outcome(report)}"
         )
     console.print(_columns(report))
+    for column in report.columns:
+        console.print(f"[dim]{column.name}: {escape(column.title)}[/dim]")
     console.print(_ratios(report))
     console.print(_energies(report))
     console.print(_layers(report))
@@ -33,7 +36,9 @@ def _versus(report: EnergyReport) -> str:
 
 
 def _table(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(
+        title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for heading in text:
         table.add_column(heading)
     for heading in numbers:
@@ -44,15 +49,14 @@ def _table(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table
 def _columns(report: EnergyReport) -> Table:
     table = _table(
         f"Networks, means over {len(report.images)} image(s)",
-        ("column", "network"),
-        ("parameters", "MACs padded", "MACs edge-exact", "PSNR dB", "SSIM"),
+        ("network",),
+        ("parameters", "MACs padded", "MACs exact", "PSNR dB", "SSIM"),
     )
     for column in report.columns:
         psnr = column.quality.psnr_db if column.quality else None
         ssim = column.quality.ssim if column.quality else None
         table.add_row(
             column.name,
-            escape(column.title),
             f"{column.parameters:,}",
             figures.count(column.padded_macs.mean),
             figures.count(column.exact_macs.mean),
@@ -66,7 +70,7 @@ def _ratios(report: EnergyReport) -> Table:
     table = _table(
         "How many times less energy: two factors (estimates)",
         ("model",),
-        ("teacher / twin", "twin / student", "teacher / student", "least image", "most image"),
+        ("teacher/twin", "twin/student", "teacher/student", "images"),
     )
     for row in report.ratios:
         table.add_row(
@@ -74,37 +78,31 @@ def _ratios(report: EnergyReport) -> Table:
             figures.factor(row.split.teacher_over_twin),
             figures.factor(row.split.twin_over_student),
             figures.factor(row.split.teacher_over_student),
-            figures.factor(row.least),
-            figures.factor(row.most),
+            f"{figures.factor(row.least)} to {figures.factor(row.most)}",
         )
     return table
 
 
 def _energies(report: EnergyReport) -> Table:
-    table = _table(
-        "Estimated energy per image",
-        ("model", "column", "reading"),
-        ("mean", "std", "worst", "headline"),
-    )
+    """A row for each model and precision; the student's other readings as a range."""
+    names = [column.name for column in report.columns]
+    table = _table("Estimated energy per image", ("model",), (*names, "student, other readings"))
+    rows: dict[str, dict[str, Cell]] = {}
     for cell in report.cells:
-        for reading in (cell.headline, *cell.alternatives):
-            table.add_row(
-                f"{cell.model}/{cell.precision}",
-                cell.column,
-                reading.name,
-                figures.energy(reading.energy_pj.mean),
-                figures.energy(reading.energy_pj.std),
-                figures.energy(reading.energy_pj.most),
-                "yes" if reading is cell.headline else "",
-            )
+        rows.setdefault(f"{cell.model}/{cell.precision}", {})[cell.column] = cell
+    for model, cells in rows.items():
+        others = [reading.energy_pj.mean for reading in cells["student"].alternatives]
+        between = f"{figures.energy(min(others))} to {figures.energy(max(others))}" if others else "–"
+        energies = (figures.energy(cells[name].headline.energy_pj.mean) for name in names)
+        table.add_row(model, *energies, between)
     return table
 
 
 def _layers(report: EnergyReport) -> Table:
     table = _table(
-        "Layers, means per image (share: of the student's synaptic energy without relays, exact-ops, fp32)",
+        "Layers, means per image (share: synaptic energy without relays, exact-ops/fp32)",
         ("synapse", "source"),
-        ("readers", "synops", "events", "spikes/neuron", "rate", "student MACs", "twin MACs", "share"),
+        ("readers", "synops", "spikes/neuron", "MACs", "twin MACs", "share"),
     )
     for row in report.layers:
         table.add_row(
@@ -112,9 +110,7 @@ def _layers(report: EnergyReport) -> Table:
             row.source,
             str(row.readers),
             figures.count(row.synops_levels),
-            figures.count(row.synops_events),
             f"{row.spikes_per_neuron:.3f}",
-            f"{row.spike_rate:.3f}",
             figures.count(row.student_macs),
             figures.count(row.twin_exact_macs),
             figures.percent(row.share),

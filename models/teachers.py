@@ -1,4 +1,4 @@
-"""Teachers by name: `unet` (the student's shape with ReLU), `nafnet` and `restormer`, and their files.
+"""Teachers by name: `unet` and `flat` (the student's shapes with ReLU), `nafnet`, `restormer`; their files.
 
 A teacher restores an image and exposes named decoder features:
 
@@ -16,7 +16,7 @@ from snn_tool.models.nafnet import NAFNet
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.restormer import Restormer
-from snn_tool.models.topology import unet
+from snn_tool.models.topology import flat, unet
 from torch import Tensor, nn
 
 KIND, SCHEMA = "teacher", 1
@@ -48,7 +48,17 @@ def build_unet(width: int = 48) -> Network:
     return Network(unet(width), ReluNeuron)
 
 
-TEACHERS: dict[str, Callable[..., nn.Module]] = {"unet": build_unet, "nafnet": NAFNet, "restormer": Restormer}
+def build_flat(width: int = 48) -> Network:
+    """The student's dilated body with ReLU at its own width."""
+    return Network(flat(width), ReluNeuron)
+
+
+TEACHERS: dict[str, Callable[..., nn.Module]] = {
+    "unet": build_unet,
+    "flat": build_flat,
+    "nafnet": NAFNet,
+    "restormer": Restormer,
+}
 
 
 def build_teacher(architecture: str, options: Mapping[str, Any]) -> nn.Module:

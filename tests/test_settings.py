@@ -54,7 +54,7 @@ def test_teacher_options_are_checked_against_the_constructor() -> None:
     assert parse_teacher_options("unet", ["width=32"]) == {"width": 32}
     with pytest.raises(ConfigError, match="unet takes width="):
         parse_teacher_options("unet", ["depth=3"])
-    with pytest.raises(ConfigError, match="use one of unet, nafnet, restormer"):
+    with pytest.raises(ConfigError, match="use one of unet, flat, nafnet, restormer"):
         parse_teacher_options("vgg", [])
 
 

@@ -308,7 +308,10 @@ def test_every_teacher_returns_from_its_file(tmp_path: Path, architecture: str) 
     [
         ({"kind": "student"}, "expected a file of kind 'teacher', found 'student'"),
         ({"schema": 2}, "schema 2"),
-        ({"architecture": "promptir"}, "teacher 'promptir' is unknown; use one of unet, nafnet, restormer"),
+        (
+            {"architecture": "promptir"},
+            "teacher 'promptir' is unknown; use one of unet, flat, nafnet, restormer",
+        ),
         ({"architecture": None}, "teacher 'None' is unknown"),
         ({"options": {"depth": 3}}, "teacher 'unet': .*depth"),
         ({"options": {"width": "wide"}}, "teacher 'unet'"),
@@ -351,7 +354,7 @@ def test_a_teacher_with_nan_names_the_tensor(tmp_path: Path) -> None:
         ("nafnet", {"middle_blocks": -1}, "must not be negative"),
         ("unet", {"width": 0}, "width is 0"),
         ("unet", {"colour": 1}, "colour"),
-        ("resnet", {}, "use one of unet, nafnet, restormer"),
+        ("resnet", {}, "use one of unet, flat, nafnet, restormer"),
     ],
 )
 def test_impossible_teachers_are_refused(architecture: str, options: dict[str, object], message: str) -> None:

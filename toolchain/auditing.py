@@ -1,15 +1,16 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
 from snn_tool.crops import Crop, channels_first, load_crop
-from snn_tool.degradations import degradation_for
+from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.energy.html import render
 from snn_tool.energy.report import Teacher, audit
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality
@@ -25,7 +26,15 @@ from torch import nn
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-Track = Callable[[list[Crop], str], Iterable[Crop]]
+_Item = TypeVar("_Item")
+
+
+class Track(Protocol):
+    """Iterates over items and shows how far it is, as `Terminal.track` does."""
+
+    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
+        """The items, one by one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +85,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = _teacher(options.teacher)
     twin = _twin(options.twin, network)
-    crops = _load(
-        options,
-        network.topology.multiple,
-        lambda path: load_crop(
-            path, options.images, degradation, options.crop, network.topology.multiple, options.seed
-        ),
-    )
+    crops = _load(options, degradation, _multiple(network, teacher))
     report = audit(
         network,
         [quantize_image(channels_first(crop.degraded), network) for crop in crops],
@@ -91,6 +94,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         quality=_qualities(network, teacher if hashes else None, twin, crops, track),
         hashes=_hashes(options, hashes, crops),
         image_names=[crop.name for crop in crops],
+        watch=lambda images: track(images, "count"),
     )
     body = {
         "degradation": degradation.describe(),
@@ -131,11 +135,20 @@ def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
     return module
 
 
-def _load(options: AuditOptions, multiple: int, load: Callable[[Path], Crop | None]) -> list[Crop]:
+def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
+    """Sides that student and teacher can both read; every network's own multiple is a power of two."""
+    return max(network.topology.multiple, int(getattr(teacher.module, "multiple", 1)) if teacher else 1)
+
+
+def _load(options: AuditOptions, degradation: Degradation, multiple: int) -> list[Crop]:
     if options.crop < 0 or options.limit < 0:
         raise ConfigError("--crop and --limit must not be negative; 0 means no limit")
     paths = find_images(options.images)
-    crops = [crop for path in (paths[: options.limit] if options.limit else paths) if (crop := load(path))]
+    chosen = paths[: options.limit] if options.limit else paths
+    found = (
+        load_crop(path, options.images, degradation, options.crop, multiple, options.seed) for path in chosen
+    )
+    crops = [crop for crop in found if crop]
     if not crops:
         raise DataError(
             f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones"

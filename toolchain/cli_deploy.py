@@ -70,7 +70,9 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a NIR file or a Loihi-style bundle, and verify it bit for bit."""
-    from snn_tool.deployment import GoldenOptions, export_document, export_student, export_text
+    from snn_tool.deployment import export_student
+    from snn_tool.deployment_text import export_document, export_text
+    from snn_tool.golden import GoldenOptions
 
     terminal = terminal_of(context)
     options = GoldenOptions(images, tiles, size, task, sigma, seed)
@@ -95,7 +97,8 @@ def verify(
 
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
-    from snn_tool.deployment import VERIFICATION, verification_document, verification_text
+    from snn_tool.deployment import VERIFICATION
+    from snn_tool.deployment_text import verification_document, verification_text
     from snn_tool.exporters.loihi_bundle import read_bundle
     from snn_tool.exporters.verification import BACKENDS, verify_bundle, write_verification
 

@@ -28,7 +28,7 @@ Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 o
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
-Architecture = Annotated[str, typer.Option("--arch", help="unet, nafnet or restormer.")]
+Architecture = Annotated[str, typer.Option("--arch", help="unet, flat, nafnet or restormer.")]
 TeacherOption = Annotated[
     list[str] | None,
     typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable."),

@@ -86,7 +86,7 @@ def energy_report(
     teacher: Annotated[
         str | None,
         typer.Option(
-            "--teacher", help="teacher.safetensors, or unet, nafnet, restormer at its default size."
+            "--teacher", help="teacher.safetensors, or an architecture (restormer) at its default size."
         ),
     ] = None,
     twin: Annotated[

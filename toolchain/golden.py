@@ -1,0 +1,120 @@
+"""Golden vectors: integer tiles of photographs, and the integers that a network must give for them.
+
+They come from the integer engine. Where a NIR file is the source there is no integer network, and the file's
+interpreter gives them, so that only Lava remains to disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.artifacts import sha256_file
+from snn_tool.crops import draw_tiles
+from snn_tool.degradations import degradation_for
+from snn_tool.errors import ConfigError
+from snn_tool.exporters.loihi_bundle import NETWORK
+from snn_tool.exporters.nir_file import read_program, write_nir
+from snn_tool.exporters.nir_graph import to_nir
+from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.verification import BACKENDS
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer_run import IntegerEngine, quantize_image, to_input_grid
+from snn_tool.restoration import INTEGER_SUFFIX
+
+NIR_SUFFIX = ".nir"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenOptions:
+    """Where the golden tiles come from.
+
+    Attributes:
+        images: folder of clean images; None takes photographs that ship with scikit-image.
+        tiles: how many.
+        size: side of a tile in pixels, and the size that the NIR file is written for.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of places and noise.
+    """
+
+    images: Path | None = None
+    tiles: int = 2
+    size: int = 64
+    task: str | None = None
+    sigma: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts and sizes that give no tile.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        if self.tiles < 1 or self.size < 2:
+            raise ConfigError(f"--tiles {self.tiles} --size {self.size}: use at least 1 tile of 2 pixels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """A NIR file with tiles and the integers that they must give.
+
+    Attributes:
+        nir: the file.
+        tiles: int16 [N, 3, H, W].
+        trace: of the integer engine, or of the interpreter where a NIR file was the source.
+        source_sha256: hash of what was exported.
+        backends: the implementations that are independent of `trace`.
+    """
+
+    nir: Path
+    tiles: NDArray[np.int16]
+    trace: Trace
+    source_sha256: str
+    backends: tuple[str, ...]
+
+
+def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
+    """Tiles and integers for a `.nir` file, or for a `student.int.safetensors`, whose NIR goes into `folder`.
+
+    Raises:
+        ConfigError: another kind of file, or nothing says which noise to add.
+        ArtifactError: the source is damaged.
+        DataError: no image is as large as a tile.
+        ExportError: the size does not fit the network.
+    """
+    if source.name.endswith(INTEGER_SUFFIX):
+        return _golden_of_student(source, folder / NETWORK, options)
+    if source.suffix == NIR_SUFFIX:
+        return _golden_of_nir(source, options)
+    raise ConfigError(
+        f"{source}: what is exported is a {INTEGER_SUFFIX} file, from 'snn-tool quantize', "
+        f"or a {NIR_SUFFIX} file"
+    )
+
+
+def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
+    network, provenance = load_integer_network(source)
+    trained_for = provenance.get("noise", {})
+    write_nir(nir, to_nir(network, options.size, options.size))
+    tiles = quantize_image(_tiles(options, (options.size, options.size), trained_for), network)
+    trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
+    return Golden(nir, tiles, trace, sha256_file(source), BACKENDS)
+
+
+def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
+    program = read_program(source)
+    options = options if options.sigma else replace(options, sigma="25")
+    degraded = _tiles(options, (program.height, program.width), {})
+    tiles = to_input_grid(degraded, program.input_step, program.input_low, program.input_high)
+    trace = run_program(program, tiles.astype(np.int64))
+    return Golden(source, tiles, trace, sha256_file(source), tuple(b for b in BACKENDS if b != "nir"))
+
+
+def _tiles(
+    options: GoldenOptions, size: tuple[int, int], trained_for: Mapping[str, Any]
+) -> NDArray[np.float32]:
+    degradation = degradation_for(options.task, options.sigma, trained_for)
+    return draw_tiles(options.images, options.tiles, size, degradation, options.seed)

@@ -49,7 +49,13 @@ def build_unet(width: int = 48) -> Network:
 
 
 def build_flat(width: int = 48) -> Network:
-    """The student's dilated body with ReLU at its own width."""
+    """The student's dilated body with ReLU at its own width.
+
+    Raises:
+        ConfigError: the width is not positive.
+    """
+    if width < 1:
+        raise ConfigError(f"flat: width is {width}; it must be at least 1")
     return Network(flat(width), ReluNeuron)
 
 

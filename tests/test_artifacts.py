@@ -27,6 +27,7 @@ from snn_tool.artifacts import (
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.images import write_image
 
+MARKER = "x.txt"
 FULL = OSError(errno.ENOSPC, "No space left on device")
 READ_ONLY = OSError(errno.EROFS, "Read-only file system")
 
@@ -70,7 +71,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write_bytes(tmp_path / "x", b"")
-        with staged_folder(tmp_path / "folder", overwrite=False):
+        with staged_folder(tmp_path / "folder", False, MARKER):
             pass
     finally:
         os.umask(before)
@@ -98,8 +99,9 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(
     path = tmp_path / "out"
     if overwrite:
         write_text(path / "sub" / "x.txt", "old")
+        write_text(path / MARKER, "old")
     expected = ArtifactError if error is FULL else type(error)
-    with pytest.raises(expected), staged_folder(path, overwrite) as stage:
+    with pytest.raises(expected), staged_folder(path, overwrite, MARKER) as stage:
         write_text(stage / "x.txt", "half")
         raise error
     assert names(tmp_path) == (["out"] if overwrite else [])
@@ -118,7 +120,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(
 )
 def test_the_remedy_fits_the_error(tmp_path: Path, error: OSError, remedy: str) -> None:
     path = tmp_path / "x"
-    for context in (atomic_path(path), staged_folder(path, overwrite=False)):
+    for context in (atomic_path(path), staged_folder(path, False, MARKER)):
         with pytest.raises(ArtifactError) as caught, context:
             raise error
         assert str(caught.value) == f"{path}: cannot be written {remedy}"
@@ -152,7 +154,7 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     monkeypatch.setattr(function, raising(READ_ONLY))
     path = tmp_path / "x"
-    context = atomic_path(path) if function.endswith("mkstemp") else staged_folder(path, overwrite=False)
+    context = atomic_path(path) if function.endswith("mkstemp") else staged_folder(path, False, MARKER)
     with pytest.raises(ArtifactError) as caught, context:
         pytest.fail("there is nothing to write to")
     assert str(caught.value) == f"{path}: cannot be written (Read-only file system); choose another --out"
@@ -160,7 +162,10 @@ def test_a_folder_that_cannot_be_written(
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for context in (atomic_path(tmp_path / "file" / "x"), staged_folder(tmp_path / "file" / "x", False)):
+    for context in (
+        atomic_path(tmp_path / "file" / "x"),
+        staged_folder(tmp_path / "file" / "x", False, MARKER),
+    ):
         with pytest.raises(ArtifactError, match="x: cannot be written .*; choose another --out"), context:
             pytest.fail("there is nothing to write to")
     (tmp_path / "folder").mkdir()
@@ -173,10 +178,19 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_text(tmp_path / "out" / "stale.txt", "old")
-    with staged_folder(tmp_path / "out", overwrite=True) as stage:
+    write_text(tmp_path / "out" / MARKER, "old")
+    with staged_folder(tmp_path / "out", True, MARKER) as stage:
         write_text(stage / "fresh.txt", "new")
-        assert names(tmp_path / "out") == ["stale.txt"]
+        assert names(tmp_path / "out") == ["stale.txt", MARKER]
     assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["fresh.txt"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "out" / "thesis.tex", "years")
+    with pytest.raises(ConfigError, match="holds no x.txt, so it is not replaced; use another --out"):
+        with staged_folder(tmp_path / "out", True, MARKER):
+            pytest.fail("it must not come to this")
+    assert names(tmp_path / "out") == ["thesis.tex"]
 
 
 def test_the_old_folder_survives_a_failing_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +208,7 @@ def test_the_old_folder_survives_a_failing_rename(tmp_path: Path, monkeypatch: p
             replace(source, target)
 
         with monkeypatch.context() as patch, pytest.raises(ArtifactError, match="Permission denied"):
-            with staged_folder(tmp_path / "out", overwrite=True) as stage:
+            with staged_folder(tmp_path / "out", True, MARKER) as stage:
                 (stage / "x.txt").write_text("new")
                 patch.setattr(os, "replace", some_fail)
         assert (tmp_path / "out" / "x.txt").read_text() == "old"
@@ -204,7 +218,7 @@ def test_the_old_folder_survives_a_failing_rename(tmp_path: Path, monkeypatch: p
 def test_of_a_linked_folder_the_target_is_replaced(tmp_path: Path) -> None:
     write_text(tmp_path / "disk" / "out" / "x.txt", "old")
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "out")
-    with staged_folder(tmp_path / "link", overwrite=True) as stage:
+    with staged_folder(tmp_path / "link", True, MARKER) as stage:
         write_text(stage / "x.txt", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "disk" / "out" / "x.txt").read_text() == "new"

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 SMALL: dict[str, dict[str, object]] = {
     "unet": {"width": 4},
+    "flat": {"width": 4},
     "nafnet": {
         "width": 4,
         "encoder_blocks": [1, 1, 1],
@@ -32,7 +33,7 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "restormer": {"dim": 4, "blocks": [1, 1, 1, 1], "refinement_blocks": 1, "heads": [1, 2, 2, 4]},
 }
-MULTIPLES = {"unet": 2, "nafnet": 8, "restormer": 8}
+MULTIPLES = {"unet": 2, "flat": 1, "nafnet": 8, "restormer": 8}
 SIDD = {"encoder_blocks": (2, 2, 4, 8), "middle_blocks": 12, "decoder_blocks": (2, 2, 2, 2)}
 # Restormer's stages as (blocks, channels per dim, heads, level of resolution), encoder to refinement.
 STAGES = [

@@ -90,7 +90,6 @@ def configure_logging(verbosity: int) -> None:
     logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.setLevel(level)
-    logger.propagate = False
 
 
 def terminal_of(context: typer.Context) -> Terminal:

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from snn_tool.artifacts import atomic_path, write_text
-from snn_tool.errors import Interrupted
+from snn_tool.errors import ArtifactError, Interrupted
 from torch import Tensor
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -35,9 +35,20 @@ class Checkpoints(Callback):
         self.best_psnr_db = state_dict["best_psnr_db"]
 
     def save(self, trainer: lightning.Trainer, name: str) -> None:
-        """Write one checkpoint atomically."""
+        """Write one checkpoint atomically.
+
+        Raises:
+            ArtifactError: the folder cannot be written or the disk is full; the old checkpoint stays whole.
+        """
         with atomic_path(self.folder / name) as part:
-            trainer.save_checkpoint(part)
+            try:
+                trainer.save_checkpoint(part)
+            except RuntimeError as error:
+                # torch's writer says of a full disk that a position was unexpected.
+                reason = str(error).partition("\n")[0]
+                raise ArtifactError(
+                    f"{self.folder / name}: cannot be written ({reason}); free some space"
+                ) from error
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """After each validation: the best so far, then the last, which already knows the best figure."""
@@ -159,6 +170,11 @@ class GracefulInterrupt(Callback):
             Interrupted: the checkpoint is written; the message says how to resume.
         """
         if self._asked:
+            # Lightning has already counted the coming step as ready and, after a resume, would validate one
+            # step early; the trackers' own method takes that back, which it does not do for the totals.
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            progress.total.reset_on_restart()
+            progress.current.reset_on_restart()
             self.checkpoints.save(trainer, LAST)
             raise Interrupted(
                 f"interrupted at step {trainer.global_step}; the same command with --resume goes on"

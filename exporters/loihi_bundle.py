@@ -86,6 +86,7 @@ def export_bundle(
     reference: Trace,
     *,
     student_sha256: str,
+    origin: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle folder from a NIR file, whole or not at all, and read it back.
@@ -96,6 +97,7 @@ def export_bundle(
         tiles: integers [N, 3, H, W] of the file's size.
         reference: their trace, every population recorded; its origin is the caller's choice.
         student_sha256: hash of the artefact that was exported.
+        origin: JSON values that say how tiles and reference were made.
         overwrite: replace a folder that is there.
 
     Raises:
@@ -104,27 +106,23 @@ def export_bundle(
         TargetLimitError: the network leaves the hardware's ranges.
         ExportError: tiles or reference do not belong to the file's network.
     """
+    program = read_program(nir_path)
+    plan = build_plan(program)
     with staged_folder(out, overwrite, MANIFEST) as stage:
-        fill_bundle(stage, nir_path, tiles, reference, student_sha256)
+        _write_plan(stage, plan)
+        shutil.copyfile(nir_path, stage / NETWORK)
+        write_bytes(stage / GOLDEN, _compressed(_golden_arrays(program, tiles, reference)))
+        write_manifest(stage, plan, student_sha256, origin or {})
     return read_bundle(out)
 
 
-def fill_bundle(
-    folder: Path, nir_path: Path, tiles: NDArray[np.int16], reference: Trace, student_sha256: str
-) -> None:
-    """Write a bundle's files into an existing folder; see `export_bundle`."""
-    program = read_program(nir_path)
-    plan = build_plan(program)
-    golden = _golden_arrays(program, tiles, reference)
+def _write_plan(folder: Path, plan: Plan) -> None:
     document, arrays = plan_arrays_and_json(plan)
-    shutil.copyfile(nir_path, folder / NETWORK)
     write_json(folder / PLAN, document.pop("kind"), document.pop("schema"), document)
     write_bytes(folder / PLAN_ARRAYS, npz_bytes(arrays))
-    write_bytes(folder / GOLDEN, _compressed(golden))
-    write_manifest(folder, plan, student_sha256)
 
 
-def write_manifest(folder: Path, plan: Plan, student_sha256: str) -> None:
+def write_manifest(folder: Path, plan: Plan, student_sha256: str, origin: Mapping[str, Any]) -> None:
     """Write bundle.json for the four files that lie in `folder`."""
     graded = any(isinstance(neuron, GradedSpec) for neuron in plan.neurons)
     body = {
@@ -133,6 +131,7 @@ def write_manifest(folder: Path, plan: Plan, student_sha256: str) -> None:
         "lowering": LOWERING,
         "resources": asdict(count_resources(plan)),
         "student_sha256": student_sha256,
+        "golden": dict(origin),
         "versions": {name: importlib.metadata.version(name) for name in ("nir", "numpy")},
         "files": {name: sha256_file(folder / name) for name in HASHED},
     }

@@ -74,6 +74,7 @@ def export_student(
             golden.tiles,
             golden.trace,
             student_sha256=golden.source_sha256,
+            origin=golden.origin,
             overwrite=overwrite,
         )
     report = None
@@ -94,6 +95,7 @@ def _export_nir(golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exp
             "target": "nir",
             "image_size": list(golden.tiles.shape[2:]),
             "student_sha256": golden.source_sha256,
+            "golden": dict(golden.origin),
             "versions": {name: version(name) for name in ("nir", "numpy")},
             "files": {NETWORK: sha256_file(stage / NETWORK)},
         }

@@ -4,14 +4,14 @@ Colour, full images; noise from a generator seeded by the seed and the file's na
 image rounded to 8 bits and clamped; data range 255.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import refuse_existing, refuse_existing_file, write_json
+from snn_tool.artifacts import refuse_existing, refuse_existing_file, sha256_bytes, write_json
 from snn_tool.degradations import Degradation, degradation_for, image_rng
 from snn_tool.images import find_images, read_image, write_image
 from snn_tool.metrics import psnr_db, ssim, to_uint8
@@ -25,9 +25,10 @@ PROTOCOL = "RGB, full images, 8-bit output, data range 255, unclamped noise seed
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
-    """One image; `inf` dB means identical."""
+    """One image; `inf` dB means identical; the hash is that of its clean pixels."""
 
     name: str
+    sha256: str
     height: int
     width: int
     degraded_psnr_db: float
@@ -133,6 +134,7 @@ def score(pair: Pair, restored: NDArray[np.float32]) -> ImageScore:
     before, after = to_uint8(pair.degraded), to_uint8(restored)
     return ImageScore(
         name=pair.name,
+        sha256=sha256_bytes(pair.clean.tobytes()),
         height=pair.clean.shape[0],
         width=pair.clean.shape[1],
         degraded_psnr_db=psnr_db(before, pair.clean),
@@ -177,11 +179,16 @@ def run_evaluation(
             png = pair.name if pair.name.endswith(".png") else f"{pair.name}.png"
             write_image(files.restored / png, to_uint8(restored))
     scored = Evaluation(
-        str(student_path), student.kind, student.sha256, degradation.describe(), task[2], tuple(scores)
+        student_path.name, student.kind, student.sha256, degradation.describe(), task[2], tuple(scores)
     )
     if files.scores:
         write_json(files.scores, KIND, SCHEMA, scored.document())
     return scored
+
+
+def _task(task: Mapping[str, Any]) -> str:
+    low, high = task["sigma"]
+    return f"{task['task']} sigma {low:g}" + (f" to {high:g}" if high > low else "")
 
 
 def evaluation_text(scored: Evaluation) -> str:
@@ -197,7 +204,7 @@ def evaluation_text(scored: Evaluation) -> str:
             f"{similarity[0]:>13}  {similarity[1]:>13}"
         )
     lines.append(
-        f"{len(scored.scores)} images, {scored.kind} student, {scored.task}, seed {scored.seed}: "
+        f"{len(scored.scores)} images, {scored.kind} student, {_task(scored.task)}, seed {scored.seed}: "
         f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB "
         f"(standard deviation over images {scored.spread('psnr_db'):.2f}), SSIM "
         f"{scored.mean('degraded_ssim'):.4f} -> {scored.mean('ssim'):.4f}"

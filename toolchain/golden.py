@@ -5,7 +5,7 @@ interpreter gives them, so that only Lava remains to disagree.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file
 from snn_tool.crops import draw_tiles
-from snn_tool.degradations import degradation_for
+from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.loihi_bundle import NETWORK
 from snn_tool.exporters.nir_file import read_program, write_nir
@@ -26,6 +26,8 @@ from snn_tool.models.integer_run import IntegerEngine, quantize_image, to_input_
 from snn_tool.restoration import INTEGER_SUFFIX
 
 NIR_SUFFIX = ".nir"
+DEFAULT_SIGMA = "25"
+"""Noise of the tiles of a NIR file, which does not say for what it was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Golden:
         tiles: int16 [N, 3, H, W].
         trace: of the integer engine, or of the interpreter where a NIR file was the source.
         source_sha256: hash of what was exported.
+        origin: JSON values that say how tiles and integers were made.
         backends: the implementations that are independent of `trace`.
     """
 
@@ -73,6 +76,7 @@ class Golden:
     tiles: NDArray[np.int16]
     trace: Trace
     source_sha256: str
+    origin: Mapping[str, Any]
     backends: tuple[str, ...]
 
 
@@ -97,24 +101,34 @@ def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
 
 def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
     network, provenance = load_integer_network(source)
-    trained_for = provenance.get("noise", {})
+    degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
     write_nir(nir, to_nir(network, options.size, options.size))
-    tiles = quantize_image(_tiles(options, (options.size, options.size), trained_for), network)
+    size = (options.size, options.size)
+    tiles = quantize_image(
+        draw_tiles(options.images, options.tiles, size, degradation, options.seed), network
+    )
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
-    return Golden(nir, tiles, trace, sha256_file(source), BACKENDS)
+    origin = _origin(options, degradation, "integer engine")
+    return Golden(nir, tiles, trace, sha256_file(source), origin, BACKENDS)
 
 
 def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
     program = read_program(source)
-    options = options if options.sigma else replace(options, sigma="25")
-    degraded = _tiles(options, (program.height, program.width), {})
+    degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, {})
+    size = (program.height, program.width)
+    degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
     tiles = to_input_grid(degraded, program.input_step, program.input_low, program.input_high)
     trace = run_program(program, tiles.astype(np.int64))
-    return Golden(source, tiles, trace, sha256_file(source), tuple(b for b in BACKENDS if b != "nir"))
+    others = tuple(backend for backend in BACKENDS if backend != "nir")
+    origin = _origin(options, degradation, "nir interpreter")
+    return Golden(source, tiles, trace, sha256_file(source), origin, others)
 
 
-def _tiles(
-    options: GoldenOptions, size: tuple[int, int], trained_for: Mapping[str, Any]
-) -> NDArray[np.float32]:
-    degradation = degradation_for(options.task, options.sigma, trained_for)
-    return draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+def _origin(options: GoldenOptions, degradation: Degradation, made_by: str) -> dict[str, Any]:
+    """The folder's name stands without its path, so that the same export gives the same bytes elsewhere."""
+    return {
+        "images": options.images.name if options.images else "shipped with scikit-image",
+        "seed": options.seed,
+        "degradation": degradation.describe(),
+        "integers_by": made_by,
+    }

@@ -82,7 +82,9 @@ class _Pair:
     actual: NDArray[Any]
 
 
-def compare(reference: Trace, actual: Trace, order: Sequence[str], backend: str) -> BackendResult:
+def compare(
+    reference: Trace, actual: Trace, order: Sequence[str], backend: str, readout: str | None = None
+) -> BackendResult:
     """Compare all membranes and spikes of all populations, and the read-out.
 
     Args:
@@ -90,13 +92,14 @@ def compare(reference: Trace, actual: Trace, order: Sequence[str], backend: str)
         actual: the other implementation's.
         order: names of the populations in execution order, the read-out last.
         backend: name of the other implementation.
+        readout: name of the read-out, where `order` is empty because nothing else is compared.
 
     Raises:
         VerificationError: a population is missing on one side, or has another shape.
     """
     compared = mismatches = 0
     first: Mismatch | None = None
-    for pair in _pairs(reference, actual, order, backend):
+    for pair in _pairs(reference, actual, order, backend, readout or order[-1]):
         differing = pair.expected != pair.actual
         compared += differing.size
         if differing.any():
@@ -110,8 +113,10 @@ def compare(reference: Trace, actual: Trace, order: Sequence[str], backend: str)
     return BackendResult(backend, MISMATCH if first else EXACT, tiles, compared, mismatches, first)
 
 
-def _pairs(reference: Trace, actual: Trace, order: Sequence[str], backend: str) -> Iterator[_Pair]:
-    timesteps = 0
+def _pairs(
+    reference: Trace, actual: Trace, order: Sequence[str], backend: str, readout: str
+) -> Iterator[_Pair]:
+    timesteps = 1
     for layer in order:
         for quantity, expected, found in (
             ("membranes", reference.membranes, actual.membranes),
@@ -122,7 +127,7 @@ def _pairs(reference: Trace, actual: Trace, order: Sequence[str], backend: str) 
                 raise VerificationError(f"{layer}: {side} has no {quantity}; export the network again")
             yield _checked(_Pair(layer, quantity, 0, expected[layer], found[layer]), backend)
             timesteps = len(expected[layer])
-    last = _Pair(order[-1], "readout", timesteps - 1, reference.readout[None], actual.readout[None])
+    last = _Pair(readout, "readout", timesteps - 1, reference.readout[None], actual.readout[None])
     yield _checked(last, backend)
 
 

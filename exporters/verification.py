@@ -1,20 +1,23 @@
 """Bit for bit or not: implementations of one network held against the golden integers of its bundle.
 
-`nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation. Both must give every
-spike and every membrane of every population at every timestep. What did not run is reported as not run, with
-the reason; nothing that compared no value can be exact.
+`nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation, `integer` runs what
+network.nir says on the engine that made the golden integers. All must give every spike and every membrane of
+every population at every timestep. What did not run is reported as not run, with the reason; nothing that
+compared no value can be exact.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
+from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, WholeImageResult
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
@@ -24,6 +27,34 @@ from snn_tool.exporters.traces import Trace
 
 KIND, SCHEMA = "verification", 1
 BACKENDS = ("nir", "lava")
+"""The implementations that are independent of the engine which usually made the golden integers."""
+
+KNOWN_BACKENDS = ("integer", *BACKENDS)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotographReport:
+    """Outcomes on images beyond the golden tiles, held against the integer engine that runs network.nir.
+
+    Attributes:
+        images: name of the folder.
+        degradation, seed: of the noise and of the tiles' places.
+        tiles: one for each backend; every membrane and spike.
+        whole_images: read-outs of whole images.
+        difference_psnr_db: for each backend that differs, the PSNR of its tiles against the engine's.
+    """
+
+    images: str
+    degradation: Mapping[str, Any]
+    seed: int
+    tiles: tuple[BackendResult, ...]
+    whole_images: tuple[WholeImageResult, ...]
+    difference_psnr_db: Mapping[str, float]
+
+    @property
+    def results(self) -> tuple[BackendResult, ...]:
+        """Every comparison."""
+        return (*self.tiles, *(item.result for item in self.whole_images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +64,29 @@ class VerificationReport:
     Attributes:
         manifest_sha256: hash of the export's manifest, which holds the hashes of all its files.
         plan_follows_network: the plan is, value for value, the one of network.nir; None without a plan.
-        results: one for each backend asked for.
+        results: one for each backend asked for, on the golden tiles.
+        photographs: outcomes on other images, if any were given.
     """
 
     manifest_sha256: str
     plan_follows_network: bool | None
     results: tuple[BackendResult, ...]
+    photographs: PhotographReport | None = None
 
     @property
     def passed(self) -> bool:
         """Every backend that was asked for ran and is exact, and plan and network belong together."""
-        exact = all(result.status == EXACT for result in self.results)
+        exact = all(result.status == EXACT for result in self._all)
         return exact and self.plan_follows_network is not False
+
+    @property
+    def _all(self) -> tuple[BackendResult, ...]:
+        return self.results + (self.photographs.results if self.photographs else ())
 
     @property
     def failed(self) -> bool:
         """A backend that ran differs, or the plan is not the network's; what was not run decides nothing."""
-        differs = any(result.status == MISMATCH for result in self.results)
+        differs = any(result.status == MISMATCH for result in self._all)
         return differs or self.plan_follows_network is False
 
 
@@ -66,7 +103,7 @@ def verify_bundle(
 
     Args:
         bundle: of `read_bundle`, hence with matching hashes.
-        backends: names out of `BACKENDS`.
+        backends: names out of `KNOWN_BACKENDS`.
         environment: an interpreter with Lava; looked for, never installed, if None.
         conv: Lava's convolution, `stock` or `blas`.
         timeout_s: Lava's time limit in seconds.
@@ -76,16 +113,16 @@ def verify_bundle(
         ConfigError: a backend or `conv` is unknown.
         VerificationError: an implementation refuses the bundle or gives values of other shapes.
     """
-    unknown = [name for name in backends if name not in BACKENDS]
+    unknown = [name for name in backends if name not in KNOWN_BACKENDS]
     if unknown or not backends:
         given = ", ".join(unknown) or "none"
-        raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(BACKENDS)}")
-    results = tuple(
-        interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden)
-        if name == "nir"
-        else _verify_lava(bundle, environment, conv, timeout_s, log)
-        for name in dict.fromkeys(backends)
-    )
+        raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(KNOWN_BACKENDS)}")
+    run: dict[str, Callable[[], BackendResult]] = {
+        "integer": lambda: _verify_integer(bundle),
+        "nir": lambda: interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden),
+        "lava": lambda: _verify_lava(bundle, environment, conv, timeout_s, log),
+    }
+    results = tuple(run[name]() for name in dict.fromkeys(backends))
     return VerificationReport(
         sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
     )
@@ -107,6 +144,14 @@ def interpret_nir(path: Path, tiles: NDArray[np.int16], reference: Trace) -> Bac
     trace = run_program(program, tiles.astype(np.int64))
     result = compare(reference, trace, [population.name for population in program.populations], "nir")
     return replace(result, versions={name: version(name) for name in ("nir", "numpy")})
+
+
+def _verify_integer(bundle: Bundle) -> BackendResult:
+    """The engine that made the golden integers, run on what network.nir says now."""
+    runner = BundleRunner(bundle.folder, LavaOptions())
+    trace = runner.trace("integer", bundle.golden.tiles, runner.order)
+    result = compare(bundle.golden, trace, runner.order, "integer")
+    return replace(result, versions={"torch": version("torch")})
 
 
 def _verify_lava(

@@ -37,7 +37,7 @@ def untracked(paths: list[Path], _: str) -> Iterable[Path]:
 
 def item(name: str, *figures: float | None) -> ImageScore:
     before, after, *similarities = figures
-    return ImageScore(name, 8, 9, before, after, *similarities)  # type: ignore[arg-type]
+    return ImageScore(name, "a" * 64, 8, 9, before, after, *similarities)  # type: ignore[arg-type]
 
 
 def scored(*items: ImageScore) -> Evaluation:

@@ -89,22 +89,47 @@ def verify(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
     backend: Annotated[
-        list[str] | None, typer.Option("--backend", help="nir or lava; repeatable. [default: both]")
+        list[str] | None,
+        typer.Option("--backend", help="integer, nir or lava; repeatable. [default: nir, lava]"),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", help="Folder of clean images to verify on as well. [default: golden tiles only]"
+        ),
+    ] = None,
+    tiles: Annotated[
+        int, typer.Option("--tiles", help="With --images: tiles, compared layer by layer.")
+    ] = 20,
+    whole: Annotated[
+        int, typer.Option("--whole", help="With --images: whole images, compared by their read-outs.")
+    ] = 0,
+    sigma: Annotated[str, typer.Option("--sigma", help="With --images: noise.")] = "25",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
     lava_conv: Convolution = "stock",
 ) -> None:
-    """Hold a bundle's golden integers against independent implementations.
+    """Hold a bundle against independent implementations, on its golden tiles and on your images.
 
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
+    from dataclasses import replace
+
+    from snn_tool.degradations import degradation_from_options
     from snn_tool.deployment import VERIFICATION
     from snn_tool.deployment_text import verification_document, verification_text
+    from snn_tool.exporters.image_verification import LavaOptions
     from snn_tool.exporters.loihi_bundle import read_bundle
     from snn_tool.exporters.verification import BACKENDS, verify_bundle, write_verification
+    from snn_tool.verifying import PhotographOptions, verify_photographs
 
     terminal = terminal_of(context)
+    chosen = backend or BACKENDS
+    options = PhotographOptions(images, tiles, whole, degradation_from_options("denoise", sigma), seed)
     with terminal.steps() as log:
-        report = verify_bundle(read_bundle(bundle), backend or BACKENDS, conv=lava_conv, log=log)
+        report = verify_bundle(read_bundle(bundle), chosen, conv=lava_conv, log=log)
+        if images:
+            lava = LavaOptions(lava_conv, log=log)
+            report = replace(report, photographs=verify_photographs(bundle, chosen, options, lava))
     write_verification(bundle / VERIFICATION, report)
     terminal.result(verification_text(report), verification_document(report))
     if report.failed or (backend and not report.passed):

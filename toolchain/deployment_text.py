@@ -6,6 +6,7 @@ from typing import Any
 from snn_tool.deployment import EXPORT, Exported
 from snn_tool.exporters.loihi_bundle import MANIFEST
 from snn_tool.exporters.verification import VerificationReport
+from snn_tool.verifying import photograph_lines
 
 
 def export_document(exported: Exported) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def verification_text(report: VerificationReport) -> str:
         line += f"; {result.reason}" if result.reason else ""
         line += f"; first: {result.first}" if result.first else ""
         lines.append(line)
+    if report.photographs:
+        lines += photograph_lines(report.photographs)
     if report.plan_follows_network is False:
         lines.append("plan.json is not the plan that network.nir gives; export the network again")
     return "\n".join(lines)

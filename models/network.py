@@ -1,6 +1,7 @@
 """A topology as a float network: the spiking student, its ANN twin and the `unet` teacher are one class."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from snn_tool.models.topology import IMAGE, Synapse, Topology
@@ -34,9 +35,17 @@ class SynapticConv(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Currents [T, N, C', H', W'] from a source [T, N, C, H, W]; timesteps are folded into the batch."""
         wiring = self.synapse
-        folded = functional.conv2d(
-            source.flatten(0, 1), self.weight, self.bias, wiring.stride, wiring.padding, wiring.dilation
-        )
+        # torch 2.13's weight gradient of a dilated bf16 convolution is NaN on CPUs with AVX512-BF16 (oneDNN).
+        in_fp32 = wiring.dilation > 1 and source.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if in_fp32 else nullcontext():
+            folded = functional.conv2d(
+                source.flatten(0, 1).float() if in_fp32 else source.flatten(0, 1),
+                self.weight,
+                self.bias,
+                wiring.stride,
+                wiring.padding,
+                wiring.dilation,
+            )
         if wiring.upsample > 1:
             folded = functional.pixel_shuffle(folded, wiring.upsample)
         return torch.unflatten(folded, 0, source.shape[:2])

@@ -6,8 +6,9 @@ delivery of a synapse counts
     levels = out_channels * sum over t, c, y, x of |z| f            each level is one accumulate
     events = out_channels * sum over t, c, y, x of [z != 0] f       each event is one small MAC
 
-A membrane shortcut is deployed as fan-out: a synapse is delivered once to each population that names it. Both
-numbers are kept: `fan-out`, which is deployed and the headline, and `shared`, each synapse computed once.
+A membrane shortcut is deployed by one of two lowerings (`models.streams`). By `fanout`, a synapse is
+delivered once to each population that names it; by `relay`, once at all, and accumulators pass the sums on
+(`accumulators`). The deployed number is the headline; `shared`, each synapse computed once, stands beside it.
 Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+from snn_tool.energy.accumulators import count_accumulators, require_range
 from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity, PopulationCount, RelayCount
 from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.network_macs import network_macs, synapse_macs
@@ -22,6 +24,7 @@ from snn_tool.errors import DataError
 from snn_tool.models.alignment import relay_counts
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation
 from snn_tool.models.integer_run import IntegerEngine
+from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 Map = NDArray[np.int64]
@@ -29,7 +32,10 @@ Watch = Callable[[list[NDArray[np.int16]]], Iterable[NDArray[np.int16]]]
 
 
 def count_network(
-    network: IntegerNetwork, images: list[NDArray[np.int16]], watch: Watch = iter
+    network: IntegerNetwork,
+    images: list[NDArray[np.int16]],
+    watch: Watch = iter,
+    lowering: str = FANOUT,
 ) -> NetworkActivity:
     """Run the integer network and count what it did.
 
@@ -37,16 +43,22 @@ def count_network(
         network: the deployed network.
         images: integer inputs [3, H, W] of `quantize_image`; sides in multiples of the topology's own.
         watch: iterates over the images, and may show how far it is.
+        lowering: of membrane shortcuts, `fanout` or `relay`.
 
     Raises:
+        ConfigError: the lowering is unknown.
+        TargetLimitError: the lowering is `relay` and an accumulator could leave its range.
         DataError: no image, or an image of another type or shape (its position in the list is named).
     """
     if not images:
         raise DataError("energy is counted on images and none was given; name at least one")
     for position, image in enumerate(images, start=1):
         _require_image(image, position, network.topology.multiple)
+    lowered = lower({p.name: p.inputs for p in network.topology.populations}, lowering)
+    require_range(network, lowered)
     engine = IntegerEngine(network)
-    return NetworkActivity(network.neuron, tuple(_count_image(engine, image) for image in watch(images)))
+    counts = tuple(_count_image(engine, lowered, image) for image in watch(images))
+    return NetworkActivity(network.neuron, counts)
 
 
 def _require_image(image: NDArray[np.int16], position: int, multiple: int) -> None:
@@ -61,20 +73,24 @@ def _require_image(image: NDArray[np.int16], position: int, multiple: int) -> No
         )
 
 
-def _count_image(engine: IntegerEngine, image: NDArray[np.int16]) -> ImageActivity:
+def _count_image(
+    engine: IntegerEngine, lowered: tuple[LoweredPopulation, ...], image: NDArray[np.int16]
+) -> ImageActivity:
     network = engine.network
     _, height, width = image.shape
     trace = engine.run(image[None], record=[p.name for p in network.topology.spiking])
     levels = {name: _level_map(spikes) for name, spikes in trace.spikes.items()}
     events = {name: _event_map(spikes) for name, spikes in trace.spikes.items()}
+    stages = relay_counts(lowered_sources(lowered, network.synapse_sources), IMAGE)
     return ImageActivity(
         height,
         width,
         network.timesteps,
         network.levels == 1,
-        _edges(network, levels, events, (height, width)),
+        _edges(network, lowered, levels, events, (height, width)),
         tuple(_population(p, network, levels, events, height * width) for p in network.populations),
-        _relays(network, levels, events),
+        _relays(network, stages, levels, events),
+        count_accumulators(engine, lowered, stages, {IMAGE: image[None], **trace.spikes}),
         network_macs(network.topology, height, width),
         image.size,
     )
@@ -93,15 +109,21 @@ def _event_map(spikes: NDArray[np.int16]) -> Map:
 
 
 def _edges(
-    network: IntegerNetwork, levels: dict[str, Map], events: dict[str, Map], size: tuple[int, int]
+    network: IntegerNetwork,
+    lowered: tuple[LoweredPopulation, ...],
+    levels: dict[str, Map],
+    events: dict[str, Map],
+    size: tuple[int, int],
 ) -> tuple[EdgeCount, ...]:
     """Every synapse once per reader; the counts of a synapse are the same for each of its readers."""
     scale = {p.name: p.downscale for p in network.topology.populations}
+    shape = {p.inputs: (p.channels, p.downscale) for p in network.topology.populations}
     counted: dict[str, tuple[int, int, int]] = {}
     edges = []
-    for population in network.topology.populations:
-        outputs = population.channels * (size[0] // population.downscale) * (size[1] // population.downscale)
-        for name in population.inputs:
+    for population in lowered:
+        channels, downscale = shape[population.stream]
+        outputs = channels * (size[0] // downscale) * (size[1] // downscale)
+        for name in population.synapses:
             wiring = network.by_name[name].wiring
             first = name not in counted
             if first and wiring.source == IMAGE:
@@ -163,12 +185,13 @@ def _thresholds(network: IntegerNetwork) -> int:
 
 
 def _relays(
-    network: IntegerNetwork, levels: dict[str, Map], events: dict[str, Map]
+    network: IntegerNetwork, stages: dict[str, int], levels: dict[str, Map], events: dict[str, Map]
 ) -> tuple[RelayCount, ...]:
+    """Of the network's own populations; those behind accumulators are counted with them."""
     return tuple(
-        _relay(network, name, stages, levels[name], events[name])
-        for name, stages in relay_counts(network.population_sources(), IMAGE).items()
-        if stages
+        _relay(network, name, count, levels[name], events[name])
+        for name, count in stages.items()
+        if count and name in levels
     )
 
 

@@ -11,7 +11,7 @@ class EdgeCount:
     """One delivery: a synapse and one population that reads it, over all timesteps of one image.
 
     Attributes:
-        synapse, source, reader: names; `source` is `image` or a population.
+        synapse, source, reader: names; `source` is `image` or a population, `reader` may be an accumulator.
         first: no earlier population was delivered this synapse; only these count as `shared`.
         image_macs: edge-exact MACs of one presentation of the image; 0 where the source spikes.
         outputs: values delivered in one timestep, after a pixel-shuffle (which costs nothing).
@@ -80,6 +80,32 @@ class RelayCount:
 
 
 @dataclass(frozen=True, slots=True)
+class AccumulatorCount:
+    """An accumulator that holds a residual stream under the lowering `relay`, with the relays behind it.
+
+    Its neurons pass on, as one graded spike, the sum of the currents of a step (`models.streams`). Such a
+    value has up to 24 bits and is no number of unit spikes: if nonzero it is one event, whatever its size.
+
+    Attributes:
+        name: of the accumulator.
+        neurons: of the accumulator alone.
+        stages: delay relays behind it, each with as many neurons.
+        readers: identity synapses that deliver it to populations and to other accumulators.
+        updates: T times the neurons of accumulator and relays, one compare each (is there a value to send?).
+        events: nonzero values emitted.
+        synops_events: identity deliveries, `events` times readers and stages.
+    """
+
+    name: str
+    neurons: int
+    stages: int
+    readers: int
+    updates: int
+    events: int
+    synops_events: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageActivity:
     """Everything that one image makes a network compute; all counts are exact integers.
 
@@ -88,6 +114,7 @@ class ImageActivity:
         timesteps: T; the deployed network is presented the image at each of them.
         unit_spikes: spikes are 0 or +-1, so that a synop is an accumulate and nothing else.
         edges, populations, relays: in execution order; only populations with relays have a `RelayCount`.
+        accumulators: empty unless the lowering is `relay`.
         layers: the ANN twin's MACs of each synapse at this size.
         skip_adds: the global skip, one add per output value.
     """
@@ -99,6 +126,7 @@ class ImageActivity:
     edges: tuple[EdgeCount, ...]
     populations: tuple[PopulationCount, ...]
     relays: tuple[RelayCount, ...]
+    accumulators: tuple[AccumulatorCount, ...]
     layers: tuple[LayerMacs, ...]
     skip_adds: int
 
@@ -124,12 +152,12 @@ class ImageActivity:
 
     @property
     def synops_levels(self) -> int:
-        """Deployed synops with levels as unit accumulates, without relays."""
+        """Deployed synops with levels as unit accumulates, without relays and accumulators."""
         return sum(edge.synops_levels for edge in self.edges)
 
     @property
     def synops_events(self) -> int:
-        """Deployed synops with one per event, without relays."""
+        """Deployed synops with one per event, without relays and accumulators."""
         return sum(edge.synops_events for edge in self.edges)
 
     @property

@@ -20,7 +20,15 @@ def estimate(load: Load, precision: Precision) -> Estimate:
     as |z| accumulates (`levels as ACs`) and as one small multiplication each (`events as MACs`); the headline
     is the dearer. Deployed readings deliver every synapse to each of its readers, present the image at each
     timestep and pay for relays. Two comparisons stand beside them: `first layer cached` keeps the image's
-    current, and `shared` computes each synapse once and needs no relays, which no exported network does.
+    current, and `shared` computes each synapse once and needs neither relays nor accumulators, which no
+    exported network does.
+
+    The lowering `relay` adds, in every deployed reading, e_MAC per event that an accumulator or a relay
+    behind it delivers, and e_AC per update of their neurons. Its value has up to 24 bits; read as unit spikes
+    it would cost thousands of accumulates, which no chip performs. Arithmetic needs one addition, because the
+    weight is 1; a chip that takes graded spikes multiplies nevertheless, so the dearer is charged, for both
+    kinds of neurons. At int8 that product has 8 bits and costs, with its addition, three 32-bit additions;
+    what a wider multiplier would add is listed among the costs left out.
 
     Omitted on both sides: memory and network traffic, static power, control. Omitted on the spiking side:
     adding a step's current to the membrane (it is folded into the synops). Omitted on the ANN side: skipping
@@ -50,6 +58,7 @@ def _readings(load: ImageActivity, precision: Precision, kind: str) -> Iterable[
         "relay synops": price
         * sum(r.synops_levels if kind == LEVELS else r.synops_events for r in load.relays),
         "relay neurons": precision.ac_pj * sum(r.updates + r.resets for r in load.relays),
+        **_accumulator_items(load, precision),
     }
     yield Reading(f"deployed, {suffix}", True, deployed)
     if load.timesteps > 1:
@@ -66,6 +75,16 @@ def _readings(load: ImageActivity, precision: Precision, kind: str) -> Iterable[
 
 def _synops(edges: tuple[EdgeCount, ...], kind: str) -> int:
     return sum(edge.synops_levels if kind == LEVELS else edge.synops_events for edge in edges)
+
+
+def _accumulator_items(load: ImageActivity, precision: Precision) -> dict[str, float]:
+    """Nothing at all under `fanout`, where a stream has no copy."""
+    if not load.accumulators:
+        return {}
+    return {
+        "accumulator synops": precision.mac_pj * sum(a.synops_events for a in load.accumulators),
+        "accumulator neurons": precision.ac_pj * sum(a.updates for a in load.accumulators),
+    }
 
 
 def _neuron_items(load: ImageActivity, precision: Precision) -> dict[str, float]:

@@ -31,6 +31,12 @@ EXCLUDED: tuple[Excluded, ...] = (
         "each spike travels as a packet with an address; a dense layer streams activations without addresses",
     ),
     Excluded(
+        "width of accumulated streams (lowering relay)",
+        "student",
+        "an accumulator's value has up to 24 bits; its product with a weight of 1 is charged as one MAC, at "
+        "int8 an 8-bit one, and it travels in a longer packet than a spike",
+    ),
+    Excluded(
         "static power over the time of an inference",
         "student",
         "an inference takes one timestep per hop and T steps per image, while leakage and clocks run on",

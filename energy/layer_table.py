@@ -5,7 +5,7 @@ from statistics import fmean
 from snn_tool.energy.constants import PRECISIONS
 from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity
 from snn_tool.energy.exact_ops_model import EVENTS
-from snn_tool.energy.report_types import LayerRow, RelayRow
+from snn_tool.energy.report_types import AccumulatorRow, LayerRow, RelayRow
 from snn_tool.models.topology import IMAGE
 
 
@@ -89,4 +89,20 @@ def relay_rows(activity: NetworkActivity) -> tuple[RelayRow, ...]:
             synops_events=fmean(relay.synops_events for relay in chain),
         )
         for chain in columns
+    )
+
+
+def accumulator_rows(activity: NetworkActivity) -> tuple[AccumulatorRow, ...]:
+    """Means per image of every accumulator with the relays behind it."""
+    columns = zip(*(image.accumulators for image in activity.images), strict=True)
+    return tuple(
+        AccumulatorRow(
+            name=held[0].name,
+            readers=held[0].readers,
+            stages=held[0].stages,
+            neurons=fmean(count.neurons * (1 + count.stages) for count in held),
+            updates=fmean(count.updates for count in held),
+            synops_events=fmean(count.synops_events for count in held),
+        )
+        for held in columns
     )

@@ -12,13 +12,14 @@ from snn_tool.energy.constants import HOROWITZ, PRECISIONS, Constant
 from snn_tool.energy.counts import ImageActivity, NetworkActivity
 from snn_tool.energy.estimate import AnnLoad
 from snn_tool.energy.excluded import EXCLUDED
-from snn_tool.energy.layer_table import layer_rows, relay_rows
+from snn_tool.energy.layer_table import accumulator_rows, layer_rows, relay_rows
 from snn_tool.energy.macs import count_macs
 from snn_tool.energy.network_macs import twin_elementwise_ops
 from snn_tool.energy.report_types import COLUMNS, Column, EnergyReport, ImageRow, Quality
 from snn_tool.energy.verdict import verdict
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.streams import FANOUT
 from torch import nn
 
 NOTE = (
@@ -51,6 +52,7 @@ def audit(
     hashes: Mapping[str, str] | None = None,
     image_names: Sequence[str] | None = None,
     watch: Watch = iter,
+    lowering: str = FANOUT,
 ) -> EnergyReport:
     """Estimate the energy of teacher, ANN twin and student on the same images, by every model and precision.
 
@@ -63,15 +65,17 @@ def audit(
         hashes: SHA-256 of weights and images by name; carried into the report.
         image_names: one for each image; by default `image 1`, `image 2`, ...
         watch: iterates over the images while they are counted, and may show how far it is.
+        lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
 
     Raises:
-        ConfigError: the claim is not a positive number, a column of `quality` is unknown or its value not
-            finite, or there are not as many names as images.
+        ConfigError: the lowering is unknown, the claim is not a positive number, a column of `quality` is
+            unknown or its value not finite, or there are not as many names as images.
+        TargetLimitError: the network cannot be deployed by this lowering.
         DataError: no image, or an image that the network cannot read.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     quality = _checked_quality(quality or {})
-    activity = count_network(network, images, watch)
+    activity = count_network(network, images, watch, lowering)
     names = list(image_names) if image_names else [f"image {i}" for i in range(1, len(images) + 1)]
     if len(names) != len(images):
         raise ConfigError(f"{len(names)} image names were given for {len(images)} images; give one for each")
@@ -85,6 +89,7 @@ def audit(
         neuron=network.neuron,
         timesteps=network.timesteps,
         levels=network.levels,
+        lowering=lowering,
         reference=reference,
         headline=extent(ratios),
         verdict=verdict(claim, ratios),
@@ -95,6 +100,7 @@ def audit(
         cells=tuple(cell.cell for cell in priced),
         layers=layer_rows(activity, _charge(priced)),
         relays=relay_rows(activity),
+        accumulators=accumulator_rows(activity),
         images=tuple(_image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
         excluded=EXCLUDED,
         precisions=tuple(PRECISIONS.values()),

@@ -146,6 +146,25 @@ class RelayRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AccumulatorRow:
+    """An accumulator of a residual stream with its relays, means per image; deployed, so charged.
+
+    Attributes:
+        readers, stages: identity synapses to readers, and delay relays behind it.
+        neurons: of accumulator and relays.
+        updates: of these neurons.
+        synops_events: identity deliveries of nonzero values.
+    """
+
+    name: str
+    readers: int
+    stages: int
+    neurons: float
+    updates: float
+    synops_events: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRow:
     """One image: its size in pixels and what it made the student do (deployed)."""
 
@@ -173,6 +192,7 @@ class EnergyReport:
     Attributes:
         note: that these are estimates.
         neuron, timesteps, levels: of the student.
+        lowering: of its membrane shortcuts, `fanout` or `relay`.
         reference: `teacher`, or `twin` without a teacher; what `headline` and `verdict` compare with.
         headline: reference over student.
         twin_headline, twin_verdict: twin over student, what spikes alone save.
@@ -183,6 +203,7 @@ class EnergyReport:
     neuron: str
     timesteps: int
     levels: int
+    lowering: str
     reference: str
     headline: Range
     verdict: Verdict
@@ -193,6 +214,7 @@ class EnergyReport:
     cells: tuple[Cell, ...]
     layers: tuple[LayerRow, ...]
     relays: tuple[RelayRow, ...]
+    accumulators: tuple[AccumulatorRow, ...]
     images: tuple[ImageRow, ...]
     excluded: tuple[Excluded, ...]
     precisions: tuple[Precision, ...]

@@ -17,6 +17,7 @@ def print_report(report: EnergyReport, console: Console) -> None:
             f"ANN twin / student alone: {figures.span(report.twin_headline)}. {figures.twin_outcome(report)}"
         )
     console.print(_columns(report))
+    console.print(f"[dim]lowering of membrane shortcuts: {report.lowering}[/dim]")
     for column in report.columns:
         console.print(f"[dim]{column.name}: {escape(column.title)}[/dim]")
     console.print(_ratios(report))
@@ -24,6 +25,8 @@ def print_report(report: EnergyReport, console: Console) -> None:
     console.print(_layers(report))
     if report.relays:
         console.print(_relays(report))
+    if report.accumulators:
+        console.print(_accumulators(report))
     console.print(f"[dim]{escape(report.note)}[/dim]")
     for left_out in report.excluded:
         console.print(
@@ -131,6 +134,24 @@ def _relays(report: EnergyReport) -> Table:
             figures.count(row.neurons),
             figures.count(row.updates),
             figures.count(row.synops_levels),
+            figures.count(row.synops_events),
+        )
+    return table
+
+
+def _accumulators(report: EnergyReport) -> Table:
+    table = _table(
+        "Accumulators of residual streams, means per image (deployed, charged)",
+        ("accumulator",),
+        ("readers", "relays", "neurons", "updates", "events"),
+    )
+    for row in report.accumulators:
+        table.add_row(
+            row.name,
+            str(row.readers),
+            str(row.stages),
+            figures.count(row.neurons),
+            figures.count(row.updates),
             figures.count(row.synops_events),
         )
     return table

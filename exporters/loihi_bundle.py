@@ -4,7 +4,7 @@ network.nir   the exported graph, from which the plan is derived
 plan.json     the processes of the deployment; see `loihi_plan`
 plan.npz      their integer weights and biases
 golden.npz    integer input tiles, and every spike and membrane that they must give
-bundle.json   versions, resources, and the SHA-256 of all of the above
+bundle.json   versions, the lowering, resources, and the SHA-256 of all of the above
 """
 
 import importlib.metadata
@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
 from snn_tool.errors import ArtifactError, ExportError
-from snn_tool.exporters.loihi_plan import GradedSpec, Plan, build_plan
+from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.loihi_resources import Resources, count_resources
+from snn_tool.exporters.loihi_specs import GradedSpec, Plan
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.traces import Trace
+from snn_tool.models.streams import FANOUT, check_lowering
 
 KIND, SCHEMA = "loihi-bundle", 1
 NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, MANIFEST = (
@@ -37,8 +39,6 @@ NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, MANIFEST = (
     "bundle.json",
 )
 HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN)
-LOWERING = "fanout"
-"""Membrane shortcuts are lowered by fan-out: a synapse that k populations read becomes k convolutions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +66,7 @@ class Bundle:
         folder: where it lies.
         neuron: `lif` or `graded`.
         timesteps: T.
+        lowering: of membrane shortcuts, `fanout` or `relay`.
         resources: see `Resources`.
         student_sha256: of the student artefact that was exported.
         golden: tiles and expected integers.
@@ -74,6 +75,7 @@ class Bundle:
     folder: Path
     neuron: str
     timesteps: int
+    lowering: str
     resources: Resources
     student_sha256: str
     golden: Golden
@@ -87,6 +89,7 @@ def export_bundle(
     *,
     student_sha256: str,
     origin: Mapping[str, Any] | None = None,
+    lowering: str = FANOUT,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle folder from a NIR file, whole or not at all, and read it back.
@@ -98,21 +101,22 @@ def export_bundle(
         reference: their trace, every population recorded; its origin is the caller's choice.
         student_sha256: hash of the artefact that was exported.
         origin: JSON values that say how tiles and reference were made.
+        lowering: of membrane shortcuts, `fanout` or `relay`.
         overwrite: replace a folder that is there.
 
     Raises:
-        ConfigError: `out` is not empty and `overwrite` is false.
+        ConfigError: `out` is not empty and `overwrite` is false, or the lowering is unknown.
         ArtifactError: the NIR file cannot be read, or the folder cannot be written.
         TargetLimitError: the network leaves the hardware's ranges.
         ExportError: tiles or reference do not belong to the file's network.
     """
     program = read_program(nir_path)
-    plan = build_plan(program)
+    plan = build_plan(program, lowering)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
         write_bytes(stage / GOLDEN, _compressed(_golden_arrays(program, tiles, reference)))
-        write_manifest(stage, plan, student_sha256, origin or {})
+        write_manifest(stage, plan, lowering, student_sha256, origin or {})
     return read_bundle(out)
 
 
@@ -122,13 +126,15 @@ def _write_plan(folder: Path, plan: Plan) -> None:
     write_bytes(folder / PLAN_ARRAYS, npz_bytes(arrays))
 
 
-def write_manifest(folder: Path, plan: Plan, student_sha256: str, origin: Mapping[str, Any]) -> None:
+def write_manifest(
+    folder: Path, plan: Plan, lowering: str, student_sha256: str, origin: Mapping[str, Any]
+) -> None:
     """Write bundle.json for the four files that lie in `folder`."""
-    graded = any(isinstance(neuron, GradedSpec) for neuron in plan.neurons)
+    graded = any(isinstance(neuron, GradedSpec) and not neuron.is_relay for neuron in plan.neurons)
     body = {
         "neuron": "graded" if graded else "lif",
         "timesteps": plan.timesteps,
-        "lowering": LOWERING,
+        "lowering": lowering,
         "resources": asdict(count_resources(plan)),
         "student_sha256": student_sha256,
         "golden": dict(origin),
@@ -148,7 +154,8 @@ def read_bundle(folder: Path) -> Bundle:
     manifest = read_json(folder / MANIFEST, KIND, SCHEMA)
     try:
         hashes = {name: str(manifest["files"][name]) for name in HASHED}
-        head = (str(manifest["neuron"]), int(manifest["timesteps"]), Resources(**manifest["resources"]))
+        lowering, resources = _lowering(manifest), Resources(**manifest["resources"])
+        head = (str(manifest["neuron"]), int(manifest["timesteps"]), lowering, resources)
         student = str(manifest["student_sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
@@ -165,11 +172,19 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def plan_follows_network(folder: Path) -> bool:
-    """Whether the plan in a bundle is, value for value, the one that network.nir gives."""
-    document, arrays = plan_arrays_and_json(build_plan(read_program(folder / NETWORK)))
+    """Whether a plan is, value for value, the one that network.nir gives by the recorded lowering."""
+    lowering = _lowering(read_json(folder / MANIFEST, KIND, SCHEMA))
+    document, arrays = plan_arrays_and_json(build_plan(read_program(folder / NETWORK), lowering))
     stored = read_json(folder / PLAN, "loihi-plan", PLAN_SCHEMA)
     stored.pop("tool_version")
     return stored == document and _holds(folder / PLAN_ARRAYS, arrays)
+
+
+def _lowering(manifest: Mapping[str, Any]) -> str:
+    """The recorded lowering; a KeyError or ValueError where there is no known one."""
+    lowering = str(manifest["lowering"])
+    check_lowering(lowering)
+    return lowering
 
 
 def _golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,10 @@ is the read-out's depth.
 
 - Source `offset` o presents the whole image at each of the steps o + 1 .. o + T and zeros at all others. A
   convolution of the image whose reader lies at depth d is fed by the source of offset d - 1.
-- A synapse that several populations read becomes one Conv per reader (the fan-out of a membrane shortcut).
+- A membrane shortcut is lowered by `fanout` or `relay` (`snn_tool.models.streams`). By fan-out, a synapse
+  that several populations read becomes one Conv per reader. By relay, accumulators hold the stream: `<first
+  reader>_stream`, graded, signed, of threshold 1 and as many levels as `loihi_lowering` proves, so that z is
+  the sum of what arrived. They add hops; depths and relays are those of the lowered graph.
 - A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits
   the spikes k steps later, through an identity kernel (groups = channels) and neurons that pass values on.
 - Biases act before a window opens, so LIF neurons are `LIFReset(reset_interval=P, reset_offset=first_step)`:
@@ -29,183 +32,44 @@ A Conv with `upsample` f > 1 is followed by virtual ports from shape (w, h, f f 
 `message_bits` 0 means binary spikes, otherwise the bits of a graded payload including its sign.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-from snn_tool.exporters.loihi_layout import Shape, lava_kernel, lava_shape, payload_bits
 from snn_tool.exporters.loihi_limits import check_limits
-from snn_tool.exporters.nir_program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode, Program
-from snn_tool.models.alignment import relay_counts
-
-CURRENT_DECAY = 4095
-"""du that forgets the current within one step (Lava adds 1 to du, not to dv)."""
-
-BIAS_EXPONENT = 6
-"""bias_mant << 6 adds whole LSB to a membrane in 64ths."""
-
-READOUT_THRESHOLD = 1 << 18
-"""vth of neurons that never fire: (2^18 << 6) exceeds the saturated 24-bit membrane."""
+from snn_tool.exporters.loihi_lowering import LoweredProgram, lower_program
+from snn_tool.exporters.loihi_processes import image_bits, incoming_convs, neuron_process, relay_stage
+from snn_tool.exporters.loihi_specs import ConvSpec, NeuronSpec, Plan, SourceSpec
+from snn_tool.exporters.nir_program import IMAGE, Program
+from snn_tool.models.streams import FANOUT
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSpec:
-    """The image (W, H, 3), presented at steps offset + 1 .. offset + T."""
-
-    name: str
-    offset: int
-    shape: Shape
-    message_bits: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ConvSpec:
-    """A Lava Conv between two processes.
-
-    Attributes:
-        synapse: the program's convolution, or `relay_<channels>`; equal names share equal weights.
-        source, target: names of a source or neuron process, and of a neuron process.
-        weight: int32 (Co, kx, ky, Ci / groups), mantissas shifted left by `mantissa_exponent`.
-        input_shape: (W, H, C) of the source.
-        output_shape: (W, H, C) that the target sees, after the pixel-shuffle.
-        upsample: factor of the pixel-shuffle by virtual ports, or 1.
-        message_bits: Lava's num_message_bits.
-    """
-
-    name: str
-    synapse: str
-    source: str
-    target: str
-    weight: NDArray[np.int32]
-    mantissa_exponent: int
-    input_shape: Shape
-    output_shape: Shape
-    stride: int
-    padding: int
-    dilation: int
-    groups: int
-    upsample: int
-    message_bits: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LifSpec:
-    """Stock LIF neurons with reset; see the module's docstring for du and bias_exp.
-
-    Attributes:
-        shape: (W, H, C).
-        bias_mant: int32 [C], one value per channel; broadcasts over (W, H, C).
-        dv: membrane decay in 4096ths.
-        vth: threshold in LSB; Lava shifts it left by 6.
-        depth: hop depth d; the window is 1 + d .. T + d.
-        is_relay: re-emits spikes; exists for delay balance only.
-        is_readout: never fires; the membrane at the window's end is the result.
-    """
-
-    name: str
-    shape: Shape
-    bias_mant: NDArray[np.int32]
-    dv: int
-    vth: int
-    depth: int
-    is_relay: bool
-    is_readout: bool
-
-    @property
-    def first_step(self) -> int:
-        """First step of the window, the reset_offset."""
-        return 1 + self.depth
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GradedSpec:
-    """Memoryless graded neurons; a relay has threshold 1 and no bias, so that z equals its input.
-
-    Attributes:
-        shape: (W, H, C).
-        bias: int32 [C] in LSB.
-        threshold, levels, signed: as in `GradedNode`.
-        depth: hop depth d; the window is 1 + d .. T + d.
-    """
-
-    name: str
-    shape: Shape
-    bias: NDArray[np.int32]
-    threshold: int
-    levels: int
-    signed: bool
-    depth: int
-    is_relay: bool
-
-    @property
-    def first_step(self) -> int:
-        """First step of the window."""
-        return 1 + self.depth
-
-
-NeuronSpec = LifSpec | GradedSpec
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """All processes of a deployment.
-
-    Attributes:
-        sources, convs, neurons: neurons in execution order; relays follow the population that they serve.
-        timesteps: T.
-        depth: hop depth of the read-out.
-        input_low, input_high, input_step: of the integer image.
-        residual_scale: factor from the read-out's membrane to the residual image in [0, 1] units.
-    """
-
-    sources: tuple[SourceSpec, ...]
-    convs: tuple[ConvSpec, ...]
-    neurons: tuple[NeuronSpec, ...]
-    timesteps: int
-    depth: int
-    input_low: int
-    input_high: int
-    input_step: int
-    residual_scale: float
-
-    @property
-    def steps(self) -> int:
-        """Steps of a run of one image."""
-        return self.timesteps + self.depth
-
-    @property
-    def readout(self) -> NeuronSpec:
-        """The last neuron process."""
-        return self.neurons[-1]
-
-
-def build_plan(program: Program) -> Plan:
+def build_plan(program: Program, lowering: str = FANOUT) -> Plan:
     """Lay a program out as Lava processes with balanced delays.
 
+    Args:
+        program: the content of a NIR file.
+        lowering: of membrane shortcuts, `fanout` or `relay`.
+
     Raises:
+        ConfigError: the lowering is unknown.
         TargetLimitError: hardware ranges are exceeded; every violation is listed.
     """
     check_limits(program)
-    depths = program.depths()
-    offsets = sorted({depths[p.name] - 1 for p in program.populations if IMAGE in program.sources()[p.name]})
-    shape = (program.width, program.height, 3)
-    bits = payload_bits(program.input_low, program.input_high)
-    relays = relay_counts(program.sources(), IMAGE)
+    lowered = lower_program(program, lowering)
     convs: list[ConvSpec] = []
     neurons: list[NeuronSpec] = []
-    for population in program.populations:
-        depth = depths[population.name]
-        convs += [_conv_spec(program, program.conv[name], population, depths) for name in population.inputs]
-        neurons.append(_neuron_spec(population, program.bias(population), depth))
-        for stage in range(1, relays[population.name] + 1):
-            convs.append(_relay_conv(population, stage))
-            neurons.append(_relay(population, stage, depth + stage))
+    for population in lowered.populations:
+        convs += incoming_convs(lowered, population)
+        neurons.append(neuron_process(lowered, population))
+        for stage in range(1, lowered.relays[population.name] + 1):
+            depth = lowered.depths[population.name] + stage
+            conv, relay = relay_stage(lowered.nodes[population.name], stage, depth)
+            convs.append(conv)
+            neurons.append(relay)
     return Plan(
-        sources=tuple(SourceSpec(f"{IMAGE}_{offset}", offset, shape, bits) for offset in offsets),
+        sources=_sources(lowered),
         convs=tuple(convs),
         neurons=tuple(neurons),
+        accumulators=tuple(p.name for p in lowered.populations if p.accumulates),
         timesteps=program.timesteps,
-        depth=depths[program.readout.name],
+        depth=lowered.depths[program.readout.name],
         input_low=program.input_low,
         input_high=program.input_high,
         input_step=program.input_step,
@@ -213,76 +77,9 @@ def build_plan(program: Program) -> Plan:
     )
 
 
-def _spike_bits(node: PopulationNode) -> int:
-    if isinstance(node, GradedNode):
-        return payload_bits(-node.levels if node.signed else 0, node.levels)
-    return 0
-
-
-def _conv_spec(program: Program, conv: ConvNode, reader: PopulationNode, depths: dict[str, int]) -> ConvSpec:
-    if conv.source == IMAGE:
-        source = f"{IMAGE}_{depths[reader.name] - 1}"
-        input_shape = (program.width, program.height, 3)
-        bits = payload_bits(program.input_low, program.input_high)
-    else:
-        sender = program.population[conv.source]
-        source = _delayed(sender.name, depths[reader.name] - depths[sender.name] - 1)
-        input_shape, bits = lava_shape(sender), _spike_bits(sender)
-    return ConvSpec(
-        name=f"{conv.name}__{reader.name}",
-        synapse=conv.name,
-        source=source,
-        target=reader.name,
-        weight=lava_kernel(conv),
-        mantissa_exponent=conv.mantissa_exponent,
-        input_shape=input_shape,
-        output_shape=lava_shape(reader),
-        stride=conv.stride,
-        padding=conv.padding,
-        dilation=conv.dilation,
-        groups=1,
-        upsample=conv.upsample,
-        message_bits=bits,
-    )
-
-
-def _neuron_spec(node: PopulationNode, bias: NDArray[np.int64], depth: int) -> NeuronSpec:
-    mantissa = bias.astype(np.int32)
-    if isinstance(node, GradedNode):
-        return GradedSpec(
-            node.name, lava_shape(node), mantissa, node.threshold, node.levels, node.signed, depth, False
-        )
-    if isinstance(node, LifNode):
-        return LifSpec(node.name, lava_shape(node), mantissa, node.decay, node.threshold, depth, False, False)
-    return LifSpec(node.name, lava_shape(node), mantissa, 0, READOUT_THRESHOLD, depth, False, True)
-
-
-def _delayed(name: str, stages: int) -> str:
-    return f"{name}_relay{stages}" if stages else name
-
-
-def _relay_conv(node: PopulationNode, stage: int) -> ConvSpec:
-    source, target = _delayed(node.name, stage - 1), _delayed(node.name, stage)
-    return ConvSpec(
-        name=f"{target}_conv",
-        synapse=f"relay_{node.channels}",
-        source=source,
-        target=target,
-        weight=np.ones((node.channels, 1, 1, 1), dtype=np.int32),
-        mantissa_exponent=0,
-        input_shape=lava_shape(node),
-        output_shape=lava_shape(node),
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=node.channels,
-        upsample=1,
-        message_bits=_spike_bits(node),
-    )
-
-
-def _relay(node: PopulationNode, stage: int, depth: int) -> NeuronSpec:
-    name, silent = _delayed(node.name, stage), np.zeros(node.channels, dtype=np.int32)
-    if isinstance(node, GradedNode):
-        return GradedSpec(name, lava_shape(node), silent, 1, node.levels, node.signed, depth, True)
-    return LifSpec(name, lava_shape(node), silent, 0, 0, depth, True, False)
+def _sources(lowered: LoweredProgram) -> tuple[SourceSpec, ...]:
+    """One presentation of the image for each depth at which it is read."""
+    readers = [name for name, sources in lowered.sources.items() if IMAGE in sources]
+    offsets = sorted({lowered.depths[name] - 1 for name in readers})
+    shape = (lowered.program.width, lowered.program.height, 3)
+    return tuple(SourceSpec(f"{IMAGE}_{o}", o, shape, image_bits(lowered)) for o in offsets)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.exporters.loihi_plan import (
+from snn_tool.exporters.loihi_specs import (
     BIAS_EXPONENT,
     CURRENT_DECAY,
     ConvSpec,

@@ -11,7 +11,7 @@ of synaptic memory per core, the Loihi profile of SANA-FE.
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.loihi_plan import ConvSpec, NeuronSpec, Plan
+from snn_tool.exporters.loihi_specs import ConvSpec, NeuronSpec, Plan
 
 NEURONS_PER_CORE = 8192
 CORES_PER_CHIP = 128
@@ -44,8 +44,9 @@ class Resources:
 
     Attributes:
         neurons: of all processes.
-        relay_neurons: part of `neurons` that exists for delay balance only.
+        relay_neurons: part of `neurons` that passes values on: delay relays and accumulators.
         chips_low, chips_high: Loihi 2 chips, by neurocores alone.
+        accumulator_neurons: part of `relay_neurons` that holds a residual stream.
     """
 
     neurons: int
@@ -56,6 +57,7 @@ class Resources:
     cores_high: int
     chips_low: int
     chips_high: int
+    accumulator_neurons: int = 0
 
 
 def layer_resources(plan: Plan) -> tuple[LayerResources, ...]:
@@ -79,6 +81,7 @@ def count_resources(plan: Plan) -> Resources:
         cores_high=cores_high,
         chips_low=-(-cores_low // CORES_PER_CHIP),
         chips_high=-(-cores_high // CORES_PER_CHIP),
+        accumulator_neurons=sum(layer.neurons for layer in layers if layer.name in plan.accumulators),
     )
 
 

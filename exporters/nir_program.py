@@ -1,7 +1,7 @@
 """A NIR file's content as this tool understands it: integers, names and shapes, nothing else.
 
 Whoever checks or deploys a file starts from a `Program`, never from the network that was exported. This
-module therefore knows numpy and the hop depths, but not the integer network, torch, nir or HDF5.
+module therefore knows numpy, but not the integer network, torch, nir or HDF5.
 
 Units: weights, biases, thresholds and currents are in the LSB of the population they meet in. Membranes of
 `LifNode` and `ReadoutNode` are in 64ths of that LSB (`MEMBRANE_SHIFT`), those of `GradedNode` in whole LSB.
@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.models.alignment import hop_depths
 
 IMAGE = "image"
 """The input's name, a tensor of integers [3, height, width]."""
@@ -167,14 +166,6 @@ class Program:
     def readout(self) -> PopulationNode:
         """The last population."""
         return self.populations[-1]
-
-    def sources(self) -> dict[str, tuple[str, ...]]:
-        """For each population the sources of its convolutions; the input of `snn_tool.models.alignment`."""
-        return {p.name: tuple(self.conv[name].source for name in p.inputs) for p in self.populations}
-
-    def depths(self) -> dict[str, int]:
-        """Longest distance in hops from the image, which is at 0, to every population."""
-        return hop_depths(self.sources(), IMAGE)
 
     def bias(self, population: PopulationNode) -> Integers:
         """Sum int64 [channels] of the biases of a population's convolutions, in LSB."""

@@ -103,9 +103,7 @@ class IntegerNetwork:
         """Smallest and largest value that a synapse's source can emit."""
         return self.input_range if source == IMAGE else self.spike_range
 
-    def population_sources(self) -> dict[str, tuple[str, ...]]:
-        """For each population, the sources of its synapses; the input of `alignment`."""
-        return {
-            p.wiring.name: tuple(self.by_name[name].wiring.source for name in p.wiring.inputs)
-            for p in self.populations
-        }
+    @property
+    def synapse_sources(self) -> dict[str, str]:
+        """For each synapse the population, or the image, that it reads."""
+        return {synapse.wiring.name: synapse.wiring.source for synapse in self.synapses}

@@ -120,6 +120,16 @@ class IntegerEngine:
                 membranes[population.wiring.name] = membrane.numpy()
         return IntegerTrace(membrane[-1].numpy(), spikes, membranes)
 
+    def current(self, name: str, source: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Currents of one synapse in LSB, int64 [T or 1, N, C, H, W], after wrap and pixel-shuffle.
+
+        Args:
+            name: the synapse.
+            source: what its source emits: recorded spikes [T, N, C, H, W], or the image [N, 3, H, W].
+        """
+        current: NDArray[np.int64] = self._current(name, torch.from_numpy(source)).numpy()
+        return current
+
     def _current(self, name: str, source: Tensor) -> Tensor:
         """Currents int64 [T or 1, N, C, H, W]; the image [N, 3, H, W] gives the same one at every step."""
         if source.dim() == 4:

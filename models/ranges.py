@@ -1,5 +1,6 @@
 """Interval arithmetic on the integer weights: what no image whatsoever can exceed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,12 @@ def synapse_range(synapse: IntegerSynapse, network: IntegerNetwork) -> CurrentRa
 
 def population_range(population: IntegerPopulation, network: IntegerNetwork) -> CurrentRange:
     """Bounds of the summed current of one population at one timestep, without its bias."""
-    ranges = [synapse_range(network.by_name[name], network) for name in population.wiring.inputs]
+    return stream_range(population.wiring.inputs, network)
+
+
+def stream_range(stream: Iterable[str], network: IntegerNetwork) -> CurrentRange:
+    """Bounds of the sum of several synapses' currents at one timestep, by their names."""
+    ranges = [synapse_range(network.by_name[name], network) for name in stream]
     return CurrentRange(
         np.sum([r.low for r in ranges], axis=0, dtype=np.int64),
         np.sum([r.high for r in ranges], axis=0, dtype=np.int64),

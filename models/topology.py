@@ -4,7 +4,8 @@ A topology is written in the form in which it is deployed. Every convolution (a 
 the image or a population's spikes. Every population sums the outputs of the synapses that it names. A
 membrane shortcut is therefore nothing but a synapse that several later populations name: the residual
 stream x + conv(spike(x)) never has to be carried as a real-valued tensor between chips or cores, because
-a sum of convolutions can be formed anew at each reader ("fan-out" of the shortcut).
+a sum of convolutions can be formed anew at each reader ("fan-out" of the shortcut; `streams` lays out this
+form and another one).
 
 The same topology runs as a float network (`network`), as integers (`integer_run`) and as a NIR graph.
 """

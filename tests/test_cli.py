@@ -110,6 +110,43 @@ def test_a_bundle_is_built_from_the_network_or_from_its_nir_file(call: Run, inte
         np.testing.assert_array_equal(first["readout"], other["readout"])
 
 
+def test_the_lowering_is_chosen_recorded_and_priced(call: Run, integers: Path) -> None:
+    """Whichever is exported, both are printed, and the other one's counts stay the same."""
+    folder, printed = integers.parent, []
+    for lowering in ("fanout", "relay"):
+        chosen = (*("--size", 16, "--tiles", 1, "--out", folder / lowering), "--lowering", lowering)
+        code, out, _ = call("-q", "--json", "export", integers, "--target", "loihi", "--no-verify", *chosen)
+        assert code == 0
+        printed.append(document(out))
+        assert document((folder / lowering / "bundle.json").read_text())["lowering"] == lowering
+        assert call("-q", "verify", folder / lowering, "--backend", "nir")[0] == 0
+    assert [result["lowering"] for result in printed] == ["fanout", "relay"]
+    assert printed[0]["lowerings"] == printed[1]["lowerings"]
+    fanout, relay = printed[0]["lowerings"]
+    assert (fanout["depth"], relay["depth"]) == (10, 14)
+    assert fanout["image_macs"] == 4 * relay["image_macs"], "the head has four readers"
+    assert 0 < relay["synops_events"] and 0 < fanout["synops_events"]
+    assert (fanout["accumulators"], relay["accumulators"]) == (0, 3 * 16 * 16 * 4 + 8 * 8 * 8)
+    again = ("--lowering", "relay", "--size", 16, "--tiles", 1, "--no-verify", "--overwrite")
+    code, out, _ = call("-q", "export", integers, "--target", "loihi", "--out", folder / "relay", *again)
+    assert "lowering fanout: 10 hops" in out and "lowering relay (exported): 14 hops" in out
+
+
+@pytest.mark.parametrize(
+    ("target", "lowering", "message"),
+    [
+        ("loihi", "copy", "--lowering copy is unknown; use one of fanout, relay"),
+        ("nir", "relay", "--lowering relay belongs to --target loihi; a NIR file is not lowered"),
+    ],
+)
+def test_a_lowering_that_does_not_exist_is_refused(
+    call: Run, integers: Path, target: str, lowering: str, message: str
+) -> None:
+    out = integers.parent / "out"
+    code, _, err = call("export", integers, "--target", target, "--out", out, "--lowering", lowering)
+    assert code == 1 and message in err and not out.exists()
+
+
 def test_a_bundle_that_changed_is_refused_and_a_wrong_one_exits_3(call: Run, integers: Path) -> None:
     bundle = integers.parent / "bundle"
     call(
@@ -194,6 +231,12 @@ def test_the_energy_report_has_every_column(
     )  # fmt: skip
     assert code == 0
     assert document(out)["columns"][0]["parameters"] == 26_111_668
+    common = ("energy", "report", "--student", student, "--images", photographs, "--limit", "1")
+    code, out, _ = call("-q", "--json", *common, "--lowering", "relay", "--out", tmp_path / "relayed")
+    assert code == 0 and document(out)["lowering"] == "relay"
+    assert [row["readers"] for row in document(out)["accumulators"]] == [2, 2, 2, 2]
+    code, _, err = call("-q", *common, "--lowering", "copy", "--out", tmp_path / "copied")
+    assert code == 1 and "--lowering copy is unknown" in err
 
 
 @pytest.mark.parametrize("existing", ["energy.json", "energy.html"])

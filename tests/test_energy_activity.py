@@ -15,6 +15,7 @@ from snn_tool.errors import DataError
 from snn_tool.models.alignment import hop_depths
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.models.streams import lower, lowered_sources
 from snn_tool.models.student import build_topology, build_twin, default_config
 from snn_tool.models.topology import IMAGE, Synapse, flat, unet
 from torch.nn import functional
@@ -98,7 +99,8 @@ def test_fan_out_delivers_the_shortcut_to_each_reader(
 def test_relays_re_emit_every_spike_of_a_skip(make_network: Make, photograph: NDArray[np.float32]) -> None:
     network = make_network("graded")
     activity = count_network(network, [quantize_image(photograph[:, :16, :16], network)]).images[0]
-    depths = hop_depths(network.population_sources(), IMAGE)
+    inputs = {p.name: p.inputs for p in network.topology.populations}
+    depths = hop_depths(lowered_sources(lower(inputs, "fanout"), network.synapse_sources), IMAGE)
     fired = {p.name: p for p in activity.populations}
     relays = {relay.population: relay for relay in activity.relays}
     # enc_conv2 reads enc_mid and reaches as far as tail_in, which lies seven hops behind.

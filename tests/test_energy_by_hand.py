@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.energy.activity import count_network
 from snn_tool.energy.constants import PRECISIONS
-from snn_tool.energy.counts import ImageActivity
+from snn_tool.energy.counts import AccumulatorCount, ImageActivity
 from snn_tool.energy.exact_ops_model import estimate as exact_ops
 from snn_tool.energy.paper_model import estimate as paper
 from snn_tool.energy.report import Teacher, audit
@@ -219,6 +219,41 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
     assert usual.items == pytest.approx(
         {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
     )
+
+
+def test_a_relayed_shortcut_by_hand() -> None:
+    """a_stream 1, a 2, b 3, read-out 4: a_stream waits one step for b, and a one for the read-out.
+
+    The accumulator holds 10 at one pixel of four: one event to a, one to b, and one into its own relay.
+    """
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    relayed = count_network(with_shortcut("graded"), [image], lowering="relay").images[0]
+    edges = {(e.synapse, e.reader): (e.image_macs, e.synops_levels, e.first) for e in relayed.edges}
+    assert edges == {
+        ("head", "a_stream"): (12, 0, True),
+        ("ab", "b"): (0, 3, True),
+        ("ao", "readout"): (0, 9, True),
+        ("bo", "readout"): (0, 12, True),
+    }
+    assert relayed.accumulators == (AccumulatorCount("a_stream", 4, 1, 2, 4 * 2, 1, 3),)
+    assert [(relay.population, relay.stages) for relay in relayed.relays] == [("a", 1)]
+    readings = {reading.name: reading.items for reading in exact_ops(relayed, FP32).readings}
+    for name in ("deployed, levels as ACs", "deployed, events as MACs"):
+        assert readings[name]["first layer MACs"] == pytest.approx(4.6 * 12)
+        assert readings[name]["accumulator synops"] == pytest.approx(4.6 * 3)
+        assert readings[name]["accumulator neurons"] == pytest.approx(0.9 * 8)
+    assert "accumulator synops" not in readings["shared, levels as ACs"]
+
+
+def test_an_accumulator_of_a_lif_student_counts_every_timestep() -> None:
+    """The image stays for two steps, and so does its current; the value is graded, the spikes are binary."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 1, 1] = 10
+    relayed = count_network(with_shortcut("lif"), [image], lowering="relay").images[0]
+    assert relayed.accumulators == (AccumulatorCount("a_stream", 4, 1, 2, 2 * 4 * 2, 2, 6),)
+    (deployed,) = (r for r in exact_ops(relayed, FP32).readings if r.deployed)
+    assert deployed.items["accumulator synops"] == pytest.approx(4.6 * 6)
 
 
 def test_a_relay_of_binary_spikes_resets_by_hand() -> None:

@@ -112,6 +112,25 @@ def test_the_order_of_images_changes_no_number(
     assert forward.images == backward.images[::-1]
 
 
+def test_accumulators_are_shown_where_there_are_some(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], report: EnergyReport
+) -> None:
+    relayed = audit(network, images, lowering="relay")
+    assert (report.lowering, relayed.lowering) == ("fanout", "relay")
+    assert report.accumulators == () and relayed.relays == ()
+    names = ["enc_in_stream", "down_in_stream", "mid_in_stream", "dec_in_stream"]
+    assert [row.name for row in relayed.accumulators] == names
+    # 32 x 32 and 16 x 24 pixels; one accumulator and two relays of four channels.
+    assert relayed.accumulators[0].neurons == (1 + 2) * 4 * (32 * 32 + 16 * 24) / 2
+    for shown, present in ((relayed, True), (report, False)):
+        stream = io.StringIO()
+        print_report(shown, Console(file=stream, width=200))
+        assert ("enc_in_stream" in stream.getvalue()) == present
+        assert ("enc_in_stream" in render(shown)) == present
+        assert f"lowered by {shown.lowering}" in render(shown)
+    assert all(row.readers == 1 for row in relayed.layers)
+
+
 def test_without_a_teacher_the_twin_is_the_reference(
     network: IntegerNetwork, images: list[NDArray[np.int16]]
 ) -> None:

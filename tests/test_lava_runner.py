@@ -32,9 +32,9 @@ def lava() -> LavaEnvironment:
         pytest.skip(str(error))
 
 
-def write_plan(program: Program, folder: Path) -> Path:
+def write_plan(program: Program, folder: Path, lowering: str = "fanout") -> Path:
     folder.mkdir(exist_ok=True)
-    document, arrays = plan_arrays_and_json(build_plan(program))
+    document, arrays = plan_arrays_and_json(build_plan(program, lowering))
     write_json(folder / "plan.json", document.pop("kind"), document.pop("schema"), document)
     (folder / "plan.npz").write_bytes(npz_bytes(arrays))
     return folder
@@ -56,15 +56,21 @@ def assert_equal(trace: LavaTrace, expected: IntegerTrace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "conv"),
+    ("kind", "body", "conv", "lowering"),
     [
-        ("lif", "unet", "stock"),
-        ("lif", "flat", "stock"),
-        ("graded", "unet", "stock"),
-        ("graded", "flat", "stock"),
-        ("unsigned", "unet", "stock"),
-        ("lif", "unet", "blas"),
-        ("graded", "flat", "blas"),
+        ("lif", "unet", "stock", "fanout"),
+        ("lif", "flat", "stock", "fanout"),
+        ("graded", "unet", "stock", "fanout"),
+        ("graded", "flat", "stock", "fanout"),
+        ("unsigned", "unet", "stock", "fanout"),
+        ("lif", "unet", "blas", "fanout"),
+        ("graded", "flat", "blas", "fanout"),
+        ("lif", "unet", "stock", "relay"),
+        ("lif", "flat", "stock", "relay"),
+        ("graded", "unet", "stock", "relay"),
+        ("graded", "flat", "stock", "relay"),
+        ("unsigned", "flat", "blas", "relay"),
+        ("lif", "unet", "blas", "relay"),
     ],
 )
 def test_every_spike_and_membrane_equals_the_reference(
@@ -75,6 +81,7 @@ def test_every_spike_and_membrane_equals_the_reference(
     kind: str,
     body: str,
     conv: str,
+    lowering: str,
 ) -> None:
     """Photographs, biases, unequal skips, pixel-shuffle; three images in one run, which must not mix."""
     network = make_network("lif" if kind == "lif" else "graded", body)
@@ -82,7 +89,7 @@ def test_every_spike_and_membrane_equals_the_reference(
     height, width = (24, 16) if body == "unet" else (16, 16)
     tiles = tiles_of(photograph, network, height, width, 3)
     expected = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
-    plan = write_plan(parse_graph(to_nir(network, height, width), "graph"), tmp_path / "plan")
+    plan = write_plan(parse_graph(to_nir(network, height, width), "graph"), tmp_path / "plan", lowering)
     assert_equal(run_on_lava(plan, tiles, lava, conv=conv), expected)
     for population in network.populations[:-1]:
         assert np.abs(expected.spikes[population.wiring.name]).mean() > 0.005, "a silent layer proves nothing"

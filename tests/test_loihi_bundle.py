@@ -69,6 +69,20 @@ def test_a_bundle_holds_what_was_given(
     assert sorted(path.name for path in bundle.folder.iterdir()) == sorted((*FILES, "bundle.json"))
 
 
+def test_a_relayed_lif_student_is_still_one_of_lif_neurons(
+    nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_path: Path
+) -> None:
+    """Its accumulators are graded neurons, which are no populations of the network."""
+    relayed = export_bundle(
+        nir_path, tmp_path / "relayed", tiles, trace, student_sha256=STUDENT, lowering="relay"
+    )
+    assert (relayed.neuron, relayed.lowering) == ("lif", "relay")
+    assert relayed.resources.accumulator_neurons == 3 * 16 * 24 * 4 + 8 * 12 * 8
+    assert plan_follows_network(relayed.folder)
+    with pytest.raises(ConfigError, match="--lowering copy is unknown"):
+        export_bundle(nir_path, tmp_path / "no", tiles, trace, student_sha256=STUDENT, lowering="copy")
+
+
 def test_a_rerun_gives_equal_bytes(
     bundle: Bundle, nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_path: Path
 ) -> None:
@@ -117,6 +131,7 @@ def test_changed_and_missing_files_are_named(bundle: Bundle, name: str) -> None:
         ("files", {}, "incomplete"),
         ("resources", {"neurons": 1}, "incomplete"),
         ("timesteps", None, "incomplete"),
+        ("lowering", "copy", "incomplete"),
     ],
 )
 def test_other_manifests_are_refused(bundle: Bundle, key: str, value: object, complaint: str) -> None:

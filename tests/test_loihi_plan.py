@@ -10,20 +10,22 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.loihi_layout import lava_kernel, payload_bits
-from snn_tool.exporters.loihi_plan import ConvSpec, GradedSpec, LifSpec, Plan, build_plan
+from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.loihi_resources import count_resources, expanded_synapses, layer_resources
+from snn_tool.exporters.loihi_specs import ConvSpec, GradedSpec, LifSpec, Plan
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.nir_program import ConvNode, GradedNode, Program, ReadoutNode
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer_run import IntegerEngine, quantize_image
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 Array = NDArray[np.int64]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
+LOWERED = [(n, b, lowering) for n, b in KINDS for lowering in ("fanout", "relay")]
 M = 1 << 23
 
 
@@ -92,14 +94,14 @@ def fire(neuron: LifSpec | GradedSpec, v: Array, a_in: Array) -> tuple[Array, Ar
 
 
 @pytest.mark.parametrize("gap", [False, True])
-@pytest.mark.parametrize(("neuron", "body"), KINDS)
+@pytest.mark.parametrize(("neuron", "body", "lowering"), LOWERED)
 def test_the_plan_computes_what_the_program_computes(
-    make_network: MakeNetwork, photograph: Image, neuron: str, body: str, gap: bool
+    make_network: MakeNetwork, photograph: Image, neuron: str, body: str, lowering: str, gap: bool
 ) -> None:
     """Two images one after the other, without a gap and with one, so that old state would show."""
     network = make_network(neuron, body)
     program = program_of(network)
-    plan = build_plan(program)
+    plan = build_plan(program, lowering)
     crops = np.stack([photograph[:, :8, :12], photograph[:, 20:28, 40:52]])
     images = quantize_image(crops, network).astype(np.int64)
     period = plan.steps + 3 if gap else plan.timesteps
@@ -112,9 +114,11 @@ def test_the_plan_computes_what_the_program_computes(
             )
 
 
-@pytest.mark.parametrize(("neuron", "body"), KINDS)
-def test_every_conv_reads_exactly_one_hop_back(make_network: MakeNetwork, neuron: str, body: str) -> None:
-    plan = build_plan(program_of(make_network(neuron, body)))
+@pytest.mark.parametrize(("neuron", "body", "lowering"), LOWERED)
+def test_every_conv_reads_exactly_one_hop_back(
+    make_network: MakeNetwork, neuron: str, body: str, lowering: str
+) -> None:
+    plan = build_plan(program_of(make_network(neuron, body)), lowering)
     depth = {n.name: n.depth for n in plan.neurons} | {s.name: s.offset for s in plan.sources}
     shapes = {n.name: n.shape for n in plan.neurons} | {s.name: s.shape for s in plan.sources}
     assert len({c.name for c in plan.convs} | set(depth)) == len(plan.convs) + len(depth), "names are unique"
@@ -122,7 +126,8 @@ def test_every_conv_reads_exactly_one_hop_back(make_network: MakeNetwork, neuron
         assert depth[conv.target] == depth[conv.source] + 1
         assert conv.input_shape == shapes[conv.source]
         assert conv.output_shape == shapes[conv.target]
-        assert (conv.message_bits == 0) == (neuron == "lif" and not conv.source.startswith("image"))
+        graded = conv.source.startswith("image") or "_stream" in conv.source
+        assert (conv.message_bits == 0) == (neuron == "lif" and not graded)
     assert plan.readout.depth == plan.depth == max(depth.values())
 
 
@@ -145,6 +150,57 @@ def test_the_unet_by_hand(make_network: MakeNetwork) -> None:
     assert isinstance(last, LifSpec) and last.is_readout and last.vth << 6 > M - 1
 
 
+def test_the_unet_under_relay_by_hand(make_network: MakeNetwork) -> None:
+    """Four accumulators, 14 hops, and every convolution once.
+
+    Depths: enc_in_stream 1, enc_in 2, enc_mid 3, down_in_stream 4, down_in 5, mid_in_stream 6, mid_in 7,
+    mid_mid 8, up_in 9, dec_in_stream 10, dec_in 11, dec_mid 12, tail_in 13, out 14. enc_in_stream is needed
+    at 4: 2 relays; down_in_stream at 10: 5; mid_in_stream at 9: 2; dec_in_stream at 13: 2. No other waits.
+    Identities: 2 to readers or longer streams from each accumulator; 10 convolutions.
+    """
+    plan = build_plan(program_of(make_network("lif", "unet")), "relay")
+    assert plan.depth == 14 and plan.steps == 14 + plan.timesteps
+    assert [s.offset for s in plan.sources] == [0]
+    assert plan.accumulators == ("enc_in_stream", "down_in_stream", "mid_in_stream", "dec_in_stream")
+    expected = {"enc_in_stream": 2, "down_in_stream": 5, "mid_in_stream": 2, "dec_in_stream": 2}
+    relays = {n.name for n in plan.neurons if n.is_relay} - set(plan.accumulators)
+    assert relays == {f"{name}_relay{k}" for name, count in expected.items() for k in range(1, count + 1)}
+    identities = [c for c in plan.convs if c.synapse.startswith("relay_")]
+    assert len(identities) == 4 * 2 + len(relays)
+    assert len(plan.convs) - len(identities) == len({c.synapse for c in plan.convs} - {"relay_4", "relay_8"})
+    assert len(plan.convs) - len(identities) == 10
+    joins = {(c.source, c.target) for c in identities if c.target not in relays}
+    assert joins == {
+        *(("enc_in_stream", "enc_in"), ("enc_in_stream_relay2", "down_in_stream")),
+        *(("down_in_stream", "down_in"), ("down_in_stream_relay5", "dec_in_stream")),
+        *(("mid_in_stream", "mid_in"), ("mid_in_stream_relay2", "up_in")),
+        *(("dec_in_stream", "dec_in"), ("dec_in_stream_relay2", "tail_in")),
+    }
+    for neuron in plan.neurons:
+        if neuron.name in plan.accumulators:
+            assert isinstance(neuron, GradedSpec) and neuron.is_relay
+            assert (neuron.threshold, neuron.signed, neuron.bias.any()) == (1, True, False)
+
+
+@pytest.mark.parametrize("body", ["unet", "flat"])
+def test_accumulators_hold_the_sums_of_their_streams(
+    make_network: MakeNetwork, photograph: Image, body: str
+) -> None:
+    """Currents of the integer engine, summed here; within the proved bound, and not all of them zero."""
+    network = make_network("graded", body)
+    plan = build_plan(program_of(network), "relay")
+    image = quantize_image(photograph[None, :, :8, :12], network)
+    (recorded,) = run_lava(plan, [image[0].astype(np.int64)], plan.timesteps)
+    engine = IntegerEngine(network)
+    emitted = {"image": image, **engine.run(image, [p.name for p in network.topology.spiking]).spikes}
+    levels = {n.name: n.levels for n in plan.neurons if isinstance(n, GradedSpec)}
+    for name in plan.accumulators:
+        stream = next(p.inputs for p in network.topology.populations if f"{p.name}_stream" == name)
+        total = sum(engine.current(s, emitted[network.synapse_sources[s]])[0, 0] for s in stream)
+        np.testing.assert_array_equal(recorded[name][0], total)
+        assert 0 < np.abs(total).max() <= levels[name]
+
+
 def test_every_violation_is_listed_at_once(make_network: MakeNetwork) -> None:
     program = program_of(make_network("lif", "flat"))
     head, *others = program.convs
@@ -159,6 +215,53 @@ def test_every_violation_is_listed_at_once(make_network: MakeNetwork) -> None:
     assert "block1_in: vth 131072 outside 0..131071" in message
     for population in program.populations[:-1:2]:
         assert f"{population.name}: bias_mant" in message
+
+
+def two_readers(weight: int, exponent: int) -> Program:
+    """Red times 127 << 8 reaches a, b and c; a's level times `weight` << `exponent` reaches b and c."""
+
+    def conv(name: str, source: str, red: int, channels: int, shift: int) -> ConvNode:
+        kernel = np.zeros((channels, 3 if source == "image" else 1, 1, 1), dtype=np.int64)
+        kernel[:, 0] = red << shift
+        return ConvNode(name, source, kernel, np.zeros(channels, dtype=np.int64), 1, 0, 1, 1, shift)
+
+    def neuron(name: str, *inputs: str) -> GradedNode:
+        return GradedNode(name, inputs, 1, 1, 1, threshold=100, levels=1, signed=True)
+
+    convs = (
+        conv("head", "image", 127, 1, 8),
+        conv("ab", "a", weight, 1, exponent),
+        conv("bo", "b", 1, 3, 0),
+        conv("co", "c", 1, 3, 0),
+    )
+    populations = (
+        *(neuron("a", "head"), neuron("b", "head", "ab"), neuron("c", "head", "ab")),
+        ReadoutNode("readout", ("bo", "co"), 3, 1, 1),
+    )
+    return Program(convs, populations, 1, 1e-4, -256, 255, 1, 1, 1, 1.0)
+
+
+def test_accumulators_are_proved_not_to_wrap_by_hand() -> None:
+    """The image reaches -256 x 127 x 256 = -8323072; up to 2^23 - 1 = 8388607 that leaves 65535 for ab."""
+    plan = build_plan(two_readers(127, 9), "relay")
+    levels = {n.name: n.levels for n in plan.neurons if isinstance(n, GradedSpec) and n.is_relay}
+    assert levels["a_stream"] == 8323072 and levels["b_stream"] == 8323072 + (127 << 9)
+    bits = {c.name: c.message_bits for c in plan.convs}
+    assert bits["a_stream__a"] == bits["b_stream__c"] == 24
+    with pytest.raises(TargetLimitError) as raised:
+        build_plan(two_readers(64, 10), "relay")
+    message = str(raised.value)
+    assert "(1 violations): b_stream: summed current 8388608 outside -8388607..8388607" in message
+    assert "use --lowering fanout" in message and "\n" not in message
+    assert build_plan(two_readers(64, 10)).accumulators == ()
+
+
+def test_a_current_that_may_wrap_may_have_any_value_of_24_bits() -> None:
+    program = two_readers(1, 0)
+    head, *others = program.convs
+    wide = replace(head, weight=head.weight << 1, mantissa_exponent=9)
+    with pytest.raises(TargetLimitError, match="a_stream: summed current 8388608 outside"):
+        build_plan(replace(program, convs=(wide, *others)), "relay")
 
 
 def test_kernels_are_flipped_transposed_and_permuted(make_network: MakeNetwork) -> None:
@@ -220,3 +323,17 @@ def test_resources_by_formula(make_network: MakeNetwork) -> None:
     assert total.neurons == sum(layer.neurons for layer in layer_resources(plan))
     assert total.shared_synapses == sum(c.weight.size for c in plan.convs)
     assert total.cores_low == len(plan.neurons) and total.chips_high >= 1
+    assert total.accumulator_neurons == 0
+
+
+def test_resources_under_relay_by_formula(make_network: MakeNetwork) -> None:
+    """Accumulators at full resolution three and at half one, relays 2 + 5 + 2 and 2; one copy per join."""
+    plan = build_plan(program_of(make_network("lif", "unet")), "relay")
+    total = count_resources(plan)
+    full, half = 8 * 12 * 4, 4 * 6 * 8
+    assert total.accumulator_neurons == 3 * full + half
+    assert total.relay_neurons == total.accumulator_neurons + 9 * full + 2 * half
+    assert total.neurons - total.relay_neurons == 6 * full + 3 * half + 8 * 12 * 3
+    synapses = {c.synapse: expanded_synapses(c) for c in plan.convs if not c.synapse.startswith("relay_")}
+    copies = (2 + 2 + 2 + 9) * full + (2 + 2) * half
+    assert total.expanded_synapses == sum(synapses.values()) + copies

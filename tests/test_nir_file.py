@@ -49,7 +49,8 @@ def test_a_program_holds_every_integer_of_the_network(
     assert (program.height, program.width, program.timesteps) == (8, 12, network.timesteps)
     assert (program.input_low, program.input_high) == network.input_range
     assert program.input_step == network.input_step
-    assert program.sources() == network.population_sources()
+    assert {conv.name: conv.source for conv in program.convs} == network.synapse_sources
+    assert [p.inputs for p in program.populations] == [p.wiring.inputs for p in network.populations]
     assert [p.name for p in program.populations] == [p.wiring.name for p in network.populations]
     for synapse in network.synapses:
         conv = program.conv[synapse.wiring.name]

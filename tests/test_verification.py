@@ -36,16 +36,21 @@ def lava() -> LavaEnvironment:
 
 
 @pytest.fixture
-def make_bundle(make_network: MakeNetwork, photograph: Image, tmp_path: Path) -> Callable[[str], Bundle]:
+def make_bundle(make_network: MakeNetwork, photograph: Image, tmp_path: Path) -> Callable[..., Bundle]:
     """Two tiles of 16 x 24 pixels through an untrained student."""
 
-    def build(neuron: str) -> Bundle:
+    def build(neuron: str, lowering: str = "fanout") -> Bundle:
         network = make_network(neuron)
         tiles = quantize_image(np.stack([photograph[:, :16, :24], photograph[:, 40:56, 8:32]]), network)
         trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
         write_nir(tmp_path / "student.nir", to_nir(network, 16, 24))
         return export_bundle(
-            tmp_path / "student.nir", tmp_path / neuron, tiles, trace, student_sha256="5" * 64
+            tmp_path / "student.nir",
+            tmp_path / neuron,
+            tiles,
+            trace,
+            student_sha256="5" * 64,
+            lowering=lowering,
         )
 
     return build
@@ -159,6 +164,42 @@ def test_a_relay_that_is_one_step_short_is_located(
 
     first = first_mismatch(corrupt_plan(make_bundle("lif"), change), lava)
     assert (first.layer, first.quantity) == ("dec_in", "membranes")
+
+
+def test_an_accumulator_that_comes_a_step_early_is_located(
+    make_bundle: Callable[..., Bundle], lava: LavaEnvironment
+) -> None:
+    """The image's current is the same at all four steps: only the last one sees the next image early."""
+    bundle = make_bundle("lif", "relay")
+    assert verify_bundle(bundle, ["lava"], environment=lava).passed
+
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        conv = named(document["convs"], "enc_in_stream__down_in_stream")
+        assert conv["source"] == "enc_in_stream_relay2"
+        conv["source"] = "enc_in_stream_relay1"
+
+    first = first_mismatch(corrupt_plan(bundle, change), lava)
+    assert (first.layer, first.quantity, first.timestep) == ("down_in", "membranes", 3)
+
+
+def test_an_accumulator_that_saturates_is_located(
+    make_bundle: Callable[..., Bundle], lava: LavaEnvironment
+) -> None:
+    def change(document: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        named(document["neurons"], "mid_in_stream")["levels"] = 1
+
+    first = first_mismatch(corrupt_plan(make_bundle("graded", "relay"), change), lava)
+    assert (first.layer, first.quantity) == ("mid_in", "membranes")
+
+
+def test_a_plan_of_the_other_lowering_is_not_the_networks(make_bundle: Callable[..., Bundle]) -> None:
+    bundle = make_bundle("graded", "relay")
+    assert verify_bundle(bundle, ["nir"]).plan_follows_network
+    manifest = json.loads((bundle.folder / "bundle.json").read_text())
+    assert manifest["lowering"] == bundle.lowering == "relay"
+    (bundle.folder / "bundle.json").write_text(json.dumps({**manifest, "lowering": "fanout"}))
+    report = verify_bundle(read_bundle(bundle.folder), ["nir"])
+    assert report.plan_follows_network is False and report.failed
 
 
 def test_a_decay_is_located(make_bundle: Callable[[str], Bundle], lava: LavaEnvironment) -> None:

@@ -21,6 +21,7 @@ from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
 from snn_tool.models.network import Network
+from snn_tool.models.streams import FANOUT, check_lowering
 from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
 from torch import nn
 
@@ -52,6 +53,7 @@ class AuditOptions:
         limit: largest number of images, 0 for all.
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of the noise.
+        lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
     """
 
     student: Path
@@ -64,6 +66,7 @@ class AuditOptions:
     task: str | None = None
     sigma: str | None = None
     seed: int = 0
+    lowering: str = FANOUT
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -79,6 +82,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         ConfigError: the twin has another shape than the student, an option is out of range, or a file exists.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
+    check_lowering(options.lowering)
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
     network, provenance = load_integer_network(options.student)
@@ -95,6 +99,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         hashes=_hashes(options, hashes, crops),
         image_names=[crop.name for crop in crops],
         watch=lambda images: track(images, "count"),
+        lowering=options.lowering,
     )
     body = {
         "degradation": degradation.describe(),

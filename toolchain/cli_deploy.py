@@ -52,6 +52,14 @@ def export(
     ],
     target: Annotated[str, typer.Option("--target", help="nir or loihi.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    lowering: Annotated[
+        str,
+        typer.Option(
+            "--lowering",
+            help="Of membrane shortcuts, loihi only: fanout (each synapse once per reader; lif runs on stock "
+            "Lava alone) or relay (each synapse once; accumulators pass the stream on as graded spikes).",
+        ),
+    ] = "fanout",
     images: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +86,15 @@ def export(
     options = GoldenOptions(images, tiles, size, task, sigma, seed)
     with terminal.steps() as log:
         exported = export_student(
-            student, target, out, options, overwrite=overwrite, verify=verify, conv=lava_conv, log=log
+            student,
+            target,
+            out,
+            options,
+            lowering=lowering,
+            overwrite=overwrite,
+            verify=verify,
+            conv=lava_conv,
+            log=log,
         )
     terminal.result(export_text(exported), export_document(exported))
     if exported.verification and exported.verification.failed:

@@ -100,6 +100,9 @@ def energy_report(
     task: Task = None,
     sigma: Sigma = None,
     seed: Seed = 0,
+    lowering: Annotated[
+        str, typer.Option("--lowering", help="Of membrane shortcuts, as deployed: fanout or relay.")
+    ] = "fanout",
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")
     ] = False,
@@ -111,7 +114,7 @@ def energy_report(
     from snn_tool.energy.terminal import print_report
 
     terminal = terminal_of(context)
-    options = AuditOptions(student, images, teacher, twin, claim, crop, limit, task, sigma, seed)
+    options = AuditOptions(student, images, teacher, twin, claim, crop, limit, task, sigma, seed, lowering)
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
         print_report(report, Console(highlight=False))

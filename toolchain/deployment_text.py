@@ -6,6 +6,7 @@ from typing import Any
 from snn_tool.deployment import EXPORT, Exported
 from snn_tool.exporters.loihi_bundle import MANIFEST
 from snn_tool.exporters.verification import VerificationReport
+from snn_tool.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.verifying import photograph_lines
 
 
@@ -16,6 +17,8 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "folder": str(exported.folder),
         "manifest": MANIFEST if bundle else EXPORT,
         "golden_tiles": list(exported.tiles_shape),
+        "lowering": bundle.lowering if bundle else None,
+        "lowerings": [asdict(cost) for cost in exported.lowerings],
         "resources": asdict(bundle.resources) if bundle else None,
         "verification": verification_document(report) if report else None,
     }
@@ -44,6 +47,20 @@ def verification_text(report: VerificationReport) -> str:
     return "\n".join(lines)
 
 
+def lowering_text(cost: LoweringCost | LoweringRefused, exported: str) -> str:
+    """What a lowering costs, in one line; a user chooses by --lowering."""
+    title = f"lowering {cost.lowering}{' (exported)' if cost.lowering == exported else ''}"
+    if isinstance(cost, LoweringRefused):
+        return f"{title}: not possible, {cost.reason}"
+    return (
+        f"{title}: {cost.depth} hops, {cost.steps} steps; "
+        f"{cost.shared_synapses:,} synapses shared, {cost.expanded_synapses:,} expanded; "
+        f"{cost.neurons:,} neurons ({cost.delay_relays:,} delay relays, {cost.accumulators:,} accumulators); "
+        f"per golden tile {cost.image_macs:,} MACs on the image, {cost.synops_levels:,.0f} synops by level, "
+        f"{cost.synops_events:,.0f} by event"
+    )
+
+
 def export_text(exported: Exported) -> str:
     """What an export left behind, in a few lines."""
     count, _, height, width = exported.tiles_shape
@@ -52,14 +69,15 @@ def export_text(exported: Exported) -> str:
         uses, bundle = exported.bundle.resources, exported.bundle
         lines[0] = (
             f"{exported.folder}: Loihi-style bundle, {bundle.neuron} neurons, T = {bundle.timesteps}, "
-            f"{count} golden tiles of {width}x{height} pixels"
+            f"lowering {bundle.lowering}, {count} golden tiles of {width}x{height} pixels"
         )
         lines.append(
-            f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays), "
+            f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays and accumulators), "
             f"{uses.shared_synapses:,} synapses with shared kernels, {uses.expanded_synapses:,} expanded; "
             f"{uses.cores_low} to {uses.cores_high} cores, "
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: model-feasible, physical fit unverified"
         )
+        lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)

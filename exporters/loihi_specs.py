@@ -1,0 +1,154 @@
+"""The records of a deployment: which processes Lava instantiates, and what each of them holds.
+
+`loihi_plan` states the conventions of layout, time and arithmetic, and fills these in.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.exporters.loihi_layout import Shape
+
+CURRENT_DECAY = 4095
+"""du that forgets the current within one step (Lava adds 1 to du, not to dv)."""
+
+BIAS_EXPONENT = 6
+"""bias_mant << 6 adds whole LSB to a membrane in 64ths."""
+
+READOUT_THRESHOLD = 1 << 18
+"""vth of neurons that never fire: (2^18 << 6) exceeds the saturated 24-bit membrane."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """The image (W, H, 3), presented at steps offset + 1 .. offset + T."""
+
+    name: str
+    offset: int
+    shape: Shape
+    message_bits: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvSpec:
+    """A Lava Conv between two processes.
+
+    Attributes:
+        synapse: the program's convolution, or `relay_<channels>`; equal names share equal weights.
+        source, target: names of a source or neuron process, and of a neuron process.
+        weight: int32 (Co, kx, ky, Ci / groups), mantissas shifted left by `mantissa_exponent`.
+        input_shape: (W, H, C) of the source.
+        output_shape: (W, H, C) that the target sees, after the pixel-shuffle.
+        upsample: factor of the pixel-shuffle by virtual ports, or 1.
+        message_bits: Lava's num_message_bits.
+    """
+
+    name: str
+    synapse: str
+    source: str
+    target: str
+    weight: NDArray[np.int32]
+    mantissa_exponent: int
+    input_shape: Shape
+    output_shape: Shape
+    stride: int
+    padding: int
+    dilation: int
+    groups: int
+    upsample: int
+    message_bits: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LifSpec:
+    """Stock LIF neurons with reset; see the module's docstring for du and bias_exp.
+
+    Attributes:
+        shape: (W, H, C).
+        bias_mant: int32 [C], one value per channel; broadcasts over (W, H, C).
+        dv: membrane decay in 4096ths.
+        vth: threshold in LSB; Lava shifts it left by 6.
+        depth: hop depth d; the window is 1 + d .. T + d.
+        is_relay: re-emits spikes; exists for delay balance only, and is no population of the network.
+        is_readout: never fires; the membrane at the window's end is the result.
+    """
+
+    name: str
+    shape: Shape
+    bias_mant: NDArray[np.int32]
+    dv: int
+    vth: int
+    depth: int
+    is_relay: bool
+    is_readout: bool
+
+    @property
+    def first_step(self) -> int:
+        """First step of the window, the reset_offset."""
+        return 1 + self.depth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradedSpec:
+    """Memoryless graded neurons; a relay has threshold 1 and no bias, so that z equals its input.
+
+    Attributes:
+        shape: (W, H, C).
+        bias: int32 [C] in LSB.
+        threshold, levels, signed: as in `GradedNode`.
+        depth: hop depth d; the window is 1 + d .. T + d.
+        is_relay: passes on what it receives, as a delay relay or an accumulator, and is no population of the
+            network.
+    """
+
+    name: str
+    shape: Shape
+    bias: NDArray[np.int32]
+    threshold: int
+    levels: int
+    signed: bool
+    depth: int
+    is_relay: bool
+
+    @property
+    def first_step(self) -> int:
+        """First step of the window."""
+        return 1 + self.depth
+
+
+NeuronSpec = LifSpec | GradedSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """All processes of a deployment.
+
+    Attributes:
+        sources, convs, neurons: neurons in execution order; relays follow the population that they serve.
+        accumulators: names of the neuron processes that hold a residual stream (`snn_tool.models.streams`).
+        timesteps: T.
+        depth: hop depth of the read-out.
+        input_low, input_high, input_step: of the integer image.
+        residual_scale: factor from the read-out's membrane to the residual image in [0, 1] units.
+    """
+
+    sources: tuple[SourceSpec, ...]
+    convs: tuple[ConvSpec, ...]
+    neurons: tuple[NeuronSpec, ...]
+    accumulators: tuple[str, ...]
+    timesteps: int
+    depth: int
+    input_low: int
+    input_high: int
+    input_step: int
+    residual_scale: float
+
+    @property
+    def steps(self) -> int:
+        """Steps of a run of one image."""
+        return self.timesteps + self.depth
+
+    @property
+    def readout(self) -> NeuronSpec:
+        """The last neuron process."""
+        return self.neurons[-1]

@@ -4,7 +4,8 @@ network.nir   the exported graph, from which the plan is derived
 plan.json     the processes of the deployment; see `loihi_plan`
 plan.npz      their integer weights and biases
 golden.npz    integer input tiles, and every spike and membrane that they must give
-bundle.json   versions, resources, and the SHA-256 of all of the above
+resources.json  neurons, synapses, axons, memory, cores and chips; see `loihi_report`
+bundle.json   versions, a summary of the resources, and the SHA-256 of all of the above
 """
 
 import importlib.metadata
@@ -20,23 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
 from snn_tool.errors import ArtifactError, ExportError
+from snn_tool.exporters.loihi_chips import Resources, count_resources
 from snn_tool.exporters.loihi_plan import GradedSpec, Plan, build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_resources import Resources, count_resources
+from snn_tool.exporters.loihi_report import report_resources, write_resources
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.traces import Trace
 
 KIND, SCHEMA = "loihi-bundle", 1
-NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, MANIFEST = (
+NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RESOURCES, MANIFEST = (
     "network.nir",
     "plan.json",
     "plan.npz",
     "golden.npz",
+    "resources.json",
     "bundle.json",
 )
-HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN)
+HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RESOURCES)
 LOWERING = "fanout"
 """Membrane shortcuts are lowered by fan-out: a synapse that k populations read becomes k convolutions."""
 
@@ -107,11 +110,13 @@ def export_bundle(
         ExportError: tiles or reference do not belong to the file's network.
     """
     program = read_program(nir_path)
+    arrays = _golden_arrays(program, tiles, reference)
     plan = build_plan(program)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
-        write_bytes(stage / GOLDEN, _compressed(_golden_arrays(program, tiles, reference)))
+        write_bytes(stage / GOLDEN, _compressed(arrays))
+        write_resources(stage / RESOURCES, report_resources(program))
         write_manifest(stage, plan, student_sha256, origin or {})
     return read_bundle(out)
 
@@ -123,7 +128,7 @@ def _write_plan(folder: Path, plan: Plan) -> None:
 
 
 def write_manifest(folder: Path, plan: Plan, student_sha256: str, origin: Mapping[str, Any]) -> None:
-    """Write bundle.json for the four files that lie in `folder`."""
+    """Write bundle.json for the files that lie in `folder`."""
     graded = any(isinstance(neuron, GradedSpec) for neuron in plan.neurons)
     body = {
         "neuron": "graded" if graded else "lif",

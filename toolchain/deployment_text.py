@@ -3,9 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
+from snn_tool.artifacts import read_json
 from snn_tool.deployment import EXPORT, Exported
-from snn_tool.exporters.loihi_bundle import MANIFEST
+from snn_tool.exporters import loihi_report
+from snn_tool.exporters.loihi_bundle import MANIFEST, RESOURCES
+from snn_tool.exporters.loihi_chips import LABEL
 from snn_tool.exporters.verification import VerificationReport
+from snn_tool.resources_text import summary_text
 
 
 def export_document(exported: Exported) -> dict[str, Any]:
@@ -55,8 +59,10 @@ def export_text(exported: Exported) -> str:
             f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays), "
             f"{uses.shared_synapses:,} synapses with shared kernels, {uses.expanded_synapses:,} expanded; "
             f"{uses.cores_low} to {uses.cores_high} cores, "
-            f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: model-feasible, physical fit unverified"
+            f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: {LABEL}"
         )
+        counts = read_json(bundle.folder / RESOURCES, loihi_report.KIND, loihi_report.SCHEMA)
+        lines.append(summary_text(counts))
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)

@@ -4,6 +4,7 @@ network.nir   the exported graph, from which the plan is derived
 plan.json     the processes of the deployment; see `loihi_plan`
 plan.npz      their integer weights and biases
 golden.npz    integer input tiles, and every spike and membrane that they must give
+ranges.json   bound, limit and status of every register and parameter; see `loihi_ranges`
 resources.json  neurons, synapses, axons, memory, cores and chips; see `loihi_report`
 bundle.json   versions, a summary of the resources, and the SHA-256 of all of the above
 """
@@ -22,24 +23,27 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
 from snn_tool.errors import ArtifactError, ExportError
 from snn_tool.exporters.loihi_chips import Resources, count_resources
+from snn_tool.exporters.loihi_observed import observe
 from snn_tool.exporters.loihi_plan import GradedSpec, Plan, build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
+from snn_tool.exporters.loihi_ranges import prove_ranges, write_ranges
 from snn_tool.exporters.loihi_report import report_resources, write_resources
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.traces import Trace
 
 KIND, SCHEMA = "loihi-bundle", 1
-NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RESOURCES, MANIFEST = (
+NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES, MANIFEST = (
     "network.nir",
     "plan.json",
     "plan.npz",
     "golden.npz",
+    "ranges.json",
     "resources.json",
     "bundle.json",
 )
-HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RESOURCES)
+HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES)
 LOWERING = "fanout"
 """Membrane shortcuts are lowered by fan-out: a synapse that k populations read becomes k convolutions."""
 
@@ -106,16 +110,19 @@ def export_bundle(
     Raises:
         ConfigError: `out` is not empty and `overwrite` is false.
         ArtifactError: the NIR file cannot be read, or the folder cannot be written.
-        TargetLimitError: the network leaves the hardware's ranges.
+        TargetLimitError: the network leaves the hardware's ranges, or a register wraps on the tiles; every
+            violation is listed.
         ExportError: tiles or reference do not belong to the file's network.
     """
     program = read_program(nir_path)
     arrays = _golden_arrays(program, tiles, reference)
+    proof = prove_ranges(program, observe(program, tiles, reference))
     plan = build_plan(program)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
         write_bytes(stage / GOLDEN, _compressed(arrays))
+        write_ranges(stage / RANGES, proof)
         write_resources(stage / RESOURCES, report_resources(program))
         write_manifest(stage, plan, student_sha256, origin or {})
     return read_bundle(out)

@@ -6,9 +6,11 @@ from typing import Any
 from snn_tool.artifacts import read_json
 from snn_tool.deployment import EXPORT, Exported
 from snn_tool.exporters import loihi_report
-from snn_tool.exporters.loihi_bundle import MANIFEST, RESOURCES
+from snn_tool.exporters.loihi_bundle import MANIFEST, RANGES, RESOURCES, Bundle
 from snn_tool.exporters.loihi_chips import LABEL
+from snn_tool.exporters.loihi_ranges import read_ranges
 from snn_tool.exporters.verification import VerificationReport
+from snn_tool.ranges_text import ranges_text, weakest
 from snn_tool.resources_text import summary_text
 
 
@@ -20,8 +22,14 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "manifest": MANIFEST if bundle else EXPORT,
         "golden_tiles": list(exported.tiles_shape),
         "resources": asdict(bundle.resources) if bundle else None,
+        "ranges": _weakest_statements(bundle) if bundle else None,
         "verification": verification_document(report) if report else None,
     }
+
+
+def _weakest_statements(bundle: Bundle) -> dict[str, str]:
+    proof = read_ranges(bundle.folder / RANGES)
+    return {population: weakest(proof.of(population)) for population in proof.inputs}
 
 
 def verification_document(report: VerificationReport) -> dict[str, Any]:
@@ -62,7 +70,7 @@ def export_text(exported: Exported) -> str:
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: {LABEL}"
         )
         counts = read_json(bundle.folder / RESOURCES, loihi_report.KIND, loihi_report.SCHEMA)
-        lines.append(summary_text(counts))
+        lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""The range proof of a Loihi-style bundle: every register and every parameter, its bound and its limit.
+
+It starts from the program, hence from the NIR file, and knows nothing of how the file came about. Quantities:
+
+| node | name | unit | limit | beyond it |
+|---|---|---|---|---|
+| convolution | weight mantissa | 1 | 8 bits | violation |
+| convolution | sum | LSB | signed 24 bits | wraps (lava.proc.conv.models) |
+| lif, read-out | current | LSB | +-131071: 64 times it stays in 24 bits | wraps (lava.proc.lif.models) |
+| lif, read-out | membrane, over T steps | LSB / 64 | +-(2^23 - 1) | clips |
+| graded | current, and membrane = current + bias | LSB | +-(2^23 - 1) | clips |
+| populations | bias_mant or bias, vth, dv | LSB, LSB, 4096ths | 13, 17, 12 bits | violation |
+
+Each is `proved` (no image can exceed it), `saturates` (bound beyond a clip at which all implementations
+agree: exact, not linear) or `observed` (beyond a wrap, which no golden tile reaches: that much is shown).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from snn_tool.artifacts import read_json, write_json
+from snn_tool.errors import ArtifactError
+from snn_tool.exporters.loihi_bounds import Bounds, bound
+from snn_tool.exporters.loihi_limits import (
+    CLIPS,
+    CONV_RANGE,
+    LIF_CURRENT_RANGE,
+    MEMBRANE_RANGE,
+    WRAPS,
+    Quantity,
+    bounded,
+    check_limits,
+    parameters,
+)
+from snn_tool.exporters.loihi_observed import Observed
+from snn_tool.exporters.nir_program import ConvNode, GradedNode, PopulationNode, Program
+
+KIND, SCHEMA = "range-proof", 1
+SUM, CURRENT, MEMBRANE = "sum", "current", "membrane"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeProof:
+    """All quantities of a network.
+
+    Attributes:
+        timesteps: T, over which membranes were bounded.
+        inputs: for each population, in execution order, its convolutions.
+        quantities: registers in execution order, then parameters.
+    """
+
+    timesteps: int
+    inputs: Mapping[str, tuple[str, ...]]
+    quantities: tuple[Quantity, ...]
+
+    def of(self, population: str) -> tuple[Quantity, ...]:
+        """Quantities of a population and of the convolutions that it sums."""
+        nodes = {population, *self.inputs[population]}
+        return tuple(quantity for quantity in self.quantities if quantity.node in nodes)
+
+
+def prove_ranges(program: Program, observed: Observed) -> RangeProof:
+    """Bound every register, and hold registers and parameters against their limits.
+
+    Args:
+        program: what is deployed.
+        observed: what golden tiles reach; a register that may wrap must not have wrapped there.
+
+    Raises:
+        TargetLimitError: lists every violation of every layer.
+    """
+    bounds = bound(program)
+    registers = (
+        *(_sum(conv, bounds, observed) for conv in program.convs),
+        *(one for node in program.populations for one in _registers(node, bounds, observed)),
+    )
+    check_limits(program, registers)
+    inputs = {population.name: population.inputs for population in program.populations}
+    return RangeProof(program.timesteps, inputs, (*registers, *parameters(program)))
+
+
+def _sum(conv: ConvNode, bounds: Bounds, observed: Observed) -> Quantity:
+    sums = bounds.sums[conv.name]
+    return bounded(conv.name, SUM, CONV_RANGE, WRAPS, sums.low, sums.high, observed.sums[conv.name])
+
+
+def _registers(node: PopulationNode, bounds: Bounds, observed: Observed) -> tuple[Quantity, Quantity]:
+    limit, beyond = (MEMBRANE_RANGE, CLIPS) if isinstance(node, GradedNode) else (LIF_CURRENT_RANGE, WRAPS)
+    current, membrane = bounds.currents[node.name], bounds.membranes[node.name]
+    seen = observed.currents[node.name], observed.membranes[node.name]
+    return (
+        bounded(node.name, CURRENT, limit, beyond, current.low, current.high, seen[0]),
+        bounded(node.name, MEMBRANE, MEMBRANE_RANGE, CLIPS, membrane.low, membrane.high, seen[1]),
+    )
+
+
+def write_ranges(path: Path, proof: RangeProof) -> None:
+    """Write ranges.json; bounds of all channels included."""
+    quantities = [
+        {
+            **asdict(quantity),
+            "bound": quantity.bound,
+            "headroom_bits": None if quantity.headroom_bits is None else round(quantity.headroom_bits, 3),
+            "status": quantity.status,
+        }
+        for quantity in proof.quantities
+    ]
+    body = {"timesteps": proof.timesteps, "inputs": dict(proof.inputs), "quantities": quantities}
+    write_json(path, KIND, SCHEMA, body)
+
+
+def read_ranges(path: Path) -> RangeProof:
+    """Read ranges.json.
+
+    Raises:
+        ArtifactError: missing, of another schema, or incomplete.
+    """
+    document = read_json(path, KIND, SCHEMA)
+    try:
+        return RangeProof(
+            int(document["timesteps"]),
+            {str(name): tuple(convs) for name, convs in document["inputs"].items()},
+            tuple(_quantity(entry) for entry in document["quantities"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: incomplete ({error!r}); export the network again") from error
+
+
+def _quantity(entry: Mapping[str, Any]) -> Quantity:
+    low, high = entry["limit"]
+    return Quantity(
+        node=str(entry["node"]),
+        name=str(entry["name"]),
+        limit=(int(low), int(high)),
+        beyond=str(entry["beyond"]),
+        channel_low=tuple(entry["channel_low"]),
+        channel_high=tuple(entry["channel_high"]),
+        observed=None if entry["observed"] is None else (entry["observed"][0], entry["observed"][1]),
+    )

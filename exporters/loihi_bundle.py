@@ -27,8 +27,10 @@ from snn_tool.exporters.loihi_observed import observe
 from snn_tool.exporters.loihi_plan import GradedSpec, Plan, build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_ranges import prove_ranges, write_ranges
-from snn_tool.exporters.loihi_report import report_resources, write_resources
+from snn_tool.exporters.loihi_ranges import prove_ranges
+from snn_tool.exporters.loihi_ranges_file import write_ranges
+from snn_tool.exporters.loihi_report import report_resources
+from snn_tool.exporters.loihi_report_file import write_resources
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.traces import Trace

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.exporters.loihi_limits import Limit
+from snn_tool.exporters.loihi_quantity import Limit
 from snn_tool.exporters.nir_interpreter import (
     integrated,
     kept_steps,

@@ -1,14 +1,10 @@
-"""The resource report of one network at one image size, on the terminal and as `resources.json`."""
+"""The resource report of one network at one image size."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from snn_tool.artifacts import write_json
 from snn_tool.exporters.loihi_chips import (
     CHIPS,
     KAPOHO_POINT_CHIPS,
-    LABEL,
     LOIHI_2,
     Chip,
     Span,
@@ -20,8 +16,6 @@ from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_resources import LayerResources, layer_resources, total_of
 from snn_tool.exporters.loihi_tiles import largest_tile, size_multiple
 from snn_tool.exporters.nir_program import Program
-
-KIND, SCHEMA = "loihi-resources", 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,42 +100,3 @@ def report_resources(program: Program) -> ResourceReport:
         tile_on_board=largest_tile(program, LOIHI_2, KAPOHO_POINT_CHIPS),
         tile_multiple=size_multiple(program),
     )
-
-
-def resource_document(report: ResourceReport) -> dict[str, Any]:
-    """The report as JSON values."""
-    return {
-        "label": LABEL,
-        "image_size": [report.height, report.width],
-        "timesteps": report.timesteps,
-        "depth": report.depth,
-        "latency_steps": report.steps,
-        "layers": [
-            {**_counts(layer), "cores": {use.chip.name: asdict(use.by_layer[index]) for use in report.uses}}
-            for index, layer in enumerate(report.layers)
-        ],
-        "total": {**_counts(report.total), "relay_neurons": report.relay_neurons},
-        "chips": {
-            use.chip.name: {
-                "capacities": asdict(use.chip),
-                "cores": asdict(use.cores),
-                "chips": asdict(use.chips),
-            }
-            for use in report.uses
-        },
-        "largest_tile": {
-            "multiple": report.tile_multiple,
-            "one_chip": report.tile_on_chip,
-            "kapoho_point": report.tile_on_board,
-        },
-    }
-
-
-def _counts(layer: LayerResources) -> dict[str, Any]:
-    memory = {"shared_bytes": layer.shared_bytes, "expanded_bytes": layer.expanded_bytes}
-    return {**asdict(layer), **memory}
-
-
-def write_resources(path: Path, report: ResourceReport) -> None:
-    """Write resources.json."""
-    write_json(path, KIND, SCHEMA, resource_document(report))

@@ -15,9 +15,10 @@ from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ArtifactError, TargetLimitError
 from snn_tool.exporters.loihi_bounds import Bounds, Interval, bound
 from snn_tool.exporters.loihi_bundle import export_bundle
-from snn_tool.exporters.loihi_limits import Quantity
 from snn_tool.exporters.loihi_observed import observe
-from snn_tool.exporters.loihi_ranges import RangeProof, prove_ranges, read_ranges, write_ranges
+from snn_tool.exporters.loihi_quantity import Quantity
+from snn_tool.exporters.loihi_ranges import RangeProof, prove_ranges
+from snn_tool.exporters.loihi_ranges_file import read_ranges, write_ranges
 from snn_tool.exporters.nir_file import write_nir
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import product_sums, run_program

@@ -25,7 +25,8 @@ from snn_tool.exporters.loihi_chips import (
 )
 from snn_tool.exporters.loihi_plan import ConvSpec, LifSpec, Plan, build_plan
 from snn_tool.exporters.loihi_plan_file import plan_arrays_and_json
-from snn_tool.exporters.loihi_report import report_resources, resource_document
+from snn_tool.exporters.loihi_report import report_resources
+from snn_tool.exporters.loihi_report_file import resource_document
 from snn_tool.exporters.loihi_resources import (
     LayerResources,
     axons,

@@ -22,7 +22,8 @@ def resources(
     from snn_tool.artifacts import refuse_existing_file, write_text
     from snn_tool.exporters.loihi_bundle import NETWORK, read_bundle
     from snn_tool.exporters.loihi_chips import LOIHI_2
-    from snn_tool.exporters.loihi_report import report_resources, resource_document
+    from snn_tool.exporters.loihi_report import report_resources
+    from snn_tool.exporters.loihi_report_file import resource_document
     from snn_tool.exporters.loihi_tiles import resized
     from snn_tool.exporters.nir_file import read_program
     from snn_tool.resources_figure import cores_svg

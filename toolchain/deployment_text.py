@@ -5,10 +5,10 @@ from typing import Any
 
 from snn_tool.artifacts import read_json
 from snn_tool.deployment import EXPORT, Exported
-from snn_tool.exporters import loihi_report
+from snn_tool.exporters import loihi_report_file
 from snn_tool.exporters.loihi_bundle import MANIFEST, RANGES, RESOURCES, Bundle
 from snn_tool.exporters.loihi_chips import LABEL
-from snn_tool.exporters.loihi_ranges import read_ranges
+from snn_tool.exporters.loihi_ranges_file import read_ranges
 from snn_tool.exporters.verification import VerificationReport
 from snn_tool.ranges_text import ranges_text, weakest
 from snn_tool.resources_text import summary_text
@@ -69,7 +69,7 @@ def export_text(exported: Exported) -> str:
             f"{uses.cores_low} to {uses.cores_high} cores, "
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: {LABEL}"
         )
-        counts = read_json(bundle.folder / RESOURCES, loihi_report.KIND, loihi_report.SCHEMA)
+        counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
         lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
     if exported.verification:
         lines.append(verification_text(exported.verification))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from snn_tool.exporters.loihi_limits import OBSERVED, PROVED, SATURATES, Quantity
+from snn_tool.exporters.loihi_quantity import OBSERVED, PROVED, SATURATES, Quantity
 from snn_tool.exporters.loihi_ranges import CURRENT, MEMBRANE, SUM, RangeProof
 from snn_tool.tables import plain_table, rendered
 

@@ -271,6 +271,8 @@ def test_a_membrane_by_hand() -> None:
     assert (bounds.membranes["unit"].low[0], bounds.membranes["unit"].high[0]) == (-27 * 64, 251 * 64)
     assert (bounds.sums["tail"].low[0], bounds.sums["tail"].high[0]) == (0, 1)
     assert bounds.membranes["readout"].high.tolist() == [3 * 64] * 3
+    deep = one_lif(-100_000, 0, 0, 150, 0, 3).membranes["unit"]
+    assert deep.low[0] == -(2**23 - 1) - 6_400_000, "clipped after the second step"
     silent = one_lif(-10, 10, 1, 150, 0, 3)
     assert silent.spikes["unit"].high[0] == silent.membranes["readout"].high[0] == 0
 

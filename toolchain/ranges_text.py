@@ -11,10 +11,7 @@ ORDER = (PROVED, SATURATES, OBSERVED)
 
 
 def ranges_text(proof: RangeProof) -> str:
-    """A table, and what its words mean.
-
-    `seen` is the membrane's largest magnitude on the golden tiles as a share of its limit.
-    """
+    """A table, and what its words mean."""
     table = plain_table(
         f"Range proof, T = {proof.timesteps}: headroom in bits of the least favourable channel",
         ("population",),
@@ -25,8 +22,9 @@ def ranges_text(proof: RangeProof) -> str:
         table.add_row(*_row(population, proof.of(population)))
     return rendered(
         table,
-        "proved: no image can exceed it. saturates: the bound lies beyond a clip at which all"
-        " implementations agree. observed: only the golden tiles stay inside.",
+        "seen: the membrane on the golden tiles, of its limit. proved: no image can exceed any of it."
+        " saturates: a bound lies beyond a clip at which all implementations agree."
+        " observed: a bound lies beyond a wrap, which the golden tiles do not reach.",
     )
 
 

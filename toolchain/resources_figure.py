@@ -16,7 +16,7 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
     use = report.use(chip)
     places = range(len(report.layers))
     with matplotlib.rc_context({"svg.hashsalt": "snn-tool"}):
-        figure = Figure(figsize=(8, 1.5 + INCHES_PER_LAYER * len(report.layers)))
+        figure = Figure(figsize=(8, 1.5 + INCHES_PER_LAYER * len(report.layers)), layout="constrained")
         axes = figure.subplots()
         for shift, label, cores in (
             (-0.2, "low: shared kernels", [span.low for span in use.by_layer]),
@@ -30,9 +30,9 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
         axes.axvline(chip.cores, color="0.4", linestyle="--", linewidth=1, label="one chip")
         axes.set_xlabel(f"{chip.name} cores")
         axes.set_title(f"{report.width}x{report.height} pixels: {LABEL}", fontsize="medium")
-        axes.legend(frameon=False, fontsize="small")
+        axes.margins(y=0.01)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
         axes.grid(axis="x", alpha=0.3)
-        figure.tight_layout()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

@@ -4,7 +4,9 @@ network.nir   the exported graph, from which the plan is derived
 plan.json     the processes of the deployment; see `loihi_plan`
 plan.npz      their integer weights and biases
 golden.npz    integer input tiles, and every spike and membrane that they must give
-bundle.json   versions, the lowering, resources, and the SHA-256 of all of the above
+ranges.json   bound, limit and status of every register and parameter; see `loihi_ranges`
+resources.json  neurons, synapses, axons, memory, cores and chips; see `loihi_report`
+bundle.json   versions, the lowering, a summary of the resources, and the SHA-256 of all of the above
 """
 
 import importlib.metadata
@@ -20,10 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
 from snn_tool.errors import ArtifactError, ExportError
+from snn_tool.exporters.loihi_chips import Resources, count_resources
+from snn_tool.exporters.loihi_observed import observe
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_resources import Resources, count_resources
+from snn_tool.exporters.loihi_ranges import prove_ranges
+from snn_tool.exporters.loihi_ranges_file import write_ranges
+from snn_tool.exporters.loihi_report import report_resources
+from snn_tool.exporters.loihi_report_file import write_resources
 from snn_tool.exporters.loihi_specs import GradedSpec, Plan
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import Program
@@ -31,14 +38,16 @@ from snn_tool.exporters.traces import Trace
 from snn_tool.models.streams import FANOUT, check_lowering
 
 KIND, SCHEMA = "loihi-bundle", 1
-NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, MANIFEST = (
+NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES, MANIFEST = (
     "network.nir",
     "plan.json",
     "plan.npz",
     "golden.npz",
+    "ranges.json",
+    "resources.json",
     "bundle.json",
 )
-HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN)
+HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,15 +116,20 @@ def export_bundle(
     Raises:
         ConfigError: `out` is not empty and `overwrite` is false, or the lowering is unknown.
         ArtifactError: the NIR file cannot be read, or the folder cannot be written.
-        TargetLimitError: the network leaves the hardware's ranges.
+        TargetLimitError: the network leaves the hardware's ranges, or a register wraps on the tiles; every
+            violation is listed.
         ExportError: tiles or reference do not belong to the file's network.
     """
     program = read_program(nir_path)
+    arrays = _golden_arrays(program, tiles, reference)
+    proof = prove_ranges(program, observe(program, tiles, reference))
     plan = build_plan(program, lowering)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
-        write_bytes(stage / GOLDEN, _compressed(_golden_arrays(program, tiles, reference)))
+        write_bytes(stage / GOLDEN, _compressed(arrays))
+        write_ranges(stage / RANGES, proof)
+        write_resources(stage / RESOURCES, report_resources(program, lowering))
         write_manifest(stage, plan, lowering, student_sha256, origin or {})
     return read_bundle(out)
 
@@ -129,7 +143,7 @@ def _write_plan(folder: Path, plan: Plan) -> None:
 def write_manifest(
     folder: Path, plan: Plan, lowering: str, student_sha256: str, origin: Mapping[str, Any]
 ) -> None:
-    """Write bundle.json for the four files that lie in `folder`."""
+    """Write bundle.json for the files that lie in `folder`."""
     graded = any(isinstance(neuron, GradedSpec) and not neuron.is_relay for neuron in plan.neurons)
     body = {
         "neuron": "graded" if graded else "lif",

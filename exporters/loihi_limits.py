@@ -1,32 +1,47 @@
 """Hardware ranges that Lava's simulation does not check; a plan is built only for what fits all of them.
 
 Sources: the docstring of lava.proc.lif.process.LIF (bias_mant 13 bit signed, du and dv 12 bit, vth 17 bit);
-lava.proc.conv.process.Conv (num_weight_bits 8); lava.proc.lif.models (current and membrane have 24 bits).
+lava.proc.conv.process.Conv (num_weight_bits 8); lava.proc.lif.models and lava.proc.conv.models (current and
+membrane have 24 bits; a Conv's output wraps to 24 bits; a LIF shifts its input left by 6).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from snn_tool.errors import TargetLimitError
-from snn_tool.exporters.nir_program import ConvNode, GradedNode, LifNode, PopulationNode, Program
+from snn_tool.exporters.loihi_quantity import FIXED, VIOLATED, Limit, Quantity, bounded
+from snn_tool.exporters.nir_program import (
+    MEMBRANE_SHIFT,
+    ConvNode,
+    GradedNode,
+    LifNode,
+    PopulationNode,
+    Program,
+)
 
-BIAS_MANTISSA_RANGE = (-(1 << 12), (1 << 12) - 1)
-THRESHOLD_RANGE = (0, (1 << 17) - 1)
-DECAY_RANGE = (0, (1 << 12) - 1)
-WEIGHT_MANTISSA_RANGE = (-(1 << 7), (1 << 7) - 1)
-MEMBRANE_RANGE = (-(1 << 23) + 1, (1 << 23) - 1)
+BIAS_MANTISSA_RANGE: Limit = (-(1 << 12), (1 << 12) - 1)
+THRESHOLD_RANGE: Limit = (0, (1 << 17) - 1)
+DECAY_RANGE: Limit = (0, (1 << 12) - 1)
+WEIGHT_MANTISSA_RANGE: Limit = (-(1 << 7), (1 << 7) - 1)
+MEMBRANE_RANGE: Limit = (-(1 << 23) + 1, (1 << 23) - 1)
+CONV_RANGE: Limit = (-(1 << 23), (1 << 23) - 1)
+LIF_CURRENT_RANGE: Limit = (-(MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT), MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT)
+"""Sums of currents whose left shift by 6 stays inside the symmetric 24 bits, in LSB."""
 
 
-def check_limits(program: Program) -> None:
+def check_limits(program: Program, registers: Sequence[Quantity] = ()) -> None:
     """Hold every node of a program against the hardware's ranges.
+
+    Args:
+        program: its parameters are checked.
+        registers: further quantities, see `loihi_ranges`.
 
     Raises:
         TargetLimitError: lists every violation with its node, the value and the range.
     """
-    found = [text for conv in program.convs for text in _conv_violations(conv)]
-    found += [
-        text for population in program.populations for text in _population_violations(population, program)
-    ]
+    quantities = [*parameters(program), *registers]
+    found = [quantity.violation for quantity in quantities if quantity.status == VIOLATED]
+    found += [text for conv in program.convs for text in _off_grid(conv)]
     if found:
         raise TargetLimitError(
             f"the network does not fit Loihi ({len(found)} violations): {'; '.join(found)}; "
@@ -34,27 +49,35 @@ def check_limits(program: Program) -> None:
         )
 
 
-def _conv_violations(conv: ConvNode) -> Iterator[str]:
-    mantissa = conv.weight >> conv.mantissa_exponent
-    yield from _outside(conv.name, "weight mantissa", mantissa, WEIGHT_MANTISSA_RANGE)
-    if (mantissa << conv.mantissa_exponent != conv.weight).any():
-        yield f"{conv.name}: weights are not multiples of 2^{conv.mantissa_exponent}"
+def parameters(program: Program) -> tuple[Quantity, ...]:
+    """What the file fixes: mantissas of every convolution, then biases, decays and thresholds."""
+    return (
+        *(_mantissas(conv) for conv in program.convs),
+        *(quantity for node in program.populations for quantity in _of_population(node, program)),
+    )
 
 
-def _population_violations(population: PopulationNode, program: Program) -> Iterator[str]:
-    bias = program.bias(population)
-    if isinstance(population, GradedNode):
-        yield from _outside(population.name, "bias", bias, MEMBRANE_RANGE)
+def _mantissas(conv: ConvNode) -> Quantity:
+    mantissa = (conv.weight >> conv.mantissa_exponent).reshape(len(conv.weight), -1)
+    return bounded(
+        conv.name, "weight mantissa", WEIGHT_MANTISSA_RANGE, FIXED, mantissa.min(axis=1), mantissa.max(axis=1)
+    )
+
+
+def _of_population(node: PopulationNode, program: Program) -> Iterator[Quantity]:
+    bias = program.bias(node)
+    if isinstance(node, GradedNode):
+        yield bounded(node.name, "bias", MEMBRANE_RANGE, FIXED, bias, bias)
     else:
-        yield from _outside(population.name, "bias_mant", bias, BIAS_MANTISSA_RANGE)
-    if isinstance(population, LifNode):
-        yield from _outside(population.name, "dv", np.array(population.decay), DECAY_RANGE)
-    if isinstance(population, LifNode | GradedNode):
-        yield from _outside(population.name, "vth", np.array(population.threshold), THRESHOLD_RANGE)
+        yield bounded(node.name, "bias_mant", BIAS_MANTISSA_RANGE, FIXED, bias, bias)
+    if isinstance(node, LifNode):
+        decay = np.array([node.decay])
+        yield bounded(node.name, "dv", DECAY_RANGE, FIXED, decay, decay)
+    if isinstance(node, LifNode | GradedNode):
+        threshold = np.array([node.threshold])
+        yield bounded(node.name, "vth", THRESHOLD_RANGE, FIXED, threshold, threshold)
 
 
-def _outside(node: str, quantity: str, values: np.ndarray, allowed: tuple[int, int]) -> Iterator[str]:
-    low, high = allowed
-    if values.min(initial=low) < low or values.max(initial=high) > high:
-        worst = int(values.min()) if int(values.min()) < low else int(values.max())
-        yield f"{node}: {quantity} {worst} outside {low}..{high}"
+def _off_grid(conv: ConvNode) -> Iterator[str]:
+    if (conv.weight % (1 << conv.mantissa_exponent)).any():
+        yield f"{conv.name}: weights are not multiples of 2^{conv.mantissa_exponent}"

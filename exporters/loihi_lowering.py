@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from snn_tool.errors import TargetLimitError
-from snn_tool.exporters.loihi_limits import MEMBRANE_RANGE
+from snn_tool.exporters.loihi_limits import CONV_RANGE, MEMBRANE_RANGE
 from snn_tool.exporters.nir_program import (
     IMAGE,
     ConvNode,
@@ -24,9 +24,6 @@ from snn_tool.exporters.nir_program import (
 )
 from snn_tool.models.alignment import hop_depths, relay_counts
 from snn_tool.models.streams import LoweredPopulation, lower, lowered_sources
-
-CONV_RANGE = (-(1 << 23), (1 << 23) - 1)
-"""What a convolution delivers after its wrap to 24 bits (lava.proc.conv.models)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +79,11 @@ def stream_bound(program: Program, stream: tuple[str, ...]) -> int:
 
 
 def _wrapped_range(program: Program, conv: ConvNode) -> tuple[Integers, Integers]:
-    """Least and greatest current [C] of a convolution; if one of a channel could wrap, all of 24 bits."""
+    """Least and greatest current [C] of a convolution; if one of a channel could wrap, all of 24 bits.
+
+    Sources may emit all that their kind can, as in `models.ranges`, by which the audit lowers the same
+    network; `loihi_bounds` is tighter and would let the two disagree.
+    """
     low, high = _source_range(program, conv.source)
     least = np.minimum(conv.weight * low, conv.weight * high).sum(axis=(1, 2, 3))
     greatest = np.maximum(conv.weight * low, conv.weight * high).sum(axis=(1, 2, 3))

@@ -1,32 +1,36 @@
-"""What a plan would occupy: neurons and synapses by layer, and a range of neurocores.
+"""What a plan would occupy, layer by layer: neurons, synapses, axons and memory.
 
-Convolutions can be stored once per layer ("shared", a lower bound) or once per connection ("expanded", an
-upper bound; what a core without convolution support needs). The figures are model-feasible counts; whether a
-compiler places them is not verified.
-
-Sources: 128 neurocores per chip and 8192 neurons per core, Intel's Loihi 2 technology brief (2021); 128 KiB
-of synaptic memory per core, the Loihi profile of SANA-FE.
+Convolutions can be stored once per layer ("shared") or once per connection ("expanded"; what a core without
+convolution support needs). An axon is one neuron's line to one convolution of a reader, whatever the number
+of its connections there; a neuron that no tap reaches has none. A layer that is split over several cores
+repeats axons; that is a placement's affair and not counted. Every figure is an exact count of the plan.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.loihi_specs import ConvSpec, NeuronSpec, Plan
+from numpy.typing import NDArray
+from snn_tool.exporters.loihi_specs import ConvSpec, LifSpec, NeuronSpec, Plan
 
-NEURONS_PER_CORE = 8192
-CORES_PER_CHIP = 128
-SYNAPSE_BYTES_PER_CORE = 128 << 10
+WEIGHT_BYTES = 1
+"""A weight is an 8-bit mantissa; the exponent is a layer's, and indices are not counted."""
+
+LIF_STATE_BYTES, GRADED_STATE_BYTES = 6, 3
+"""Current and membrane of 24 bits each (lava.proc.lif.models); memoryless graded neurons hold a membrane."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerResources:
-    """One neuron process with all convolutions that end in it.
+    """One neuron process with all convolutions that end in it, or the sum over all of them.
 
     Attributes:
         neurons: W H C.
-        shared_synapses: weights stored once; one byte each.
+        shared_synapses: weights stored once.
         expanded_synapses: connections between two neurons; positions in the padding have none.
-        cores_low, cores_high: neurocores with shared and with expanded synapses.
+        axons_in: lines that arrive, the image's included.
+        axons_out: lines that leave to other layers.
+        state_bytes: dynamic state; biases and thresholds are one per channel and not counted.
     """
 
     name: str
@@ -34,83 +38,83 @@ class LayerResources:
     neurons: int
     shared_synapses: int
     expanded_synapses: int
-    cores_low: int
-    cores_high: int
+    axons_in: int
+    axons_out: int
+    state_bytes: int
 
+    @property
+    def shared_bytes(self) -> int:
+        """Synaptic memory with shared kernels."""
+        return self.shared_synapses * WEIGHT_BYTES
 
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """Sums over all layers of a plan.
-
-    Attributes:
-        neurons: of all processes.
-        relay_neurons: part of `neurons` that passes values on: delay relays and accumulators.
-        chips_low, chips_high: Loihi 2 chips, by neurocores alone.
-        accumulator_neurons: part of `relay_neurons` that holds a residual stream.
-    """
-
-    neurons: int
-    relay_neurons: int
-    shared_synapses: int
-    expanded_synapses: int
-    cores_low: int
-    cores_high: int
-    chips_low: int
-    chips_high: int
-    accumulator_neurons: int = 0
+    @property
+    def expanded_bytes(self) -> int:
+        """Synaptic memory with one weight per connection."""
+        return self.expanded_synapses * WEIGHT_BYTES
 
 
 def layer_resources(plan: Plan) -> tuple[LayerResources, ...]:
     """Count what each neuron process of a plan occupies."""
     return tuple(
-        _layer(neuron, [c for c in plan.convs if c.target == neuron.name]) for neuron in plan.neurons
+        _layer(
+            neuron,
+            [conv for conv in plan.convs if conv.target == neuron.name],
+            [conv for conv in plan.convs if conv.source == neuron.name],
+        )
+        for neuron in plan.neurons
     )
 
 
-def count_resources(plan: Plan) -> Resources:
-    """Count what a whole plan occupies."""
-    layers = layer_resources(plan)
-    cores_low = sum(layer.cores_low for layer in layers)
-    cores_high = sum(layer.cores_high for layer in layers)
-    return Resources(
-        neurons=sum(layer.neurons for layer in layers),
-        relay_neurons=sum(layer.neurons for layer in layers if layer.is_relay),
-        shared_synapses=sum(layer.shared_synapses for layer in layers),
-        expanded_synapses=sum(layer.expanded_synapses for layer in layers),
-        cores_low=cores_low,
-        cores_high=cores_high,
-        chips_low=-(-cores_low // CORES_PER_CHIP),
-        chips_high=-(-cores_high // CORES_PER_CHIP),
-        accumulator_neurons=sum(layer.neurons for layer in layers if layer.name in plan.accumulators),
+def total_of(layers: Iterable[LayerResources]) -> LayerResources:
+    """The sum over layers."""
+    listed = list(layers)
+    return LayerResources(
+        name="total",
+        is_relay=False,
+        neurons=sum(layer.neurons for layer in listed),
+        shared_synapses=sum(layer.shared_synapses for layer in listed),
+        expanded_synapses=sum(layer.expanded_synapses for layer in listed),
+        axons_in=sum(layer.axons_in for layer in listed),
+        axons_out=sum(layer.axons_out for layer in listed),
+        state_bytes=sum(layer.state_bytes for layer in listed),
     )
 
 
-def _layer(neuron: NeuronSpec, convs: list[ConvSpec]) -> LayerResources:
+def _layer(neuron: NeuronSpec, arriving: list[ConvSpec], leaving: list[ConvSpec]) -> LayerResources:
     neurons = neuron.shape[0] * neuron.shape[1] * neuron.shape[2]
-    shared = sum(conv.weight.size for conv in convs)
-    expanded = sum(expanded_synapses(conv) for conv in convs)
-    by_neurons = -(-neurons // NEURONS_PER_CORE)
+    state = LIF_STATE_BYTES if isinstance(neuron, LifSpec) else GRADED_STATE_BYTES
     return LayerResources(
         name=neuron.name,
         is_relay=neuron.is_relay,
         neurons=neurons,
-        shared_synapses=shared,
-        expanded_synapses=expanded,
-        cores_low=max(by_neurons, -(-shared // SYNAPSE_BYTES_PER_CORE)),
-        cores_high=max(by_neurons, -(-expanded // SYNAPSE_BYTES_PER_CORE)),
+        shared_synapses=sum(int(conv.weight.size) for conv in arriving),
+        expanded_synapses=sum(expanded_synapses(conv) for conv in arriving),
+        axons_in=sum(axons(conv) for conv in arriving),
+        axons_out=sum(axons(conv) for conv in leaving),
+        state_bytes=neurons * state,
     )
 
 
 def expanded_synapses(conv: ConvSpec) -> int:
     """Connections of a convolution: channel pairs times, for each axis, the taps inside the source."""
-    channels_out, kernel_x, kernel_y, channels_in = (int(n) for n in conv.weight.shape)
-    columns = _taps_inside(conv, 0, kernel_x)
-    rows = _taps_inside(conv, 1, kernel_y)
+    channels_out, _, _, channels_in = (int(n) for n in conv.weight.shape)
+    columns, rows = (int(np.count_nonzero(_inside(conv, axis))) for axis in (0, 1))
     return channels_out * channels_in * columns * rows
 
 
-def _taps_inside(conv: ConvSpec, axis: int, kernel: int) -> int:
-    """Pairs (output position before the pixel-shuffle, tap) of one axis whose source position exists."""
+def axons(conv: ConvSpec) -> int:
+    """Source neurons that a convolution connects to anything: channels times reached positions."""
+    columns, rows = (len(np.unique(_positions(conv, axis)[_inside(conv, axis)])) for axis in (0, 1))
+    return conv.input_shape[2] * columns * rows
+
+
+def _positions(conv: ConvSpec, axis: int) -> NDArray[np.int64]:
+    """Source positions along an axis, [outputs before the pixel-shuffle, taps]; padding lies outside."""
     outputs = np.arange(conv.output_shape[axis] // conv.upsample)
-    position = outputs[:, None] * conv.stride - conv.padding + np.arange(kernel) * conv.dilation
-    return int(np.count_nonzero((position >= 0) & (position < conv.input_shape[axis])))
+    taps = np.arange(conv.weight.shape[1 + axis])
+    return outputs[:, None] * conv.stride - conv.padding + taps * conv.dilation
+
+
+def _inside(conv: ConvSpec, axis: int) -> NDArray[np.bool_]:
+    position = _positions(conv, axis)
+    return (position >= 0) & (position < conv.input_shape[axis])

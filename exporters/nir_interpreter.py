@@ -98,6 +98,11 @@ def _run_single(program: Program, image: Integers) -> ProgramTrace:
 
 def current(conv: ConvNode, frame: Integers) -> Integers:
     """One timestep's output [Co / f^2, f h, f w] of a convolution for spikes or an image [Ci, H, W]."""
+    return shuffle(signed_24_bit(product_sums(conv, frame)), conv.upsample)
+
+
+def product_sums(conv: ConvNode, frame: Integers) -> Integers:
+    """Sums of products [Co, h, w] before they are cut to 24 bits and shuffled."""
     wide = np.pad(frame, [(0, 0), (conv.padding, conv.padding), (conv.padding, conv.padding)])
     height, width = (size // conv.upsample for size in conv.output_size(*frame.shape[1:]))
     kernel_rows, kernel_columns = conv.weight.shape[2:]
@@ -108,7 +113,7 @@ def current(conv: ConvNode, frame: Integers) -> Integers:
             bottom, right = top + (height - 1) * conv.stride + 1, left + (width - 1) * conv.stride + 1
             taken = wide[:, top : bottom : conv.stride, left : right : conv.stride]
             sums += np.tensordot(conv.weight[:, :, y, x], taken, axes=1)
-    return _shuffle(signed_24_bit(sums), conv.upsample)
+    return sums
 
 
 def signed_24_bit(values: Integers) -> Integers:
@@ -116,7 +121,7 @@ def signed_24_bit(values: Integers) -> Integers:
     return ((values & (2 * HALF_RANGE - 1)) ^ HALF_RANGE) - HALF_RANGE
 
 
-def _shuffle(values: Integers, factor: int) -> Integers:
+def shuffle(values: Integers, factor: int) -> Integers:
     """Channel c f^2 + y f + x of every pixel goes to sub-position (y, x) of channel c."""
     channels, height, width = values.shape
     wide = np.empty((channels // factor**2, height * factor, width * factor), dtype=np.int64)
@@ -130,16 +135,12 @@ def _respond(population: PopulationNode, currents: Integers, bias: Integers) -> 
     """Spikes and membranes [T, C, H, W] of a population that starts at rest."""
     if isinstance(population, GradedNode):
         membranes = np.clip(currents + bias, -LARGEST, LARGEST)
-        return _levels(population, membranes), membranes
-    kept = DECAY_STEPS - (population.decay if isinstance(population, LifNode) else 0)
+        return levels(population, membranes), membranes
+    kept = kept_steps(population)
     spikes, membranes = np.zeros_like(currents), np.zeros_like(currents)
     membrane = np.zeros_like(currents[0])
     for step, amount in enumerate(currents):
-        drive = amount << MEMBRANE_SHIFT
-        drive = drive - 2 * HALF_RANGE * (drive > HALF_RANGE) + 2 * HALF_RANGE * (drive <= -HALF_RANGE)
-        # An arithmetic shift rounds down; the addend makes it round toward zero for negative membranes.
-        decayed = (membrane * kept + (DECAY_STEPS - 1) * (membrane < 0)) // DECAY_STEPS
-        membrane = np.clip(decayed + drive + (bias << MEMBRANE_SHIFT), -LARGEST, LARGEST)
+        membrane = np.clip(integrated(membrane, amount, bias, kept), -LARGEST, LARGEST)
         if isinstance(population, LifNode):
             spikes[step] = membrane > (population.threshold << MEMBRANE_SHIFT)
             membrane = membrane * (1 - spikes[step])
@@ -147,7 +148,27 @@ def _respond(population: PopulationNode, currents: Integers, bias: Integers) -> 
     return spikes, membranes
 
 
-def _levels(population: GradedNode, membranes: Integers) -> Integers:
+def kept_steps(population: PopulationNode) -> int:
+    """4096ths of the membrane that a LIF or a read-out keeps from one timestep to the next."""
+    return DECAY_STEPS - (population.decay if isinstance(population, LifNode) else 0)
+
+
+def integrated(membrane: Integers, amount: Integers, bias: Integers, kept: int) -> Integers:
+    """A LIF's next membrane in 64ths before it is clipped and compared; `amount` and `bias` in LSB."""
+    drive = amount << MEMBRANE_SHIFT
+    drive = drive - 2 * HALF_RANGE * (drive > HALF_RANGE) + 2 * HALF_RANGE * (drive <= -HALF_RANGE)
+    total: Integers = decayed(membrane, kept) + drive + (bias << MEMBRANE_SHIFT)
+    return total
+
+
+def decayed(membrane: Integers, kept: int) -> Integers:
+    """Membrane times kept / 4096, rounded toward zero."""
+    # An arithmetic shift rounds down; the addend makes it round toward zero for negative membranes.
+    return (membrane * kept + (DECAY_STEPS - 1) * (membrane < 0)) // DECAY_STEPS
+
+
+def levels(population: GradedNode, membranes: Integers) -> Integers:
+    """Spikes of clipped membranes, of the same shape."""
     count = np.zeros_like(membranes)
     for rung in population.rungs:
         count += membranes >= rung

@@ -97,6 +97,7 @@ def test_help_imports_neither_torch_nor_lightning() -> None:
         "quantize",
         "export",
         "verify",
+        "resources",
         "energy",
         "restore",
         "evaluate",

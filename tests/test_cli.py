@@ -98,6 +98,7 @@ def test_a_bundle_is_built_from_the_network_or_from_its_nir_file(call: Run, inte
     code, text, _ = call("-q", "export", integers, "--target", "loihi", "--out", folder / "a", *small)
     assert code == 0
     assert "nir: exact" in text
+    assert "Range proof, T = 1" in text and "largest square tile" in text
     statuses = {r["backend"]: r for r in document((folder / "a/verification.json").read_text())["results"]}
     assert list(statuses) == ["nir", "lava"]
     assert statuses["lava"]["status"] in ("exact", "not run")

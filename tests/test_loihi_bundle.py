@@ -21,7 +21,7 @@ from torch.nn import functional
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 STUDENT = "5" * 64
-FILES = ("network.nir", "plan.json", "plan.npz", "golden.npz")
+FILES = ("network.nir", "plan.json", "plan.npz", "golden.npz", "ranges.json", "resources.json")
 
 
 @pytest.fixture(scope="module")

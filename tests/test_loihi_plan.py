@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError
+from snn_tool.exporters.loihi_chips import count_resources
 from snn_tool.exporters.loihi_layout import lava_kernel, payload_bits
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_resources import count_resources, expanded_synapses, layer_resources
+from snn_tool.exporters.loihi_resources import expanded_synapses, layer_resources
 from snn_tool.exporters.loihi_specs import ConvSpec, GradedSpec, LifSpec, Plan
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from snn_tool import __version__
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
+from snn_tool.cli_resources import resources
 from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import Interrupted, SnnToolError
@@ -55,6 +56,7 @@ for _name, _command in (
     ("quantize", quantize),
     ("export", export),
     ("verify", verify),
+    ("resources", resources),
     ("restore", restore),
     ("evaluate", evaluate),
     ("demo", demo),

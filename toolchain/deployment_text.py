@@ -3,10 +3,16 @@
 from dataclasses import asdict
 from typing import Any
 
+from snn_tool.artifacts import read_json
 from snn_tool.deployment import EXPORT, Exported
-from snn_tool.exporters.loihi_bundle import MANIFEST
+from snn_tool.exporters import loihi_report_file
+from snn_tool.exporters.loihi_bundle import MANIFEST, RANGES, RESOURCES, Bundle
+from snn_tool.exporters.loihi_chips import LABEL
+from snn_tool.exporters.loihi_ranges_file import read_ranges
 from snn_tool.exporters.verification import VerificationReport
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused
+from snn_tool.ranges_text import ranges_text, weakest
+from snn_tool.resources_text import summary_text
 from snn_tool.verifying import photograph_lines
 
 
@@ -20,8 +26,14 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "lowering": bundle.lowering if bundle else None,
         "lowerings": [asdict(cost) for cost in exported.lowerings],
         "resources": asdict(bundle.resources) if bundle else None,
+        "ranges": _weakest_statements(bundle) if bundle else None,
         "verification": verification_document(report) if report else None,
     }
+
+
+def _weakest_statements(bundle: Bundle) -> dict[str, str]:
+    proof = read_ranges(bundle.folder / RANGES)
+    return {population: weakest(proof.of(population)) for population in proof.inputs}
 
 
 def verification_document(report: VerificationReport) -> dict[str, Any]:
@@ -75,9 +87,11 @@ def export_text(exported: Exported) -> str:
             f"{uses.neurons:,} neurons ({uses.relay_neurons:,} of them relays and accumulators), "
             f"{uses.shared_synapses:,} synapses with shared kernels, {uses.expanded_synapses:,} expanded; "
             f"{uses.cores_low} to {uses.cores_high} cores, "
-            f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: model-feasible, physical fit unverified"
+            f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: {LABEL}"
         )
         lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
+        counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
+        lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.fan_out import conv_synops
 from snn_tool.errors import TargetLimitError
+from snn_tool.exporters.loihi_chips import count_resources
 from snn_tool.exporters.loihi_plan import build_plan
-from snn_tool.exporters.loihi_resources import count_resources, expanded_synapses
+from snn_tool.exporters.loihi_resources import expanded_synapses
 from snn_tool.exporters.loihi_specs import ConvSpec, Plan
 from snn_tool.exporters.nir_interpreter import current
 from snn_tool.exporters.nir_program import IMAGE, Integers, Program

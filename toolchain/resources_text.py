@@ -30,8 +30,9 @@ def resources_text(report: ResourceReport) -> str:
         table,
         "shared, expanded: synapses with one kernel per layer, with every connection stored"
         f" ({count(total.shared_bytes)}B, {count(total.expanded_bytes)}B); cores and chips from the one to"
-        " the other. in, out: axons. KiB: neuron state."
-        f" {report.relay_neurons:,} of {total.neurons:,} neurons are relays.",
+        " the other. in, out: axons. KiB: neuron state. name*: accumulator of the stream that starts there;"
+        " name+k: its k-th delay relay."
+        f" {report.relay_neurons:,} of {total.neurons:,} neurons are relays and accumulators.",
         summary_text(resource_document(report)),
     )
 
@@ -59,7 +60,8 @@ def _row(layer: LayerResources, cores: list[Span]) -> list[str]:
         layer.axons_out,
     )
     state = f"{layer.state_bytes / 1024:.0f}"
-    return [layer.name, *(count(value).replace(" ", "") for value in counts), state, *map(_span, cores)]
+    name = layer.name.replace("_stream", "*").replace("_relay", "+")
+    return [name, *(count(value).replace(" ", "") for value in counts), state, *map(_span, cores)]
 
 
 def _span(span: Span) -> str:

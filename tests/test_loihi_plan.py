@@ -23,7 +23,7 @@ from snn_tool.models.integer_run import quantize_image
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 Array = NDArray[np.int64]
-KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
+KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat", "chain")]
 M = 1 << 23
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from snn_tool.deployment import EXPORT, Exported
+from snn_tool.deployment import EXPORT, NETX, Exported
 from snn_tool.exporters.loihi_bundle import MANIFEST
 from snn_tool.exporters.verification import VerificationReport
 
@@ -16,6 +16,7 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "manifest": MANIFEST if bundle else EXPORT,
         "golden_tiles": list(exported.tiles_shape),
         "resources": asdict(bundle.resources) if bundle else None,
+        "netx": asdict(exported.netx) if exported.netx else None,
         "verification": verification_document(report) if report else None,
     }
 
@@ -56,6 +57,13 @@ def export_text(exported: Exported) -> str:
             f"{uses.shared_synapses:,} synapses with shared kernels, {uses.expanded_synapses:,} expanded; "
             f"{uses.cores_low} to {uses.cores_high} cores, "
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: model-feasible, physical fit unverified"
+        )
+    if exported.netx:
+        run = exported.netx
+        lines.append(
+            f"{NETX}: {run.depth} layers for lava-dl's hdf5.Network(net_config, "
+            f"input_message_bits={run.input_message_bits}, reset_interval={run.reset_interval}, "
+            f"reset_offset={run.reset_offset}); present the integer image for {run.timesteps} steps"
         )
     if exported.verification:
         lines.append(verification_text(exported.verification))

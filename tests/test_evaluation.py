@@ -37,7 +37,7 @@ def untracked(paths: list[Path], _: str) -> Iterable[Path]:
 
 def item(name: str, *figures: float | None) -> ImageScore:
     before, after, *similarities = figures
-    return ImageScore(name, 8, 9, before, after, *similarities)  # type: ignore[arg-type]
+    return ImageScore(name, "a" * 64, 8, 9, before, after, *similarities)  # type: ignore[arg-type]
 
 
 def scored(*items: ImageScore) -> Evaluation:
@@ -58,6 +58,7 @@ def test_means_and_spreads_by_hand() -> None:
     assert document["mean"]["psnr_db"] == 31 and document["standard_deviation"]["psnr_db"] == 2.9439
     assert document["images"][1] == {
         "name": "b",
+        "sha256": "a" * 64,
         "height": 8,
         "width": 9,
         "degraded_psnr_db": 20.0,

@@ -1,8 +1,8 @@
 """Bit for bit or not: implementations of one network held against the golden integers of its bundle.
 
-`nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation, `netx` lets lava-dl
-load network.net and executes it there. Each must give every spike and every membrane of every population at
-every timestep. What did not run is reported as not run, with the reason; what compared nothing is not exact.
+`nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation. Both must give every
+spike and every membrane of every population at every timestep. What did not run is reported as not run, with
+the reason; nothing that compared no value can be exact.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,8 @@ from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
-from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, LavaTrace, run_on_lava, run_on_netx
+from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
-from snn_tool.exporters.netx_file import NetxRun
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.traces import Trace
@@ -110,42 +109,6 @@ def interpret_nir(path: Path, tiles: NDArray[np.int16], reference: Trace) -> Bac
     return replace(result, versions={name: version(name) for name in ("nir", "numpy")})
 
 
-def verify_netx(
-    folder: Path,
-    run: NetxRun,
-    tiles: NDArray[np.int16],
-    reference: Trace,
-    *,
-    environment: LavaEnvironment | None = None,
-    conv: str = "stock",
-    timeout_s: float = TIME_LIMIT_S,
-    log: Callable[[str], None] | None = None,
-) -> BackendResult:
-    """Let lava-dl load a folder's network.net, run integer tiles through it and compare with their trace.
-
-    Args:
-        folder: holds network.net and export.json.
-        run: how the file is run.
-        tiles: integers [N, 3, H, W].
-        reference: their trace, every population recorded.
-        environment: an interpreter with Lava; looked for, never installed, if None.
-        conv: Lava's convolution, `stock` or `blas`.
-        timeout_s: Lava's time limit in seconds.
-        log: receives progress lines.
-
-    Raises:
-        ConfigError: `conv` is unknown.
-        VerificationError: netx or Lava refuses the file, or gives values of other shapes.
-    """
-
-    def execute(found: LavaEnvironment) -> LavaTrace:
-        if not found.lava_dl:
-            raise BackendUnavailableError(f"{found.python}: {found.netx_fault}; run `{found.netx_remedy}`")
-        return run_on_netx(folder, run, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
-
-    return _in_lava("netx", execute, reference, run.populations, environment, conv)
-
-
 def _verify_lava(
     bundle: Bundle,
     environment: LavaEnvironment | None,
@@ -153,32 +116,15 @@ def _verify_lava(
     timeout_s: float,
     log: Callable[[str], None] | None,
 ) -> BackendResult:
-    def execute(found: LavaEnvironment) -> LavaTrace:
-        tiles = bundle.golden.tiles
-        return run_on_lava(bundle.folder, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
-
-    order = [population.name for population in read_program(bundle.folder / NETWORK).populations]
-    return _in_lava("lava", execute, bundle.golden, order, environment, conv)
-
-
-def _in_lava(
-    backend: str,
-    execute: Callable[[LavaEnvironment], LavaTrace],
-    reference: Trace,
-    order: Sequence[str],
-    environment: LavaEnvironment | None,
-    conv: str,
-) -> BackendResult:
-    """Compare what Lava computes; `not run` with the reason where it is not there or dies."""
     try:
         found = environment or find_lava()
         if found is None:
-            return BackendResult(backend, NOT_RUN, reason=f"Lava is not installed; run `{REMEDY}`")
-        trace = execute(found)
+            return BackendResult("lava", NOT_RUN, reason=f"Lava is not installed; run `{REMEDY}`")
+        tiles = bundle.golden.tiles
+        trace = run_on_lava(bundle.folder, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
     except BackendUnavailableError as error:
-        return BackendResult(backend, NOT_RUN, reason=str(error))
+        return BackendResult("lava", NOT_RUN, reason=str(error))
     python = found.python_version + (" (unsupported Python, shimmed)" if found.shimmed else "")
     versions = {"lava": found.version, "python": python, "conv": conv}
-    if backend == "netx":
-        versions["lava-dl"] = found.lava_dl
-    return replace(compare(reference, trace, order, backend), versions=versions)
+    order = [population.name for population in read_program(bundle.folder / NETWORK).populations]
+    return replace(compare(bundle.golden, trace, order, "lava"), versions=versions)

@@ -21,15 +21,15 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from snn_tool.exporters import verification
+from snn_tool.exporters import netx_verification
 from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
 from snn_tool.exporters.lava_simulation import run_on_netx
 from snn_tool.exporters.netx_file import NetxRun, largest_readout, write_netx
+from snn_tool.exporters.netx_verification import verify_netx
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.nir_parse import parse_graph
 from snn_tool.exporters.nir_program import LifNode, Program
-from snn_tool.exporters.verification import verify_netx
 from snn_tool.golden import GoldenOptions
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import save_integer_network
@@ -284,7 +284,7 @@ def test_without_lava_dl_it_was_not_run(
     ours = replace(bare, origin="cached environment, uv with Python 3.10")
     result = verify_netx(tmp_path / "netx", run, tiles, trace, environment=ours)
     assert result.reason.endswith("; run `snn-tool backend install lava`")
-    monkeypatch.setattr(verification, "find_lava", lambda: None)
+    monkeypatch.setattr(netx_verification, "find_lava", lambda: None)
     assert "Lava is not installed" in verify_netx(tmp_path / "netx", run, tiles, trace).reason
 
 
@@ -310,7 +310,7 @@ def test_an_export_from_end_to_end(
     if installed:
         request.getfixturevalue("lava")
     else:
-        monkeypatch.setattr(verification, "find_lava", lambda: None)
+        monkeypatch.setattr(netx_verification, "find_lava", lambda: None)
     save_integer_network(tmp_path / "student.int.safetensors", make_network("lif", "chain"), {})
     options = GoldenOptions(size=16, task="denoise", sigma="25")
     exported = export_student(tmp_path / "student.int.safetensors", "netx", tmp_path / "out", options)

@@ -15,12 +15,12 @@ from snn_tool.errors import ConfigError
 from snn_tool.exporters.comparison import BackendResult
 from snn_tool.exporters.loihi_bundle import NETWORK, Bundle, export_bundle
 from snn_tool.exporters.netx_file import NetxRun, write_netx
+from snn_tool.exporters.netx_verification import verify_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.verification import (
     VerificationReport,
     interpret_nir,
     verify_bundle,
-    verify_netx,
     write_verification,
 )
 from snn_tool.golden import Golden, GoldenOptions, make_golden

@@ -45,7 +45,7 @@ class BackendResult:
     """One implementation's outcome.
 
     Attributes:
-        backend: `nir` or `lava`.
+        backend: `nir`, `lava` or `netx`.
         status: `exact`, `mismatch` or `not run`.
         tiles: number of input tiles.
         values_compared, mismatches: counts of integers.

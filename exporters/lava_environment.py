@@ -10,6 +10,9 @@ An interpreter counts only after it was executed and imported Lava. In order of 
 6. The running Python, newer than Lava declares, with the shim of `lava_runner`.
 
 `find_lava` takes 1 to 4 as they are. `provision_lava` makes 2 from the first of 3 to 6 that works.
+
+lava-dl, whose netx loads `.net` files, is installed beside Lava in 2, without its dependencies: it declares
+torch, which netx does not need. Where it cannot be had, Lava works without it and the environment says so.
 """
 
 import json
@@ -32,6 +35,11 @@ RUNNER = Path(__file__).parent / "lava_runner" / "run.py"
 """The program that runs in Lava's interpreter; it imports nothing of this package."""
 
 LAVA = "lava-nc==0.10.0"
+LAVA_DL = "lava-dl==0.6.0"
+LAVA_DL_ALONE = ("--ignore-requires-python", "--no-deps", LAVA_DL)
+"""netx runs on what Lava brings; torch, torchvision, OpenCV and others that lava-dl declares stay away."""
+
+CACHED = "cached environment"
 SUPPORTED = (LAVA, "numpy<2", "h5py")
 UNDECLARED_PYTHON = ("scipy", "networkx", "asteval", "scikit-learn", "cloudpickle", "joblib", "h5py")
 """What lava-nc needs at run time, named one by one because its own metadata refuses Python above 3.10."""
@@ -50,6 +58,8 @@ class LavaEnvironment:
         python_version: of the interpreter.
         shimmed: the Python is newer than Lava supports; a shim makes it importable.
         origin: where it was found.
+        lava_dl: version of lava-dl if its netx loads there, and otherwise empty.
+        netx_fault: why netx does not load, in one line; empty if it does.
     """
 
     python: Path
@@ -57,6 +67,15 @@ class LavaEnvironment:
     python_version: str
     shimmed: bool
     origin: str
+    lava_dl: str = ""
+    netx_fault: str = "lava-dl was not looked for"
+
+    @property
+    def netx_remedy(self) -> str:
+        """The command that brings lava-dl into this interpreter."""
+        if self.origin.startswith(CACHED):
+            return REMEDY
+        return f"{self.python} -m pip install {' '.join(LAVA_DL_ALONE)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +113,22 @@ def find_lava() -> LavaEnvironment | None:
 def provision_lava(log: Callable[[str], None]) -> LavaEnvironment:
     """Find Lava, or install it into the cache folder; calls that overlap install it once.
 
+    A cached environment without lava-dl is completed; interpreters that are not ours are left as they are.
+
     Args:
         log: receives one line for each thing tried.
 
     Raises:
         BackendUnavailableError: no way worked; the message names each and what pip said last.
     """
-    if found := find_lava():
+    found = find_lava()
+    if found and (found.lava_dl or found.origin != CACHED):
         return found
     home = cache_folder()
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.parent / "lava.lock", timeout=LOCK_S):
-            return _cached() or _install(home, log)
+            return _complete(log) or _install(home, log)
     except Timeout as error:
         raise BackendUnavailableError(
             f"{error.lock_file}: another process has been installing Lava for an hour; end it"
@@ -130,7 +152,13 @@ def probe(python: Path, origin: str) -> LavaEnvironment:
     try:
         answer = json.loads(finished.stdout)
         return LavaEnvironment(
-            python, str(answer["lava"]), str(answer["python"]), bool(answer["shimmed"]), origin
+            python,
+            str(answer["lava"]),
+            str(answer["python"]),
+            bool(answer["shimmed"]),
+            origin,
+            str(answer["lava_dl"]),
+            str(answer["netx_fault"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BackendUnavailableError(
@@ -181,8 +209,17 @@ def _cached() -> LavaEnvironment | None:
     if not python.exists():
         return None
     with suppress(BackendUnavailableError):
-        return probe(python, "cached environment")
+        return probe(python, CACHED)
     return None
+
+
+def _complete(log: Callable[[str], None]) -> LavaEnvironment | None:
+    """The cached environment, with lava-dl if it can be had; None if there is no environment."""
+    found = _cached()
+    if found is None or found.lava_dl:
+        return found
+    _add_lava_dl(found.python, log)
+    return _cached()
 
 
 def _python310() -> Iterator[tuple[Path, str]]:
@@ -217,11 +254,11 @@ def _install(home: Path, log: Callable[[str], None]) -> LavaEnvironment:
         log(f"installing {LAVA} with {recipe.origin}")
         stage = Path(tempfile.mkdtemp(prefix=".lava.", dir=home.parent))
         try:
-            _make(recipe, stage)
+            _make(recipe, stage, log)
             if home.exists():
                 shutil.rmtree(home)
             os.replace(stage, home)
-            return probe(home / "bin" / "python", f"cached environment, {recipe.origin}")
+            return probe(home / "bin" / "python", f"{CACHED}, {recipe.origin}")
         except BackendUnavailableError as error:
             failures.append(f"{recipe.origin}: {error}")
             log(failures[-1])
@@ -233,22 +270,35 @@ def _install(home: Path, log: Callable[[str], None]) -> LavaEnvironment:
     )
 
 
-def _make(recipe: _Recipe, stage: Path) -> None:
+def _make(recipe: _Recipe, stage: Path, log: Callable[[str], None]) -> None:
     """Create the environment in an empty folder, install into it, and see it import Lava."""
-    variables = clean_variables()
-    _demand(
-        run_group((*recipe.create, stage), timeout_s=VENV_S, environment=variables), recipe.create[0], VENV_S
-    )
+    created = run_group((*recipe.create, stage), timeout_s=VENV_S, environment=clean_variables())
+    _demand(created, recipe.create[0], VENV_S)
     python = stage / "bin" / "python"
     for requirements in recipe.requirements:
-        command: tuple[str | Path, ...] = (
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            *requirements,
-        )
-        _demand(run_group(command, timeout_s=INSTALL_S, environment=variables), "pip install", INSTALL_S)
+        _pip_install(python, requirements)
+    _add_lava_dl(python, log)
     probe(python, recipe.origin)
+
+
+def _add_lava_dl(python: Path, log: Callable[[str], None]) -> None:
+    """Install lava-dl alone; a failure is said and no more, because Lava works without it."""
+    log(f"adding {LAVA_DL} for .net files")
+    try:
+        _pip_install(python, LAVA_DL_ALONE)
+    except BackendUnavailableError as error:
+        log(f"without {LAVA_DL}: {error}")
+
+
+def _pip_install(python: Path, requirements: tuple[str, ...]) -> None:
+    command: tuple[str | Path, ...] = (
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        *requirements,
+    )
+    finished = run_group(command, timeout_s=INSTALL_S, environment=clean_variables())
+    _demand(finished, "pip install", INSTALL_S)

@@ -1,4 +1,4 @@
-"""A deployment plan executed by Lava's fixed-point simulation, in another interpreter and another process.
+"""A plan or a `.net` file executed by Lava's fixed-point simulation, in another interpreter and process.
 
 Lava forks, so it never runs inside a process that holds torch's threads. Files go in and files come out.
 """
@@ -16,6 +16,7 @@ from snn_tool.artifacts import read_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
 from snn_tool.exporters.lava_environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
+from snn_tool.exporters.netx_file import NetxRun
 from snn_tool.exporters.process_group import Finished, run_group
 
 CONVOLUTIONS = ("stock", "blas")
@@ -69,25 +70,54 @@ def run_on_lava(
         VerificationError: Lava refuses the plan.
         BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
     """
-    if conv not in CONVOLUTIONS:
-        raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
-    plan = _read_head(plan_folder / "plan.json")
-    _check_images(images, plan)
+    plan = _head_of_plan(plan_folder / "plan.json")
     names = _recorded(record, plan)
-    with TemporaryDirectory(prefix="snn-tool-lava-") as name:
-        folder = Path(name)
-        np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
-        files: list[str | Path] = [plan_folder.resolve(), folder / "images.npz", folder / "result.npz"]
-        command = [environment.python, "-B", RUNNER, *files, "--lifeline", "--conv", conv, "--record", *names]
-        finished = run_group(command, timeout_s=timeout_s, environment=clean_variables(), on_line=log)
-        _demand_success(finished, timeout_s)
-        expected = {name: (len(images), plan.timesteps, *plan.neurons[name]) for name in names}
-        return _read_result(folder / "result.npz", expected, plan.readout)
+    return _execute(plan_folder, images, plan, names, environment, timeout_s, conv, log)
+
+
+def run_on_netx(
+    folder: Path,
+    run: NetxRun,
+    images: NDArray[Any],
+    environment: LavaEnvironment,
+    *,
+    timeout_s: float = TIME_LIMIT_S,
+    conv: str = "stock",
+    log: Callable[[str], None] | None = None,
+) -> LavaTrace:
+    """Let lava-dl load a `.net` file and run integer images through it, likewise; all layers are recorded.
+
+    Args:
+        folder: holds network.net, and export.json with the entry `netx`.
+        run: the same entry.
+        images: integers [N, 3, H, W] of the file's size and input range.
+        environment: an interpreter in which netx loads.
+        timeout_s: wall-clock limit in seconds.
+        conv: `stock` or `blas`.
+        log: receives the runner's progress lines.
+
+    Raises:
+        ConfigError: `conv` is unknown.
+        DataError: the images do not fit the file.
+        VerificationError: netx or Lava refuses the file.
+        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+    """
+    head = _Head(
+        timesteps=run.timesteps,
+        input_low=run.input_low,
+        input_high=run.input_high,
+        image=run.image,
+        neurons=dict(zip(run.populations, run.shapes, strict=True)),
+        relays=frozenset(),
+        readout=run.populations[-1],
+        options=("--netx",),
+    )
+    return _execute(folder, images, head, list(run.populations), environment, timeout_s, conv, log)
 
 
 @dataclass(frozen=True, slots=True)
-class _PlanHead:
-    """What this side needs of a plan: shapes are (W, H, C)."""
+class _Head:
+    """What this side needs of a plan or a `.net` file: shapes are (W, H, C), `options` the runner's."""
 
     timesteps: int
     input_low: int
@@ -96,12 +126,43 @@ class _PlanHead:
     neurons: dict[str, tuple[int, ...]]
     relays: frozenset[str]
     readout: str
+    options: tuple[str, ...] = ()
 
 
-def _read_head(path: Path) -> _PlanHead:
+def _execute(
+    source: Path,
+    images: NDArray[Any],
+    head: _Head,
+    names: Sequence[str],
+    environment: LavaEnvironment,
+    timeout_s: float,
+    conv: str,
+    log: Callable[[str], None] | None,
+) -> LavaTrace:
+    """Start the runner on a folder, wait for it, and read what it recorded of the populations `names`."""
+    if conv not in CONVOLUTIONS:
+        raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
+    _check_images(images, head)
+    with TemporaryDirectory(prefix="snn-tool-lava-") as name:
+        folder = Path(name)
+        np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
+        files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
+        options = ["--lifeline", *head.options, "--conv", conv, "--record", *names]
+        finished = run_group(
+            [environment.python, "-B", RUNNER, *files, *options],
+            timeout_s=timeout_s,
+            environment=clean_variables(),
+            on_line=log,
+        )
+        _demand_success(finished, timeout_s)
+        expected = {name: (len(images), head.timesteps, *head.neurons[name]) for name in names}
+        return _read_result(folder / "result.npz", expected, head.readout)
+
+
+def _head_of_plan(path: Path) -> _Head:
     plan = read_json(path, "loihi-plan", PLAN_SCHEMA)
     try:
-        return _PlanHead(
+        return _Head(
             timesteps=int(plan["timesteps"]),
             input_low=int(plan["input_low"]),
             input_high=int(plan["input_high"]),
@@ -114,19 +175,19 @@ def _read_head(path: Path) -> _PlanHead:
         raise ArtifactError(f"{path}: incomplete ({error!r}); export the network again") from error
 
 
-def _check_images(images: NDArray[Any], plan: _PlanHead) -> None:
+def _check_images(images: NDArray[Any], plan: _Head) -> None:
     if images.ndim != 4 or images.shape[:0:-1] != plan.image or not len(images):
         raise DataError(
-            f"images {list(images.shape)}: the plan takes [N, {', '.join(map(str, plan.image[::-1]))}]"
+            f"images {list(images.shape)}: the network takes [N, {', '.join(map(str, plan.image[::-1]))}]"
         )
     if not np.issubdtype(images.dtype, np.integer):
-        raise DataError(f"images of type {images.dtype}: the plan takes integers of its input grid")
+        raise DataError(f"images of type {images.dtype}: the network takes integers of its input grid")
     low, high = plan.input_low, plan.input_high
     if images.min() < low or images.max() > high:
-        raise DataError(f"images {images.min()}..{images.max()} leave the plan's input range {low}..{high}")
+        raise DataError(f"images {images.min()}..{images.max()} leave the input range {low}..{high}")
 
 
-def _recorded(record: Sequence[str] | None, plan: _PlanHead) -> list[str]:
+def _recorded(record: Sequence[str] | None, plan: _Head) -> list[str]:
     if record is None:
         return [name for name in plan.neurons if name not in plan.relays]
     unknown = [name for name in record if name not in plan.neurons]

@@ -36,7 +36,8 @@ class SynapticConv(nn.Module):
         """Currents [T, N, C', H', W'] from a source [T, N, C, H, W]; timesteps are folded into the batch."""
         wiring = self.synapse
         # torch 2.13's weight gradient of a dilated bf16 convolution is NaN on CPUs with AVX512-BF16 (oneDNN).
-        in_fp32 = wiring.dilation > 1 and source.device.type == "cpu"
+        on_cpu = source.device.type == "cpu"
+        in_fp32 = wiring.dilation > 1 and on_cpu and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if in_fp32 else nullcontext():
             folded = functional.conv2d(
                 source.flatten(0, 1).float() if in_fp32 else source.flatten(0, 1),

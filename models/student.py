@@ -1,14 +1,16 @@
 """The student's configuration, and the networks built from it: student, ANN twin, `unet` teacher."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from snn_tool.errors import ConfigError
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.topology import Topology, flat, unet
+from snn_tool.models.topology import Topology, chain, flat, unet
 
-BODIES = ("unet", "flat")
+BODIES = ("unet", "flat", "chain")
+_TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
 NEURONS = ("graded", "lif")
 LEAK_STEPS = 4096
 """Loihi's decay is a 12-bit fraction; a leak is a whole number of 4096ths, so that nothing is lost later."""
@@ -19,7 +21,8 @@ class StudentConfig:
     """What defines a student's function, apart from its weights.
 
     Attributes:
-        body: `unet` (encoder-decoder with pixel-shuffle) or `flat` (one resolution, dilated).
+        body: `unet` (encoder-decoder with pixel-shuffle), `flat` (one resolution, dilated, residual) or
+            `chain` (one resolution, dilated, no skip).
         neuron: `graded` (integer levels, one step) or `lif` (binary, T steps).
         width: channels at full resolution.
         timesteps: T of `lif`; `graded` has one step.
@@ -64,7 +67,7 @@ def _require(condition: bool, key: str, value: object, allowed: str) -> None:
 
 def default_config(neuron: str, body: str = "unet") -> StudentConfig:
     """The defaults of a neuron kind and a body; every default keeps the student under 87,000 parameters."""
-    width = 28 if body == "flat" else 24
+    width = 28 if body == "flat" else 40 if body == "chain" else 24
     if neuron == "lif":
         return StudentConfig(body=body, neuron="lif", width=width, timesteps=4, input_step=4)
     return StudentConfig(body=body, neuron=neuron, width=width)
@@ -72,7 +75,7 @@ def default_config(neuron: str, body: str = "unet") -> StudentConfig:
 
 def build_topology(config: StudentConfig) -> Topology:
     """The wiring that a configuration names."""
-    return unet(config.width) if config.body == "unet" else flat(config.width)
+    return _TOPOLOGIES[config.body](config.width)
 
 
 def build_student(config: StudentConfig) -> Network:

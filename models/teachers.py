@@ -1,4 +1,4 @@
-"""Teachers by name: `unet` and `flat` (the student's shapes with ReLU), `nafnet`, `restormer`; their files.
+"""Teachers by name: `unet`, `flat`, `chain` (the student's with ReLU), `nafnet`, `restormer`; their files.
 
 A teacher restores an image and exposes named decoder features:
 
@@ -16,7 +16,7 @@ from snn_tool.models.nafnet import NAFNet
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.restormer import Restormer
-from snn_tool.models.topology import flat, unet
+from snn_tool.models.topology import chain, flat, unet
 from torch import Tensor, nn
 
 KIND, SCHEMA = "teacher", 1
@@ -59,9 +59,21 @@ def build_flat(width: int = 48) -> Network:
     return Network(flat(width), ReluNeuron)
 
 
+def build_chain(width: int = 48) -> Network:
+    """The student's plain stack with ReLU at its own width.
+
+    Raises:
+        ConfigError: the width is not positive.
+    """
+    if width < 1:
+        raise ConfigError(f"chain: width is {width}; it must be at least 1")
+    return Network(chain(width), ReluNeuron)
+
+
 TEACHERS: dict[str, Callable[..., nn.Module]] = {
     "unet": build_unet,
     "flat": build_flat,
+    "chain": build_chain,
     "nafnet": NAFNet,
     "restormer": Restormer,
 }

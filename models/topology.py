@@ -208,6 +208,21 @@ def flat(width: int = 28, dilations: Sequence[int] = (1, 2, 4, 2)) -> Topology:
     return build.finish(stream, width, hints=(middle, "tail_in"))
 
 
+def chain(width: int = 40, dilations: Sequence[int] = (1, 2, 4, 2, 1)) -> Topology:
+    """One resolution, a plain stack: each population reads the one before it through one dilated convolution.
+
+    Without a skip or a pixel-shuffle it is what layer-by-layer formats such as lava-dl's `.net` can hold. At
+    the default width it has 76,329 trainable values.
+    """
+    build = _Builder()
+    last = build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0)
+    for index, dilation in enumerate(dilations, start=1):
+        source = build.population(f"layer{index}_in", (last,), width)
+        # Without a shortcut the gain has to keep the spikes alive: at 1 the fifth layer starts silent.
+        last = build.synapse(f"layer{index}", source, width, width, dilation=dilation, gain=1.5)
+    return build.finish((last,), width, hints=(f"layer{len(dilations) // 2 + 1}_in", "tail_in"))
+
+
 def macs_per_pixel(topology: Topology) -> float:
     """Multiply-accumulates per image pixel and timestep with padded borders (the conventional count)."""
     scale: Mapping[str, int] = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}

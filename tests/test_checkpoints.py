@@ -42,7 +42,7 @@ def test_saving_twice_gives_the_same_bytes(saved: Path, tmp_path: Path, make_stu
     assert sidecar_of(again).read_bytes() == sidecar_of(saved).read_bytes()
 
 
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_an_integer_network_returns_as_it_was(
     tmp_path: Path, make_network: Callable[..., IntegerNetwork], neuron: str, body: str

@@ -91,6 +91,13 @@ def test_export_to_nir_is_verified(call: Run, integers: Path, photographs: Path)
     assert all((out / name).read_bytes() == (again / name).read_bytes() for name in files)
 
 
+def test_what_netx_cannot_hold_is_refused_by_name(call: Run, integers: Path) -> None:
+    out = integers.parent / "netx"
+    code, text, err = call("-q", "export", integers, "--target", "netx", "--out", out, "--size", 16)
+    assert (code, text, out.exists()) == (1, "", False)
+    assert "enc_in: graded neurons" in err and "--body chain --neuron lif" in err
+
+
 def test_a_bundle_is_built_from_the_network_or_from_its_nir_file(call: Run, integers: Path) -> None:
     """Both have the same plan; the second leaves the interpreter out, which gave its golden integers."""
     folder = integers.parent
@@ -137,7 +144,7 @@ def test_the_lowering_is_chosen_recorded_and_priced(call: Run, integers: Path) -
     ("target", "lowering", "message"),
     [
         ("loihi", "copy", "--lowering copy is unknown; use one of fanout, relay"),
-        ("nir", "relay", "--lowering relay belongs to --target loihi; a NIR file is not lowered"),
+        ("nir", "relay", "--lowering relay belongs to --target loihi; a nir file is not lowered"),
     ],
 )
 def test_a_lowering_that_does_not_exist_is_refused(

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from snn_tool import __version__, doctor
 from snn_tool.doctor import Finding, examine
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters import lava_environment
+from snn_tool.exporters.lava_environment import LavaEnvironment
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +55,11 @@ def test_the_tested_environment_is_healthy() -> None:
         "training",
         "backend nir",
         "backend lava",
+        "backend netx",
     ]
     assert all(one_line(found) for found in findings)
     for found in findings:
-        if found.name not in ("torchvision", "backend lava"):
+        if found.name not in ("torchvision", "backend lava", "backend netx"):
             assert found.works is True and not found.remedy, found
     details = {found.name: found.detail for found in findings}
     assert details["numpy"] == np.__version__
@@ -135,8 +137,16 @@ def test_lava_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lava_environment, "find_lava", broken)
     expected = Finding("backend lava", False, "SNN_TOOL_LAVA_PYTHON names no interpreter", install)
     assert finding("backend lava") == expected
-    there = SimpleNamespace(version="0.10.0", python_version="3.12.1", shimmed=True, origin="cache")
+    assert finding("backend netx") == Finding("backend netx", None, "needs Lava", install)
+    there = LavaEnvironment(Path("/py"), "0.10.0", "3.12.1", True, "cache", "0.6.0", "")
     monkeypatch.setattr(lava_environment, "find_lava", lambda: there)
     found = finding("backend lava")
     assert found.works is True and not found.remedy
     assert found.detail == "lava-nc 0.10.0, Python 3.12.1, unsupported Python, shimmed (cache)"
+    assert finding("backend netx").detail.startswith("lava-dl 0.6.0")
+    without = replace(there, lava_dl="", netx_fault="lava-dl is not installed")
+    monkeypatch.setattr(lava_environment, "find_lava", lambda: without)
+    found = finding("backend netx")
+    assert (found.works, found.detail) == (None, "lava-dl is not installed")
+    assert found.remedy == "/py -m pip install --ignore-requires-python --no-deps lava-dl==0.6.0"
+    assert finding("backend lava").works is True

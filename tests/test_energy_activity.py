@@ -21,7 +21,7 @@ from snn_tool.models.topology import IMAGE, Synapse, flat, unet
 from torch.nn import functional
 
 Make = Callable[..., IntegerNetwork]
-KINDS = [(neuron, body) for neuron in ("lif", "graded") for body in ("unet", "flat")]
+KINDS = [(neuron, body) for neuron in ("lif", "graded") for body in ("unet", "flat", "chain")]
 
 
 def ones_convolution(spikes: NDArray[np.int64], wiring: Synapse) -> int:
@@ -150,7 +150,7 @@ def test_unusable_images_are_refused(
         count_network(make_network("graded"), images)
 
 
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 @pytest.mark.parametrize("size", [(8, 8), (30, 46)])
 def test_twin_macs_equal_those_counted_in_torch(body: str, size: tuple[int, int]) -> None:
     config = replace(default_config("graded", body), width=5)

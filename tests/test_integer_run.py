@@ -21,7 +21,7 @@ from snn_tool.models.network import Network
 from snn_tool.models.ranges import population_range
 from snn_tool.models.student import StudentConfig
 
-KINDS = [(n, b) for n in ("graded", "lif") for b in ("unet", "flat")]
+KINDS = [(n, b) for n in ("graded", "lif") for b in ("unet", "flat", "chain")]
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 
@@ -151,8 +151,9 @@ def test_integer_output_is_close_to_the_float_student(
         expected = student(torch.from_numpy(photograph[None])).numpy()
     restored = restore(IntegerEngine(make_network(neuron, body)), photograph[None])
     residual = np.std(expected - photograph[None])
-    # Untrained spiking layers amplify rounding; a trained student loses about 0.01 dB (README).
-    assert np.std(restored - expected) < 0.6 * residual
+    # Untrained spiking layers amplify rounding, most in a stack without shortcuts; a trained student loses
+    # about 0.01 dB (README).
+    assert np.std(restored - expected) < (0.9 if (neuron, body) == ("lif", "chain") else 0.6) * residual
     assert residual > 0.01
 
 

@@ -24,8 +24,16 @@ from snn_tool.exporters.lava_environment import (
 )
 from snn_tool.exporters.process_group import run_group
 
-ANSWER = json.dumps({"lava": "0.10.0", "python": "3.10.99", "numpy": "1.26.4", "shimmed": False})
-WORKS = f"echo '{ANSWER}'"
+ANSWER = {
+    "lava": "0.10.0",
+    "python": "3.10.99",
+    "numpy": "1.26.4",
+    "shimmed": False,
+    "lava_dl": "0.6.0",
+    "netx_fault": "",
+}
+WORKS = f"echo '{json.dumps(ANSWER)}'"
+WITHOUT_NETX = f"echo '{json.dumps({**ANSWER, 'lava_dl': '', 'netx_fault': 'lava-dl is not installed'})}'"
 REAL_PYTHON = sys.executable
 """Kept here because the tests replace it by a script."""
 
@@ -127,7 +135,8 @@ def test_provisioning_installs_once_for_calls_that_overlap(tmp_path: Path) -> No
     journal = (tmp_path / "journal").read_text().splitlines()
     assert len([line for line in journal if line == "venv"]) == 1
     assert [line.split("install ")[1] for line in journal if line != "venv"] == [
-        "--disable-pip-version-check --no-input lava-nc==0.10.0 numpy<2 h5py"
+        "--disable-pip-version-check --no-input lava-nc==0.10.0 numpy<2 h5py",
+        "--disable-pip-version-check --no-input --ignore-requires-python --no-deps lava-dl==0.6.0",
     ]
     assert [environment.python for environment in found] == [cache_folder() / "bin" / "python"] * 3
     assert sorted(path.name for path in cache_folder().parent.iterdir()) == ["lava", "lava.lock"]
@@ -148,8 +157,54 @@ def test_the_running_python_is_the_last_resort(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "executable", str(running))
     lines: list[str] = []
     assert "unsupported Python, shimmed" in provision_lava(lines.append).origin
-    assert len(lines) == 1 and "unsupported Python, shimmed" in lines[0]
+    assert len(lines) == 2 and "unsupported Python, shimmed" in lines[0]
+    assert lines[1] == "adding lava-dl==0.6.0 for .net files"
     assert "--ignore-requires-python --no-deps lava-nc==0.10.0" in (tmp_path / "journal").read_text()
+
+
+def cached_python(journal: Path, pip: str) -> Path:
+    """A cached environment with Lava that 'installs' lava-dl by `pip`, and answers for it only after that."""
+    body = f"""
+case "$*" in
+  *"-m pip install"*) sleep 0.3; echo "$*" >> {journal}; {pip} || exit 1; : > "$(dirname "$0")/lava-dl" ;;
+  *--probe*) if [ -e "$(dirname "$0")/lava-dl" ]; then {WORKS}; else {WITHOUT_NETX}; fi ;;
+esac"""
+    return script(cache_folder() / "bin" / "python", body)
+
+
+def test_an_older_cached_environment_is_completed_once(tmp_path: Path) -> None:
+    """By calls that overlap; Lava itself is not installed again."""
+    python = cached_python(tmp_path / "journal", "true")
+    before = find_lava()
+    assert before is not None and (before.lava_dl, before.netx_fault) == ("", "lava-dl is not installed")
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(provision_lava(lambda _: None))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(one.python, one.lava_dl, one.netx_fault) for one in found] == [(python, "0.6.0", "")] * 3
+    assert (tmp_path / "journal").read_text().splitlines() == [
+        "-m pip install --disable-pip-version-check --no-input "
+        "--ignore-requires-python --no-deps lava-dl==0.6.0"
+    ]
+
+
+def test_without_lava_dl_lava_goes_on(tmp_path: Path) -> None:
+    python = cached_python(tmp_path / "journal", "{ echo no network >&2; false; }")
+    lines: list[str] = []
+    found = provision_lava(lines.append)
+    assert (found.python, found.version, found.lava_dl) == (python, "0.10.0", "")
+    assert lines[-1] == "without lava-dl==0.6.0: pip install: exit code 1: no network"
+
+
+def test_a_python_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
+    script(tmp_path / "bin" / "python3.10", f'case "$*" in *--probe*) {WITHOUT_NETX} ;; *) exit 9 ;; esac')
+    lines: list[str] = []
+    assert provision_lava(lines.append).origin == "python3.10 on PATH"
+    assert lines == []
 
 
 def test_failure_names_every_attempt_and_the_remedy(tmp_path: Path) -> None:
@@ -189,7 +244,14 @@ def test_python_variables_do_not_cross_over(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_runner_is_shipped_alone() -> None:
     """Lava's compiler executes every .py file beside a process: none of them may belong to this package."""
     names = {path.name for path in RUNNER.parent.glob("*.py")}
-    assert names == {"run.py", "processes.py", "deployment.py", "fast_conv.py", "shim.py"}
+    assert names == {
+        "run.py",
+        "processes.py",
+        "deployment.py",
+        "fast_conv.py",
+        "shim.py",
+        "netx_deployment.py",
+    }
     for path in RUNNER.parent.glob("*.py"):
         assert "snn_tool" not in path.read_text(encoding="utf-8")
 

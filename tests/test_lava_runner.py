@@ -58,6 +58,7 @@ def assert_equal(trace: LavaTrace, expected: IntegerTrace) -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "conv", "lowering"),
     [
+        ("lif", "chain", "stock", "fanout"),
         ("lif", "unet", "stock", "fanout"),
         ("lif", "flat", "stock", "fanout"),
         ("graded", "unet", "stock", "fanout"),
@@ -233,7 +234,7 @@ def test_inputs_are_checked_before_anything_starts(small_plan: Path, tmp_path: P
     never = fake(tmp_path, "exit 99")
     with pytest.raises(DataError, match=r"takes \[N, 3, 1, 2\]"):
         run_on_lava(small_plan, red(1, 2, 3), never)
-    with pytest.raises(DataError, match="leave the plan's input range -256..255"):
+    with pytest.raises(DataError, match="leave the input range -256..255"):
         run_on_lava(small_plan, red(2, 256), never)
     with pytest.raises(DataError, match="takes integers"):
         run_on_lava(small_plan, red(1, 2).astype(np.float32), never)

@@ -25,7 +25,7 @@ from snn_tool.models.integer_run import IntegerEngine, quantize_image
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 Array = NDArray[np.int64]
-KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
+KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat", "chain")]
 LOWERED = [(n, b, lowering) for n, b in KINDS for lowering in ("fanout", "relay")]
 M = 1 << 23
 

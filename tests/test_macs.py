@@ -185,7 +185,7 @@ def uncharged(topology: Topology, height: int, width: int) -> int:
     return 3 * height * width + means
 
 
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 @given(st.integers(4, 9), st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=10, deadline=None)
 def test_the_twin_counted_from_its_wiring_equals_the_twin_counted_in_torch(

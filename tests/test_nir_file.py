@@ -39,7 +39,7 @@ def refusal(path: Path) -> str:
 
 
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 def test_a_program_holds_every_integer_of_the_network(
     make_network: MakeNetwork, tmp_path: Path, neuron: str, body: str
 ) -> None:

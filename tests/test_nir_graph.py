@@ -16,7 +16,7 @@ from snn_tool.exporters.nir_program import GradedNode
 from snn_tool.models.integer import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
-KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
+KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat", "chain")]
 
 
 @pytest.mark.parametrize(("neuron", "body"), KINDS)

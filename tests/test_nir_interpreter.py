@@ -22,7 +22,7 @@ from snn_tool.models.integer_run import IntegerEngine, quantize_image
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
-KINDS = [(n, b) for n in ("lif", "graded", "unsigned") for b in ("unet", "flat")]
+KINDS = [(n, b) for n in ("lif", "graded", "unsigned") for b in ("unet", "flat", "chain")]
 HEIGHT, WIDTH = 16, 24
 
 

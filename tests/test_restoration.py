@@ -24,7 +24,7 @@ Image = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
 TASK = {"task": "denoise", "sigma": [25.0, 25.0]}
-BODIES = ("unet", "flat")
+BODIES = ("unet", "flat", "chain")
 
 
 def saved_integer(folder: Path, network: IntegerNetwork) -> Path:

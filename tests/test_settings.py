@@ -32,7 +32,7 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
         ("[training]\nlr = nan\n", "training.lr = nan"),
         ("[training]\npatch = 20\n", "multiple of 8"),
         ("[loss]\nhints = -1\n", "loss.hints = -1"),
-        ("[student]\nbody = 'tree'\n", "student.body = 'tree' is not allowed; use one of unet, flat"),
+        ("[student]\nbody = 'tree'\n", "student.body = 'tree' is not allowed; use one of unet, flat, chain"),
         ("[student]\ntimesteps = 4\n", "student.timesteps = 4 is not allowed; use 1 with graded neurons"),
         ("training = 3\n", "'training' must be a table"),
         ("[training\n", "not a TOML file"),
@@ -54,7 +54,7 @@ def test_teacher_options_are_checked_against_the_constructor() -> None:
     assert parse_teacher_options("unet", ["width=32"]) == {"width": 32}
     with pytest.raises(ConfigError, match="unet takes width="):
         parse_teacher_options("unet", ["depth=3"])
-    with pytest.raises(ConfigError, match="use one of unet, flat, nafnet, restormer"):
+    with pytest.raises(ConfigError, match="use one of unet, flat, chain, nafnet, restormer"):
         parse_teacher_options("vgg", [])
 
 

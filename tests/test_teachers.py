@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 SMALL: dict[str, dict[str, object]] = {
     "unet": {"width": 4},
     "flat": {"width": 4},
+    "chain": {"width": 4},
     "nafnet": {
         "width": 4,
         "encoder_blocks": [1, 1, 1],
@@ -33,7 +34,7 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "restormer": {"dim": 4, "blocks": [1, 1, 1, 1], "refinement_blocks": 1, "heads": [1, 2, 2, 4]},
 }
-MULTIPLES = {"unet": 2, "flat": 1, "nafnet": 8, "restormer": 8}
+MULTIPLES = {"unet": 2, "flat": 1, "chain": 1, "nafnet": 8, "restormer": 8}
 SIDD = {"encoder_blocks": (2, 2, 4, 8), "middle_blocks": 12, "decoder_blocks": (2, 2, 2, 2)}
 # Restormer's stages as (blocks, channels per dim, heads, level of resolution), encoder to refinement.
 STAGES = [
@@ -311,7 +312,7 @@ def test_every_teacher_returns_from_its_file(tmp_path: Path, architecture: str) 
         ({"schema": 2}, "schema 2"),
         (
             {"architecture": "promptir"},
-            "teacher 'promptir' is unknown; use one of unet, flat, nafnet, restormer",
+            "teacher 'promptir' is unknown; use one of unet, flat, chain, nafnet, restormer",
         ),
         ({"architecture": None}, "teacher 'None' is unknown"),
         ({"options": {"depth": 3}}, "teacher 'unet': .*depth"),
@@ -355,7 +356,7 @@ def test_a_teacher_with_nan_names_the_tensor(tmp_path: Path) -> None:
         ("nafnet", {"middle_blocks": -1}, "must not be negative"),
         ("unet", {"width": 0}, "width is 0"),
         ("unet", {"colour": 1}, "colour"),
-        ("resnet", {}, "use one of unet, flat, nafnet, restormer"),
+        ("resnet", {}, "use one of unet, flat, chain, nafnet, restormer"),
     ],
 )
 def test_impossible_teachers_are_refused(architecture: str, options: dict[str, object], message: str) -> None:

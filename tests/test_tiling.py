@@ -17,7 +17,7 @@ from snn_tool.tiling import pad_to_multiple, restore_tiled
 Image = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
-KINDS = [(neuron, body) for neuron in ("graded", "lif") for body in ("unet", "flat")]
+KINDS = [(neuron, body) for neuron in ("graded", "lif") for body in ("unet", "flat", "chain")]
 SIZES = ((37, 53), (1, 1), (3, 200))
 RADIUS = 3
 

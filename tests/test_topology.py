@@ -2,7 +2,7 @@ import pytest
 import torch
 from snn_tool.models.alignment import hop_depths, relay_counts
 from snn_tool.models.student import StudentConfig, build_student, default_config
-from snn_tool.models.topology import flat, macs_per_pixel, unet
+from snn_tool.models.topology import chain, flat, macs_per_pixel, unet
 
 
 def test_parameter_counts_by_formula() -> None:
@@ -14,10 +14,11 @@ def test_parameter_counts_by_formula() -> None:
     biases = w + 2 * w + 2 * w + 4 * w + 2 * w + 3
     assert unet(w).parameters == weights + biases + 9 == 79_908
     assert flat().parameters == 75 * 28 + 8 * 9 * 28 * 28 + 27 * 28 + 9 * 28 + 3 + 9 == 59_568
+    assert chain().parameters == 75 * 40 + 5 * 9 * 40 * 40 + 27 * 40 + 6 * 40 + 3 + 6 == 76_329
 
 
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 def test_default_students_stay_within_a_300th_of_restormer(neuron: str, body: str) -> None:
     student = build_student(default_config(neuron, body))
     assert sum(p.numel() for p in student.parameters()) == student.topology.parameters <= 87_000
@@ -29,7 +30,7 @@ def test_macs_per_pixel_by_formula() -> None:
     assert macs_per_pixel(unet(w)) == full + half / 4
 
 
-@pytest.mark.parametrize("body", ["unet", "flat"])
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 def test_receptive_radius_bounds_the_influence_of_one_pixel(body: str) -> None:
     """Change one pixel of a ReLU-free (linear) copy and look how far the output moves."""
     config = StudentConfig(body=body, width=4)

@@ -135,7 +135,7 @@ def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
     if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
         raise ConfigError(
             f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
-            "--arch unet' (or flat) and the student's width"
+            "--arch unet' (or flat, chain) and the student's width"
         )
     return module
 

@@ -48,9 +48,9 @@ def quantize(
 def export(
     context: typer.Context,
     student: Annotated[
-        Path, typer.Argument(help="student.int.safetensors, from quantize; for loihi also a .nir file.")
+        Path, typer.Argument(help="student.int.safetensors, from quantize; for loihi, netx also a .nir file.")
     ],
-    target: Annotated[str, typer.Option("--target", help="nir or loihi.")],
+    target: Annotated[str, typer.Option("--target", help="nir, loihi or netx.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     lowering: Annotated[
         str,
@@ -77,7 +77,7 @@ def export(
     lava_conv: Convolution = "stock",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a NIR file or a Loihi-style bundle, and verify it bit for bit."""
+    """Write a NIR file, a Loihi-style bundle or a netx file (.net of lava-dl), and verify it bit for bit."""
     from snn_tool.deployment import export_student
     from snn_tool.deployment_text import export_document, export_text
     from snn_tool.golden import GoldenOptions
@@ -172,5 +172,6 @@ def install_backend(context: typer.Context, name: Annotated[str, typer.Argument(
         raise ConfigError(f"backend {name} is unknown; lava is the one that has an environment of its own")
     terminal = terminal_of(context)
     found = provision_lava(terminal.note)
-    text = f"lava-nc {found.version} on Python {found.python_version}, {found.origin}: {found.python}"
+    netx = f"netx of lava-dl {found.lava_dl}" if found.lava_dl else f"without netx ({found.netx_fault})"
+    text = f"lava-nc {found.version} on Python {found.python_version}, {found.origin}: {found.python}; {netx}"
     terminal.result(text, {**asdict(found), "python": str(found.python)})

@@ -28,7 +28,7 @@ Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 o
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
-Architecture = Annotated[str, typer.Option("--arch", help="unet, flat, nafnet or restormer.")]
+Architecture = Annotated[str, typer.Option("--arch", help="unet, flat, chain, nafnet or restormer.")]
 TeacherOption = Annotated[
     list[str] | None,
     typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable."),
@@ -87,7 +87,7 @@ def distill(
     task: Task = "denoise",
     sigma: Sigma = "25",
     neuron: Annotated[str | None, typer.Option("--neuron", help="graded or lif. [default: graded]")] = None,
-    body: Annotated[str | None, typer.Option("--body", help="unet or flat. [default: unet]")] = None,
+    body: Annotated[str | None, typer.Option("--body", help="unet, flat or chain. [default: unet]")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Channels at full resolution.")] = None,
     timesteps: Annotated[
         int | None, typer.Option("--timesteps", help="T of lif neurons. [default: 4]")

@@ -1,17 +1,21 @@
-"""`snn-tool export`: an integer student becomes a NIR file or a Loihi-style bundle, and is verified.
+"""`snn-tool export`: an integer student becomes a NIR file, a Loihi-style bundle or a netx file, verified.
 
-The bundle is always built from the NIR file, never from the network: what is verified is the file.
+Bundle and netx file are always built from the NIR file, never from the network: what is verified is the file.
 """
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from snn_tool.artifacts import sha256_file, staged_folder, write_json
 from snn_tool.errors import ConfigError
+from snn_tool.exporters.comparison import BackendResult
 from snn_tool.exporters.loihi_bundle import NETWORK, Bundle, export_bundle
+from snn_tool.exporters.netx_file import NetxRun, write_netx
+from snn_tool.exporters.netx_verification import verify_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.verification import (
     VerificationReport,
@@ -23,20 +27,22 @@ from snn_tool.golden import Golden, GoldenOptions, make_golden
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.models.streams import FANOUT, check_lowering
 
-TARGETS = ("nir", "loihi")
+TARGETS = ("nir", "loihi", "netx")
+NETX = "network.net"
 EXPORT, VERIFICATION = "export.json", "verification.json"
-EXPORT_KIND, EXPORT_SCHEMA = "nir-export", 1
+EXPORT_KINDS, EXPORT_SCHEMA = {"nir": "nir-export", "netx": "netx-export"}, 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exported:
-    """What an export left behind; for a NIR file alone, `bundle` is None and `lowerings` is empty."""
+    """What an export left behind: a bundle, or a netx file and how it is run, or a NIR file alone."""
 
     folder: Path
     tiles_shape: tuple[int, ...]
     verification: VerificationReport | None
-    bundle: Bundle | None
-    lowerings: tuple[LoweringCost | LoweringRefused, ...]
+    bundle: Bundle | None = None
+    lowerings: tuple[LoweringCost | LoweringRefused, ...] = ()
+    netx: NetxRun | None = None
 
 
 def export_student(
@@ -54,8 +60,8 @@ def export_student(
     """Export to a folder and verify what lies there.
 
     Args:
-        source: `student.int.safetensors`, or a `.nir` file for target `loihi`.
-        target: `nir` or `loihi`.
+        source: `student.int.safetensors`, or a `.nir` file for targets `loihi` and `netx`.
+        target: `nir`, `loihi` or `netx`.
         out: folder to make.
         options: golden tiles.
         lowering: of membrane shortcuts, `fanout` or `relay`; of a bundle only, a NIR file is not lowered.
@@ -71,12 +77,14 @@ def export_student(
     if target not in TARGETS:
         raise ConfigError(f"--target {target} is unknown; use one of {', '.join(TARGETS)}")
     check_lowering(lowering)
-    if target == "nir" and lowering != FANOUT:
-        raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a NIR file is not lowered")
+    if target != "loihi" and lowering != FANOUT:
+        raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
     with tempfile.TemporaryDirectory(prefix="snn-tool-export-") as name:
         golden = make_golden(source, Path(name), options)
         if target == "nir":
             return _export_nir(golden, out, overwrite, verify)
+        if target == "netx":
+            return _export_netx(golden, out, overwrite, verify, conv, log)
         bundle = export_bundle(
             golden.nir,
             out,
@@ -102,17 +110,60 @@ def _export_nir(golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exp
     report = None
     with staged_folder(out, overwrite, EXPORT) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
-        body = {
-            "target": "nir",
-            "image_size": list(golden.tiles.shape[2:]),
-            "student_sha256": golden.source_sha256,
-            "golden": dict(golden.origin),
-            "versions": {name: version(name) for name in ("nir", "numpy")},
-            "files": {NETWORK: sha256_file(stage / NETWORK)},
-        }
-        write_json(stage / EXPORT, EXPORT_KIND, EXPORT_SCHEMA, body)
+        _write_manifest(stage, "nir", golden, (NETWORK,), ("nir", "numpy"), {})
         if verify:
-            result = interpret_nir(stage / NETWORK, golden.tiles, golden.trace)
-            report = VerificationReport(sha256_file(stage / EXPORT), None, (result,))
-            write_verification(stage / VERIFICATION, report)
-    return Exported(out, golden.tiles.shape, report, None, ())
+            report = _write_report(stage, [interpret_nir(stage / NETWORK, golden.tiles, golden.trace)])
+    return Exported(out, golden.tiles.shape, report)
+
+
+def _export_netx(
+    golden: Golden,
+    out: Path,
+    overwrite: bool,
+    verify: bool,
+    conv: str,
+    log: Callable[[str], None] | None,
+) -> Exported:
+    """A folder with both files, `export.json`, which says how `.net` is run, and `verification.json`."""
+    report = None
+    with staged_folder(out, overwrite, EXPORT) as stage:
+        (stage / NETWORK).write_bytes(golden.nir.read_bytes())
+        program = read_program(stage / NETWORK)
+        run = write_netx(stage / NETX, program)
+        grid = {"input_step": program.input_step, "residual_scale": program.residual_scale}
+        body = {"netx": {**asdict(run), **grid}}
+        _write_manifest(stage, "netx", golden, (NETWORK, NETX), ("nir", "h5py", "numpy"), body)
+        if verify:
+            results = []
+            if "nir" in golden.backends:
+                results.append(interpret_nir(stage / NETWORK, golden.tiles, golden.trace))
+            results.append(verify_netx(stage, run, golden.tiles, golden.trace, conv=conv, log=log))
+            report = _write_report(stage, results)
+    return Exported(out, golden.tiles.shape, report, netx=run)
+
+
+def _write_manifest(
+    stage: Path,
+    target: str,
+    golden: Golden,
+    files: tuple[str, ...],
+    packages: tuple[str, ...],
+    further: dict[str, Any],
+) -> None:
+    """Write export.json for the files that lie in `stage`."""
+    body = {
+        "target": target,
+        "image_size": list(golden.tiles.shape[2:]),
+        "student_sha256": golden.source_sha256,
+        "golden": dict(golden.origin),
+        **further,
+        "versions": {name: version(name) for name in packages},
+        "files": {name: sha256_file(stage / name) for name in files},
+    }
+    write_json(stage / EXPORT, EXPORT_KINDS[target], EXPORT_SCHEMA, body)
+
+
+def _write_report(stage: Path, results: list[BackendResult]) -> VerificationReport:
+    report = VerificationReport(sha256_file(stage / EXPORT), None, tuple(results))
+    write_verification(stage / VERIFICATION, report)
+    return report

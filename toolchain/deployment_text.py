@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from snn_tool.artifacts import read_json
-from snn_tool.deployment import EXPORT, Exported
+from snn_tool.deployment import EXPORT, NETX, Exported
 from snn_tool.exporters import loihi_report_file
 from snn_tool.exporters.loihi_bundle import MANIFEST, RANGES, RESOURCES, Bundle
 from snn_tool.exporters.loihi_chips import LABEL
@@ -27,6 +27,7 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "lowerings": [asdict(cost) for cost in exported.lowerings],
         "resources": asdict(bundle.resources) if bundle else None,
         "ranges": _weakest_statements(bundle) if bundle else None,
+        "netx": asdict(exported.netx) if exported.netx else None,
         "verification": verification_document(report) if report else None,
     }
 
@@ -92,6 +93,13 @@ def export_text(exported: Exported) -> str:
         lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
         counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
         lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
+    if exported.netx:
+        run = exported.netx
+        lines.append(
+            f"{NETX}: {run.depth} layers for lava-dl's hdf5.Network(net_config, "
+            f"input_message_bits={run.input_message_bits}, reset_interval={run.reset_interval}, "
+            f"reset_offset={run.reset_offset}); present the integer image for {run.timesteps} steps"
+        )
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)

@@ -43,8 +43,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is installed and no network is used."""
-    checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir, _lava)
-    return [*(_package(name) for name in REQUIRED), *(check() for check in checks)]
+    checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir)
+    return [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava()]
 
 
 def _package(name: str) -> Finding:
@@ -104,18 +104,28 @@ def _nir() -> Finding:
     return Finding("backend nir", True, "interpreter of exported files")
 
 
-def _lava() -> Finding:
+def _lava() -> tuple[Finding, Finding]:
+    """Lava, and lava-dl's netx in the same interpreter."""
     from snn_tool.exporters.lava_environment import find_lava
 
     remedy = "snn-tool backend install lava"
     try:
         environment = find_lava()
     except SnnToolError as error:
-        return Finding("backend lava", False, str(error), remedy)
+        return Finding("backend lava", False, str(error), remedy), _no_netx("needs Lava", remedy)
     if environment is None:
-        return Finding("backend lava", None, "not installed", remedy)
+        return Finding("backend lava", None, "not installed", remedy), _no_netx("needs Lava", remedy)
     shim = ", unsupported Python, shimmed" if environment.shimmed else ""
     detail = (
         f"lava-nc {environment.version}, Python {environment.python_version}{shim} ({environment.origin})"
     )
-    return Finding("backend lava", True, detail)
+    lava = Finding("backend lava", True, detail)
+    if not environment.lava_dl:
+        return lava, _no_netx(environment.netx_fault, environment.netx_remedy)
+    return lava, Finding(
+        "backend netx", True, f"lava-dl {environment.lava_dl}, .net files load without torch"
+    )
+
+
+def _no_netx(why: str, remedy: str) -> Finding:
+    return Finding("backend netx", None, why, remedy)

@@ -46,7 +46,7 @@ def deploy(
         record: names of the populations to record.
         folder: receives `spikes.<name>.npy` and `membranes.<name>.npy`, int32 (N T, W, H, C).
     """
-    senders = {spec["name"]: _source(spec, plan, images) for spec in plan["sources"]}
+    senders = {spec["name"]: source(spec["offset"], plan, images) for spec in plan["sources"]}
     neurons = {spec["name"]: _neuron(spec, plan, arrays) for spec in plan["neurons"]}
     senders.update(neurons)
     for spec in plan["convs"]:
@@ -55,16 +55,15 @@ def deploy(
     paths: list[str] = []
     for spec in plan["neurons"]:
         if spec["name"] in record:
-            paths += _record(spec, rows, neurons[spec["name"]], folder)
+            paths += record_neurons(spec, rows, neurons[spec["name"]], folder)
     return neurons[plan["readout"]], paths
 
 
-def _source(spec: Document, plan: Document, images: NDArray[np.int32]) -> Any:
-    """Stock ring buffer (W, H, 3, steps): at step t it sends entry t - 1."""
-    timesteps = plan["timesteps"]
-    stream = np.zeros((*spec["shape"], steps(plan, len(images))), dtype=np.int32)
-    shown = np.repeat(images, timesteps, axis=0).transpose(1, 2, 3, 0)
-    stream[..., spec["offset"] : spec["offset"] + shown.shape[-1]] = shown
+def source(offset: int, plan: Document, images: NDArray[np.int32]) -> Any:
+    """Stock ring buffer (W, H, 3, steps) that sends entry t - 1 at step t; the images start at `offset`."""
+    shown = np.repeat(images, plan["timesteps"], axis=0).transpose(1, 2, 3, 0)
+    stream = np.zeros((*shown.shape[:-1], steps(plan, len(images))), dtype=np.int32)
+    stream[..., offset : offset + shown.shape[-1]] = shown
     return RingBuffer(data=stream)
 
 
@@ -110,7 +109,15 @@ def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> 
     port.connect(target.a_in)
 
 
-def _record(spec: Document, rows: int, neuron: Any, folder: Path) -> list[str]:
+def record_neurons(spec: Document, rows: int, neuron: Any, folder: Path) -> list[str]:
+    """Attach a recorder to one population; returns the paths of its two recordings.
+
+    Args:
+        spec: `name`, `shape` (W, H, C) and `first_step` of the population.
+        rows: steps to record.
+        neuron: the neuron process.
+        folder: receives the files.
+    """
     shape = tuple(spec["shape"])
     paths = [str(folder / f"{kind}.{spec['name']}.npy") for kind in ("spikes", "membranes")]
     for path in paths:

@@ -1,8 +1,9 @@
-"""Run a deployment plan in Lava's fixed-point simulation; a program of its own, files in and files out.
+"""Run a plan or a `.net` file in Lava's fixed-point simulation; a program of its own, files in and files out.
 
     python run.py --probe
-    python run.py PLAN_FOLDER IMAGES.npz RESULT.npz [--conv stock|blas] [--record NAME ...]
+    python run.py FOLDER IMAGES.npz RESULT.npz [--netx] [--conv stock|blas] [--record NAME ...]
 
+FOLDER holds plan.json and plan.npz; with --netx network.net, which lava-dl loads, and export.json.
 IMAGES.npz holds `images`, integers (N, W, H, 3). RESULT.npz appears whole or not at all and holds int32
 arrays `spikes.<population>` and `membranes.<population>`, (N, T, W, H, C). Progress and errors go to stderr.
 Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images cannot be run; 5 Lava died.
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Run a deployment plan in Lava.")
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
     parser.add_argument("--lifeline", action="store_true", help="end with all children when stdin closes")
+    parser.add_argument("--netx", action="store_true", help="load FOLDER/network.net with lava-dl's netx")
     parser.add_argument("--conv", choices=("stock", "blas"), default="stock")
     parser.add_argument("--record", nargs="*", default=None, help="populations; default: all but relays")
     for name in ("plan", "images", "result"):
@@ -82,7 +84,23 @@ def _identity() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": importlib.metadata.version("numpy"),
         "shimmed": shim.NEEDED,
+        **_netx(),
     }
+
+
+def _netx() -> dict[str, str]:
+    """The version of lava-dl if its netx loads here, and otherwise why not."""
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version("lava-dl")
+        shim.make_netx_importable()
+        from lava.lib.dl.netx.hdf5 import Network  # noqa: F401
+    except importlib.metadata.PackageNotFoundError:
+        return {"lava_dl": "", "netx_fault": "lava-dl is not installed"}
+    except (AttributeError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        return {"lava_dl": "", "netx_fault": f"netx does not import: {' '.join(str(error).split())}"}
+    return {"lava_dl": version, "netx_fault": ""}
 
 
 def _say(line: str) -> None:
@@ -93,23 +111,44 @@ def _say(line: str) -> None:
 def _simulate(arguments: argparse.Namespace) -> None:
     import fast_conv
     import numpy as np
-    from deployment import deploy, steps
+    from deployment import steps
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     if arguments.conv == "blas":
         fast_conv.install()
-    plan = json.loads((arguments.plan / "plan.json").read_text(encoding="utf-8"))
-    with np.load(arguments.plan / "plan.npz", allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
     with np.load(arguments.images, allow_pickle=False) as stored:
         images = stored["images"].astype(np.int32)
-    record = arguments.record
+    build = _build_netx if arguments.netx else _build_plan
+    with tempfile.TemporaryDirectory(dir=arguments.result.parent) as folder:
+        process, paths, plan = build(arguments.plan, images, arguments.record, Path(folder))
+        _run(process, steps(plan, len(images)))
+        _collect(paths, (len(images), plan["timesteps"]), arguments.result)
+
+
+def _build_plan(
+    source: Path, images: Any, record: list[str] | None, folder: Path
+) -> tuple[Any, list[str], dict[str, Any]]:
+    """A process of the network in plan.json, the paths of the recordings, and the plan."""
+    import numpy as np
+    from deployment import deploy
+
+    plan = json.loads((source / "plan.json").read_text(encoding="utf-8"))
+    with np.load(source / "plan.npz", allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     if record is None:
         record = [spec["name"] for spec in plan["neurons"] if not spec["is_relay"]]
-    with tempfile.TemporaryDirectory(dir=arguments.result.parent) as folder:
-        readout, paths = deploy(plan, arrays, images, set(record), Path(folder))
-        _run(readout, steps(plan, len(images)))
-        _collect(paths, (len(images), plan["timesteps"]), arguments.result)
+    return *deploy(plan, arrays, images, set(record), folder), plan
+
+
+def _build_netx(
+    source: Path, images: Any, record: list[str] | None, folder: Path
+) -> tuple[Any, list[str], dict[str, Any]]:
+    """A process of the network in network.net, the paths of the recordings, and how the file is run."""
+    shim.make_netx_importable()
+    from netx_deployment import FILE, deploy_netx
+
+    run = json.loads((source / "export.json").read_text(encoding="utf-8"))["netx"]
+    return *deploy_netx(run, source / FILE, images, set(record or run["populations"]), folder), run
 
 
 def _run(process: Any, total: int) -> None:

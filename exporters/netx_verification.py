@@ -1,0 +1,62 @@
+"""A `.net` file, loaded and executed by lava-dl, held against golden integers.
+
+It must give every spike and every membrane of every population at every timestep, as in `verification`. Where
+Lava or lava-dl is missing it was not run, and the reason is stated.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
+from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
+from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_netx
+from snn_tool.exporters.netx_file import NetxRun
+from snn_tool.exporters.traces import Trace
+
+BACKEND = "netx"
+
+
+def verify_netx(
+    folder: Path,
+    run: NetxRun,
+    tiles: NDArray[np.int16],
+    reference: Trace,
+    *,
+    environment: LavaEnvironment | None = None,
+    conv: str = "stock",
+    timeout_s: float = TIME_LIMIT_S,
+    log: Callable[[str], None] | None = None,
+) -> BackendResult:
+    """Let lava-dl load a folder's network.net, run integer tiles through it and compare with their trace.
+
+    Args:
+        folder: holds network.net and export.json.
+        run: how the file is run, the same as the entry `netx` of export.json.
+        tiles: integers [N, 3, H, W].
+        reference: their trace, every population recorded.
+        environment: an interpreter with Lava; looked for, never installed, if None.
+        conv: Lava's convolution, `stock` or `blas`.
+        timeout_s: Lava's time limit in seconds.
+        log: receives progress lines.
+
+    Raises:
+        ConfigError: `conv` is unknown.
+        VerificationError: netx or Lava refuses the file, or gives values of other shapes.
+    """
+    try:
+        found = environment or find_lava()
+        if found is None:
+            return BackendResult(BACKEND, NOT_RUN, reason=f"Lava is not installed; run `{REMEDY}`")
+        if not found.lava_dl:
+            reason = f"{found.python}: {found.netx_fault}; run `{found.netx_remedy}`"
+            return BackendResult(BACKEND, NOT_RUN, reason=reason)
+        trace = run_on_netx(folder, run, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
+    except BackendUnavailableError as error:
+        return BackendResult(BACKEND, NOT_RUN, reason=str(error))
+    python = found.python_version + (" (unsupported Python, shimmed)" if found.shimmed else "")
+    versions = {"lava": found.version, "lava-dl": found.lava_dl, "python": python, "conv": conv}
+    return replace(compare(reference, trace, run.populations, BACKEND), versions=versions)

@@ -37,7 +37,7 @@ def quantize(
     made = quantize_student(student, data, path, sigma, overwrite)
     text = (
         f"{made.path}: {made.parameters:,} parameters in integers; "
-        "no image can overflow them (interval arithmetic)\n"
+        "no image can wrap a current (interval arithmetic)\n"
         f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, "
         f"loss {made.loss_db:.3f} dB "
         f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)"

@@ -16,7 +16,7 @@ from snn_tool.models.nafnet import NAFNet
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.restormer import Restormer
-from snn_tool.models.topology import chain, flat, unet
+from snn_tool.models.topology import Topology, chain, flat, unet
 from torch import Tensor, nn
 
 KIND, SCHEMA = "teacher", 1
@@ -37,43 +37,24 @@ class Restorer(Protocol):
         """Restored image [N, 3, H, W] and the named features."""
 
 
-def build_unet(width: int = 48) -> Network:
-    """The student's encoder-decoder with ReLU at its own width.
+def with_relu(body: Callable[[int], Topology]) -> Callable[..., Network]:
+    """The constructor of a student's body with ReLU at a width of its own, 48 by default.
 
-    Raises:
-        ConfigError: the width is not positive.
+    It raises a ConfigError for a width below 1.
     """
-    if width < 1:
-        raise ConfigError(f"unet: width is {width}; it must be at least 1")
-    return Network(unet(width), ReluNeuron)
 
+    def build(width: int = 48) -> Network:
+        if width < 1:
+            raise ConfigError(f"{body.__name__}: width is {width}; it must be at least 1")
+        return Network(body(width), ReluNeuron)
 
-def build_flat(width: int = 48) -> Network:
-    """The student's dilated body with ReLU at its own width.
-
-    Raises:
-        ConfigError: the width is not positive.
-    """
-    if width < 1:
-        raise ConfigError(f"flat: width is {width}; it must be at least 1")
-    return Network(flat(width), ReluNeuron)
-
-
-def build_chain(width: int = 48) -> Network:
-    """The student's plain stack with ReLU at its own width.
-
-    Raises:
-        ConfigError: the width is not positive.
-    """
-    if width < 1:
-        raise ConfigError(f"chain: width is {width}; it must be at least 1")
-    return Network(chain(width), ReluNeuron)
+    return build
 
 
 TEACHERS: dict[str, Callable[..., nn.Module]] = {
-    "unet": build_unet,
-    "flat": build_flat,
-    "chain": build_chain,
+    "unet": with_relu(unet),
+    "flat": with_relu(flat),
+    "chain": with_relu(chain),
     "nafnet": NAFNet,
     "restormer": Restormer,
 }

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from snn_tool.crops import draw_tiles
 from snn_tool.degradations import degradation_from_options
-from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
+from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.lava_simulation import CONVOLUTIONS, run_on_lava
 from snn_tool.exporters.loihi_bundle import export_bundle
 from snn_tool.exporters.nir_file import read_program, write_nir

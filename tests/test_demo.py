@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from snn_tool.cli import run
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.lava_environment import provision_lava
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.photographs import TEST, TRAINING
 
 

@@ -18,7 +18,7 @@ from snn_tool.exporters.image_verification import (
     verify_tiles,
     verify_whole_image,
 )
-from snn_tool.exporters.lava_environment import provision_lava
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.loihi_bundle import export_bundle
 from snn_tool.exporters.nir_file import read_program, write_nir
 from snn_tool.exporters.nir_graph import to_nir

@@ -20,8 +20,8 @@ from snn_tool.exporters.lava_environment import (
     clean_variables,
     find_lava,
     probe,
-    provision_lava,
 )
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.process_group import run_group
 
 ANSWER = {

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.artifacts import write_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
-from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
+from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.lava_simulation import LavaTrace, run_on_lava
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json

@@ -22,7 +22,8 @@ from snn_tool.errors import (
     VerificationError,
 )
 from snn_tool.exporters import netx_verification
-from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
+from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.lava_simulation import run_on_netx
 from snn_tool.exporters.netx_file import NetxRun, largest_readout, write_netx
 from snn_tool.exporters.netx_verification import verify_netx

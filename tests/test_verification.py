@@ -14,7 +14,8 @@ from snn_tool.artifacts import sha256_file
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
 from snn_tool.exporters import verification
 from snn_tool.exporters.comparison import BackendResult, Mismatch, compare
-from snn_tool.exporters.lava_environment import LavaEnvironment, provision_lava
+from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.loihi_bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir_file import write_nir
 from snn_tool.exporters.nir_graph import to_nir

@@ -166,7 +166,7 @@ def install_backend(context: typer.Context, name: Annotated[str, typer.Argument(
     from dataclasses import asdict
 
     from snn_tool.errors import ConfigError
-    from snn_tool.exporters.lava_environment import provision_lava
+    from snn_tool.exporters.lava_installation import provision_lava
 
     if name != "lava":
         raise ConfigError(f"backend {name} is unknown; lava is the one that has an environment of its own")

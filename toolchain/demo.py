@@ -10,7 +10,7 @@ from snn_tool.demo_summary import PAGE, DemoSummary, page_facts
 from snn_tool.deployment import Exported, export_student
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.evaluation import EvaluationFiles, run_evaluation
-from snn_tool.exporters.lava_environment import provision_lava
+from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.golden import GoldenOptions
 from snn_tool.photographs import write_demo_folders
 from snn_tool.quantizing import quantize_student

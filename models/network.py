@@ -35,7 +35,7 @@ class SynapticConv(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Currents [T, N, C', H', W'] from a source [T, N, C, H, W]; timesteps are folded into the batch."""
         wiring = self.synapse
-        # torch 2.13's weight gradient of a dilated bf16 convolution is NaN on CPUs with AVX512-BF16 (oneDNN).
+        # The weight gradient of a dilated bf16 convolution was NaN (torch 2.13, a CPU with AVX512-BF16).
         on_cpu = source.device.type == "cpu"
         in_fp32 = wiring.dilation > 1 and on_cpu and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if in_fp32 else nullcontext():

@@ -11,7 +11,8 @@ import jinja2
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.demo_page import Crop, centre_crop, curves_svg, data_uri, read_curve, render_page
+from snn_tool.crops import centre_crop
+from snn_tool.demo_page import CROP, Crop, curves_svg, data_uri, read_curve, render_page
 
 CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
 
@@ -44,8 +45,8 @@ def facts() -> dict[str, Any]:
 
 def test_the_middle_is_cropped() -> None:
     image = np.arange(131 * 300 * 3).reshape(131, 300, 3).astype(np.uint8)
-    np.testing.assert_array_equal(centre_crop(image), image[1:129, 86:214])
-    np.testing.assert_array_equal(centre_crop(image[:20, :130]), image[:20, 1:129])
+    np.testing.assert_array_equal(centre_crop(image, CROP, 1), image[1:129, 86:214])
+    np.testing.assert_array_equal(centre_crop(image[:20, :130], CROP, 1), image[:20, 1:129])
 
 
 def test_a_data_uri_is_a_lossless_png() -> None:

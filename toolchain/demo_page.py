@@ -27,12 +27,6 @@ class Crop:
     psnr_db: float
 
 
-def centre_crop(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most CROP x CROP pixels from the middle of [H, W, 3]."""
-    top, left = ((max(side - CROP, 0)) // 2 for side in image.shape[:2])
-    return image[top : top + CROP, left : left + CROP]
-
-
 def data_uri(image: NDArray[np.uint8]) -> str:
     """A PNG as a data URI."""
     buffer = io.BytesIO()

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from snn_tool.crops import centre_crop
 from snn_tool.degradations import degradation_from_options
-from snn_tool.demo_page import Crop, centre_crop, curves_svg, data_uri
+from snn_tool.demo_page import CROP, Crop, curves_svg, data_uri
 from snn_tool.demo_plan import CLAIM, SIGMA, DemoPlan, commands
 from snn_tool.deployment import Exported
 from snn_tool.deployment_text import verification_text
@@ -72,7 +73,7 @@ def _crops(demo: DemoPlan, scored: Evaluation) -> list[Crop]:
     for path, score in zip(find_images(demo.test), scored.scores, strict=True):
         pair = load_pair(path, demo.test, degradation, demo.seed)
         pictures = (to_uint8(pair.degraded), read_image(demo.out / "restored" / score.name), pair.clean)
-        noisy, restored, clean = (data_uri(np.ascontiguousarray(centre_crop(p))) for p in pictures)
+        noisy, restored, clean = (data_uri(np.ascontiguousarray(centre_crop(p, CROP, 1))) for p in pictures)
         crops.append(Crop(score.name, noisy, restored, clean, score.degraded_psnr_db, score.psnr_db))
     return crops
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.crops import channels_first, draw_tiles
-from snn_tool.degradations import Degradation, image_rng
+from snn_tool.degradations import Degradation
 from snn_tool.errors import ConfigError
+from snn_tool.evaluation import load_pair
 from snn_tool.exporters.comparison import MISMATCH, BackendResult
 from snn_tool.exporters.image_verification import (
     BundleRunner,
@@ -18,7 +19,7 @@ from snn_tool.exporters.image_verification import (
     verify_whole_image,
 )
 from snn_tool.exporters.verification import PhotographReport
-from snn_tool.images import find_images, read_image
+from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, to_uint8
 from snn_tool.models.integer_run import quantize_image
 from snn_tool.tiling import pad_to_multiple
@@ -108,10 +109,9 @@ def _whole_images(runner: BundleRunner, options: PhotographOptions) -> list[tupl
     network = runner.engine.network
     found = []
     for path in find_images(options.images)[: options.whole]:
-        clean = read_image(path).astype(np.float32) / np.float32(255)
-        degraded = options.degradation.apply(clean, image_rng(options.seed, path.name))
-        batch = quantize_image(channels_first(degraded)[None], network)
-        found.append((path.name, pad_to_multiple(batch, network.topology.multiple)[0]))
+        pair = load_pair(path, options.images, options.degradation, options.seed)
+        batch = quantize_image(channels_first(pair.degraded)[None], network)
+        found.append((pair.name, pad_to_multiple(batch, network.topology.multiple)[0]))
     return found
 
 

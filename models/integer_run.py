@@ -11,24 +11,26 @@ With M = 2^23, all quantities integers, one line per operation:
                 z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
     read-out    lif without decay that never fires; residual = v residual_scale
 
-`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. Convolutions
-run in float32 or float64 where the largest possible sum of absolute products is below 2^24 or 2^53: then
-every partial sum is an integer that the format holds exactly, whatever the order of the additions.
+`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. The arithmetic
+is that of bytes or floats wherever a proof shows that it gives these integers (`exact_conv`,
+`integer_neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.errors import QuantizationError
-from snn_tool.models.integer import CURRENT_SHIFT, WRAP, IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.exact_conv import ExactConv
+from snn_tool.models.integer import WRAP, IntegerNetwork, IntegerPopulation
+from snn_tool.models.integer_neurons import GradedNeurons, LifNeurons, encode
+from snn_tool.models.ranges import synapse_range
 from snn_tool.models.topology import IMAGE
 from torch import Tensor
-from torch.nn import functional
 
-DECAY_SHIFT = 12
+Stream = tuple[str, ...]
+"""Names of the synapses whose currents a population sums."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,43 +60,26 @@ def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArr
     return to_input_grid(image, network.input_step, *network.input_range)
 
 
-def absolute_product_bound(synapse: IntegerSynapse, network: IntegerNetwork) -> int:
-    """Largest possible sum of |mantissa * source value| over one output's products."""
-    largest = max(abs(value) for value in network.source_range(synapse.wiring.source))
-    return largest * int(np.abs(synapse.mantissa.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
-
-
-class _ExactConv:
-    """One synapse as a float convolution whose exactness was proved from its weights at construction."""
-
-    def __init__(self, synapse: IntegerSynapse, network: IntegerNetwork) -> None:
-        bound = absolute_product_bound(synapse, network)
-        if bound >= 1 << 53:
-            raise QuantizationError(
-                f"{synapse.wiring.name}: a product sum of {bound} exceeds 2^53; use fewer levels"
-            )
-        self.dtype = torch.float32 if bound < 1 << 24 else torch.float64
-        self.weight = torch.from_numpy(synapse.mantissa.astype(np.float64)).to(self.dtype)
-        self.synapse = synapse
-        self.wraps = (bound << synapse.exponent) >= WRAP
-
-    def __call__(self, source: Tensor) -> Tensor:
-        wiring = self.synapse.wiring
-        sums = functional.conv2d(
-            source.to(self.dtype), self.weight, None, wiring.stride, wiring.padding, wiring.dilation
-        )
-        current = sums.to(torch.int64) << self.synapse.exponent
-        if self.wraps:
-            current = (current + WRAP) % (2 * WRAP) - WRAP
-        return functional.pixel_shuffle(current, wiring.upsample) if wiring.upsample > 1 else current
-
-
 class IntegerEngine:
-    """Runs one integer network on any number of images; the weights are prepared once."""
+    """Runs one integer network on any number of images; weights and proofs are prepared once.
+
+    A residual stream only grows, so a sum of currents continues that of the longest earlier stream it begins
+    with; a synapse of two streams that share no beginning is computed for each.
+
+    Raises:
+        QuantizationError: a sum of products could reach 2^53.
+    """
 
     def __init__(self, network: IntegerNetwork) -> None:
         self.network = network
-        self._convs = {s.wiring.name: _ExactConv(s, network) for s in network.synapses}
+        self._convs = {s.wiring.name: ExactConv(s, network) for s in network.synapses}
+        self._neurons = {p.wiring.name: _neurons(p, network) for p in network.populations}
+        streams = [p.wiring.inputs for p in network.populations]
+        self._continued = {
+            stream: _longest_beginning(stream, streams[:i]) for i, stream in enumerate(streams)
+        }
+        self._last_use = {self._continued[stream]: i for i, stream in enumerate(streams)}
+        self._last_use |= {stream: max(i, self._last_use.get(stream, 0)) for i, stream in enumerate(streams)}
 
     def run(self, image: NDArray[np.int16], record: Iterable[str] = ()) -> IntegerTrace:
         """Run on integer images [N, 3, H, W]; H and W are multiples of the topology's `multiple`.
@@ -103,22 +88,22 @@ class IntegerEngine:
             image: integers of `quantize_image`.
             record: names of the populations whose spikes and membranes are kept.
         """
-        network = self.network
-        outputs: dict[str, Tensor] = {IMAGE: torch.from_numpy(image)}
-        currents: dict[str, Tensor] = {}
-        kept = frozenset(record)
+        network, kept = self.network, frozenset(record)
+        outputs: dict[str, Tensor] = {IMAGE: torch.from_numpy(image)[None]}
+        sums: dict[Stream, Tensor] = {}
         spikes: dict[str, NDArray[np.int16]] = {}
         membranes: dict[str, NDArray[np.int64]] = {}
-        for population in network.populations:
-            for name in population.wiring.inputs:
-                if name not in currents:
-                    currents[name] = self._current(name, outputs[network.by_name[name].wiring.source])
-            fired, membrane = self._neuron(population, [currents[name] for name in population.wiring.inputs])
-            outputs[population.wiring.name] = fired
-            if population.wiring.name in kept:
-                spikes[population.wiring.name] = fired.to(torch.int16).numpy()
-                membranes[population.wiring.name] = membrane.numpy()
-        return IntegerTrace(membrane[-1].numpy(), spikes, membranes)
+        for position, population in enumerate(network.populations):
+            name, stream = population.wiring.name, population.wiring.inputs
+            # Further sums of float32 would round where the bound asks for float64.
+            sums[stream] = self._sum(stream, sums, outputs, self._neurons[name].dtype)
+            response = self._neurons[name](sums[stream], network.timesteps, name in kept)
+            outputs[name] = response.spikes
+            if name in kept:
+                membranes[name] = _integers(response.membrane)
+                spikes[name] = self._levels(response.spikes, membranes[name].shape)
+            sums = {held: sum_ for held, sum_ in sums.items() if self._last_use[held] > position}
+        return IntegerTrace(_integers(response.membrane)[-1], spikes, membranes)
 
     def current(self, name: str, source: NDArray[np.int16]) -> NDArray[np.int64]:
         """Currents of one synapse in LSB, int64 [T or 1, N, C, H, W], after wrap and pixel-shuffle.
@@ -127,73 +112,66 @@ class IntegerEngine:
             name: the synapse.
             source: what its source emits: recorded spikes [T, N, C, H, W], or the image [N, 3, H, W].
         """
-        current: NDArray[np.int64] = self._current(name, torch.from_numpy(source)).numpy()
-        return current
+        values = torch.from_numpy(source)
+        if source.ndim == 4:
+            return _integers(self._current(name, values[None]))
+        low, high = self.network.spike_range
+        return _integers(self._current(name, encode(values.to(torch.float32) - low, high - low)))
+
+    def _sum(
+        self,
+        stream: Stream,
+        sums: Mapping[Stream, Tensor],
+        outputs: Mapping[str, Tensor],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """Summed currents [T or 1, N, C, H, W] of a stream in LSB."""
+        begun = self._continued[stream]
+        if begun == stream:
+            return sums[stream]
+        names = stream[len(begun) :]
+        parts = [self._current(name, outputs[self.network.by_name[name].wiring.source]) for name in names]
+        total = (sums[begun] if begun else parts.pop(0)).to(dtype)
+        for part in parts:
+            total = total + part
+        return total
 
     def _current(self, name: str, source: Tensor) -> Tensor:
-        """Currents int64 [T or 1, N, C, H, W]; the image [N, 3, H, W] gives the same one at every step."""
-        if source.dim() == 4:
-            return self._convs[name](source).unsqueeze(0)
+        """Currents float32 [T or 1, N, C, H, W] from encoded spikes, or the image, [T or 1, N, C, H, W]."""
         return torch.unflatten(self._convs[name](source.flatten(0, 1)), 0, source.shape[:2])
 
-    def _bias(self, population: IntegerPopulation) -> Tensor:
-        """Sum of the input synapses' biases int64 [C, 1, 1] in LSB (a shuffled synapse has none)."""
-        total = np.zeros(population.wiring.channels, dtype=np.int64)
-        for name in population.wiring.inputs:
-            synapse = self.network.by_name[name]
-            if synapse.wiring.bias:
-                total += synapse.bias
-        return torch.from_numpy(total)[:, None, None]
-
-    def _neuron(self, population: IntegerPopulation, currents: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Spikes and membranes after the reset, both [T, N, C, H, W]."""
-        total = currents[0]
-        for current in currents[1:]:
-            total = total + current
-        total = total.expand(self.network.timesteps, *total.shape[1:])
-        is_readout = population is self.network.populations[-1]
-        if self.network.neuron == "graded" and not is_readout:
-            return graded_step(total + self._bias(population), population.threshold, self.network)
-        decay = 0 if is_readout else self.network.decay
-        threshold = None if is_readout else population.threshold
-        return lif_run(total, self._bias(population), threshold, decay)
+    def _levels(self, encoded: Tensor, shape: tuple[int, ...]) -> NDArray[np.int16]:
+        """Recorded spikes; the read-out emits none."""
+        if not encoded.numel():
+            return np.zeros(shape, dtype=np.int16)
+        levels: NDArray[np.int16] = (
+            (encoded.to(torch.int16) + self.network.spike_range[0]).contiguous().numpy()
+        )
+        return levels
 
 
-def graded_step(membrane: Tensor, threshold: int, network: IntegerNetwork) -> tuple[Tensor, Tensor]:
-    """Levels and saturated membrane int64 of memoryless graded neurons; halves round away from zero."""
-    membrane = membrane.clamp(-WRAP + 1, WRAP - 1)
-    magnitude = (2 * membrane.abs() + threshold) // (2 * threshold)
-    low, high = network.spike_range
-    return (membrane.sign() * magnitude).clamp(low, high), membrane
+def _longest_beginning(stream: Stream, earlier: Sequence[Stream]) -> Stream:
+    """The longest of the earlier streams that this one begins with; empty if none."""
+    return max((e for e in earlier if e == stream[: len(e)]), key=len, default=())
 
 
-def lif_run(total: Tensor, bias: Tensor, threshold: int | None, decay: int) -> tuple[Tensor, Tensor]:
-    """Lava's stock LIF over T steps, from rest; `threshold` None never fires.
-
-    Args:
-        total: summed currents int64 [T, N, C, H, W] in LSB.
-        bias: int64 [C, 1, 1] in LSB.
-        threshold: in LSB.
-        decay: 4096ths of the membrane lost per step, rounding toward zero.
-    """
-    membrane = torch.zeros_like(total[0])
-    spikes, membranes = torch.zeros_like(total), torch.zeros_like(total)
-    for step, current in enumerate(total):
-        kept = membrane.sign() * ((membrane.abs() * ((1 << DECAY_SHIFT) - decay)) >> DECAY_SHIFT)
-        drive = wrap_once(current << CURRENT_SHIFT)
-        membrane = (kept + drive + (bias << CURRENT_SHIFT)).clamp(-WRAP + 1, WRAP - 1)
-        if threshold is not None:
-            fired = membrane > (threshold << CURRENT_SHIFT)
-            spikes[step] = fired
-            membrane = membrane.masked_fill(fired, 0)
-        membranes[step] = membrane
-    return spikes, membranes
+def _integers(membrane: Tensor) -> NDArray[np.int64]:
+    """Channels before rows in memory again, as callers expect of an array of this shape."""
+    integers: NDArray[np.int64] = membrane.to(torch.int64).contiguous().numpy()
+    return integers
 
 
-def wrap_once(drive: Tensor) -> Tensor:
-    """One wrap at +-2^23, as Lava's LIF does: above M subtract 2M, at or below -M add 2M."""
-    drive = torch.where(drive > WRAP, drive - 2 * WRAP, drive)
-    return torch.where(drive <= -WRAP, drive + 2 * WRAP, drive)
+def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNeurons | LifNeurons:
+    """The neurons of a population with the sum of its synapses' biases (a shuffled synapse has none)."""
+    synapses = [network.by_name[name] for name in population.wiring.inputs]
+    biases = [synapse.bias.astype(np.int64) for synapse in synapses if synapse.wiring.bias]
+    bias = torch.from_numpy(sum(biases, np.zeros(population.wiring.channels, dtype=np.int64)))
+    bound = sum(min(synapse_range(synapse, network).largest, WRAP) for synapse in synapses)
+    is_readout = population is network.populations[-1]
+    if network.neuron == "graded" and not is_readout:
+        return GradedNeurons(bias, population.threshold, network.spike_range, bound)
+    threshold, decay = (None, 0) if is_readout else (population.threshold, network.decay)
+    return LifNeurons(bias, threshold, decay, bound, network.timesteps)
 
 
 def restore(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:

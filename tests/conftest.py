@@ -57,3 +57,42 @@ def make_network(
         return quantize(student, config, [photograph])
 
     return build
+
+
+@pytest.fixture(scope="session")
+def lif_reference() -> Callable[..., tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Lava's stock LIF from rest in numpy int64: spikes and membranes after the reset, [T, N, C, H, W]."""
+    half = 1 << 23
+
+    def run(
+        total: NDArray[np.int64], bias: NDArray[np.int64], threshold: int | None, decay: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        membrane = np.zeros_like(total[0])
+        spikes, membranes = np.zeros_like(total), np.zeros_like(total)
+        for step, current in enumerate(total):
+            kept = np.sign(membrane) * ((np.abs(membrane) * (4096 - decay)) >> 12)
+            drive = current << 6
+            drive = np.where(drive > half, drive - 2 * half, drive)
+            drive = np.where(drive <= -half, drive + 2 * half, drive)
+            membrane = np.clip(kept + drive + (bias[:, None, None] << 6), -half + 1, half - 1)
+            if threshold is not None:
+                spikes[step] = membrane > threshold << 6
+                membrane = np.where(spikes[step], 0, membrane)
+            membranes[step] = membrane
+        return spikes, membranes
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def graded_reference() -> Callable[..., tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Graded neurons in numpy int64: levels and saturated membranes, of the membranes' shape."""
+
+    def run(
+        membrane: NDArray[np.int64], threshold: int, spike_range: tuple[int, int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        held = np.clip(membrane, -(1 << 23) + 1, (1 << 23) - 1)
+        magnitude = (2 * np.abs(held) + threshold) // (2 * threshold)
+        return np.clip(np.sign(held) * magnitude, *spike_range), held
+
+    return run

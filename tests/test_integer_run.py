@@ -4,114 +4,101 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
 from snn_tool.models.integer import WRAP, IntegerNetwork
-from snn_tool.models.integer_run import (
-    IntegerEngine,
-    graded_step,
-    lif_run,
-    quantize_image,
-    restore,
-    wrap_once,
-)
+from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
 from snn_tool.models.network import Network
 from snn_tool.models.ranges import population_range
 from snn_tool.models.student import StudentConfig
 
 KINDS = [(n, b) for n in ("graded", "lif") for b in ("unet", "flat", "chain")]
 MakeNetwork = Callable[..., IntegerNetwork]
+Reference = Callable[..., tuple[NDArray[np.int64], NDArray[np.int64]]]
 Image = NDArray[np.float32]
 
 
-def column(*values: int) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.int64).reshape(-1, 1, 1, 1, 1)
-
-
-def test_lif_trace_by_hand() -> None:
-    """decay 1024 / 4096, bias 1, threshold 100 (6400 in 64ths).
-
-    t0: 60 * 64 + 64 = 3904. t1: 3904 * 3 >> 2 = 2928, + 54 * 64 + 64 = 6448 > 6400 fires, 0.
-    t2: -200 * 64 + 64 = -12736. t3: -(12736 * 3 >> 2) = -9552, + 0 + 64 = -9488.
-    """
-    spikes, membranes = lif_run(column(60, 54, -200, 0), torch.tensor([1]).reshape(1, 1, 1), 100, 1024)
-    assert spikes.flatten().tolist() == [0, 1, 0, 0]
-    assert membranes.flatten().tolist() == [3904, 0, -12736, -9488]
-
-
-def test_lif_does_not_fire_at_the_threshold_itself() -> None:
-    spikes, _ = lif_run(column(100), torch.zeros(1, 1, 1, dtype=torch.int64), 100, 0)
-    assert spikes.item() == 0
-    spikes, _ = lif_run(column(101), torch.zeros(1, 1, 1, dtype=torch.int64), 100, 0)
-    assert spikes.item() == 1
-
-
-@given(st.integers(-(2**25), 2**25))
-def test_wrap_once_equals_the_rule(value: int) -> None:
-    wrapped = value - 2 * WRAP if value > WRAP else value + 2 * WRAP if value <= -WRAP else value
-    assert wrap_once(torch.tensor(value)).item() == wrapped
-
-
-@given(
-    st.integers(-(2**20), 2**20), st.integers(1, 2**17 - 1), st.integers(0, 4095), st.integers(-4095, 4095)
-)
-def test_lif_step_equals_python_integers(current: int, threshold: int, decay: int, bias: int) -> None:
-    start = 1000
-    drive = current * 64
-    drive = drive - 2 * WRAP if drive > WRAP else drive + 2 * WRAP if drive <= -WRAP else drive
-    first = min(max(start * 64 + bias * 64, -WRAP + 1), WRAP - 1)
-    first_fired = first > threshold * 64
-    kept = 0 if first_fired else (1 if first >= 0 else -1) * (abs(first) * (4096 - decay) // 4096)
-    second = min(max(kept + drive + bias * 64, -WRAP + 1), WRAP - 1)
-    spikes, membranes = lif_run(
-        column(start, current), torch.tensor([bias]).reshape(1, 1, 1), threshold, decay
-    )
-    assert spikes.flatten().tolist() == [int(first_fired), int(second > threshold * 64)]
-    assert membranes.flatten()[1].item() == (0 if second > threshold * 64 else second)
-
-
-@given(st.integers(-(2**24), 2**24), st.integers(1, 2**17 - 1))
-def test_graded_step_rounds_half_away_from_zero(membrane: int, threshold: int) -> None:
-    """Count the half-odd multiples of the threshold that the membrane reaches."""
-    network = IntegerNetwork((), (), "graded", 1, 4, True, 0, 1)
-    inside = min(max(membrane, -WRAP + 1), WRAP - 1)
-    up = sum(2 * inside >= (2 * k - 1) * threshold for k in range(1, 5))
-    down = sum(-2 * inside >= (2 * k - 1) * threshold for k in range(1, 5))
-    level, saturated = graded_step(torch.tensor([membrane]), threshold, network)
-    assert level.item() == up - down
-    assert saturated.item() == inside
-
-
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
-def test_currents_equal_int64_loops(
-    make_network: MakeNetwork, photograph: Image, neuron: str, body: str
+def test_populations_equal_int64_loops(
+    make_network: MakeNetwork,
+    photograph: Image,
+    lif_reference: Reference,
+    graded_reference: Reference,
+    neuron: str,
+    body: str,
 ) -> None:
     """Every population again from the recorded spikes, in numpy int64, one shifted product per kernel tap."""
     network = make_network(neuron, body)
     crop = quantize_image(photograph[None, :, :16, :24], network)
-    engine = IntegerEngine(network)
-    trace = engine.run(crop, [p.wiring.name for p in network.populations])
+    trace = IntegerEngine(network).run(crop, [p.wiring.name for p in network.populations])
     outputs = {"image": np.repeat(crop[None].astype(np.int64), network.timesteps, 0)}
     outputs |= {name: z.astype(np.int64) for name, z in trace.spikes.items()}
     for population in network.populations:
-        total = np.zeros(1, dtype=np.int64)
-        for name in population.wiring.inputs:
-            total = total + slow_current(network, name, outputs)
-        bias = engine._bias(population)
-        if population is not network.populations[-1] and neuron == "graded":
-            spikes, membranes = graded_step(torch.from_numpy(total) + bias, population.threshold, network)
+        inputs, last = population.wiring.inputs, population is network.populations[-1]
+        total = sum(slow_current(network, name, outputs) for name in inputs)
+        bias = sum(network.by_name[n].bias.astype(np.int64) for n in inputs if network.by_name[n].wiring.bias)
+        if not last and neuron == "graded":
+            membrane = total + np.reshape(bias, (-1, 1, 1))
+            spikes, membranes = graded_reference(membrane, population.threshold, network.spike_range)
         else:
-            last = population is network.populations[-1]
-            threshold = None if last else population.threshold
-            spikes, membranes = lif_run(
-                torch.from_numpy(total), bias, threshold, 0 if last else network.decay
-            )
-        np.testing.assert_array_equal(trace.membranes[population.wiring.name], membranes.numpy())
-        np.testing.assert_array_equal(trace.spikes[population.wiring.name], spikes.numpy())
-        if population is not network.populations[-1]:
+            threshold, decay = (None, 0) if last else (population.threshold, network.decay)
+            spikes, membranes = lif_reference(total, np.atleast_1d(bias), threshold, decay)
+        np.testing.assert_array_equal(trace.membranes[population.wiring.name], membranes)
+        np.testing.assert_array_equal(trace.spikes[population.wiring.name], spikes)
+        if not last:
             assert 0.01 < np.abs(trace.spikes[population.wiring.name]).mean(), "a silent layer proves nothing"
+
+
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_recording_changes_nothing(make_network: MakeNetwork, photograph: Image, neuron: str) -> None:
+    network = make_network(neuron)
+    crop = quantize_image(np.stack([photograph, photograph[:, ::-1]]), network)
+    engine = IntegerEngine(network)
+    recorded = engine.run(crop, [p.wiring.name for p in network.populations])
+    np.testing.assert_array_equal(engine.run(crop).readout, recorded.readout)
+    np.testing.assert_array_equal(engine.run(crop[1:]).readout[0], recorded.readout[1])
+
+
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_currents_by_name_equal_int64_loops(
+    make_network: MakeNetwork, photograph: Image, neuron: str
+) -> None:
+    network = make_network(neuron)
+    crop = quantize_image(photograph[None, :, :16, :24], network)
+    engine = IntegerEngine(network)
+    trace = engine.run(crop, [p.name for p in network.topology.spiking])
+    emitted = {"image": crop, **trace.spikes}
+    steps = {name: np.atleast_1d(z.astype(np.int64)) for name, z in trace.spikes.items()}
+    steps["image"] = crop[None].astype(np.int64)
+    for synapse in network.synapses:
+        name = synapse.wiring.name
+        found = engine.current(name, emitted[synapse.wiring.source])
+        np.testing.assert_array_equal(found, slow_current(network, name, steps))
+
+
+def test_sums_beyond_float32_are_exact(make_network: MakeNetwork, photograph: Image) -> None:
+    """Currents near 2^24, which float32 could not add to a stream without rounding."""
+    network = make_network("graded")
+    wide = replace(network, synapses=tuple(replace(s, exponent=s.exponent + 9) for s in network.synapses))
+    crop = quantize_image(photograph[None, :, :16, :24], wide)
+    engine = IntegerEngine(wide)
+    trace = engine.run(crop, [p.wiring.name for p in wide.populations])
+    outputs = {"image": crop[None].astype(np.int64)} | {
+        n: z.astype(np.int64) for n, z in trace.spikes.items()
+    }
+    largest = 0
+    for population in wide.populations[:-1]:
+        total = sum(slow_current(wide, name, outputs) for name in population.wiring.inputs)
+        bias = sum(
+            wide.by_name[n].bias.astype(np.int64)
+            for n in population.wiring.inputs
+            if wide.by_name[n].wiring.bias
+        )
+        membrane = total + np.reshape(bias, (-1, 1, 1))
+        largest = max(largest, int(np.abs(membrane).max()))
+        held = np.clip(membrane, -WRAP + 1, WRAP - 1)
+        np.testing.assert_array_equal(trace.membranes[population.wiring.name], held)
+    assert largest > 2**23, "no sum leaves the membrane's range"
 
 
 def slow_current(

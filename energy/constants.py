@@ -1,7 +1,7 @@
 """Prices of single operations and other constants of the energy models, each with its provenance.
 
-The packaged table is `constants.toml`; a user's profile (`energy.profile`) overrides or adds entries. Models take
-the table as an argument and never read it here, so that sensitivity and profiles reach every term.
+The packaged table is `constants.toml`; a user's profile (`energy.profile`) overrides or adds entries. Models
+take the table as an argument and never read it here, so that sensitivity and profiles reach every term.
 """
 
 import math
@@ -117,4 +117,4 @@ def _number(value: Any, where: str) -> float:
 def packaged_constants() -> Table:
     """The table that ships with the package, in the order of the file."""
     text = (files("snn_tool.energy") / "constants.toml").read_text(encoding="utf-8")
-    return MappingProxyType(parse_constants(tomllib.loads(text), "constants.toml"))
+    return MappingProxyType(parse_constants(tomllib.loads(text)["constants"], "constants.toml"))

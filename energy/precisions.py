@@ -69,7 +69,7 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
                 8,
                 32,
                 True,
-                "8-bit products, 32-bit accumulators on both sides; the leak as a 32-bit product, an upper bound",
+                "8-bit products, 32-bit accumulators on both sides; the leak a 32-bit product, a bound",
             ),
             Precision(
                 "int8-narrow",
@@ -84,5 +84,5 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType(
         )
     }
 )
-"""Precisions by name; with the packaged table a MAC costs 4.6, 1.5, 0.3 or 0.23 pJ and an accumulate 0.9, 0.4,
-0.1 or 0.03 pJ."""
+"""Precisions by name; with the packaged table a MAC costs 4.6, 1.5, 0.3 or 0.23 pJ and an accumulate 0.9,
+0.4, 0.1 or 0.03 pJ."""

@@ -12,8 +12,12 @@ from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, wr
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.energy.html import render
-from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.prices import Pricing, packaged_pricing
+from snn_tool.energy.profile import load_profile
+from snn_tool.energy.report import audit, check_reference
+from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality
+from snn_tool.energy.verdict import check_claim
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, ssim, to_uint8
@@ -54,6 +58,12 @@ class AuditOptions:
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of the noise.
         lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
+        qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
+        with
+            unsigned graded activations of T levels; without it that twin is only counted.
+        profile: TOML file of constants and precisions that override or add to the packaged ones.
+        against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
+        twin.
     """
 
     student: Path
@@ -67,6 +77,9 @@ class AuditOptions:
     sigma: str | None = None
     seed: int = 0
     lowering: str = FANOUT
+    qann: Path | None = None
+    profile: Path | None = None
+    against: str | None = None
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -79,28 +92,23 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         track: shows how far the images are, e.g. `Terminal.track`.
 
     Raises:
-        ConfigError: the twin has another shape than the student, an option is out of range, or a file exists.
+        ConfigError: a twin has another shape than the student, an option is out of range, a file exists, or
+        the
+            profile holds what cannot be used.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_lowering(options.lowering)
+    check_claim(options.claim)
+    check_reference(options.against, options.teacher is not None)
+    pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
     network, provenance = load_integer_network(options.student)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = _teacher(options.teacher)
-    twin = _twin(options.twin, network)
+    rivals = _rivals(options, network, teacher if hashes else None)
     crops = _load(options, degradation, _multiple(network, teacher))
-    report = audit(
-        network,
-        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
-        claim=options.claim,
-        teacher=teacher,
-        quality=_qualities(network, teacher if hashes else None, twin, crops, track),
-        hashes=_hashes(options, hashes, crops),
-        image_names=[crop.name for crop in crops],
-        watch=lambda images: track(images, "count"),
-        lowering=options.lowering,
-    )
+    report = _audit(options, network, teacher, rivals, crops, hashes, pricing, track)
     body = {
         "degradation": degradation.describe(),
         "seed": options.seed,
@@ -110,6 +118,44 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     write_json(out / JSON_FILE, KIND, SCHEMA, body)
     write_text(out / HTML_FILE, render(report))
     return report
+
+
+def _audit(
+    options: AuditOptions,
+    network: IntegerNetwork,
+    teacher: Teacher | None,
+    rivals: Mapping[str, Restore],
+    crops: list[Crop],
+    hashes: Mapping[str, str],
+    pricing: Pricing,
+    track: Track,
+) -> EnergyReport:
+    restorers = {"student": _by_integers(network), **rivals}
+    return audit(
+        network,
+        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
+        claim=options.claim,
+        against=options.against,
+        teacher=teacher,
+        quality={name: _quality(run, track(crops, f"{name} quality")) for name, run in restorers.items()},
+        hashes=_hashes(options, hashes, crops),
+        image_names=[crop.name for crop in crops],
+        watch=lambda images: track(images, "count"),
+        lowering=options.lowering,
+        pricing=pricing,
+    )
+
+
+def _rivals(options: AuditOptions, network: IntegerNetwork, teacher: Teacher | None) -> dict[str, Restore]:
+    """Everything but the student that can restore an image: a trained teacher, trained twins."""
+    rivals: dict[str, Restore] = {}
+    if teacher is not None:
+        rivals["teacher"] = _by_module(teacher.module)
+    if options.twin is not None:
+        rivals["twin"] = _by_module(_twin(options.twin, network))
+    if options.qann is not None:
+        rivals["qann"] = _by_integers(_qann(options.qann, network))
+    return rivals
 
 
 def _teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
@@ -128,9 +174,7 @@ def _teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
     return Teacher(title, module), {"teacher": sha256_file(path)}
 
 
-def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
-    if path is None:
-        return None
+def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
     module, _ = load_teacher(path)
     if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
         raise ConfigError(
@@ -138,6 +182,24 @@ def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
             "--arch unet' (or flat, chain) and the student's width"
         )
     return module
+
+
+def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
+    """The bit-matched quantised twin of a `lif` student: as many levels as it has timesteps, no sign."""
+    if network.neuron != "lif":
+        raise ConfigError(
+            f"--qann {path}: a graded student computes the same integers as its quantised twin, so that "
+            "their quality is the same; leave the option out"
+        )
+    given, _ = load_integer_network(path)
+    if given.neuron != "graded" or given.signed or given.levels != network.timesteps:
+        raise ConfigError(
+            f"--qann {path}: not the student's quantised twin; distil one with neuron graded, unsigned, "
+            f"levels {network.timesteps} (the student's T), and quantise it"
+        )
+    if given.topology.synapses != network.topology.synapses:
+        raise ConfigError(f"--qann {path}: not of the student's synapses; use the same body and width")
+    return given
 
 
 def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
@@ -161,17 +223,9 @@ def _load(options: AuditOptions, degradation: Degradation, multiple: int) -> lis
     return crops
 
 
-def _qualities(
-    network: IntegerNetwork, teacher: Teacher | None, twin: nn.Module | None, crops: list[Crop], track: Track
-) -> dict[str, Quality]:
-    """PSNR and SSIM of every trained column, means over the crops, by the protocol of `evaluate`."""
+def _by_integers(network: IntegerNetwork) -> Restore:
     engine = IntegerEngine(network)
-    columns: dict[str, Restore] = {"student": lambda image: restore(engine, image[None])[0]}
-    if teacher is not None:
-        columns["teacher"] = _by_module(teacher.module)
-    if twin is not None:
-        columns["twin"] = _by_module(twin)
-    return {name: _quality(run, track(crops, f"{name} quality")) for name, run in columns.items()}
+    return lambda image: restore(engine, image[None])[0]
 
 
 def _by_module(module: nn.Module) -> Restore:
@@ -197,8 +251,8 @@ def _quality(run: Restore, crops: Iterable[Crop]) -> Quality:
 
 def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:
     hashes = {"student": sha256_file(options.student), **of_teacher}
-    if options.twin:
-        hashes["twin"] = sha256_file(options.twin)
+    optional = {"twin": options.twin, "qann": options.qann, "profile": options.profile}
+    hashes |= {name: sha256_file(path) for name, path in optional.items() if path}
     folder = options.images
     return hashes | {
         crop.name: sha256_file(folder / crop.name if folder.is_dir() else folder) for crop in crops

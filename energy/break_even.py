@@ -7,6 +7,7 @@ from snn_tool.energy.report_types import BreakEven, ReadingEnergy
 
 SILENT = "the student needs more than the reference even without a spike"
 UNDRIVEN = "no spike was fired, so that there is nothing to scale"
+STILL = "nothing is paid per timestep"
 ONCE = "what the student pays once per image exceeds the reference"
 
 
@@ -47,9 +48,12 @@ def _factor(headline: ReadingEnergy, reference_pj: float) -> tuple[float | None,
 
 def _timesteps(headline: ReadingEnergy, reference_pj: float, timesteps: int) -> tuple[float | None, str]:
     once = _sum(headline, headline.once)
+    steps = _sum(headline, headline.items_pj.keys() - set(headline.once))
+    if steps == 0:
+        return None, STILL
     if reference_pj < once:
         return None, ONCE
-    return timesteps * (reference_pj - once) / (headline.energy_pj.mean - once), ""
+    return timesteps * (reference_pj - once) / steps, ""
 
 
 def _sum(headline: ReadingEnergy, items: Iterable[str]) -> float:

@@ -9,6 +9,7 @@ from snn_tool.energy.prices import Prices, Pricing
 from snn_tool.energy.registry import MODELS
 from snn_tool.energy.report_types import Cell, Range, RatioRow, ReadingEnergy, Spread
 from snn_tool.energy.verdict import split
+from snn_tool.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,20 @@ def spread(values: Sequence[float], names: Sequence[str]) -> Spread:
 
 
 def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Sequence[str]) -> PricedCell:
-    """Estimate one column by one model at one precision; images of one size share a dense network's load."""
+    """Estimate one column by one model at one precision; images of one size share a dense network's load.
+
+    Raises:
+        ConfigError: the constants make the column cost nothing.
+    """
     distinct = {id(load): model.estimate(load, prices).readings for load in _distinct(column.loads)}
     by_reading = list(zip(*(distinct[id(load)] for load in column.loads), strict=True))
     aggregated = [_aggregate(readings, names) for readings in by_reading]
     headline = max((r for r in aggregated if r.deployed), key=lambda reading: reading.energy_pj.mean)
+    if headline.energy_pj.mean <= 0:
+        raise ConfigError(
+            f"{model.name}/{prices.precision.name}: {column.name} would need no energy, so that there is no "
+            "ratio; give at least one constant that it uses a value above 0"
+        )
     others = tuple(reading for reading in aggregated if reading is not headline)
     per_image = {readings[0].name: tuple(r.total_pj for r in readings) for readings in by_reading}
     cell = Cell(column.name, model.name, prices.precision.name, headline, others)

@@ -36,9 +36,7 @@ def networks(report: EnergyReport) -> Table:
 
 def judgement(report: EnergyReport) -> Iterator[Table]:
     """Ratios, energies, break-even, sensitivity, thresholds."""
-    yield _grid(
-        report, f"Estimated ratio {figures.versus(report)}", lambda r: r.ratio
-    )
+    yield _grid(report, f"Estimated ratio {figures.versus(report)}", lambda r: r.ratio)
     if report.reference != "twin":
         title = "What spikes alone save: ANN twin / student"
         yield _grid(report, title, lambda row: row.split.twin_over_student)

@@ -14,7 +14,8 @@ from rich.console import Console
 from snn_tool.artifacts import read_json, write_json
 from snn_tool.energy import figures
 from snn_tool.energy.html import render
-from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.report import audit
+from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality, Range
 from snn_tool.energy.terminal import print_report
 from snn_tool.errors import ConfigError, DataError
@@ -52,15 +53,20 @@ def report(network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Te
     )
 
 
-def test_columns_models_and_precisions_form_a_full_grid(report: EnergyReport) -> None:
-    cells = [(cell.column, cell.model, cell.precision) for cell in report.cells]
-    assert len(set(cells)) == len(cells) == 3 * 2 * 3
-    assert [column.name for column in report.columns] == ["teacher", "twin", "student"]
-    assert [row.model for row in report.ratios] == [
-        f"{model}/{precision}"
-        for model in ("paper", "exact-ops")
-        for precision in ("fp32", "int8", "int8-narrow")
-    ]
+def test_columns_models_and_precisions_form_the_grid_that_makes_sense(report: EnergyReport) -> None:
+    precisions = ("fp32", "fp16", "int8", "int8-narrow")
+    every = ("paper", "exact-ops", "memory-no-reuse", "memory-full-reuse")
+    int8_only = ("loihi1-davies", "loihi1-sanafe", "data-movement")
+    rows = [f"{model}/{p}" for model in every for p in precisions] + [f"{model}/int8" for model in int8_only]
+    assert [row.model for row in report.ratios] == rows
+    quantised = {f"{m}/{p}" for m in every[1:] for p in precisions[2:]} | {f"{m}/int8" for m in int8_only}
+    cells = [(f"{cell.model}/{cell.precision}", cell.column) for cell in report.cells]
+    assert len(set(cells)) == len(cells)
+    assert set(cells) == {(row, column) for row in rows for column in ("teacher", "twin", "student")} | {
+        (row, "qann") for row in quantised
+    }
+    assert [column.name for column in report.columns] == ["teacher", "twin", "qann", "student"]
+    assert {row.model for row in report.ratios if row.split.qann_over_student} == quantised
 
 
 def test_ratios_are_those_of_the_mean_energies(report: EnergyReport) -> None:
@@ -70,7 +76,9 @@ def test_ratios_are_those_of_the_mean_energies(report: EnergyReport) -> None:
         assert row.split.teacher_over_student == pytest.approx(expected)
         assert row.split.teacher_over_twin is not None
         assert row.split.teacher_over_twin * row.split.twin_over_student == pytest.approx(expected)
+        assert row.least is not None and row.most is not None and row.ratio is not None
         assert row.least <= expected <= row.most
+        assert row.ratio == pytest.approx(expected)
         assert min(row.by_reading.values()) == pytest.approx(expected)
     ratios = [row.split.teacher_over_student or 0.0 for row in report.ratios]
     assert (report.headline.least, report.headline.most) == (min(ratios), max(ratios))
@@ -148,7 +156,7 @@ def test_json_is_finite_and_survives_the_disk(report: EnergyReport, tmp_path: Pa
     write_json(tmp_path / "energy.json", KIND, SCHEMA, body)
     assert {k: v for k, v in read_json(tmp_path / "energy.json", KIND, SCHEMA).items() if k in body} == body
     assert "estimate" in body["note"]
-    assert body["columns"][2]["quality"] == {"psnr_db": 28.125, "ssim": 0.8}
+    assert body["columns"][3]["quality"] == {"psnr_db": 28.125, "ssim": 0.8}
     assert body["columns"][1]["quality"] is None
     assert body["constants"]["mul-fp32"]["grade"] == "simulated"
 

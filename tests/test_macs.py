@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.energy.macs import MacReport, MacRow, count_macs
-from snn_tool.energy.network_macs import network_macs, synapse_macs, twin_elementwise_ops
+from snn_tool.energy.network_macs import network_macs, synapse_macs
+from snn_tool.energy.twin import twin_load
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.student import build_topology, build_twin, default_config
 from snn_tool.models.topology import IMAGE, Synapse, Topology
@@ -205,4 +206,4 @@ def test_the_twin_counted_from_its_wiring_equals_the_twin_counted_in_torch(
     assert sum(layer.padded_macs for layer in layers) == report.padded_macs
     assert sum(layer.exact_macs for layer in layers) == report.exact_macs
     extra = uncharged(topology, height, width)
-    assert twin_elementwise_ops(topology, height, width) == report.elementwise_ops - extra
+    assert twin_load(topology, height, width).elementwise_ops == report.elementwise_ops - extra

@@ -72,7 +72,7 @@ def _table(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table
         title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     for heading in text:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in numbers:
         table.add_column(heading, justify="right")
     return table
@@ -122,7 +122,7 @@ def _sensitivity(report: EnergyReport) -> Table:
     table = _table(
         f"The {MOST_SENSITIVE} constants that move a ratio most",
         ("constant", "in model"),
-        ("× 0.5", "reported", "× 1.5", "verdict"),
+        ("× 0.5", "as is", "× 1.5", "claim"),
     )
     for row in most_sensitive(report):
         ratios = (figures.factor(value) for value in (row.low, row.base, row.high))

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from snn_tool.artifacts import read_json, write_json
 from snn_tool.energy import figures
+from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.html import render
 from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality, Range
 from snn_tool.energy.terminal import print_report
+from snn_tool.energy.terminal_tables import most_sensitive
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer_run import IntegerEngine, quantize_image
 from snn_tool.models.student import build_twin, default_config
+from snn_tool.models.topology import IMAGE
 
 Make = Callable[..., IntegerNetwork]
 
@@ -193,6 +196,71 @@ def test_the_terminal_page_says_the_same(report: EnergyReport) -> None:
     assert all(row.model in text for row in report.ratios)
 
 
+def test_the_terminal_page_fits_80_columns(report: EnergyReport) -> None:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=80))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "…" in line] == [], "nothing is cut off"
+    grid = next(i for i, line in enumerate(lines) if line.startswith("Estimated ratio teacher / student"))
+    rows = {line.split()[0]: line.split()[1:] for line in lines[grid + 4 : grid + 4 + len(report.models)]}
+    assert rows.keys() == {model.name for model in report.models}
+    ratios = {row.model: row.ratio for row in report.ratios}
+    assert rows["paper"] == [figures.factor(ratios[f"paper/{p.name}"]) for p in report.precisions]
+    assert rows["data-movement"] == ["–", "–", figures.factor(ratios["data-movement/int8"]), "–"]
+
+
+def test_the_terminal_names_the_constants_that_matter_most(report: EnergyReport) -> None:
+    swings = {
+        row.constant: max(
+            abs(np.log(value / other.base))
+            for other in report.sensitivity
+            if other.constant == row.constant
+            for value in (other.low, other.high)
+        )
+        for row in report.sensitivity
+    }
+    named = [row.constant for row in most_sensitive(report)]
+    assert len(named) == 3
+    assert [swings[name] for name in named] == sorted(swings.values(), reverse=True)[:3]
+
+
+def test_published_thresholds_stand_beside_the_networks_own_figures(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], report: EnergyReport
+) -> None:
+    """Spikes over neurons and steps, and deliveries over connections, recomputed from the engine's trace."""
+    rates, deliveries = [], []
+    for image in images:
+        trace = IntegerEngine(network).run(image[None], [p.name for p in network.topology.spiking])
+        fired = {name: np.abs(z[:, 0].astype(int)).sum(axis=0) for name, z in trace.spikes.items()}
+        sizes = sum(spikes.size for spikes in fired.values())
+        rates.append(sum(int(s.sum()) for s in fired.values()) / (network.timesteps * sizes))
+        delivered = connected = 0
+        for population in network.topology.populations:
+            for name in population.inputs:
+                wiring = network.by_name[name].wiring
+                if wiring.source != IMAGE:
+                    geometry = (
+                        wiring.out_channels,
+                        wiring.kernel,
+                        wiring.stride,
+                        wiring.padding,
+                        wiring.dilation,
+                    )
+                    delivered += conv_synops(fired[wiring.source].astype(np.int64), *geometry)
+                    connected += conv_synops(np.ones_like(fired[wiring.source], np.int64), *geometry)
+        deliveries.append(delivered / connected)
+    figure = {
+        "spikes per neuron and timestep": np.mean(rates),
+        "spikes per synapse per inference": np.mean(deliveries),
+    }
+    assert len(report.thresholds) == 4
+    for row in report.thresholds:
+        assert row.figure == pytest.approx(figure[row.quantity])
+        assert (row.figure < row.low) == (row.position == "below")
+        assert (row.figure > row.high) == (row.position == "above")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -200,6 +268,8 @@ def test_the_terminal_page_says_the_same(report: EnergyReport) -> None:
         ({"claim": float("nan")}, "claim = nan"),
         ({"quality": {"pupil": Quality()}}, "quality of 'pupil'"),
         ({"quality": {"student": Quality(psnr_db=float("inf"))}}, "quality.student.psnr_db = inf"),
+        ({"against": "pupil"}, "--against pupil is unknown"),
+        ({"against": "teacher"}, "no teacher was given"),
         ({"image_names": ["only one"]}, "1 image names were given for 2 images"),
     ],
 )

@@ -136,5 +136,7 @@ class EnergyModel:
         return tuple(name for name in self.columns if name != "qann" or precision.integer)
 
     def constants_at(self, precision: Precision) -> tuple[str, ...]:
-        """Keys of all constants used at this precision, sorted."""
-        return tuple(sorted({*self.constants, *(precision.constants if self.arithmetic else ())}))
+        """Keys of all constants used at this precision, sorted; only neurons leak."""
+        operations = (precision.multiply, precision.accumulate) if self.arithmetic else ()
+        neurons = (precision.state_multiply,) if self.neuron_terms else ()
+        return tuple(sorted({*self.constants, *operations, *neurons}))

@@ -42,8 +42,7 @@ class Traffic:
 
     Attributes:
         image_synops: connections from the image, once per timestep; each is charged as one synaptic
-        operation,
-            which is a lower bound, because the image has many bits.
+            operation, which is a lower bound, because the image has many bits.
         synops: deliveries of spikes, relays included.
         stream_synops: deliveries of accumulators, one per nonzero value.
         active, idle: neuron updates whatever the spikes: neurons of populations and accumulators have a bias,
@@ -100,11 +99,13 @@ def cores(load: ImageActivity) -> int:
 
 
 def static_items(load: ImageActivity, counts: Traffic, prices: Prices) -> dict[str, float]:
-    """Static power over the time of an image, picojoules (mW times ns), a lower bound.
+    """Static power over the time of an image, picojoules (mW times ns).
 
         t = (synops t_synop + active t_active + idle t_idle) / cores + T t_barrier        E = chips P t
 
-    All cores are equally busy, no packet waits, and one barrier spans at most one chip.
+    A lower bound but for t_synop, which is published as a maximum: all cores are equally busy, no packet
+    waits, a barrier spans at most one chip, and images follow each other without a gap. Chips come from
+    `cores`, which is a lower bound, too.
     """
     used = cores(load)
     power = prices["loihi1-static"] * -(-used // CORES_PER_CHIP)

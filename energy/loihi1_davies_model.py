@@ -16,8 +16,9 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 
     Picojoules of the packaged table. S includes a synaptic operation for each connection from the image and
     timestep, relays and accumulators; `loihi1.Traffic` says what is active. A packet goes to each reader of a
-    spike's source; hops are assumed, because nothing is placed here. Time, cores and chips are lower bounds
-    (`loihi1.static_items`), so that the student's figure is one, too. It is the "same product, real parts"
+    spike's source; hops are assumed, because nothing is placed here. Time, cores and chips are low
+    (`loihi1.static_items` says how), so that the student's figure is a lower bound in all but the time of a
+    synaptic operation. It is the "same product, real parts"
     row: two chips that exist, in different processes, one by simulation and one by its vendor's peak.
 
     Source: Davies et al., Loihi, IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020.

@@ -18,7 +18,7 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 
     Picojoules of the packaged table. Every neuron is accessed at every timestep; relays are updated by spikes
     alone, all others always. Counts, time, cores and the rival are those of `loihi1-davies`, and so is what
-    makes the figure a lower bound; time is taken from Davies et al. in both.
+    makes the figure low; time is taken from Davies et al. in both.
 
     Source: Boyle et al., SANA-FE, IEEE TCAD; the profile arch/loihi.yaml of its repository, whose error
     against chips the authors put at 11.7 % or less.

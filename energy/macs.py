@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from snn_tool.energy.dense_layer import DenseLayer
 from snn_tool.energy.operation_costs import OperationCost, operation_cost
+from snn_tool.energy.operation_traffic import Operands, dense_layer, operands
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -127,20 +128,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.namespace == "prim":
             return NotImplemented  # device and layout: metadata, answered by the fake tensor itself
         name = func.overloadpacket.__name__.removesuffix("_")
-        arguments = self._operands(tree_leaves((args, kwargs)))
-        depends = bool(arguments[0])
+        arguments = operands(tree_leaves((args, kwargs)), self._depends)
         if name == "_local_scalar_dense":
             raise UnsupportedLayerError(
                 f"{self.modules[-1]}: reads a tensor's value in Python; shapes decide here"
             )
         out = func(*args, **kwargs)
-        if depends:
+        if arguments.activations:
             self._book(func, name, _bind(func, args, kwargs), arguments, out)
         return out
 
-    def _book(
-        self, func: Any, name: str, call: Any, arguments: tuple[list[Tensor], list[Tensor]], out: Any
-    ) -> None:
+    def _book(self, func: Any, name: str, call: Any, arguments: Operands, out: Any) -> None:
         for leaf in tree_leaves((out, [call[a.name] for a in func._schema.arguments if _is_written(a)])):
             self._mark(leaf)
         try:
@@ -151,35 +149,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise UnsupportedLayerError(f"{self.modules[-1]}: {error}") from None
         if cost is not None:
             self.costs.setdefault((self.modules[-1], cost.kind), []).append(cost)
-            self.calls.append(self._layer(cost, name, call, arguments, out))
-
-    def _layer(
-        self,
-        cost: OperationCost,
-        name: str,
-        call: Any,
-        arguments: tuple[list[Tensor], list[Tensor]],
-        out: Any,
-    ) -> DenseLayer:
-        """One operation with its operands; of several results the first is the one that is used."""
-        activations, stored = arguments
-        bias = call.get("self" if name in ("addmm", "baddbmm") else "bias")
-        biases = _values(bias) if any(bias is tensor for tensor in stored) else 0
-        return DenseLayer(
-            name=self.modules[-1],
-            padded_macs=cost.padded_macs,
-            exact_macs=cost.exact_macs,
-            elementwise_ops=cost.elementwise_ops,
-            inputs=sum(map(_values, activations)),
-            weights=sum(map(_values, stored)) - biases,
-            biases=biases,
-            outputs=next(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)),
-        )
-
-    def _operands(self, leaves: list[Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """Tensors that depend on the image, and all others (parameters and constants), each once."""
-        tensors = {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()
-        return [t for t in tensors if self._depends(t)], [t for t in tensors if not self._depends(t)]
+            self.calls.append(dense_layer(self.modules[-1], cost, name, call, arguments, out))
 
     def _mark(self, leaf: Any) -> None:
         if isinstance(leaf, Tensor):
@@ -188,11 +158,6 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _depends(self, leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata in self.dependent
-
-
-def _values(tensor: Tensor) -> int:
-    """Values that a tensor holds; what is expanded is stored once."""
-    return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 
 def _is_written(argument: Any) -> bool:

@@ -85,6 +85,8 @@ def _precision(name: str, entry: Any, path: Path, constants: Table) -> Precision
             raise ConfigError(f"{where}.{key} = {entry[key]!r} is not allowed; use 1 to 64 bits")
     if type(entry["integer"]) is not bool or not isinstance(entry["note"], str):
         raise ConfigError(f"{where}: integer must be true or false, and note a text")
+    if "models" in entry and name in PRECISIONS:
+        raise ConfigError(f"{where}.models is not allowed for a packaged precision; give yours another name")
     made = Precision(name=name, **{**entry, "models": None})
     return replace(made, models=_models(entry["models"], where)) if "models" in entry else made
 

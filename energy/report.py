@@ -53,8 +53,7 @@ def audit(
         against: what the claim is against, one of `REFERENCES`; by default the teacher, or else the twin.
         teacher: counted at every image's size.
         quality: by column (`teacher`, `twin`, `qann`, `student`), measured by the caller on the same images.
-        A
-            graded student's is also its `qann`'s, which computes the same integers.
+            A graded student's is also its `qann`'s, which computes the same integers.
         hashes: SHA-256 of weights and images by name; carried into the report.
         image_names: one for each image; by default `image 1`, `image 2`, ...
         watch: iterates over the images while they are counted, and may show how far it is.
@@ -63,8 +62,7 @@ def audit(
 
     Raises:
         ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
-        the
-            claim is not a positive number, a column of `quality` is unknown or its value not finite, or there
+            the claim is not a positive number, a column of `quality` is unknown or its value not finite, or there
             are not as many names as images.
         TargetLimitError: the network cannot be deployed by this lowering.
         DataError: no image, or an image that the network cannot read.

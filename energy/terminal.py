@@ -2,7 +2,7 @@
 
 from rich.console import Console
 from rich.markup import escape
-from snn_tool.energy import figures, terminal_tables
+from snn_tool.energy import figures, terminal_counts, terminal_tables
 from snn_tool.energy.report_types import EnergyReport
 
 
@@ -21,7 +21,7 @@ def print_report(report: EnergyReport, console: Console) -> None:
         console.print(f"[dim]{column.name}: {escape(column.title)}[/dim]")
     for table in terminal_tables.judgement(report):
         console.print(table)
-    for table in terminal_tables.counts(report):
+    for table in terminal_counts.counts(report):
         console.print(table)
     _print_small_print(report, console)
 

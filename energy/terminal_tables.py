@@ -15,7 +15,7 @@ MOST_SENSITIVE = 3
 
 def networks(report: EnergyReport) -> Table:
     """Parameters, MACs and quality of every column."""
-    table = _table(
+    table = plain(
         f"Networks, means over {len(report.images)} image(s)",
         ("network",),
         ("parameters", "MACs padded", "MACs exact", "PSNR dB", "SSIM"),
@@ -46,15 +46,6 @@ def judgement(report: EnergyReport) -> Iterator[Table]:
     yield _thresholds(report)
 
 
-def counts(report: EnergyReport) -> Iterator[Table]:
-    """Layers, relays, accumulators."""
-    yield _layers(report)
-    if report.relays:
-        yield _relays(report)
-    if report.accumulators:
-        yield _accumulators(report)
-
-
 def most_sensitive(report: EnergyReport) -> list[Sensitivity]:
     """For each of the constants that move any ratio most, the row that it moves most, greatest first."""
     found: dict[str, Sensitivity] = {}
@@ -67,7 +58,8 @@ def _swing(row: Sensitivity) -> float:
     return max(abs(math.log(row.low / row.base)), abs(math.log(row.high / row.base)))
 
 
-def _table(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+def plain(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    """A table without a frame, `numbers` to the right; long words are folded, never cut off."""
     table = Table(
         title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
@@ -82,7 +74,7 @@ def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | 
     """Models by precisions; a dash where a combination makes no sense."""
     precisions = [precision.name for precision in report.precisions]
     rows = {row.model: value(row) for row in report.ratios}
-    table = _table(title, ("model",), tuple(map(escape, precisions)))
+    table = plain(title, ("model",), tuple(map(escape, precisions)))
     for model in report.models:
         cells = (rows.get(f"{model.name}/{precision}") for precision in precisions)
         table.add_row(model.name, *map(figures.factor, cells))
@@ -92,7 +84,7 @@ def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | 
 def _energies(report: EnergyReport) -> Table:
     """A row for each model and precision; headline readings."""
     names = [column.name for column in report.columns]
-    table = _table("Estimated energy per image", ("model",), tuple(names))
+    table = plain("Estimated energy per image", ("model",), tuple(names))
     rows: dict[str, dict[str, Cell]] = {}
     for cell in report.cells:
         rows.setdefault(f"{cell.model}/{cell.precision}", {})[cell.column] = cell
@@ -103,7 +95,7 @@ def _energies(report: EnergyReport) -> Table:
 
 
 def _break_even(report: EnergyReport) -> Table:
-    table = _table(
+    table = plain(
         f"Break-even, where {figures.versus(report)} is 1 (a dash: never)",
         ("model",),
         ("spikes ×", "spikes/neuron/image", "timesteps"),
@@ -119,7 +111,7 @@ def _break_even(report: EnergyReport) -> Table:
 
 
 def _sensitivity(report: EnergyReport) -> Table:
-    table = _table(
+    table = plain(
         f"The {MOST_SENSITIVE} constants that move a ratio most",
         ("constant", "in model"),
         ("× 0.5", "as is", "× 1.5", "claim"),
@@ -131,7 +123,7 @@ def _sensitivity(report: EnergyReport) -> Table:
 
 
 def _thresholds(report: EnergyReport) -> Table:
-    table = _table(
+    table = plain(
         "Published bounds below which spikes pay, under their assumptions",
         ("source", "quantity"),
         ("bound", "here", ""),
@@ -139,60 +131,4 @@ def _thresholds(report: EnergyReport) -> Table:
     for row in report.thresholds:
         bound = f"{row.low:g}" if row.low == row.high else f"{row.low:g} to {row.high:g}"
         table.add_row(row.source, row.quantity, bound, figures.number(row.figure), row.position)
-    return table
-
-
-def _layers(report: EnergyReport) -> Table:
-    table = _table(
-        "Layers, means per image (share: of synaptic energy, exact-ops/fp32)",
-        ("synapse", "source"),
-        ("readers", "synops", "spikes/neuron", "MACs", "twin MACs", "share"),
-    )
-    for row in report.layers:
-        table.add_row(
-            row.synapse,
-            row.source,
-            str(row.readers),
-            figures.count(row.synops_levels),
-            f"{row.spikes_per_neuron:.3f}",
-            figures.count(row.student_macs),
-            figures.count(row.twin_exact_macs),
-            figures.percent(row.share),
-        )
-    return table
-
-
-def _relays(report: EnergyReport) -> Table:
-    table = _table(
-        "Relays that delay skips, means per image",
-        ("population",),
-        ("stages", "neurons", "updates", "synops", "events"),
-    )
-    for row in report.relays:
-        table.add_row(
-            row.population,
-            str(row.stages),
-            figures.count(row.neurons),
-            figures.count(row.updates),
-            figures.count(row.synops_levels),
-            figures.count(row.synops_events),
-        )
-    return table
-
-
-def _accumulators(report: EnergyReport) -> Table:
-    table = _table(
-        "Accumulators of residual streams, means per image",
-        ("accumulator",),
-        ("readers", "relays", "neurons", "updates", "events"),
-    )
-    for row in report.accumulators:
-        table.add_row(
-            row.name,
-            str(row.readers),
-            str(row.stages),
-            figures.count(row.neurons),
-            figures.count(row.updates),
-            figures.count(row.synops_events),
-        )
     return table

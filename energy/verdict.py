@@ -31,8 +31,8 @@ class Verdict:
 class Split:
     """A ratio as the product of what a smaller network saves and what spikes save.
 
-        teacher / student = (teacher / twin) (twin / student),  twin / student = (twin / qann) (qann /
-        student)
+        teacher / student = (teacher / twin) (twin / student)
+        twin / student = (twin / qann) (qann / student)
 
     Attributes:
         teacher_over_twin: the smaller network's share; None without a teacher.

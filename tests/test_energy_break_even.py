@@ -259,10 +259,7 @@ def test_a_model_uses_the_constants_that_it_names(
     large = AnnLoad.of(DenseLayer(f"{n} values", n, n, 0, n, n, 0, n) for n in sizes)
     for load in (*counted.values(), columns["twin"].loads[0], columns["qann"].loads[0], large):
         model.estimate(load, prices)
-    # A paper's model has no leak, which the precision prices all the same.
-    unused = {prices.precision.state_multiply} if model.name == "paper" else set()
-    assert set(model.constants_at(prices.precision)) - unused <= table.asked
-    assert table.asked <= set(model.constants_at(prices.precision))
+    assert table.asked == set(model.constants_at(prices.precision))
 
 
 def test_constants_that_make_a_network_free_are_refused(

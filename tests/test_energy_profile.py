@@ -109,6 +109,7 @@ def test_a_precision_is_added_with_a_constant_of_its_own(tmp_path: Path) -> None
         (precision(multiply='"loihi1-static"'), "'loihi1-static' is in mW; arithmetic needs pJ"),
         (precision(models='["loihi1-davies"]'), "precisions.mine.models = ['loihi1-davies'] is not allowed"),
         (precision(models="[]"), "precisions.mine.models = [] is not allowed"),
+        (precision(models='["paper"]').replace("mine", "fp32"), "precisions.fp32.models is not allowed"),
         ("value = ", "no TOML"),
     ],
 )

@@ -1,14 +1,12 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
+from snn_tool.audit_networks import Restore, measure, open_teacher, restorers
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.energy.html import render
@@ -16,21 +14,16 @@ from snn_tool.energy.prices import Pricing, packaged_pricing
 from snn_tool.energy.profile import load_profile
 from snn_tool.energy.report import audit, check_reference
 from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality
+from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.verdict import check_claim
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
-from snn_tool.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
-from snn_tool.models.network import Network
+from snn_tool.models.integer_run import quantize_image
 from snn_tool.models.streams import FANOUT, check_lowering
-from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
-from torch import nn
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
-Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 _Item = TypeVar("_Item")
 
 
@@ -59,11 +52,10 @@ class AuditOptions:
         seed: of the noise.
         lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
         qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
-        with
-            unsigned graded activations of T levels; without it that twin is only counted.
+            with unsigned graded activations of T levels; without it that twin is only counted.
         profile: TOML file of constants and precisions that override or add to the packaged ones.
         against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
-        twin.
+            twin.
     """
 
     student: Path
@@ -93,8 +85,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
 
     Raises:
         ConfigError: a twin has another shape than the student, an option is out of range, a file exists, or
-        the
-            profile holds what cannot be used.
+            the profile holds what cannot be used.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_lowering(options.lowering)
@@ -105,10 +96,10 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         refuse_existing_file(out / name, overwrite)
     network, provenance = load_integer_network(options.student)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
-    teacher, hashes = _teacher(options.teacher)
-    rivals = _rivals(options, network, teacher if hashes else None)
+    teacher, hashes = open_teacher(options.teacher)
+    by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     crops = _load(options, degradation, _multiple(network, teacher))
-    report = _audit(options, network, teacher, rivals, crops, hashes, pricing, track)
+    report = _audit(options, network, teacher, by_column, crops, hashes, pricing, track)
     body = {
         "degradation": degradation.describe(),
         "seed": options.seed,
@@ -124,82 +115,25 @@ def _audit(
     options: AuditOptions,
     network: IntegerNetwork,
     teacher: Teacher | None,
-    rivals: Mapping[str, Restore],
+    by_column: Mapping[str, Restore],
     crops: list[Crop],
     hashes: Mapping[str, str],
     pricing: Pricing,
     track: Track,
 ) -> EnergyReport:
-    restorers = {"student": _by_integers(network), **rivals}
     return audit(
         network,
         [quantize_image(channels_first(crop.degraded), network) for crop in crops],
         claim=options.claim,
         against=options.against,
         teacher=teacher,
-        quality={name: _quality(run, track(crops, f"{name} quality")) for name, run in restorers.items()},
+        quality={name: measure(run, track(crops, f"{name} quality")) for name, run in by_column.items()},
         hashes=_hashes(options, hashes, crops),
         image_names=[crop.name for crop in crops],
         watch=lambda images: track(images, "count"),
         lowering=options.lowering,
         pricing=pricing,
     )
-
-
-def _rivals(options: AuditOptions, network: IntegerNetwork, teacher: Teacher | None) -> dict[str, Restore]:
-    """Everything but the student that can restore an image: a trained teacher, trained twins."""
-    rivals: dict[str, Restore] = {}
-    if teacher is not None:
-        rivals["teacher"] = _by_module(teacher.module)
-    if options.twin is not None:
-        rivals["twin"] = _by_module(_twin(options.twin, network))
-    if options.qann is not None:
-        rivals["qann"] = _by_integers(_qann(options.qann, network))
-    return rivals
-
-
-def _teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
-    """The teacher and the hash of its file; an architecture's name gives an untrained one without a hash."""
-    if named is None:
-        return None, {}
-    if named in TEACHERS:
-        with torch.device("meta"):
-            return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
-    path = Path(named)
-    if not path.exists():
-        raise ConfigError(f"--teacher {named}: no such file, and not one of {', '.join(TEACHERS)}")
-    module, description = load_teacher(path)
-    options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
-    title = f"{description['architecture']}, {options}" if options else description["architecture"]
-    return Teacher(title, module), {"teacher": sha256_file(path)}
-
-
-def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
-    module, _ = load_teacher(path)
-    if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
-        raise ConfigError(
-            f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
-            "--arch unet' (or flat, chain) and the student's width"
-        )
-    return module
-
-
-def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
-    """The bit-matched quantised twin of a `lif` student: as many levels as it has timesteps, no sign."""
-    if network.neuron != "lif":
-        raise ConfigError(
-            f"--qann {path}: a graded student computes the same integers as its quantised twin, so that "
-            "their quality is the same; leave the option out"
-        )
-    given, _ = load_integer_network(path)
-    if given.neuron != "graded" or given.signed or given.levels != network.timesteps:
-        raise ConfigError(
-            f"--qann {path}: not the student's quantised twin; distil one with neuron graded, unsigned, "
-            f"levels {network.timesteps} (the student's T), and quantise it"
-        )
-    if given.topology.synapses != network.topology.synapses:
-        raise ConfigError(f"--qann {path}: not of the student's synapses; use the same body and width")
-    return given
 
 
 def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
@@ -221,32 +155,6 @@ def _load(options: AuditOptions, degradation: Degradation, multiple: int) -> lis
             f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones"
         )
     return crops
-
-
-def _by_integers(network: IntegerNetwork) -> Restore:
-    engine = IntegerEngine(network)
-    return lambda image: restore(engine, image[None])[0]
-
-
-def _by_module(module: nn.Module) -> Restore:
-    def run(image: NDArray[np.float32]) -> NDArray[np.floating]:
-        with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(image)[None])[0])
-
-    return run
-
-
-def _quality(run: Restore, crops: Iterable[Crop]) -> Quality:
-    psnr, similarity = [], []
-    for crop in crops:
-        restored = to_uint8(run(channels_first(crop.degraded)).transpose(1, 2, 0))
-        psnr.append(psnr_db(restored, crop.clean))
-        similarity.append(ssim(restored, crop.clean))
-    measured = [value for value in similarity if value is not None]
-    mean_psnr = float(np.mean(psnr))
-    return Quality(
-        mean_psnr if np.isfinite(mean_psnr) else None, float(np.mean(measured)) if measured else None
-    )
 
 
 def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:

@@ -62,8 +62,8 @@ def audit(
 
     Raises:
         ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
-            the claim is not a positive number, a column of `quality` is unknown or its value not finite, or there
-            are not as many names as images.
+            the claim is not a positive number, a column of `quality` is unknown or its value not finite,
+            there are not as many names as images, or a column would cost nothing.
         TargetLimitError: the network cannot be deployed by this lowering.
         DataError: no image, or an image that the network cannot read.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.

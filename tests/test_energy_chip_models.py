@@ -245,6 +245,26 @@ def test_relays_idle_until_a_spike_arrives() -> None:
     assert only("loihi1-sanafe", shortcut()).total_pj == pytest.approx(sanafe + 104 * time)
 
 
+def test_streams_by_hand() -> None:
+    """Relayed: a_stream and its delay relay emit at one pixel in both steps, to a, to b, and to each other.
+
+    Six cores (a_stream, its relay, a, b, the read-out, a's relay) are two tiles: every packet makes one hop.
+    """
+    load = shortcut("relay")
+    image, synops, stream = 2 * 12, 2 + 6 + 6 + 2, 6
+    active_updates = 2 * (4 + 4 + 12) + 2 * 2 * 4
+    time = (image + synops + stream) * 3.5 + active_updates * 8.4 + 8 * 5.3 + 2 * 3.1
+    static = 104 * (time / 6 + 2 * (113 + (465 - 113) / 31))
+    davies = 23.6 * (image + synops + stream) + 81 * active_updates + 52 * 8 + 29 * 2 + 4.7 * (8 + 6)
+    assert only("loihi1-davies", load).total_pj == pytest.approx(davies + static)
+    sanafe = 24 * (image + synops + stream) + 51.2 * (active_updates + 8) + 21.6 * (active_updates + 2)
+    sanafe += 69.3 * (6 + 4) + (111 + 3) * (8 + 6)
+    assert only("loihi1-sanafe", load).total_pj == pytest.approx(sanafe + static)
+    full = 0.05448 * (1 + 0.2 / 0.03)
+    moved = only("data-movement", load).items["streams"]
+    assert moved == pytest.approx((full + 3.0) * stream + 0.05448 * 2 * 2 * 4)
+
+
 def test_a_level_is_that_many_binary_spikes_on_loihi_1() -> None:
     found = readings("loihi1-davies", active("graded"))
     assert [reading.deployed for reading in found.values()] == [True, False]

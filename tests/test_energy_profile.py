@@ -61,6 +61,18 @@ def test_a_constant_is_overridden_and_says_where_it_comes_from(tmp_path: Path) -
     assert reading.total_pj == pytest.approx((0.2 + 0.07) * 80 + 0.07 * 10)
 
 
+def test_the_documented_profile_can_be_used(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/energy-profile.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    pricing = load_profile(written(tmp_path, example))
+    assert pricing.constants["add-int32"].value == 0.06
+    assert pricing.at("truenorth").ac_pj == 26
+    unlimited = example.replace('models = ["paper"]', "")
+    assert unlimited != example
+    with pytest.raises(ConfigError, match="truenorth-synop is all-in"):
+        load_profile(written(tmp_path, unlimited))
+
+
 def test_a_precision_is_added_with_a_constant_of_its_own(tmp_path: Path) -> None:
     text = constant("mul-int4", value="0.06") + precision(multiply='"mul-int4"')
     pricing = load_profile(written(tmp_path, text))

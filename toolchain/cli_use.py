@@ -95,7 +95,7 @@ def energy_report(
     qann: Annotated[
         Path | None,
         typer.Option(
-            "--qann", help="Of a lif student: its quantised twin, a graded unsigned student, for its PSNR."
+            "--qann", help="A lif student's quantised twin (unsigned graded, T levels), for its PSNR."
         ),
     ] = None,
     profile: Annotated[
@@ -104,7 +104,7 @@ def energy_report(
     against: Annotated[
         str | None,
         typer.Option(
-            "--against", help="What the claim is against: teacher, twin, qann. [default: teacher, or twin]"
+            "--against", help="What the claim is against: teacher (if given, the default), twin or qann."
         ),
     ] = None,
     claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,

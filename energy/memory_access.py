@@ -16,14 +16,21 @@ CONSTANTS = (*(key for _, key, _ in TIERS), DRAM, "add-int32", "mul-int32")
 """Keys of all constants that memory and addresses are charged with."""
 
 
-def access_pj(values: int, bits: int, prices: Prices) -> float:
+def access_pj(values: int, bits: int, prices: Prices, largest: int | None = None) -> float:
     """One access of `bits` bits to a memory that holds `values` such values, in picojoules.
 
         e(size) bits / 64
 
     e is linear between the sizes of the table (8 KB, 32 KB, 1 MB), constant below, and DRAM above.
+
+    Args:
+        values: in the memory.
+        bits: of each.
+        prices: of the table's sizes.
+        largest: bytes of the largest single memory, if what is larger is spread over several.
     """
-    return size_pj(-(-values * bits // 8), prices) * bits / ACCESS_BITS
+    size = -(-values * bits // 8)
+    return size_pj(size if largest is None else min(size, largest), prices) * bits / ACCESS_BITS
 
 
 def size_pj(size: int, prices: Prices) -> float:

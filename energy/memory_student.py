@@ -36,8 +36,14 @@ class MemoryItems:
     spike_driven: frozenset[str]
 
 
-def memory_items(load: ImageActivity, prices: Prices) -> MemoryItems:
-    """All memory accesses and address computations of one image."""
+def memory_items(load: ImageActivity, prices: Prices, largest: int | None = None) -> MemoryItems:
+    """All memory accesses and address computations of one image.
+
+    Args:
+        load: the image's counts.
+        prices: of memories and address arithmetic.
+        largest: bytes of the largest memory; None gives each layer one memory, whatever its size.
+    """
     spikes, others = "spikes: ", "image and streams: "
     items = dict.fromkeys(
         (
@@ -49,10 +55,10 @@ def memory_items(load: ImageActivity, prices: Prices) -> MemoryItems:
     )
     for delivery in deliveries(load):
         who = spikes if delivery.driven else others
-        for what, energy in _delivery_items(delivery, prices).items():
+        for what, energy in _delivery_items(delivery, prices, largest).items():
             items[who + what] += energy
     items[f"{spikes}queues"] += _queue_pj(prices) * _written(load)
-    items["membrane updates"] = _updates_pj(load, prices)
+    items["membrane updates"] = _updates_pj(load, prices, largest)
     # The biases of a population are few: they fit the smallest memory.
     items["bias reads"] = access_pj(0, prices.precision.state_bits, prices) * sum(
         p.bias_adds for p in load.populations
@@ -76,11 +82,11 @@ def deliveries(load: ImageActivity) -> Iterator[Delivery]:
         yield Delivery(False, held.synops_events, held.synops_events, 1, held.neurons)
 
 
-def _delivery_items(delivery: Delivery, prices: Prices) -> dict[str, float]:
+def _delivery_items(delivery: Delivery, prices: Prices, largest: int | None) -> dict[str, float]:
     precision = prices.precision
     return {
-        "weights": delivery.synops * access_pj(delivery.weights, precision.bits, prices),
-        "membranes": 2 * delivery.synops * access_pj(delivery.targets, precision.state_bits, prices),
+        "weights": delivery.synops * access_pj(delivery.weights, precision.bits, prices, largest),
+        "membranes": 2 * delivery.synops * access_pj(delivery.targets, precision.state_bits, prices, largest),
         "queues": delivery.sources * _queue_pj(prices),
         "addresses": 2 * delivery.sources * (prices["mul-int32"] + prices["add-int32"])
         + delivery.synops * prices["add-int32"],
@@ -97,11 +103,11 @@ def _written(load: ImageActivity) -> int:
     return sum(p.events for p in load.populations) + sum(r.synops_events for r in load.relays)
 
 
-def _updates_pj(load: ImageActivity, prices: Prices) -> float:
+def _updates_pj(load: ImageActivity, prices: Prices, largest: int | None) -> float:
     """A read and a write of every membrane at every timestep, and the queue entries of accumulators."""
     held = [(load.timesteps * p.neurons, p.neurons) for p in load.populations]
     held += [(relay.updates, relay.neurons // relay.stages) for relay in load.relays]
     held += [(accumulator.updates, accumulator.neurons) for accumulator in load.accumulators]
     bits = prices.precision.state_bits
     streams = sum(a.events * (1 + a.stages) for a in load.accumulators) * _queue_pj(prices)
-    return sum(2 * updates * access_pj(size, bits, prices) for updates, size in held) + streams
+    return sum(2 * updates * access_pj(size, bits, prices, largest) for updates, size in held) + streams

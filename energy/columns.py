@@ -1,14 +1,15 @@
 """From loads to estimated energies: every column by every model and precision, aggregated over the images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from snn_tool.energy.constants import PRECISIONS
-from snn_tool.energy.estimate import Load, Reading
+from snn_tool.energy.estimate import EnergyModel, Load, Reading
+from snn_tool.energy.prices import Prices, Pricing
 from snn_tool.energy.registry import MODELS
 from snn_tool.energy.report_types import Cell, Range, RatioRow, ReadingEnergy, Spread
 from snn_tool.energy.verdict import split
+from snn_tool.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class LoadedColumn:
     """The loads of one network, one for each image.
 
     Attributes:
-        name: `teacher`, `twin` or `student`.
+        name: `teacher`, `twin`, `qann` or `student`.
         loads: in the order of the images.
     """
 
@@ -36,6 +37,25 @@ class PricedCell:
         """The headline reading's energy for each image."""
         return self.per_image_pj[self.cell.headline.name]
 
+    @property
+    def mean_pj(self) -> float:
+        """Mean over the images of the headline."""
+        return self.cell.headline.energy_pj.mean
+
+
+@dataclass(frozen=True, slots=True)
+class PricedRow:
+    """One model at one precision, with its cells by column name."""
+
+    model: EnergyModel
+    prices: Prices
+    cells: Mapping[str, PricedCell]
+
+    @property
+    def name(self) -> str:
+        """`model/precision`."""
+        return f"{self.model.name}/{self.prices.precision.name}"
+
 
 def spread(values: Sequence[float], names: Sequence[str]) -> Spread:
     """Mean, spread and the worst of the images; independent of their order (ties go to the first name)."""
@@ -44,70 +64,85 @@ def spread(values: Sequence[float], names: Sequence[str]) -> Spread:
     return Spread(fmean(values), pstdev(values), min(values), most, worst)
 
 
-def price(column: LoadedColumn, model: str, precision: str, names: Sequence[str]) -> PricedCell:
-    """Estimate one column by one model at one precision."""
-    estimates = [MODELS[model](load, PRECISIONS[precision]) for load in column.loads]
-    by_reading = list(zip(*(estimate.readings for estimate in estimates), strict=True))
+def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Sequence[str]) -> PricedCell:
+    """Estimate one column by one model at one precision; images of one size share a dense network's load.
+
+    Raises:
+        ConfigError: the constants make the column cost nothing.
+    """
+    distinct = {id(load): model.estimate(load, prices).readings for load in _distinct(column.loads)}
+    by_reading = list(zip(*(distinct[id(load)] for load in column.loads), strict=True))
     aggregated = [_aggregate(readings, names) for readings in by_reading]
     headline = max((r for r in aggregated if r.deployed), key=lambda reading: reading.energy_pj.mean)
+    if headline.energy_pj.mean <= 0:
+        raise ConfigError(
+            f"{model.name}/{prices.precision.name}: {column.name} would need no energy, so that there is no "
+            "ratio; give at least one constant that it uses a value above 0"
+        )
     others = tuple(reading for reading in aggregated if reading is not headline)
     per_image = {readings[0].name: tuple(r.total_pj for r in readings) for readings in by_reading}
-    return PricedCell(Cell(column.name, model, precision, headline, others), per_image)
+    cell = Cell(column.name, model.name, prices.precision.name, headline, others)
+    return PricedCell(cell, per_image)
+
+
+def _distinct(loads: Sequence[Load]) -> list[Load]:
+    return list({id(load): load for load in loads}.values())
 
 
 def _aggregate(readings: Sequence[Reading], names: Sequence[str]) -> ReadingEnergy:
-    items = {item: fmean(reading.items[item] for reading in readings) for item in readings[0].items}
-    totals = spread([reading.total_pj for reading in readings], names)
-    return ReadingEnergy(readings[0].name, readings[0].deployed, totals, items)
-
-
-def price_all(columns: Sequence[LoadedColumn], names: Sequence[str]) -> tuple[PricedCell, ...]:
-    """Every model, precision and column, in this order of nesting."""
-    return tuple(
-        price(column, model, precision, names)
-        for model in MODELS
-        for precision in PRECISIONS
-        for column in columns
+    first = readings[0]
+    return ReadingEnergy(
+        name=first.name,
+        deployed=first.deployed,
+        energy_pj=spread([reading.total_pj for reading in readings], names),
+        items_pj={item: fmean(reading.items[item] for reading in readings) for item in first.items},
+        spike_driven=tuple(item for item in first.items if item in first.spike_driven),
+        once=tuple(item for item in first.items if item in first.once),
     )
 
 
-def ratio_rows(cells: Sequence[PricedCell]) -> tuple[RatioRow, ...]:
-    """One row for each model and precision."""
-    grid: dict[str, dict[str, PricedCell]] = {}
-    for priced in cells:
-        grid.setdefault(f"{priced.cell.model}/{priced.cell.precision}", {})[priced.cell.column] = priced
-    return tuple(_ratio_row(name, of_model) for name, of_model in grid.items())
+def price_all(
+    columns: Sequence[LoadedColumn], pricing: Pricing, names: Sequence[str]
+) -> tuple[PricedRow, ...]:
+    """Every model, precision and column that make sense together, in this order of nesting."""
+    return tuple(
+        _priced_row(columns, model, pricing.at(precision.name), names)
+        for model in MODELS.values()
+        for precision in pricing.precisions.values()
+        if model.takes(precision)
+    )
 
 
-def _ratio_row(name: str, of_model: dict[str, PricedCell]) -> RatioRow:
-    twin, student, teacher = of_model["twin"], of_model["student"], of_model.get("teacher")
-    reference = teacher or twin
-    single = [r / s for r, s in zip(reference.headline_pj, student.headline_pj, strict=True)]
+def _priced_row(
+    columns: Sequence[LoadedColumn], model: EnergyModel, prices: Prices, names: Sequence[str]
+) -> PricedRow:
+    allowed = model.columns_at(prices.precision)
+    cells = {c.name: price(c, model, prices, names) for c in columns if c.name in allowed}
+    return PricedRow(model, prices, cells)
+
+
+def ratio_row(row: PricedRow, reference: str) -> RatioRow:
+    """The factors of one row, and its reference over the student."""
+    mean = {name: cell.mean_pj for name, cell in row.cells.items()}
+    student, against = row.cells["student"], row.cells.get(reference)
+    single = _single(against, student)
     readings = (student.cell.headline, *student.cell.alternatives)
     return RatioRow(
-        model=name,
-        split=split(
-            teacher.cell.headline.energy_pj.mean if teacher else None,
-            twin.cell.headline.energy_pj.mean,
-            student.cell.headline.energy_pj.mean,
-        ),
-        least=min(single),
-        most=max(single),
-        by_reading={r.name: reference.cell.headline.energy_pj.mean / r.energy_pj.mean for r in readings},
+        model=row.name,
+        split=split(mean.get("teacher"), mean["twin"], mean["student"], mean.get("qann")),
+        ratio=against.mean_pj / mean["student"] if against else None,
+        least=min(single, default=None),
+        most=max(single, default=None),
+        by_reading={r.name: against.mean_pj / r.energy_pj.mean for r in readings} if against else {},
     )
 
 
-def ratios_to(reference: str, rows: Sequence[RatioRow]) -> dict[str, float]:
-    """Energy of `teacher` or `twin` over the student's, by model."""
-    if reference == "twin":
-        return {row.model: row.split.twin_over_student for row in rows}
-    return {
-        row.model: row.split.teacher_over_student
-        for row in rows
-        if row.split.teacher_over_student is not None
-    }
+def _single(against: PricedCell | None, student: PricedCell) -> list[float]:
+    if against is None:
+        return []
+    return [r / s for r, s in zip(against.headline_pj, student.headline_pj, strict=True)]
 
 
-def extent(ratios: dict[str, float]) -> Range:
+def extent(ratios: Mapping[str, float]) -> Range:
     """Least and most over the models."""
     return Range(min(ratios.values()), max(ratios.values()))

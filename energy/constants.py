@@ -1,125 +1,120 @@
-"""Energies of single operations, each with its provenance, and the precisions that models build from them.
+"""Prices of single operations and other constants of the energy models, each with its provenance.
 
-The numbers are Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, pages
-10-14, the table of rough energy costs in 45 nm at 0.9 V. They were read not in the proceedings but in two
-transcriptions that agree wherever they overlap: V0XNIHILI's gist 2b6fa61edd4c06d9ffce5551065124c1 (all eight
-arithmetic entries, caches, DRAM) and Frontiers in Neurology 2022, PMC8934428, Table 3 (32-bit entries, half
-the 8 KB cache access, 45 nm and 0.9 V).
+The packaged table is `constants.toml`; a user's profile (`energy.profile`) overrides or adds entries. Models
+take the table as an argument and never read it here, so that sensitivity and profiles reach every term.
 """
 
+import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
+from snn_tool.errors import ConfigError
+
+Unit = Literal["pJ", "pJ/bit", "mW", "ns", "hops", "fraction"]
 Scope = Literal["per-op", "all-in"]
-Grade = Literal["simulated", "regressed", "measured", "vendor-peak"]
+Grade = Literal["simulated", "regressed", "measured", "vendor-peak", "assumed"]
+UNITS, SCOPES, GRADES = get_args(Unit), get_args(Scope), get_args(Grade)
+PACKAGED = "snn-tool"
+"""`Constant.origin` of what ships with the package."""
+
+Table = Mapping[str, "Constant"]
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The energy of one operation and where the number comes from.
+    """One number that models multiply counts with, and where it comes from.
 
     Attributes:
-        value_pj: picojoules per operation.
+        value: in `unit`; finite and not negative, a fraction above 0 and at most 1.
+        unit: `pJ` per operation, `pJ/bit` per bit and hop, `mW`, `ns`, `hops`, or `fraction`.
         source: publication, with table or figure where known.
-        process_nm: feature size of the process.
-        voltage_v: supply voltage, or None where the source does not state it.
         scope: `per-op` covers the circuit of one operation; `all-in` divides a whole chip's energy by its
             operations, so that neuron or routing terms must never be added to it.
-        grade: how the number was obtained.
+        grade: how the number was obtained; `assumed` is a choice of this package, not a publication's.
+        process_nm: feature size of the process, or None where it has no meaning or is not stated.
+        voltage_v: supply voltage, or None likewise.
+        origin: `snn-tool`, or the name of the profile that gave it.
     """
 
-    value_pj: float
+    value: float
+    unit: Unit
     source: str
-    process_nm: int
-    voltage_v: float | None
     scope: Scope
     grade: Grade
+    process_nm: float | None = None
+    voltage_v: float | None = None
+    origin: str = PACKAGED
 
 
-_ISSCC_2014 = "Horowitz, Computing's energy problem, ISSCC 2014, rough energy costs in 45 nm"
+REQUIRED = ("value", "unit", "source", "scope", "grade")
+OPTIONAL = ("process_nm", "voltage_v")
 
 
-def _horowitz(value_pj: float, what: str) -> Constant:
-    return Constant(value_pj, f"{_ISSCC_2014}: {what}", 45, 0.9, "per-op", "simulated")
+def parse_constants(entries: Mapping[str, Any], file: str, origin: str = PACKAGED) -> dict[str, Constant]:
+    """Constants from the tables of a TOML file.
 
+    Args:
+        entries: by key; each a table of `REQUIRED` and `OPTIONAL` fields.
+        file: how messages call the file.
+        origin: of every constant read.
 
-HOROWITZ: Mapping[str, Constant] = {
-    "add-int8": _horowitz(0.03, "integer add, 8 bit"),
-    "add-int32": _horowitz(0.1, "integer add, 32 bit"),
-    "add-fp16": _horowitz(0.4, "floating-point add, 16 bit"),
-    "add-fp32": _horowitz(0.9, "floating-point add, 32 bit"),
-    "mul-int8": _horowitz(0.2, "integer multiply, 8 bit"),
-    "mul-int32": _horowitz(3.1, "integer multiply, 32 bit"),
-    "mul-fp16": _horowitz(1.1, "floating-point multiply, 16 bit"),
-    "mul-fp32": _horowitz(3.7, "floating-point multiply, 32 bit"),
-    "sram-8kb": _horowitz(10.0, "cache access, 8 KB, 64 bit"),
-    "sram-32kb": _horowitz(20.0, "cache access, 32 KB, 64 bit"),
-    "sram-1mb": _horowitz(100.0, "cache access, 1 MB, 64 bit"),
-    "dram": _horowitz(1300.0, "DRAM access, 64 bit, the low end of 1300 to 2600 pJ"),
-}
-"""Rough energy costs by operation, in picojoules; memory figures are per 64-bit access, not per 32 bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """Which constant each kind of operation is charged with; every field is a key of `HOROWITZ`.
-
-    Attributes:
-        name: how reports call it.
-        multiply: weight times activation.
-        accumulate: adding a product, or a spike's weight, to a membrane or an accumulator.
-        state_multiply: membrane times decay, at the membrane's width.
-        note: what the choice stands for.
+    Raises:
+        ConfigError: names file and key; a field is missing, unknown, or not allowed.
     """
-
-    name: str
-    multiply: str
-    accumulate: str
-    state_multiply: str
-    note: str
-
-    @property
-    def ac_pj(self) -> float:
-        """One accumulate; also one add or compare of a neuron."""
-        return HOROWITZ[self.accumulate].value_pj
-
-    @property
-    def mac_pj(self) -> float:
-        """One multiply-accumulate: the multiply plus the accumulate."""
-        return round(HOROWITZ[self.multiply].value_pj + HOROWITZ[self.accumulate].value_pj, 6)
-
-    @property
-    def leak_pj(self) -> float:
-        """One multiplication of a membrane with its decay."""
-        return HOROWITZ[self.state_multiply].value_pj
-
-    @property
-    def constants(self) -> tuple[str, ...]:
-        """Keys of `HOROWITZ` that this precision uses, sorted."""
-        return tuple(sorted({self.multiply, self.accumulate, self.state_multiply}))
+    return {key: _constant(entry, f"{file}: constants.{key}", origin) for key, entry in entries.items()}
 
 
-PRECISIONS: Mapping[str, Precision] = {
-    p.name: p
-    for p in (
-        Precision(
-            "fp32", "mul-fp32", "add-fp32", "mul-fp32", "the 4.6 and 0.9 pJ of most published comparisons"
-        ),
-        Precision(
-            "int8",
-            "mul-int8",
-            "add-int32",
-            "mul-int32",
-            "8-bit products, 32-bit accumulators on both sides; the leak as a 32-bit product, an upper bound",
-        ),
-        Precision(
-            "int8-narrow",
-            "mul-int8",
-            "add-int8",
-            "mul-int8",
-            "8-bit accumulators, which overflow in a real layer; the constants most favourable to spikes",
-        ),
-    )
-}
-"""Precisions by name; a MAC costs 4.6, 0.3 or 0.23 pJ and an accumulate 0.9, 0.1 or 0.03 pJ."""
+def _constant(entry: Any, where: str, origin: str) -> Constant:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where} is no table; give it {', '.join(REQUIRED)}")
+    for field in REQUIRED:
+        if field not in entry:
+            raise ConfigError(f"{where}.{field} is missing; a constant has {', '.join(REQUIRED)}")
+    for field in entry:
+        if field not in REQUIRED + OPTIONAL:
+            raise ConfigError(f"{where}.{field} is unknown; use {', '.join(REQUIRED + OPTIONAL)}")
+    for field, allowed in (("unit", UNITS), ("scope", SCOPES), ("grade", GRADES)):
+        if entry[field] not in allowed:
+            raise ConfigError(
+                f"{where}.{field} = {entry[field]!r} is unknown; use one of {', '.join(allowed)}"
+            )
+    if not isinstance(entry["source"], str) or not entry["source"].strip():
+        raise ConfigError(f"{where}.source is empty; name the publication or the measurement")
+    return Constant(**{**entry, "value": _value(entry, where), **_conditions(entry, where)}, origin=origin)
+
+
+def _value(entry: Mapping[str, Any], where: str) -> float:
+    value = _number(entry["value"], f"{where}.value")
+    if value < 0:
+        raise ConfigError(f"{where}.value = {value!r} is negative; use 0 or more")
+    if entry["unit"] == "fraction" and not 0 < value <= 1:
+        raise ConfigError(f"{where}.value = {value!r} is no fraction; use a number above 0 and at most 1")
+    return value
+
+
+def _conditions(entry: Mapping[str, Any], where: str) -> dict[str, float]:
+    given = {field: _number(entry[field], f"{where}.{field}") for field in OPTIONAL if field in entry}
+    for field, value in given.items():
+        if value <= 0:
+            raise ConfigError(
+                f"{where}.{field} = {value!r} is not allowed; use a number above 0, or leave it out"
+            )
+    return given
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{where} = {value!r} is no finite number")
+    return float(value)
+
+
+@cache
+def packaged_constants() -> Table:
+    """The table that ships with the package, in the order of the file."""
+    text = (files("snn_tool.energy") / "constants.toml").read_text(encoding="utf-8")
+    return MappingProxyType(parse_constants(tomllib.loads(text)["constants"], "constants.toml"))

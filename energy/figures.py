@@ -11,6 +11,11 @@ _OUTCOMES = {
     "fails": "fails in every model",
     "depends": "depends on the model",
 }
+_REFERENCES = {
+    "teacher": ("teacher", "the teacher"),
+    "twin": ("ANN twin", "its ANN twin"),
+    "qann": ("quantised ANN twin", "its quantised ANN twin"),
+}
 
 
 def energy(value_pj: float) -> str:
@@ -34,6 +39,11 @@ def factor(value: float | None) -> str:
     return "–" if value is None else f"{_three_digits(value)}×"
 
 
+def number(value: float | None) -> str:
+    """Three significant digits, or a dash where there is none."""
+    return "–" if value is None else _three_digits(value)
+
+
 def span(headline: Range) -> str:
     """A range of ratios; never one number."""
     return f"{factor(headline.least)} to {factor(headline.most)}"
@@ -44,11 +54,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def versus(report: EnergyReport) -> str:
+    """What is divided by what."""
+    return f"{_REFERENCES[report.reference][0]} / student"
+
+
 def outcome(report: EnergyReport) -> str:
     """The verdict on the claim as one sentence."""
     judged = report.verdict
-    versus = "the teacher" if report.reference == "teacher" else "its ANN twin"
-    return f"The claim of {judged.claim:g}× less energy than {versus} {_OUTCOMES[judged.outcome]}."
+    reference = _REFERENCES[report.reference][1]
+    return f"The claim of {judged.claim:g}× less energy than {reference} {_OUTCOMES[judged.outcome]}."
 
 
 def twin_outcome(report: EnergyReport) -> str:

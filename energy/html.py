@@ -34,7 +34,8 @@ def ratio_axis(report: EnergyReport) -> LogAxis:
     """An axis that holds every ratio, every image, the claim, and 1."""
     values = [1.0, report.verdict.claim, report.twin_headline.least, report.twin_headline.most]
     for row in report.ratios:
-        values += [row.least, row.most]
+        values += [value for value in (row.least, row.most) if value is not None]
+        values.append(row.split.twin_over_student)
     return LogAxis(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values) * 1.01)))
 
 
@@ -48,11 +49,16 @@ def render(report: EnergyReport) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        energy=figures.energy, count=figures.count, factor=figures.factor, percent=figures.percent
+        energy=figures.energy,
+        count=figures.count,
+        factor=figures.factor,
+        percent=figures.percent,
+        number=figures.number,
     )
     return environment.get_template("energy.html").render(
         report=report,
         axis=ratio_axis(report),
+        versus=figures.versus(report),
         student_cells=[c for c in report.cells if c.column == "student" and c.model == "exact-ops"],
         headline=figures.span(report.headline),
         twin_headline=figures.span(report.twin_headline),

@@ -2,24 +2,26 @@
 
 from statistics import fmean
 
-from snn_tool.energy.constants import PRECISIONS
 from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity
 from snn_tool.energy.exact_ops_model import EVENTS
+from snn_tool.energy.memory_access import tier
+from snn_tool.energy.prices import Prices
 from snn_tool.energy.report_types import AccumulatorRow, LayerRow, RelayRow
 from snn_tool.models.topology import IMAGE
 
 
-def layer_rows(activity: NetworkActivity, charge: str) -> tuple[LayerRow, ...]:
+def layer_rows(activity: NetworkActivity, charge: str, prices: Prices) -> tuple[LayerRow, ...]:
     """Means per image for each synapse, in the order of the topology.
 
     Args:
         activity: counts of all images.
         charge: the name of the reading that is charged; it says whether graded events count as MACs.
+        prices: that shares are computed with.
     """
     by_events = EVENTS in charge
     names = [layer.synapse for layer in activity.images[0].layers]
     energies = {
-        name: fmean(_energy_pj(image, name, by_events) for image in activity.images) for name in names
+        name: fmean(_energy_pj(image, name, by_events, prices) for image in activity.images) for name in names
     }
     total = sum(energies.values())
     return tuple(_row(activity, index, name, energies[name] / total) for index, name in enumerate(names))
@@ -29,15 +31,14 @@ def _edges(image: ImageActivity, synapse: str) -> list[EdgeCount]:
     return [edge for edge in image.edges if edge.synapse == synapse]
 
 
-def _energy_pj(image: ImageActivity, synapse: str, by_events: bool) -> float:
-    """Synaptic energy of one deployed synapse at fp32; the first layer's is never zero."""
-    precision = PRECISIONS["fp32"]
+def _energy_pj(image: ImageActivity, synapse: str, by_events: bool, prices: Prices) -> float:
+    """Synaptic energy of one deployed synapse; the first layer's is never zero."""
     edges = _edges(image, synapse)
     if by_events:
-        spikes_pj = precision.mac_pj * sum(edge.synops_events for edge in edges)
+        spikes_pj = prices.mac_pj * sum(edge.synops_events for edge in edges)
     else:
-        spikes_pj = precision.ac_pj * sum(edge.synops_levels for edge in edges)
-    return spikes_pj + precision.mac_pj * image.timesteps * sum(edge.image_macs for edge in edges)
+        spikes_pj = prices.ac_pj * sum(edge.synops_levels for edge in edges)
+    return spikes_pj + prices.mac_pj * image.timesteps * sum(edge.image_macs for edge in edges)
 
 
 def _row(activity: NetworkActivity, index: int, name: str, share: float) -> LayerRow:
@@ -64,6 +65,11 @@ def _row(activity: NetworkActivity, index: int, name: str, share: float) -> Laye
             image.timesteps * sum(edge.image_macs for edge in e)
             for image, e in zip(images, edges, strict=True)
         ),
+        neuron_steps=fmean(
+            image.timesteps * sum(edge.outputs for edge in e) for image, e in zip(images, edges, strict=True)
+        ),
+        weight_bytes=images[0].layers[index].weights,
+        tier=tier(images[0].layers[index].weights),
         share=share,
     )
 

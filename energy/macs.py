@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from snn_tool.energy.dense_layer import DenseLayer
 from snn_tool.energy.operation_costs import OperationCost, operation_cost
+from snn_tool.energy.operation_traffic import Operands, dense_layer, operands
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -44,10 +46,17 @@ class MacRow:
 
 @dataclass(frozen=True, slots=True)
 class MacReport:
-    """The rows of a network in the order of execution, and their totals."""
+    """The rows of a network in the order of execution, and their totals.
+
+    Attributes:
+        image_shape: of the batch that was counted.
+        rows: by module and kind.
+        calls: every operation by itself, with the values that it moves.
+    """
 
     image_shape: tuple[int, ...]
     rows: tuple[MacRow, ...]
+    calls: tuple[DenseLayer, ...]
 
     @property
     def padded_macs(self) -> int:
@@ -97,7 +106,7 @@ def count_macs(module: nn.Module, image_shape: tuple[int, ...] = (1, 3, 256, 256
         counter = stack.enter_context(_Counter(image, type(module).__name__))
         stack.enter_context(_tracked(module, counter.modules))
         torch.func.functional_call(module, fakes, (image,))
-    return MacReport(tuple(image_shape), _rows(module, counter.costs))
+    return MacReport(tuple(image_shape), _rows(module, counter.costs), tuple(counter.calls))
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -107,6 +116,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.modules = [root]
         self.costs: dict[tuple[str, str], list[OperationCost]] = {}
+        self.calls: list[DenseLayer] = []
         # Views share their base's storage: writing into a view of a constant makes the constant depend too.
         # The tensors are kept because a freed storage's address would be used again.
         self.kept: list[Tensor] = []
@@ -118,18 +128,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.namespace == "prim":
             return NotImplemented  # device and layout: metadata, answered by the fake tensor itself
         name = func.overloadpacket.__name__.removesuffix("_")
-        depends = any(self._depends(leaf) for leaf in tree_leaves((args, kwargs)))
+        arguments = operands(tree_leaves((args, kwargs)), self._depends)
         if name == "_local_scalar_dense":
             raise UnsupportedLayerError(
                 f"{self.modules[-1]}: reads a tensor's value in Python; shapes decide here"
             )
         out = func(*args, **kwargs)
-        if depends:
-            self._book(func, name, args, kwargs, out)
+        if arguments.activations:
+            self._book(func, name, _bind(func, args, kwargs), arguments, out)
         return out
 
-    def _book(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
-        call = _bind(func, args, kwargs)
+    def _book(self, func: Any, name: str, call: Any, arguments: Operands, out: Any) -> None:
         for leaf in tree_leaves((out, [call[a.name] for a in func._schema.arguments if _is_written(a)])):
             self._mark(leaf)
         try:
@@ -140,6 +149,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise UnsupportedLayerError(f"{self.modules[-1]}: {error}") from None
         if cost is not None:
             self.costs.setdefault((self.modules[-1], cost.kind), []).append(cost)
+            self.calls.append(dense_layer(self.modules[-1], cost, name, call, arguments, out))
 
     def _mark(self, leaf: Any) -> None:
         if isinstance(leaf, Tensor):

@@ -15,14 +15,23 @@ class LayerMacs:
         synapse, source: names; `source` is `image` for the first layer.
         padded_macs: the conventional count, which multiplies the zeros of the padding too.
         exact_macs: only products with a real input, as on the spiking side ("edge-exact").
-        parameters: weights and biases.
+        weights, biases: stored values.
+        inputs, outputs: values read and written, each once.
     """
 
     synapse: str
     source: str
     padded_macs: int
     exact_macs: int
-    parameters: int
+    weights: int
+    biases: int
+    inputs: int
+    outputs: int
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.weights + self.biases
 
 
 def synapse_macs(synapse: Synapse, height: int, width: int) -> LayerMacs:
@@ -36,7 +45,17 @@ def synapse_macs(synapse: Synapse, height: int, width: int) -> LayerMacs:
     exact = synapse.in_channels * conv_synops(
         ones, synapse.out_channels, synapse.kernel, synapse.stride, synapse.padding, synapse.dilation
     )
-    return LayerMacs(synapse.name, synapse.source, padded, exact, synapse.parameters)
+    biases = synapse.out_channels if synapse.bias else 0
+    return LayerMacs(
+        synapse=synapse.name,
+        source=synapse.source,
+        padded_macs=padded,
+        exact_macs=exact,
+        weights=synapse.parameters - biases,
+        biases=biases,
+        inputs=synapse.in_channels * height * width,
+        outputs=synapse.out_channels * rows * columns,
+    )
 
 
 def network_macs(topology: Topology, height: int, width: int) -> tuple[LayerMacs, ...]:
@@ -48,18 +67,3 @@ def network_macs(topology: Topology, height: int, width: int) -> tuple[LayerMacs
     return tuple(
         synapse_macs(s, height // scale[s.source], width // scale[s.source]) for s in topology.synapses
     )
-
-
-def twin_elementwise_ops(topology: Topology, height: int, width: int) -> int:
-    """Additions and comparisons of the twin: biases, sums of synapses, ReLU, and the global skip.
-
-    sum over synapses of [bias] out H_out W_out + sum over populations of (inputs - 1 + [spiking]) N + 3 H W
-    """
-    sizes = {
-        p.name: p.channels * (height // p.downscale) * (width // p.downscale) for p in topology.populations
-    }
-    reader = {name: p.name for p in reversed(topology.populations) for name in p.inputs}
-    biases = sum(sizes[reader[s.name]] for s in topology.synapses if s.bias)
-    sums = sum((len(p.inputs) - 1) * sizes[p.name] for p in topology.populations)
-    rectified = sum(sizes[p.name] for p in topology.spiking)
-    return biases + sums + rectified + sizes[topology.readout.name]

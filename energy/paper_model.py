@@ -1,12 +1,13 @@
 """The energy model of most spiking-network papers, kept because their claims are stated in it."""
 
-from snn_tool.energy.constants import Precision
+from snn_tool.energy import excluded
 from snn_tool.energy.counts import ImageActivity
-from snn_tool.energy.estimate import AnnLoad, Estimate, Load, Reading
+from snn_tool.energy.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.prices import Prices
 from snn_tool.models.topology import IMAGE
 
 
-def estimate(load: Load, precision: Precision) -> Estimate:
+def estimate(load: Load, prices: Prices) -> Estimate:
     """Charge MACs, and spikes as a rate times MACs.
 
         E_ANN = e_MAC MAC        E_SNN = e_MAC MAC_first + e_AC sum over layers of (T fr) MAC
@@ -23,16 +24,44 @@ def estimate(load: Load, precision: Precision) -> Estimate:
     Source: notes of arXiv 2504.01755, with Horowitz (ISSCC 2014); the usual form in the spiking literature.
     """
     if isinstance(load, AnnLoad):
-        return Estimate((Reading("padded MACs", True, {"MACs": precision.mac_pj * load.padded_macs}),))
-    return Estimate((_student(load, precision),))
+        return Estimate((Reading("padded MACs", True, {"MACs": prices.mac_pj * load.padded_macs}),))
+    return Estimate((_student(load, prices),))
 
 
-def _student(load: ImageActivity, precision: Precision) -> Reading:
+def _student(load: ImageActivity, prices: Prices) -> Reading:
     per_neuron = {p.name: p.levels / p.neurons for p in load.populations}
     items = {
-        layer.synapse: precision.mac_pj * layer.padded_macs
+        layer.synapse: prices.mac_pj * layer.padded_macs
         if layer.source == IMAGE
-        else precision.ac_pj * per_neuron[layer.source] * layer.padded_macs
+        else prices.ac_pj * per_neuron[layer.source] * layer.padded_macs
         for layer in load.layers
     }
-    return Reading("spikes as a rate" if load.unit_spikes else "mean level as a rate", True, items)
+    first = frozenset(layer.synapse for layer in load.layers if layer.source == IMAGE)
+    name = "spikes as a rate" if load.unit_spikes else "mean level as a rate"
+    return Reading(name, True, items, frozenset(items) - first, first)
+
+
+MODEL = EnergyModel(
+    name="paper",
+    title="MACs, and spike rates times MACs",
+    source="the usual form in the spiking literature, with Horowitz, ISSCC 2014",
+    estimate=estimate,
+    columns=("teacher", "twin", "student"),
+    precisions=None,
+    constants=(),
+    arithmetic=True,
+    neuron_terms=False,
+    beside=(),
+    excluded=(
+        excluded.MEMORY,
+        excluded.NEURONS,
+        excluded.LOWERING,
+        excluded.NETWORK,
+        excluded.STATIC,
+        excluded.FILL,
+        excluded.CONTROL,
+        excluded.SKIPPING,
+        excluded.SCALARS,
+        excluded.INPUT,
+    ),
+)

@@ -2,44 +2,32 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.activity import Watch, count_network
-from snn_tool.energy.columns import LoadedColumn, PricedCell, extent, price_all, ratio_rows, ratios_to, spread
-from snn_tool.energy.constants import HOROWITZ, PRECISIONS, Constant
-from snn_tool.energy.counts import ImageActivity, NetworkActivity
-from snn_tool.energy.estimate import AnnLoad
-from snn_tool.energy.excluded import EXCLUDED
+from snn_tool.energy.break_even import break_even
+from snn_tool.energy.columns import PricedRow, extent, price_all, ratio_row
+from snn_tool.energy.constants import Constant
+from snn_tool.energy.counts import ImageActivity
+from snn_tool.energy.excluded import excluded_terms
 from snn_tool.energy.layer_table import accumulator_rows, layer_rows, relay_rows
-from snn_tool.energy.macs import count_macs
-from snn_tool.energy.network_macs import twin_elementwise_ops
-from snn_tool.energy.report_types import COLUMNS, Column, EnergyReport, ImageRow, Quality
-from snn_tool.energy.verdict import verdict
+from snn_tool.energy.prices import Pricing, packaged_pricing
+from snn_tool.energy.report_columns import Teacher, column, loaded_columns
+from snn_tool.energy.report_types import COLUMNS, EnergyReport, ImageRow, ModelRow, Quality
+from snn_tool.energy.sensitivity import sensitivity
+from snn_tool.energy.thresholds import thresholds
+from snn_tool.energy.verdict import check_claim, verdict
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.streams import FANOUT
-from torch import nn
 
 NOTE = (
     "Every energy in this report is an estimate: exact counts of operations times published prices of single "
     "operations. Nothing was measured on a chip."
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Teacher:
-    """The network that the student was distilled from.
-
-    Attributes:
-        name: as the report calls it.
-        module: maps an image [1, 3, H, W] to one of the same shape; it is only counted. If it has an
-            attribute `multiple`, it is counted on sides extended to multiples of it, as when it restores.
-    """
-
-    name: str
-    module: nn.Module
+REFERENCES = ("teacher", "twin", "qann")
 
 
 def audit(
@@ -47,43 +35,53 @@ def audit(
     images: list[NDArray[np.int16]],
     *,
     claim: float = 50.0,
+    against: str | None = None,
     teacher: Teacher | None = None,
     quality: Mapping[str, Quality] | None = None,
     hashes: Mapping[str, str] | None = None,
     image_names: Sequence[str] | None = None,
     watch: Watch = iter,
     lowering: str = FANOUT,
+    pricing: Pricing | None = None,
 ) -> EnergyReport:
-    """Estimate the energy of teacher, ANN twin and student on the same images, by every model and precision.
+    """Estimate the energy of all columns on the same images, by every model and precision.
 
     Args:
         network: the deployed student.
         images: its integer inputs [3, H, W] of `quantize_image`; sizes may differ.
         claim: how many times less energy is claimed.
-        teacher: counted at every image's size; without it the twin is the reference.
-        quality: by column (`teacher`, `twin`, `student`), measured by the caller on the same images.
+        against: what the claim is against, one of `REFERENCES`; by default the teacher, or else the twin.
+        teacher: counted at every image's size.
+        quality: by column (`teacher`, `twin`, `qann`, `student`), measured by the caller on the same images.
+            A graded student's is also its `qann`'s, which computes the same integers.
         hashes: SHA-256 of weights and images by name; carried into the report.
         image_names: one for each image; by default `image 1`, `image 2`, ...
         watch: iterates over the images while they are counted, and may show how far it is.
         lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
+        pricing: constants and precisions; by default the packaged ones.
 
     Raises:
-        ConfigError: the lowering is unknown, the claim is not a positive number, a column of `quality` is
-            unknown or its value not finite, or there are not as many names as images.
+        ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
+            the claim is not a positive number, a column of `quality` is unknown or its value not finite,
+            there are not as many names as images, or a column would cost nothing.
         TargetLimitError: the network cannot be deployed by this lowering.
         DataError: no image, or an image that the network cannot read.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
-    quality = _checked_quality(quality or {})
+    check_claim(claim)
+    reference = check_reference(against, teacher is not None)
+    pricing = pricing or packaged_pricing()
+    quality = _checked_quality(quality or {}, network)
     activity = count_network(network, images, watch, lowering)
-    names = list(image_names) if image_names else [f"image {i}" for i in range(1, len(images) + 1)]
-    if len(names) != len(images):
-        raise ConfigError(f"{len(names)} image names were given for {len(images)} images; give one for each")
-    columns = _loaded_columns(network, activity, teacher)
-    priced = price_all(columns, names)
-    rows = ratio_rows(priced)
-    reference = columns[0].name
-    ratios, twin_ratios = ratios_to(reference, rows), ratios_to("twin", rows)
+    names = _names(image_names, len(images))
+    columns = loaded_columns(network, activity, teacher)
+    priced = price_all(tuple(columns.values()), pricing, names)
+    rows = tuple(ratio_row(row, reference) for row in priced)
+    ratios = {row.model: row.ratio for row in rows if row.ratio is not None}
+    twin_ratios = {row.model: row.split.twin_over_student for row in rows}
+    judged = [row for row in priced if reference in row.cells]
+    spikes = fmean(image.spikes_per_neuron for image in activity.images)
+    models = _model_rows(priced)
     return EnergyReport(
         note=NOTE,
         neuron=network.neuron,
@@ -95,93 +93,82 @@ def audit(
         verdict=verdict(claim, ratios),
         twin_headline=extent(twin_ratios),
         twin_verdict=verdict(claim, twin_ratios),
-        columns=tuple(_column(loaded, network, teacher, quality, names) for loaded in columns),
+        models=models,
+        columns=tuple(column(c, network, teacher, quality, names) for c in columns.values()),
         ratios=rows,
-        cells=tuple(cell.cell for cell in priced),
-        layers=layer_rows(activity, _charge(priced)),
+        break_even=tuple(break_even(row, reference, spikes, network.timesteps) for row in judged),
+        sensitivity=tuple(s for row in judged for s in sensitivity(row, columns, reference, claim, names)),
+        thresholds=thresholds(activity),
+        cells=tuple(cell.cell for row in priced for cell in row.cells.values()),
+        layers=layer_rows(activity, _charge(priced), pricing.at("fp32")),
         relays=relay_rows(activity),
         accumulators=accumulator_rows(activity),
         images=tuple(_image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
-        excluded=EXCLUDED,
-        precisions=tuple(PRECISIONS.values()),
-        constants=_used_constants(),
+        excluded=excluded_terms({row.model.name: row.model.excluded for row in priced}),
+        precisions=tuple(pricing.precisions.values()),
+        constants=_used_constants(models, pricing),
+        profile=pricing.profile,
         hashes=dict(hashes or {}),
     )
 
 
-def _checked_quality(quality: Mapping[str, Quality]) -> Mapping[str, Quality]:
-    for column, values in quality.items():
-        if column not in COLUMNS:
-            raise ConfigError(f"quality of {column!r} is not shown; use one of {', '.join(COLUMNS)}")
+def check_reference(against: str | None, has_teacher: bool) -> str:
+    """What a claim is against; a teacher if there is one, unless something else is asked for.
+
+    Raises:
+        ConfigError: unknown, or a teacher without one.
+    """
+    if against is None:
+        return "teacher" if has_teacher else "twin"
+    if against not in REFERENCES:
+        raise ConfigError(f"--against {against} is unknown; use one of {', '.join(REFERENCES)}")
+    if against == "teacher" and not has_teacher:
+        raise ConfigError("--against teacher: no teacher was given; name one with --teacher")
+    return against
+
+
+def _names(given: Sequence[str] | None, images: int) -> list[str]:
+    names = list(given) if given else [f"image {i}" for i in range(1, images + 1)]
+    if len(names) != images:
+        raise ConfigError(f"{len(names)} image names were given for {images} images; give one for each")
+    return names
+
+
+def _checked_quality(quality: Mapping[str, Quality], network: IntegerNetwork) -> Mapping[str, Quality]:
+    for name, values in quality.items():
+        if name not in COLUMNS:
+            raise ConfigError(f"quality of {name!r} is not shown; use one of {', '.join(COLUMNS)}")
         for key, value in (("psnr_db", values.psnr_db), ("ssim", values.ssim)):
             if value is not None and not math.isfinite(value):
-                raise ConfigError(f"quality.{column}.{key} = {value!r} is not a finite number; leave it out")
+                raise ConfigError(f"quality.{name}.{key} = {value!r} is not a finite number; leave it out")
+    if network.neuron == "graded" and "student" in quality:
+        return {**quality, "qann": quality["student"]}
     return quality
 
 
-def _loaded_columns(
-    network: IntegerNetwork, activity: NetworkActivity, teacher: Teacher | None
-) -> tuple[LoadedColumn, ...]:
-    twin = LoadedColumn("twin", tuple(_twin_load(network, image) for image in activity.images))
-    student = LoadedColumn("student", activity.images)
-    if teacher is None:
-        return twin, student
-    sizes = {(image.height, image.width) for image in activity.images}
-    loads = {size: _teacher_load(teacher, *size) for size in sorted(sizes)}
-    dense = tuple(loads[image.height, image.width] for image in activity.images)
-    return LoadedColumn("teacher", dense), twin, student
-
-
-def _twin_load(network: IntegerNetwork, image: ImageActivity) -> AnnLoad:
-    return AnnLoad(
-        sum(layer.padded_macs for layer in image.layers),
-        sum(layer.exact_macs for layer in image.layers),
-        twin_elementwise_ops(network.topology, image.height, image.width),
-    )
-
-
-def _teacher_load(teacher: Teacher, height: int, width: int) -> AnnLoad:
-    multiple = int(getattr(teacher.module, "multiple", 1))
-    counted = count_macs(teacher.module, (1, 3, height + -height % multiple, width + -width % multiple))
-    return AnnLoad(counted.padded_macs, counted.exact_macs, counted.elementwise_ops)
-
-
-def _column(
-    loaded: LoadedColumn,
-    network: IntegerNetwork,
-    teacher: Teacher | None,
-    quality: Mapping[str, Quality],
-    names: Sequence[str],
-) -> Column:
-    titles = {
-        "teacher": teacher.name if teacher else "",
-        "twin": "ANN twin of the student: same wiring, ReLU",
-        "student": f"spiking student, {network.neuron}, T = {network.timesteps}",
-    }
-    if loaded.name == "teacher" and teacher is not None:
-        parameters = sum(p.numel() for p in teacher.module.parameters())
-    elif loaded.name == "twin":
-        parameters = sum(s.parameters for s in network.topology.synapses)
-    else:
-        parameters = network.topology.parameters
-    padded = [load.padded_macs if isinstance(load, AnnLoad) else load.macs_uncached for load in loaded.loads]
-    exact = [load.exact_macs if isinstance(load, AnnLoad) else load.macs_uncached for load in loaded.loads]
-    return Column(
-        loaded.name,
-        titles[loaded.name],
-        parameters,
-        spread(padded, names),
-        spread(exact, names),
-        quality.get(loaded.name),
-    )
-
-
-def _charge(priced: Sequence[PricedCell]) -> str:
+def _charge(priced: Sequence[PricedRow]) -> str:
     """The student's headline reading by `exact-ops` at fp32."""
-    return next(
-        p.cell.headline.name
-        for p in priced
-        if (p.cell.column, p.cell.model, p.cell.precision) == ("student", "exact-ops", "fp32")
+    row = next(row for row in priced if row.name == "exact-ops/fp32")
+    return row.cells["student"].cell.headline.name
+
+
+def _model_rows(priced: Sequence[PricedRow]) -> tuple[ModelRow, ...]:
+    grouped: dict[str, list[PricedRow]] = {}
+    for row in priced:
+        grouped.setdefault(row.model.name, []).append(row)
+    return tuple(_model_row(rows) for rows in grouped.values())
+
+
+def _model_row(rows: Sequence[PricedRow]) -> ModelRow:
+    model = rows[0].model
+    shown = {name for row in rows for name in row.cells}
+    return ModelRow(
+        name=model.name,
+        title=model.title,
+        source=model.source,
+        precisions=tuple(row.prices.precision.name for row in rows),
+        columns=tuple(name for name in COLUMNS if name in shown),
+        constants=tuple(sorted({key for row in rows for key in model.constants_at(row.prices.precision)})),
     )
 
 
@@ -197,6 +184,6 @@ def _image_row(name: str, image: ImageActivity) -> ImageRow:
     )
 
 
-def _used_constants() -> dict[str, Constant]:
-    used = {key for precision in PRECISIONS.values() for key in precision.constants}
-    return {key: constant for key, constant in HOROWITZ.items() if key in used}
+def _used_constants(models: Sequence[ModelRow], pricing: Pricing) -> dict[str, Constant]:
+    used = {key for model in models for key in model.constants}
+    return {key: constant for key, constant in pricing.constants.items() if key in used}

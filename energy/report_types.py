@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snn_tool.energy.constants import Constant, Precision
+from snn_tool.energy.constants import Constant
 from snn_tool.energy.excluded import Excluded
+from snn_tool.energy.precisions import Precision
 from snn_tool.energy.verdict import Split, Verdict
 
 KIND = "energy"
-SCHEMA = 1
-COLUMNS = ("teacher", "twin", "student")
+SCHEMA = 2
+COLUMNS = ("teacher", "twin", "qann", "student")
+"""In the order of a report; `teacher` is absent without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,12 @@ class Column:
     """One network of the comparison.
 
     Attributes:
-        name: `teacher`, `twin` or `student`.
+        name: `teacher`, `twin`, `qann` or `student`.
         title: what it is, in words.
         parameters: trainable values.
         padded_macs, exact_macs: per image; for the student, those of its first layer as deployed
             (both are edge-exact there), because its other layers have none.
+        activation_bits: of hidden activations, of the `qann` alone; None where the precision decides.
         quality: as measured by the caller, or None.
     """
 
@@ -60,17 +63,28 @@ class Column:
     parameters: int
     padded_macs: Spread
     exact_macs: Spread
+    activation_bits: int | None
     quality: Quality | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingEnergy:
-    """One reading of a model: its estimated energy per image, and its items' means, in picojoules."""
+    """One reading of a model.
+
+    Attributes:
+        deployed: it describes what runs on the target, so it may be a headline; others are comparisons.
+        energy_pj: estimated energy per image in picojoules.
+        items_pj: means of its items, picojoules per image.
+        spike_driven: the items that are proportional to the number of spikes.
+        once: the items that are paid once per image, whatever T.
+    """
 
     name: str
     deployed: bool
     energy_pj: Spread
     items_pj: Mapping[str, float]
+    spike_driven: tuple[str, ...]
+    once: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +99,110 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One energy model, as far as a reader needs to know it.
+
+    Attributes:
+        name: as cells call it.
+        title: what it charges, in a line.
+        source: publication that it follows, and how closely.
+        precisions: names of those it was evaluated at.
+        columns: networks that have cells in it.
+        constants: keys of the constants it uses at any of these precisions.
+    """
+
+    name: str
+    title: str
+    source: str
+    precisions: tuple[str, ...]
+    columns: tuple[str, ...]
+    constants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RatioRow:
     """How many times less energy the student is estimated to need, by one model at one precision.
 
     Attributes:
         model: `model/precision`.
         split: ratios of mean energies, headline readings.
-        least, most: reference over student for single images; the reference is the teacher, or else the twin.
-        by_reading: mean reference energy over the student's, for each of the student's readings.
+        ratio: mean energy of the reference over the student's; None where the reference has no cell.
+        least, most: the same for single images.
+        by_reading: mean reference energy over the student's, for each of the student's readings; empty where
+            the reference has no cell.
     """
 
     model: str
     split: Split
-    least: float
-    most: float
+    ratio: float | None
+    least: float | None
+    most: float | None
     by_reading: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """Where student and reference are estimated to need equal energy, by one model at one precision.
+
+    Attributes:
+        model: `model/precision`.
+        factor: on every spike-driven item of the student's headline; above 1 there is room for more spikes.
+            None where the student needs more than the reference even without a spike, or nothing depends on
+            spikes.
+        spikes_per_neuron: the student's nonzero spikes per neuron and image at that factor; None likewise.
+        timesteps: T at which both are equal if each step did what it does now; None where what is paid once
+            per image exceeds the reference already.
+        note: why a number is missing; empty if none is.
+    """
+
+    model: str
+    factor: float | None
+    spikes_per_neuron: float | None
+    timesteps: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What half as much and half again of one constant do to one model's ratio.
+
+    Attributes:
+        constant: key in `constants`.
+        model: `model/precision`.
+        low: ratio of reference over student with the constant times 0.5.
+        base: as reported.
+        high: with the constant times 1.5 (a fraction: at most 1).
+        flips: the claim is met by one or two of the three, not by all or none.
+    """
+
+    constant: str
+    model: str
+    low: float
+    base: float
+    high: float
+    flips: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A published bound below which spikes are said to pay, with this network's figure beside it.
+
+    Attributes:
+        source: the publication.
+        quantity: what is bounded, `spikes per synapse per inference` or `spikes per neuron and timestep`.
+        low, high: the bound, or the range of bounds over the publication's cases.
+        figure: this network's own value of that quantity, mean over images.
+        position: `below` low, `between`, or `above` high.
+        assumptions: under which the publication derives it.
+    """
+
+    source: str
+    quantity: str
+    low: float
+    high: float
+    figure: float
+    position: str
+    assumptions: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +218,9 @@ class LayerRow:
         spikes_per_synapse: deployed synops by level over the edge-exact connections of all readers.
         twin_padded_macs, twin_exact_macs: of the ANN twin.
         student_macs: of the student, first layer only, all readers and timesteps.
+        neuron_steps: updates of the neurons that read it, all readers and timesteps.
+        weight_bytes: at 8 bits.
+        tier: the smallest memory of the table that holds them, `8 KB`, `32 KB`, `1 MB` or `DRAM`.
         share: of the student's synaptic energy without relays, `exact-ops` at fp32.
     """
 
@@ -130,6 +236,9 @@ class LayerRow:
     twin_padded_macs: float
     twin_exact_macs: float
     student_macs: float
+    neuron_steps: float
+    weight_bytes: int
+    tier: str
     share: float
 
 
@@ -193,9 +302,15 @@ class EnergyReport:
         note: that these are estimates.
         neuron, timesteps, levels: of the student.
         lowering: of its membrane shortcuts, `fanout` or `relay`.
-        reference: `teacher`, or `twin` without a teacher; what `headline` and `verdict` compare with.
-        headline: reference over student.
+        reference: `teacher`, `twin` or `qann`; what `headline` and `verdict` compare with.
+        headline: reference over student, over all models and precisions in which the reference has a cell.
         twin_headline, twin_verdict: twin over student, what spikes alone save.
+        models: in the order of the grid; `ratios` and `cells` follow it.
+        break_even: a row for each row of `ratios` that has a ratio.
+        sensitivity: the constants of each such row, those that move the ratio most first within a row.
+        excluded: what models leave out; each term names its models.
+        constants: those that a model of this report uses, in the order of their table.
+        profile: name of the file that overrode or added constants, or None.
         hashes: SHA-256 of inputs by name, as the caller passed them.
     """
 
@@ -209,8 +324,12 @@ class EnergyReport:
     verdict: Verdict
     twin_headline: Range
     twin_verdict: Verdict
+    models: tuple[ModelRow, ...]
     columns: tuple[Column, ...]
     ratios: tuple[RatioRow, ...]
+    break_even: tuple[BreakEven, ...]
+    sensitivity: tuple[Sensitivity, ...]
+    thresholds: tuple[Threshold, ...]
     cells: tuple[Cell, ...]
     layers: tuple[LayerRow, ...]
     relays: tuple[RelayRow, ...]
@@ -219,10 +338,11 @@ class EnergyReport:
     excluded: tuple[Excluded, ...]
     precisions: tuple[Precision, ...]
     constants: Mapping[str, Constant]
+    profile: str | None
     hashes: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """The body of `energy.json` (kind `energy`, schema 1) in plain dicts, lists, numbers and strings.
+        """The body of `energy.json` (kind `energy`, schema 2) in plain dicts, lists, numbers and strings.
 
         Raises:
             ValueError: a number is NaN or infinite (a bug: neither is JSON).

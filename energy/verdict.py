@@ -32,23 +32,33 @@ class Split:
     """A ratio as the product of what a smaller network saves and what spikes save.
 
         teacher / student = (teacher / twin) (twin / student)
+        twin / student = (twin / qann) (qann / student)
 
     Attributes:
         teacher_over_twin: the smaller network's share; None without a teacher.
         twin_over_student: the spikes' share, between networks of one shape.
         teacher_over_student: the product; None without a teacher.
+        twin_over_qann: what fewer bits of the activations save without spikes; None where the quantised twin
+            has no cell.
+        qann_over_student: what spikes save between networks of one shape and one number of levels; likewise.
     """
 
     teacher_over_twin: float | None
     twin_over_student: float
     teacher_over_student: float | None
+    twin_over_qann: float | None = None
+    qann_over_student: float | None = None
 
 
-def split(teacher_pj: float | None, twin_pj: float, student_pj: float) -> Split:
-    """The two factors from three energies in picojoules, each above zero."""
-    if teacher_pj is None:
-        return Split(None, twin_pj / student_pj, None)
-    return Split(teacher_pj / twin_pj, twin_pj / student_pj, teacher_pj / student_pj)
+def split(teacher_pj: float | None, twin_pj: float, student_pj: float, qann_pj: float | None = None) -> Split:
+    """The factors from energies in picojoules, each above zero."""
+    return Split(
+        teacher_pj / twin_pj if teacher_pj is not None else None,
+        twin_pj / student_pj,
+        teacher_pj / student_pj if teacher_pj is not None else None,
+        twin_pj / qann_pj if qann_pj is not None else None,
+        qann_pj / student_pj if qann_pj is not None else None,
+    )
 
 
 def verdict(claim: float, ratios: Mapping[str, float]) -> Verdict:
@@ -61,8 +71,7 @@ def verdict(claim: float, ratios: Mapping[str, float]) -> Verdict:
     Raises:
         ConfigError: the claim or a ratio is not a positive number, or there is no ratio.
     """
-    if not (math.isfinite(claim) and claim > 0):
-        raise ConfigError(f"claim = {claim!r} is not allowed; use a finite factor above 0, such as 50")
+    check_claim(claim)
     if not ratios:
         raise ConfigError("no energy ratio to judge the claim by; name at least one model")
     for name, ratio in ratios.items():
@@ -72,3 +81,13 @@ def verdict(claim: float, ratios: Mapping[str, float]) -> Verdict:
     refuting = tuple(name for name, ratio in ratios.items() if ratio < claim)
     outcome: Outcome = "depends" if supporting and refuting else "holds" if supporting else "fails"
     return Verdict(claim, outcome, supporting, refuting)
+
+
+def check_claim(claim: float) -> None:
+    """Refuse what cannot be claimed.
+
+    Raises:
+        ConfigError: the claim is not a positive number.
+    """
+    if not (math.isfinite(claim) and claim > 0):
+        raise ConfigError(f"claim = {claim!r} is not allowed; use a finite factor above 0, such as 50")

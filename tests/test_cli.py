@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from snn_tool.artifacts import sha256_file
 from snn_tool.cli import run
+from snn_tool.energy.registry import MODELS
 from snn_tool.photographs import read_photograph
 
 SMALL = ["--batch", "2", "--patch", "16", "--max-steps", "8", "--validate-every", "4", "--device", "cpu"]
@@ -228,8 +229,8 @@ def test_the_energy_report_has_every_column(
     assert code == 3, "a teacher of the student's own size cannot need 50 times as much"
     assert "The claim of 50× less energy than the teacher fails in every model" in " ".join(out.split())
     report = document((tmp_path / "energy/energy.json").read_text())
-    assert {cell["column"] for cell in report["cells"]} == {"teacher", "twin", "student"}
-    assert {cell["model"] for cell in report["cells"]} == {"paper", "exact-ops"}
+    assert {cell["column"] for cell in report["cells"]} == {"teacher", "twin", "qann", "student"}
+    assert {cell["model"] for cell in report["cells"]} == set(MODELS)
     assert report["verdict"]["outcome"] == "fails"
     assert report["hashes"]["student"] == sha256_file(student)
     assert "<svg" in (tmp_path / "energy/energy.html").read_text()

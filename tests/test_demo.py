@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from snn_tool.cli import run
+from snn_tool.energy.registry import MODELS
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.photographs import TEST, TRAINING
@@ -41,11 +42,11 @@ def test_even_little_training_removes_noise(demo: Path) -> None:
     assert mean["psnr_db"] - mean["degraded_psnr_db"] > 5
 
 
-def test_the_audit_has_three_networks_two_models_and_a_verdict(demo: Path) -> None:
+def test_the_audit_has_every_network_every_model_and_a_verdict(demo: Path) -> None:
     report = json.loads((demo / "energy/energy.json").read_text())
-    assert [column["name"] for column in report["columns"]] == ["teacher", "twin", "student"]
+    assert [column["name"] for column in report["columns"]] == ["teacher", "twin", "qann", "student"]
     assert all(column["quality"]["psnr_db"] > 20 for column in report["columns"])
-    assert {cell["model"] for cell in report["cells"]} == {"paper", "exact-ops"}
+    assert {cell["model"] for cell in report["cells"]} == set(MODELS)
     assert (report["verdict"]["claim"], report["verdict"]["outcome"]) == (50.0, "fails")
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from snn_tool.energy.activity import count_network
 from snn_tool.energy.counts import ImageActivity
 from snn_tool.energy.macs import count_macs
-from snn_tool.energy.network_macs import network_macs, twin_elementwise_ops
+from snn_tool.energy.network_macs import network_macs
+from snn_tool.energy.twin import twin_load
 from snn_tool.errors import DataError
 from snn_tool.models.alignment import hop_depths
 from snn_tool.models.integer import IntegerNetwork
@@ -163,7 +164,8 @@ def test_twin_macs_equal_those_counted_in_torch(body: str, size: tuple[int, int]
     # The float network also subtracts the image's offset, and averages read-out and hints over its one step.
     averaged = [p for p in topology.populations if p.name in (*topology.hints, topology.readout.name)]
     means = sum(p.channels * (size[0] // p.downscale) * (size[1] // p.downscale) for p in averaged)
-    assert twin_elementwise_ops(topology, *size) == counted.elementwise_ops - means - 3 * size[0] * size[1]
+    twin = twin_load(topology, *size)
+    assert twin.elementwise_ops == counted.elementwise_ops - means - 3 * size[0] * size[1]
 
 
 def test_twin_elementwise_ops_of_unet_by_hand() -> None:
@@ -173,10 +175,10 @@ def test_twin_elementwise_ops_of_unet_by_hand() -> None:
     # down_in adds 1, dec_in 2, tail_in 3 at full size; up_in 1 coarse.
     sums = 6 * full + coarse
     rectified = 6 * full + 3 * coarse
-    assert twin_elementwise_ops(unet(8), 16, 16) == biases + sums + rectified + wide
+    assert twin_load(unet(8), 16, 16).elementwise_ops == biases + sums + rectified + wide
 
 
 def test_twin_elementwise_ops_of_flat_by_hand() -> None:
     full, wide = 8 * 16 * 16, 3 * 16 * 16
     # Nine biased layers and nine ReLUs before the tail; shortcuts of blocks 2, 3, 4 and the tail grow.
-    assert twin_elementwise_ops(flat(8), 16, 16) == (9 + (1 + 2 + 3 + 4) + 9) * full + 2 * wide
+    assert twin_load(flat(8), 16, 16).elementwise_ops == (9 + (1 + 2 + 3 + 4) + 9) * full + 2 * wide

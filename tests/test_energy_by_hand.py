@@ -5,17 +5,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.energy.activity import count_network
-from snn_tool.energy.constants import PRECISIONS
 from snn_tool.energy.counts import AccumulatorCount, ImageActivity
 from snn_tool.energy.exact_ops_model import estimate as exact_ops
 from snn_tool.energy.paper_model import estimate as paper
-from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.prices import packaged_pricing
+from snn_tool.energy.report import audit
+from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import EnergyReport, ReadingEnergy
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn
 
-FP32 = PRECISIONS["fp32"]
+FP32 = packaged_pricing().at("fp32")
 
 
 def synapse(wiring: Synapse, weight: NDArray[np.int8]) -> IntegerSynapse:
@@ -64,8 +65,9 @@ def headline(report: EnergyReport, column: str, model: str) -> ReadingEnergy:
 
 
 def test_columns_by_hand(report: EnergyReport) -> None:
-    teacher, twin, student = report.columns
+    teacher, twin, qann, student = report.columns
     assert (teacher.parameters, twin.parameters, student.parameters) == (12, 3 + 27 + 3, 3 + 27 + 3 + 1)
+    assert (qann.parameters, qann.exact_macs, qann.activation_bits) == (33, twin.exact_macs, 2)
     assert (teacher.padded_macs.mean, teacher.exact_macs.mean) == (81, 81)
     # the tail: 3 channels x 9 taps x 9 positions padded, 3 x (2 + 3 + 2)^2 with real inputs
     assert (twin.padded_macs.mean, twin.exact_macs.mean) == (27 + 243, 27 + 147)
@@ -112,7 +114,8 @@ def test_verdict_by_hand(report: EnergyReport) -> None:
     assert by_model["paper/fp32"] == pytest.approx(372.6 / 148.5)
     assert by_model["exact-ops/fp32"] < 1
     assert report.verdict.outcome == "depends"
-    assert report.verdict.supporting == ("paper/fp32", "paper/int8", "paper/int8-narrow")
+    paper_rows = [f"paper/{precision}" for precision in ("fp32", "fp16", "int8", "int8-narrow")]
+    assert list(report.verdict.supporting[:4]) == paper_rows
     assert report.headline.least == min(by_model.values())
     assert report.headline.most == max(by_model.values())
 
@@ -198,6 +201,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
             "synops": 0.9 * (3 + 9 + 12),
             "relay synops": 0.9 * 3,
             "relay neurons": 0.9 * 4,
+            "relay resets": 0.0,
             **neurons,
         }
     )
@@ -207,6 +211,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
             "synops": 4.6 * 7,
             "relay synops": 4.6 * 1,
             "relay neurons": 0.9 * 4,
+            "relay resets": 0.0,
             **neurons,
         }
     )
@@ -265,7 +270,8 @@ def test_a_relay_of_binary_spikes_resets_by_hand() -> None:
     assert (relay.stages, relay.updates, relay.synops_levels, relay.resets) == (1, 2 * 4, 2, 2)
     deployed = next(r for r in exact_ops(activity, FP32).readings if r.name == "deployed, spikes as ACs")
     assert deployed.items["relay synops"] == pytest.approx(0.9 * 2)
-    assert deployed.items["relay neurons"] == pytest.approx(0.9 * (8 + 2))
+    assert deployed.items["relay neurons"] == pytest.approx(0.9 * 8)
+    assert deployed.items["relay resets"] == pytest.approx(0.9 * 2)
     assert deployed.items["first layer MACs"] == pytest.approx(4.6 * 2 * 24)
 
 

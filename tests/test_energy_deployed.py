@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.deployment_text import lowering_text
 from snn_tool.energy.activity import count_network
-from snn_tool.energy.excluded import EXCLUDED
+from snn_tool.energy.excluded import REASONS, excluded_terms
+from snn_tool.energy.registry import MODELS
 from snn_tool.energy.report_types import COLUMNS
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.loihi_plan import build_plan
@@ -175,11 +176,18 @@ def test_what_cannot_be_deployed_is_not_counted(make_network: Make, photograph: 
 
 
 def test_what_is_left_out_is_listed_with_its_direction(make_network: Make) -> None:
-    listed = {left_out.term: left_out for left_out in EXCLUDED}
-    assert len(listed) == len(EXCLUDED)
-    for left_out in EXCLUDED:
-        assert any(column in left_out.favours for column in COLUMNS), left_out.term
+    terms = excluded_terms({name: model.excluded for name, model in MODELS.items()})
+    listed = {left_out.term: left_out for left_out in terms}
+    assert listed.keys() == REASONS.keys()
+    for left_out in terms:
+        assert any(column in left_out.favours for column in (*COLUMNS, "neither")), left_out.term
         assert left_out.reason
+        assert left_out.models == tuple(n for n, m in MODELS.items() if left_out.term in m.excluded)
+    # What a model charges it does not exclude.
+    memory = listed["memory traffic of weights and activations"].models
+    assert not {"memory-no-reuse", "memory-full-reuse"} & set(memory)
+    static = listed["static power over the time of an inference"].models
+    assert not {"loihi1-davies", "loihi1-sanafe"} & set(static) and "exact-ops" in static
     plan = plan_of(make_network("graded"))
     # A single image takes one step per hop more than the T that are charged.
     assert plan.steps == plan.timesteps + 10
@@ -187,4 +195,4 @@ def test_what_is_left_out_is_listed_with_its_direction(make_network: Make) -> No
     # The host sends the image to depths 1, 3, 7 and 9, at every timestep; a dense network reads it once.
     assert [source.offset for source in plan.sources] == [0, 2, 6, 8]
     assert listed["reading the image and writing the result"].favours == "student"
-    assert listed["costlier scalar operations of teacher and twin"].favours == "teacher and twin"
+    assert listed["costlier scalar operations of teacher, twin and qann"].favours == "teacher, twin and qann"

@@ -8,18 +8,19 @@ Two pixels are active, the centre (read by all 9 positions of a padded 3x3 kerne
 import numpy as np
 import pytest
 from snn_tool.energy.activity import count_network
-from snn_tool.energy.constants import PRECISIONS
 from snn_tool.energy.counts import ImageActivity
 from snn_tool.energy.estimate import AnnLoad, Reading
 from snn_tool.energy.exact_ops_model import estimate as exact_ops
-from snn_tool.energy.network_macs import network_macs, twin_elementwise_ops
+from snn_tool.energy.network_macs import network_macs
 from snn_tool.energy.paper_model import estimate as paper
+from snn_tool.energy.prices import packaged_pricing
 from snn_tool.energy.registry import MODELS
+from snn_tool.energy.twin import twin_load
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
-FP32 = PRECISIONS["fp32"]
-INT8 = PRECISIONS["int8"]
+PRICING = packaged_pricing()
+FP32, INT8 = PRICING.at("fp32"), PRICING.at("int8")
 
 
 def two_layers(neuron: str) -> IntegerNetwork:
@@ -82,7 +83,7 @@ def test_twin_of_two_layers() -> None:
     head, tail = network_macs(topology, 3, 3)
     assert (head.padded_macs, head.exact_macs) == (27, 27)
     assert (tail.padded_macs, tail.exact_macs) == (243, 3 * (2 + 3 + 2) ** 2)
-    assert twin_elementwise_ops(topology, 3, 3) == 27 + 9 + 27
+    assert twin_load(topology, 3, 3).elementwise_ops == 27 + 9 + 27
 
 
 def test_exact_ops_of_the_ann() -> None:
@@ -106,6 +107,7 @@ def test_exact_ops_of_lif_item_by_item() -> None:
             "global skip": 0.9 * 27,
             "relay synops": 0.0,
             "relay neurons": 0.0,
+            "relay resets": 0.0,
         }
     )
     cached = readings["first layer cached, spikes as ACs"]
@@ -132,9 +134,13 @@ def test_exact_ops_reads_graded_spikes_in_two_ways() -> None:
 
 
 def test_every_registered_model_takes_both_loads_and_has_a_deployed_reading() -> None:
+    dense = twin_load(two_layers("lif").topology, 3, 3, bits=2)
     for model in MODELS.values():
-        for load in (AnnLoad(270, 174, 63), active("lif"), active("graded")):
-            for precision in PRECISIONS.values():
-                readings = model(load, precision).readings
-                assert any(reading.deployed for reading in readings)
-                assert all(reading.total_pj > 0 for reading in readings)
+        for load in (dense, active("lif"), active("graded")):
+            for precision in PRICING.precisions.values():
+                if model.takes(precision):
+                    readings = model.estimate(load, PRICING.at(precision.name)).readings
+                    assert any(reading.deployed for reading in readings)
+                    assert all(reading.total_pj > 0 for reading in readings)
+                    for reading in readings:
+                        assert reading.spike_driven | reading.once <= reading.items.keys()

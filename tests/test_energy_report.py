@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from snn_tool.artifacts import read_json, write_json
 from snn_tool.energy import figures
+from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.html import render
-from snn_tool.energy.report import Teacher, audit
+from snn_tool.energy.report import audit
+from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality, Range
 from snn_tool.energy.terminal import print_report
+from snn_tool.energy.terminal_tables import most_sensitive
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer_run import IntegerEngine, quantize_image
 from snn_tool.models.student import build_twin, default_config
+from snn_tool.models.topology import IMAGE
 
 Make = Callable[..., IntegerNetwork]
 
@@ -52,15 +56,20 @@ def report(network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Te
     )
 
 
-def test_columns_models_and_precisions_form_a_full_grid(report: EnergyReport) -> None:
-    cells = [(cell.column, cell.model, cell.precision) for cell in report.cells]
-    assert len(set(cells)) == len(cells) == 3 * 2 * 3
-    assert [column.name for column in report.columns] == ["teacher", "twin", "student"]
-    assert [row.model for row in report.ratios] == [
-        f"{model}/{precision}"
-        for model in ("paper", "exact-ops")
-        for precision in ("fp32", "int8", "int8-narrow")
-    ]
+def test_columns_models_and_precisions_form_the_grid_that_makes_sense(report: EnergyReport) -> None:
+    precisions = ("fp32", "fp16", "int8", "int8-narrow")
+    every = ("paper", "exact-ops", "memory-no-reuse", "memory-full-reuse")
+    int8_only = ("loihi1-davies", "loihi1-sanafe", "data-movement")
+    rows = [f"{model}/{p}" for model in every for p in precisions] + [f"{model}/int8" for model in int8_only]
+    assert [row.model for row in report.ratios] == rows
+    quantised = {f"{m}/{p}" for m in every[1:] for p in precisions[2:]} | {f"{m}/int8" for m in int8_only}
+    cells = [(f"{cell.model}/{cell.precision}", cell.column) for cell in report.cells]
+    assert len(set(cells)) == len(cells)
+    assert set(cells) == {(row, column) for row in rows for column in ("teacher", "twin", "student")} | {
+        (row, "qann") for row in quantised
+    }
+    assert [column.name for column in report.columns] == ["teacher", "twin", "qann", "student"]
+    assert {row.model for row in report.ratios if row.split.qann_over_student} == quantised
 
 
 def test_ratios_are_those_of_the_mean_energies(report: EnergyReport) -> None:
@@ -70,7 +79,9 @@ def test_ratios_are_those_of_the_mean_energies(report: EnergyReport) -> None:
         assert row.split.teacher_over_student == pytest.approx(expected)
         assert row.split.teacher_over_twin is not None
         assert row.split.teacher_over_twin * row.split.twin_over_student == pytest.approx(expected)
+        assert row.least is not None and row.most is not None and row.ratio is not None
         assert row.least <= expected <= row.most
+        assert row.ratio == pytest.approx(expected)
         assert min(row.by_reading.values()) == pytest.approx(expected)
     ratios = [row.split.teacher_over_student or 0.0 for row in report.ratios]
     assert (report.headline.least, report.headline.most) == (min(ratios), max(ratios))
@@ -148,7 +159,7 @@ def test_json_is_finite_and_survives_the_disk(report: EnergyReport, tmp_path: Pa
     write_json(tmp_path / "energy.json", KIND, SCHEMA, body)
     assert {k: v for k, v in read_json(tmp_path / "energy.json", KIND, SCHEMA).items() if k in body} == body
     assert "estimate" in body["note"]
-    assert body["columns"][2]["quality"] == {"psnr_db": 28.125, "ssim": 0.8}
+    assert body["columns"][3]["quality"] == {"psnr_db": 28.125, "ssim": 0.8}
     assert body["columns"][1]["quality"] is None
     assert body["constants"]["mul-fp32"]["grade"] == "simulated"
 
@@ -185,6 +196,71 @@ def test_the_terminal_page_says_the_same(report: EnergyReport) -> None:
     assert all(row.model in text for row in report.ratios)
 
 
+def test_the_terminal_page_fits_80_columns(report: EnergyReport) -> None:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=80))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "…" in line] == [], "nothing is cut off"
+    grid = next(i for i, line in enumerate(lines) if line.startswith("Estimated ratio teacher / student"))
+    rows = {line.split()[0]: line.split()[1:] for line in lines[grid + 4 : grid + 4 + len(report.models)]}
+    assert rows.keys() == {model.name for model in report.models}
+    ratios = {row.model: row.ratio for row in report.ratios}
+    assert rows["paper"] == [figures.factor(ratios[f"paper/{p.name}"]) for p in report.precisions]
+    assert rows["data-movement"] == ["–", "–", figures.factor(ratios["data-movement/int8"]), "–"]
+
+
+def test_the_terminal_names_the_constants_that_matter_most(report: EnergyReport) -> None:
+    swings = {
+        row.constant: max(
+            abs(np.log(value / other.base))
+            for other in report.sensitivity
+            if other.constant == row.constant
+            for value in (other.low, other.high)
+        )
+        for row in report.sensitivity
+    }
+    named = [row.constant for row in most_sensitive(report)]
+    assert len(named) == 3
+    assert [swings[name] for name in named] == sorted(swings.values(), reverse=True)[:3]
+
+
+def test_published_thresholds_stand_beside_the_networks_own_figures(
+    network: IntegerNetwork, images: list[NDArray[np.int16]], report: EnergyReport
+) -> None:
+    """Spikes over neurons and steps, and deliveries over connections, recomputed from the engine's trace."""
+    rates, deliveries = [], []
+    for image in images:
+        trace = IntegerEngine(network).run(image[None], [p.name for p in network.topology.spiking])
+        fired = {name: np.abs(z[:, 0].astype(int)).sum(axis=0) for name, z in trace.spikes.items()}
+        sizes = sum(spikes.size for spikes in fired.values())
+        rates.append(sum(int(s.sum()) for s in fired.values()) / (network.timesteps * sizes))
+        delivered = connected = 0
+        for population in network.topology.populations:
+            for name in population.inputs:
+                wiring = network.by_name[name].wiring
+                if wiring.source != IMAGE:
+                    geometry = (
+                        wiring.out_channels,
+                        wiring.kernel,
+                        wiring.stride,
+                        wiring.padding,
+                        wiring.dilation,
+                    )
+                    delivered += conv_synops(fired[wiring.source].astype(np.int64), *geometry)
+                    connected += conv_synops(np.ones_like(fired[wiring.source], np.int64), *geometry)
+        deliveries.append(delivered / connected)
+    figure = {
+        "spikes per neuron and timestep": np.mean(rates),
+        "spikes per synapse per inference": np.mean(deliveries),
+    }
+    assert len(report.thresholds) == 4
+    for row in report.thresholds:
+        assert row.figure == pytest.approx(figure[row.quantity])
+        assert (row.figure < row.low) == (row.position == "below")
+        assert (row.figure > row.high) == (row.position == "above")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -192,6 +268,8 @@ def test_the_terminal_page_says_the_same(report: EnergyReport) -> None:
         ({"claim": float("nan")}, "claim = nan"),
         ({"quality": {"pupil": Quality()}}, "quality of 'pupil'"),
         ({"quality": {"student": Quality(psnr_db=float("inf"))}}, "quality.student.psnr_db = inf"),
+        ({"against": "pupil"}, "--against pupil is unknown"),
+        ({"against": "teacher"}, "no teacher was given"),
         ({"image_names": ["only one"]}, "1 image names were given for 2 images"),
     ],
 )

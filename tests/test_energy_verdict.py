@@ -1,9 +1,10 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snn_tool.energy.constants import HOROWITZ, PRECISIONS
+from snn_tool.energy.prices import packaged_pricing
 from snn_tool.energy.verdict import split, verdict
 from snn_tool.errors import ConfigError
 
@@ -54,15 +55,35 @@ def test_without_a_teacher_only_the_spikes_factor_remains() -> None:
     assert (parts.teacher_over_twin, parts.twin_over_student, parts.teacher_over_student) == (None, 2.0, None)
 
 
+def test_the_quantised_twin_divides_the_spikes_factor() -> None:
+    parts = split(40.0, 10.0, 5.0, 2.5)
+    assert (parts.twin_over_qann, parts.qann_over_student) == (4.0, 0.5)
+    assert parts.twin_over_qann * parts.qann_over_student == parts.twin_over_student
+
+
 def test_precisions_price_macs_and_accumulates() -> None:
-    prices = {name: (p.mac_pj, p.ac_pj, p.leak_pj) for name, p in PRECISIONS.items()}
-    assert prices == {"fp32": (4.6, 0.9, 3.7), "int8": (0.3, 0.1, 3.1), "int8-narrow": (0.23, 0.03, 0.2)}
+    pricing = packaged_pricing()
+    at = {name: pricing.at(name) for name in pricing.precisions}
+    prices = {name: (round(p.mac_pj, 6), p.ac_pj, p.leak_pj) for name, p in at.items()}
+    assert prices == {
+        "fp32": (4.6, 0.9, 3.7),
+        "fp16": (1.5, 0.4, 1.1),
+        "int8": (0.3, 0.1, 3.1),
+        "int8-narrow": (0.23, 0.03, 0.2),
+    }
+    # Four of eight bits: half the multiplier.
+    assert at["int8"].narrow_mac_pj(4) == pytest.approx(0.1 + 0.1)
+    assert at["int8"].narrow_mac_pj(None) == at["int8"].mac_pj
 
 
 def test_every_constant_has_its_provenance() -> None:
-    for constant in HOROWITZ.values():
-        assert "ISSCC 2014" in constant.source
-        assert (constant.process_nm, constant.voltage_v, constant.scope) == (45, 0.9, "per-op")
-        assert constant.value_pj > 0
-    for precision in PRECISIONS.values():
-        assert set(precision.constants) <= set(HOROWITZ)
+    table = packaged_pricing().constants
+    for key, constant in table.items():
+        assert constant.value > 0 and len(constant.source) > 20, key
+        if constant.grade == "assumed":
+            assert constant.source.startswith(("assumption:", "derived from")), key
+        else:
+            assert re.search(r"20(14|18|20|26)|SANA-FE|Edge TPU|2409", constant.source), key
+    assert {key for key, c in table.items() if c.scope == "all-in"} == {"edge-mac"}
+    for precision in packaged_pricing().precisions.values():
+        assert set(precision.constants) <= set(table)

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.energy.macs import MacReport, MacRow, count_macs
-from snn_tool.energy.network_macs import network_macs, synapse_macs, twin_elementwise_ops
+from snn_tool.energy.network_macs import network_macs, synapse_macs
+from snn_tool.energy.twin import twin_load
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.student import build_topology, build_twin, default_config
 from snn_tool.models.topology import IMAGE, Synapse, Topology
@@ -205,4 +206,57 @@ def test_the_twin_counted_from_its_wiring_equals_the_twin_counted_in_torch(
     assert sum(layer.padded_macs for layer in layers) == report.padded_macs
     assert sum(layer.exact_macs for layer in layers) == report.exact_macs
     extra = uncharged(topology, height, width)
-    assert twin_elementwise_ops(topology, height, width) == report.elementwise_ops - extra
+    assert twin_load(topology, height, width).elementwise_ops == report.elementwise_ops - extra
+
+
+# --- the traffic of single operations
+
+
+class Attentive(nn.Module):
+    """A convolution, a product with stored weights, one of two activations, and a sum with a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.linear = nn.Linear(4, 6)
+        self.register_buffer("offset", torch.zeros(4))
+
+    def forward(self, image: Tensor) -> Tensor:
+        tokens = (self.conv(image).flatten(2).transpose(1, 2) + self.offset).contiguous()
+        return self.linear(tokens) @ self.linear(tokens).transpose(1, 2)
+
+
+def test_operations_know_what_they_read_and_write() -> None:
+    """An image of 5 x 7: 35 tokens of 4 channels, projected to 6, and 35 x 35 products."""
+    report = count_macs(Attentive(), (1, 3, 5, 7))
+    moved = [(c.inputs, c.weights, c.biases, c.outputs) for c in report.calls]
+    convolution, total, *linear, product = moved
+    assert convolution == (3 * 35, 4 * 3 * 9, 4, 4 * 35)
+    assert total == (4 * 35, 4, 0, 4 * 35)
+    assert linear == [(4 * 35, 24, 6, 6 * 35)] * 2
+    assert product == (2 * 6 * 35, 0, 0, 35 * 35)
+    assert [c.padded_macs for c in report.calls] == [4 * 27 * 35, 0, 24 * 35, 24 * 35, 6 * 35 * 35]
+    for name in ("padded_macs", "exact_macs", "elementwise_ops"):
+        assert sum(getattr(call, name) for call in report.calls) == getattr(report, name)
+
+
+@pytest.mark.parametrize("body", ["unet", "flat", "chain"])
+def test_the_twin_moves_what_its_torch_network_moves(body: str) -> None:
+    """Convolutions from the wiring and from a run; the run sees the image after its offset."""
+    config = replace(default_config("lif", body), width=6)
+    run = [call for call in count_macs(build_twin(config), (1, 3, 16, 24)).calls if call.padded_macs]
+    wired = [layer for layer in twin_load(build_topology(config), 16, 24).layers if layer.padded_macs]
+    moved = {
+        layer.name: (layer.exact_macs, layer.inputs, layer.weights, layer.biases, layer.outputs)
+        for layer in wired
+    }
+    assert moved == {
+        call.name.removeprefix("synapses."): (
+            call.exact_macs,
+            call.inputs,
+            call.weights,
+            call.biases,
+            call.outputs,
+        )
+        for call in run
+    }

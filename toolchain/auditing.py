@@ -1,32 +1,29 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
+from snn_tool.audit_networks import Restore, measure, open_teacher, restorers
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.energy.html import render
-from snn_tool.energy.report import Teacher, audit
-from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality
+from snn_tool.energy.prices import Pricing, packaged_pricing
+from snn_tool.energy.profile import load_profile
+from snn_tool.energy.report import audit, check_reference
+from snn_tool.energy.report_columns import Teacher
+from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
+from snn_tool.energy.verdict import check_claim
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
-from snn_tool.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
-from snn_tool.models.network import Network
+from snn_tool.models.integer_run import quantize_image
 from snn_tool.models.streams import FANOUT, check_lowering
-from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
-from torch import nn
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
-Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 _Item = TypeVar("_Item")
 
 
@@ -54,6 +51,11 @@ class AuditOptions:
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of the noise.
         lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
+        qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
+            with unsigned graded activations of T levels; without it that twin is only counted.
+        profile: TOML file of constants and precisions that override or add to the packaged ones.
+        against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
+            twin.
     """
 
     student: Path
@@ -67,6 +69,9 @@ class AuditOptions:
     sigma: str | None = None
     seed: int = 0
     lowering: str = FANOUT
+    qann: Path | None = None
+    profile: Path | None = None
+    against: str | None = None
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -79,28 +84,22 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         track: shows how far the images are, e.g. `Terminal.track`.
 
     Raises:
-        ConfigError: the twin has another shape than the student, an option is out of range, or a file exists.
+        ConfigError: a twin has another shape than the student, an option is out of range, a file exists, or
+            the profile holds what cannot be used.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_lowering(options.lowering)
+    check_claim(options.claim)
+    check_reference(options.against, options.teacher is not None)
+    pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
     network, provenance = load_integer_network(options.student)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
-    teacher, hashes = _teacher(options.teacher)
-    twin = _twin(options.twin, network)
+    teacher, hashes = open_teacher(options.teacher)
+    by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     crops = _load(options, degradation, _multiple(network, teacher))
-    report = audit(
-        network,
-        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
-        claim=options.claim,
-        teacher=teacher,
-        quality=_qualities(network, teacher if hashes else None, twin, crops, track),
-        hashes=_hashes(options, hashes, crops),
-        image_names=[crop.name for crop in crops],
-        watch=lambda images: track(images, "count"),
-        lowering=options.lowering,
-    )
+    report = _audit(options, network, teacher, by_column, crops, hashes, pricing, track)
     body = {
         "degradation": degradation.describe(),
         "seed": options.seed,
@@ -112,32 +111,29 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     return report
 
 
-def _teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
-    """The teacher and the hash of its file; an architecture's name gives an untrained one without a hash."""
-    if named is None:
-        return None, {}
-    if named in TEACHERS:
-        with torch.device("meta"):
-            return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
-    path = Path(named)
-    if not path.exists():
-        raise ConfigError(f"--teacher {named}: no such file, and not one of {', '.join(TEACHERS)}")
-    module, description = load_teacher(path)
-    options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
-    title = f"{description['architecture']}, {options}" if options else description["architecture"]
-    return Teacher(title, module), {"teacher": sha256_file(path)}
-
-
-def _twin(path: Path | None, network: IntegerNetwork) -> nn.Module | None:
-    if path is None:
-        return None
-    module, _ = load_teacher(path)
-    if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
-        raise ConfigError(
-            f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
-            "--arch unet' (or flat, chain) and the student's width"
-        )
-    return module
+def _audit(
+    options: AuditOptions,
+    network: IntegerNetwork,
+    teacher: Teacher | None,
+    by_column: Mapping[str, Restore],
+    crops: list[Crop],
+    hashes: Mapping[str, str],
+    pricing: Pricing,
+    track: Track,
+) -> EnergyReport:
+    return audit(
+        network,
+        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
+        claim=options.claim,
+        against=options.against,
+        teacher=teacher,
+        quality={name: measure(run, track(crops, f"{name} quality")) for name, run in by_column.items()},
+        hashes=_hashes(options, hashes, crops),
+        image_names=[crop.name for crop in crops],
+        watch=lambda images: track(images, "count"),
+        lowering=options.lowering,
+        pricing=pricing,
+    )
 
 
 def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
@@ -161,44 +157,10 @@ def _load(options: AuditOptions, degradation: Degradation, multiple: int) -> lis
     return crops
 
 
-def _qualities(
-    network: IntegerNetwork, teacher: Teacher | None, twin: nn.Module | None, crops: list[Crop], track: Track
-) -> dict[str, Quality]:
-    """PSNR and SSIM of every trained column, means over the crops, by the protocol of `evaluate`."""
-    engine = IntegerEngine(network)
-    columns: dict[str, Restore] = {"student": lambda image: restore(engine, image[None])[0]}
-    if teacher is not None:
-        columns["teacher"] = _by_module(teacher.module)
-    if twin is not None:
-        columns["twin"] = _by_module(twin)
-    return {name: _quality(run, track(crops, f"{name} quality")) for name, run in columns.items()}
-
-
-def _by_module(module: nn.Module) -> Restore:
-    def run(image: NDArray[np.float32]) -> NDArray[np.floating]:
-        with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(image)[None])[0])
-
-    return run
-
-
-def _quality(run: Restore, crops: Iterable[Crop]) -> Quality:
-    psnr, similarity = [], []
-    for crop in crops:
-        restored = to_uint8(run(channels_first(crop.degraded)).transpose(1, 2, 0))
-        psnr.append(psnr_db(restored, crop.clean))
-        similarity.append(ssim(restored, crop.clean))
-    measured = [value for value in similarity if value is not None]
-    mean_psnr = float(np.mean(psnr))
-    return Quality(
-        mean_psnr if np.isfinite(mean_psnr) else None, float(np.mean(measured)) if measured else None
-    )
-
-
 def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:
     hashes = {"student": sha256_file(options.student), **of_teacher}
-    if options.twin:
-        hashes["twin"] = sha256_file(options.twin)
+    optional = {"twin": options.twin, "qann": options.qann, "profile": options.profile}
+    hashes |= {name: sha256_file(path) for name, path in optional.items() if path}
     folder = options.images
     return hashes | {
         crop.name: sha256_file(folder / crop.name if folder.is_dir() else folder) for crop in crops

@@ -92,6 +92,21 @@ def energy_report(
     twin: Annotated[
         Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
     ] = None,
+    qann: Annotated[
+        Path | None,
+        typer.Option(
+            "--qann", help="A lif student's quantised twin (unsigned graded, T levels), for its PSNR."
+        ),
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", help="TOML with constants and precisions of your own.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", help="What the claim is against: teacher (if given, the default), twin or qann."
+        ),
+    ] = None,
     claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,
     crop: Annotated[
         int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")
@@ -114,7 +129,8 @@ def energy_report(
     from snn_tool.energy.terminal import print_report
 
     terminal = terminal_of(context)
-    options = AuditOptions(student, images, teacher, twin, claim, crop, limit, task, sigma, seed, lowering)
+    chosen = (claim, crop, limit, task, sigma, seed, lowering)
+    options = AuditOptions(student, images, teacher, twin, *chosen, qann, profile, against)
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
         print_report(report, Console(highlight=False))

@@ -174,7 +174,7 @@ def respond(deployed: Deployed, node: PopulationNode, currents: Array) -> tuple[
 def predicted(
     deployed: Deployed, node: PopulationNode, currents: Array, *, threshold: int = 0
 ) -> Mismatch | None:
-    """The first value of a layer that other currents, or `threshold` more of it, change; None if none does."""
+    """The first value of a layer that other currents, or a threshold of `threshold` more, change; or None."""
     golden = deployed.bundle.golden
     for mine, theirs in zip(
         respond(deployed, node, total(deployed, node)),

@@ -23,10 +23,11 @@ def chip_network(plan: Plan) -> ChipNetwork:
     """
     neurons = _lif(plan)
     images = {source.name for source in plan.sources}
+    groups = _placed(neurons)
     _check_size(plan, images)
     convs = [(conv, connect(conv)) for conv in plan.convs]
     return ChipNetwork(
-        _placed(neurons),
+        groups,
         tuple(edges for conv, edges in convs if conv.source not in images),
         tuple(edges for conv, edges in convs if conv.source in images),
         {n.name: np.broadcast_to(n.bias_mant, n.shape).astype(np.int64).ravel() for n in neurons},

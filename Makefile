@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
-SOURCES := $(wildcard toolchain/*.py models/*.py exporters/*.py exporters/lava_runner/*.py energy/*.py)
+SOURCES := $(wildcard toolchain/*.py models/*.py exporters/*.py exporters/lava_runner/*.py exporters/sanafe_runner/*.py energy/*.py)
 
 .PHONY: demo test lint clean
 

@@ -10,7 +10,7 @@ import pytest
 from snn_tool import __version__, doctor
 from snn_tool.doctor import Finding, examine
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters import lava_environment
+from snn_tool.exporters import lava_environment, sanafe_environment
 from snn_tool.exporters.lava_environment import LavaEnvironment
 
 
@@ -18,6 +18,7 @@ from snn_tool.exporters.lava_environment import LavaEnvironment
 def no_lava(monkeypatch: pytest.MonkeyPatch) -> None:
     """No search for other interpreters."""
     monkeypatch.setattr(lava_environment, "find_lava", lambda: None)
+    monkeypatch.setattr(sanafe_environment, "find_sanafe", lambda: None)
 
 
 def finding(name: str) -> Finding:
@@ -56,10 +57,11 @@ def test_the_tested_environment_is_healthy() -> None:
         "backend nir",
         "backend lava",
         "backend netx",
+        "backend sanafe",
     ]
     assert all(one_line(found) for found in findings)
     for found in findings:
-        if found.name not in ("torchvision", "backend lava", "backend netx"):
+        if found.name not in ("torchvision", "backend lava", "backend netx", "backend sanafe"):
             assert found.works is True and not found.remedy, found
     details = {found.name: found.detail for found in findings}
     assert details["numpy"] == np.__version__

@@ -11,6 +11,7 @@ import typer
 from snn_tool import __version__
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
 from snn_tool.cli_resources import resources
+from snn_tool.cli_sanafe import energy_sanafe
 from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import Interrupted, SnnToolError
@@ -63,6 +64,7 @@ for _name, _command in (
     ("doctor", doctor),
 ):
     app.command(_name)(_command)
+energy_app.command("sanafe")(energy_sanafe)
 app.add_typer(energy_app, name="energy")
 app.add_typer(backend_app, name="backend")
 

@@ -161,17 +161,25 @@ def _backends() -> None:
 
 
 @backend_app.command("install")
-def install_backend(context: typer.Context, name: Annotated[str, typer.Argument(help="lava.")]) -> None:
+def install_backend(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="lava or sanafe.")]
+) -> None:
     """Install a simulator into an environment of its own, or find it there."""
     from dataclasses import asdict
 
     from snn_tool.errors import ConfigError
     from snn_tool.exporters.lava_installation import provision_lava
+    from snn_tool.exporters.sanafe_installation import provision_sanafe
 
-    if name != "lava":
-        raise ConfigError(f"backend {name} is unknown; lava is the one that has an environment of its own")
     terminal = terminal_of(context)
-    found = provision_lava(terminal.note)
-    netx = f"netx of lava-dl {found.lava_dl}" if found.lava_dl else f"without netx ({found.netx_fault})"
-    text = f"lava-nc {found.version} on Python {found.python_version}, {found.origin}: {found.python}; {netx}"
-    terminal.result(text, {**asdict(found), "python": str(found.python)})
+    if name == "lava":
+        lava = provision_lava(terminal.note)
+        netx = f"netx of lava-dl {lava.lava_dl}" if lava.lava_dl else f"without netx ({lava.netx_fault})"
+        what = f"lava-nc {lava.version} on Python {lava.python_version}, {lava.origin}: {lava.python}; {netx}"
+        terminal.result(what, {**asdict(lava), "python": str(lava.python)})
+    elif name == "sanafe":
+        chip = provision_sanafe(terminal.note)
+        what = f"sanafe {chip.version} on Python {chip.python_version}, {chip.origin}: {chip.python}"
+        terminal.result(what, {**asdict(chip), "python": str(chip.python)})
+    else:
+        raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")

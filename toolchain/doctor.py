@@ -44,7 +44,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything; nothing is installed and no network is used."""
     checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir)
-    return [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava()]
+    return [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
 
 
 def _package(name: str) -> Finding:
@@ -129,3 +129,17 @@ def _lava() -> tuple[Finding, Finding]:
 
 def _no_netx(why: str, remedy: str) -> Finding:
     return Finding("backend netx", None, why, remedy)
+
+
+def _sanafe() -> Finding:
+    """The simulator of a Loihi chip and its energies."""
+    from snn_tool.exporters.sanafe_environment import REMEDY, find_sanafe
+
+    try:
+        found = find_sanafe()
+    except SnnToolError as error:
+        return Finding("backend sanafe", False, str(error), REMEDY)
+    if found is None:
+        return Finding("backend sanafe", None, "not installed", REMEDY)
+    detail = f"sanafe {found.version}, Python {found.python_version} ({found.origin})"
+    return Finding("backend sanafe", True, detail)

@@ -1,0 +1,82 @@
+"""What SANA-FE's runner leaves behind, read and turned to the layout of every other trace."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.errors import BackendUnavailableError, VerificationError
+from snn_tool.exporters.sanafe_activity import ChipActivity, activity_of
+from snn_tool.exporters.sanafe_environment import REMEDY
+from snn_tool.exporters.sanafe_network import ChipNetwork
+
+MEMBRANE_UNITS = 64
+"""Golden membranes count 64ths of an LSB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipTrace:
+    """What SANA-FE computed; fits `Trace`.
+
+    Attributes:
+        readout: int64 [N, 3, H, W], the read-out's membrane at its window's last step, in 64ths of its LSB.
+        spikes: for each population int64 [T, N, C, H, W].
+        membranes: likewise, after the reset, in 64ths of an LSB.
+    """
+
+    readout: NDArray[np.int64]
+    spikes: dict[str, NDArray[np.int64]]
+    membranes: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipRun:
+    """One run of several tiles.
+
+    Attributes:
+        trace: of all populations, for comparison.
+        activity: of each tile.
+        constants: joules per operation, as the architecture file names them.
+    """
+
+    trace: ChipTrace
+    activity: tuple[ChipActivity, ...]
+    constants: Mapping[str, float]
+
+
+def read_result(folder: Path, network: ChipNetwork, tiles: int) -> ChipRun:
+    """Read result.json and result.npz of a number of tiles.
+
+    Raises:
+        BackendUnavailableError: they are missing or of another form.
+        VerificationError: membranes are no 64ths of an LSB.
+    """
+    try:
+        document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        with np.load(folder / "result.npz", allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        trace = _trace(arrays, network, tiles)
+        activity = tuple(activity_of(entry) for entry in document["tiles"])
+        constants = {str(name): float(value) for name, value in document["constants"].items()}
+    except (AttributeError, OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise BackendUnavailableError(
+            f"SANA-FE left no usable result ({error!r}); install it anew: `{REMEDY}`"
+        ) from error
+    return ChipRun(trace, activity, constants)
+
+
+def _trace(arrays: Mapping[str, NDArray[Any]], network: ChipNetwork, tiles: int) -> ChipTrace:
+    """Recordings (N, T, neurons) as [T, N, C, H, W]."""
+    found: dict[str, dict[str, NDArray[np.int64]]] = {"spikes": {}, "membranes": {}}
+    for kind, unit in (("spikes", 1), ("membranes", MEMBRANE_UNITS)):
+        for group in (group for group in network.groups if not group.is_relay):
+            values = arrays[f"{kind}.{group.name}"].reshape(tiles, network.timesteps, *group.shape)
+            whole = (values * unit).astype(np.int64)
+            if not np.array_equal(whole, values * unit):
+                raise VerificationError(f"{group.name}: SANA-FE holds membranes that are no 64ths of an LSB")
+            found[kind][group.name] = whole.transpose(1, 0, 4, 3, 2)
+    return ChipTrace(found["membranes"][network.groups[-1].name][-1], found["spikes"], found["membranes"])

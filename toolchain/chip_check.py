@@ -1,0 +1,102 @@
+"""`snn-tool energy sanafe`: a bundle's golden tiles on a simulated Loihi, integers and synops compared."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.artifacts import sha256_file
+from snn_tool.energy.activity import count_network
+from snn_tool.energy.counts import ImageActivity
+from snn_tool.errors import ConfigError, VerificationError
+from snn_tool.exporters.comparison import compare
+from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, PLAN, Bundle, Golden, plan_follows_network
+from snn_tool.exporters.loihi_plan import build_plan
+from snn_tool.exporters.nir_file import read_program
+from snn_tool.exporters.nir_network import integer_network
+from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.sanafe_activity import ChipActivity
+from snn_tool.exporters.sanafe_environment import SanafeEnvironment
+from snn_tool.exporters.sanafe_layout import chip_network
+from snn_tool.exporters.sanafe_network import ChipNetwork
+from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.exporters.sanafe_result import ChipRun
+from snn_tool.exporters.sanafe_simulation import run_on_sanafe
+
+
+def check_on_chip(
+    bundle: Bundle,
+    environment: SanafeEnvironment,
+    tiles: int = 0,
+    log: Callable[[str], None] | None = None,
+) -> SanafeReport:
+    """Run golden tiles on SANA-FE's Loihi and compare with the golden integers and the audit's counts.
+
+    Args:
+        bundle: of `read_bundle`, hence with matching hashes.
+        environment: an interpreter with SANA-FE.
+        tiles: how many golden tiles, from the first; 0 takes all.
+        log: receives progress lines.
+
+    Raises:
+        ConfigError: fewer than 0 tiles.
+        UnsupportedLayerError: neurons that SANA-FE's Loihi does not have.
+        TargetLimitError: the network does not fit one chip.
+        VerificationError: plan.json is not the network's, or SANA-FE refuses the network.
+        BackendUnavailableError: SANA-FE died.
+    """
+    if tiles < 0:
+        raise ConfigError("--tiles must not be negative; 0 takes all golden tiles")
+    if not plan_follows_network(bundle.folder):
+        raise VerificationError(f"{bundle.folder / PLAN}: is not the plan that {NETWORK} gives; export again")
+    program = read_program(bundle.folder / NETWORK)
+    golden = _first(bundle.golden, tiles or len(bundle.golden.tiles))
+    network = chip_network(build_plan(program, bundle.lowering))
+    run = run_on_sanafe(network, golden.tiles, environment, log=log)
+    result = compare(golden, run.trace, [p.name for p in program.populations], "sanafe")
+    versions = {"sanafe": environment.version, "python": environment.python_version}
+    counts = _counted(program, golden.tiles, bundle.lowering)
+    return SanafeReport(
+        result=replace(result, versions=versions),
+        tiles=_checked(network, run, counts),
+        height=program.height,
+        width=program.width,
+        timesteps=network.timesteps,
+        steps=network.steps,
+        neurons=network.neurons,
+        synapses=network.synapses,
+        cores=network.cores,
+        image_macs=counts[0].macs_cached,
+        constants_j=run.constants,
+        architecture=environment.architecture,
+        architecture_sha256=environment.architecture_sha256,
+        versions=versions,
+        student_sha256=bundle.student_sha256,
+        bundle_sha256=sha256_file(bundle.folder / MANIFEST),
+    )
+
+
+def _first(golden: Golden, count: int) -> Golden:
+    return Golden(
+        golden.tiles[:count],
+        golden.readout[:count],
+        {name: values[:, :count] for name, values in golden.spikes.items()},
+        {name: values[:, :count] for name, values in golden.membranes.items()},
+    )
+
+
+def _counted(program: Program, tiles: NDArray[np.int16], lowering: str) -> tuple[ImageActivity, ...]:
+    return count_network(integer_network(program), list(tiles), lowering=lowering).images
+
+
+def _checked(network: ChipNetwork, run: ChipRun, counts: tuple[ImageActivity, ...]) -> tuple[TileCheck, ...]:
+    access = run.constants["energy_access_neuron"]
+    idle_j = access * network.neurons * (network.steps - network.timesteps)
+    return tuple(_tile(activity, count, idle_j) for activity, count in zip(run.activity, counts, strict=True))
+
+
+def _tile(activity: ChipActivity, count: ImageActivity, idle_j: float) -> TileCheck:
+    """A relay sends each spike that it holds through one synapse: its spikes are its synops."""
+    relayed = sum(relay.synops_events for relay in count.relays)
+    spikes = sum(population.events for population in count.populations)
+    return TileCheck(activity, count.synops_events + relayed, spikes + relayed, idle_j)

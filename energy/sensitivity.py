@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from snn_tool.energy.columns import LoadedColumn, PricedRow, price
 from snn_tool.energy.prices import Prices
-from snn_tool.energy.report_types import Sensitivity
+from snn_tool.energy.report_robustness import Sensitivity
 
 LOW, HIGH = 0.5, 1.5
 

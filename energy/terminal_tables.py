@@ -7,7 +7,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 from snn_tool.energy import figures
-from snn_tool.energy.report_types import Cell, EnergyReport, RatioRow, Sensitivity
+from snn_tool.energy.report_estimates import Cell, RatioRow
+from snn_tool.energy.report_robustness import Sensitivity
+from snn_tool.energy.report_types import EnergyReport
 
 MOST_SENSITIVE = 3
 """Constants shown; energy.json holds all of them."""

@@ -15,7 +15,8 @@ from snn_tool.energy import figures
 from snn_tool.energy.html import LogAxis, ratio_axis, render
 from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_types import EnergyReport, Range
+from snn_tool.energy.report_estimates import Range
+from snn_tool.energy.report_types import EnergyReport
 from snn_tool.energy.terminal import print_report
 from snn_tool.models.integer import IntegerNetwork
 from torch import nn

@@ -17,7 +17,9 @@ from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.html import render
 from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport, Quality, Range
+from snn_tool.energy.report_estimates import Range
+from snn_tool.energy.report_networks import Quality
+from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.terminal import print_report
 from snn_tool.energy.terminal_tables import most_sensitive
 from snn_tool.errors import ConfigError, DataError

@@ -74,9 +74,10 @@ def _memory(report: EnergyReport, end: str, row: RatioRow) -> str:
     if held is None or row.ratio is None:
         return ""
     return (
-        f"The {end} end, {figures.factor(row.ratio)}, is {row.model} with one memory for each layer, which "
-        f"for whole images is mostly DRAM. With {CORES}, a reading that is not deployed, the same model says "
-        f"{figures.factor(held)}: {figures.number(held / row.ratio)} times as much."
+        f"The {end} end, {figures.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
+        f"large and as dear as a whole image needs, up to DRAM. With {CORES}, a reading that is not "
+        f"deployed, the same model says {figures.factor(held)}: {figures.number(held / row.ratio)} times as "
+        "much."
     )
 
 

@@ -10,21 +10,22 @@ from snn_tool.energy.report_spikes import FiringMap
 from snn_tool.energy.report_types import EnergyReport
 
 RAMP = ((247, 249, 251), (86, 160, 200), (8, 44, 92))
-"""No spikes, half, and the peak: lightness falls all the way, so that grey print keeps the order."""
+"""The least, half-way, and the peak: lightness falls all the way, so that grey print keeps the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One map to show: its own peak is darkest.
+    """One map to show: its own least is white and its own peak is darkest, whatever the others do.
 
     Attributes:
         uri: PNG, one pixel for each block.
-        rate, peak: spikes per neuron and timestep, of the population and of its busiest block.
+        rate, least, peak: spikes per neuron and timestep, of the population and of its extreme blocks.
     """
 
     population: str
     uri: str
     rate: float
+    least: float
     peak: float
 
 
@@ -48,10 +49,10 @@ def rates(shown: FiringMap, timesteps: int) -> NDArray[np.float64]:
 
 def _picture(shown: FiringMap, timesteps: int) -> Picture:
     values = rates(shown, timesteps)
-    peak = float(values.max())
-    coloured = png(ramp(values / peak if peak else values))
+    least, peak = float(values.min()), float(values.max())
+    coloured = png(ramp((values - least) / (peak - least or 1.0)))
     uri = "data:image/png;base64," + base64.b64encode(coloured).decode("ascii")
-    return Picture(shown.population, uri, shown.rate, peak)
+    return Picture(shown.population, uri, shown.rate, least, peak)
 
 
 def ramp(values: NDArray[np.float64]) -> NDArray[np.uint8]:

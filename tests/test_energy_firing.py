@@ -106,7 +106,13 @@ def test_pictures_are_the_rates_on_a_ramp_that_only_darkens(
         with Image.open(io.BytesIO(base64.b64decode(picture.uri.split(",")[1]))) as decoded:
             pixels = np.asarray(decoded).astype(int)
         values = rates(shown, report.timesteps)
-        assert (pixels.shape[:2], picture.peak, picture.rate) == (values.shape, values.max(), shown.rate)
+        assert (pixels.shape[:2], picture.rate) == (values.shape, shown.rate)
+        assert (picture.least, picture.peak) == (values.min(), values.max())
+        extremes = [pixels[values == end] for end in (picture.least, picture.peak)]
+        assert [np.unique(colours, axis=0).tolist() for colours in extremes] == [
+            [list(RAMP[0])],
+            [list(RAMP[2])],
+        ]
         order = np.argsort(values, axis=None)
         assert (np.diff(pixels.sum(axis=2).ravel()[order]) <= 0).all()
     np.testing.assert_array_equal(ramp(np.array([0, 0.5, 1])), RAMP)
@@ -119,6 +125,6 @@ def test_a_silent_network_gives_white_maps(make_network: Make) -> None:
     network = make_network("lif")
     silent = replace(network, populations=tuple(replace(p, threshold=2**17 - 1) for p in network.populations))
     report = audit(silent, [np.zeros((3, 16, 16), np.int16)])
-    assert {(p.rate, p.peak) for p in pictures(report)} == {(0.0, 0.0)}
+    assert {(p.rate, p.least, p.peak) for p in pictures(report)} == {(0.0, 0.0, 0.0)}
     with Image.open(io.BytesIO(base64.b64decode(pictures(report)[0].uri.split(",")[1]))) as decoded:
         assert set(np.asarray(decoded).reshape(-1, 3).flatten().tolist()) == set(RAMP[0])

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from snn_tool.energy.columns import PricedRow
-from snn_tool.energy.report_types import BreakEven, ReadingEnergy
+from snn_tool.energy.report_estimates import ReadingEnergy
+from snn_tool.energy.report_robustness import BreakEven
 
 SILENT = "the student needs more than the reference even without a spike"
 UNDRIVEN = "no spike was fired, so that there is nothing to scale"

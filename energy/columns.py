@@ -7,7 +7,8 @@ from statistics import fmean, pstdev
 from snn_tool.energy.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.prices import Prices, Pricing
 from snn_tool.energy.registry import MODELS
-from snn_tool.energy.report_types import Cell, Range, RatioRow, ReadingEnergy, Spread
+from snn_tool.energy.report_estimates import Cell, Range, RatioRow, ReadingEnergy
+from snn_tool.energy.report_networks import Spread
 from snn_tool.energy.verdict import split
 from snn_tool.errors import ConfigError
 

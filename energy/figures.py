@@ -2,7 +2,8 @@
 
 import math
 
-from snn_tool.energy.report_types import EnergyReport, Range
+from snn_tool.energy.report_estimates import Range
+from snn_tool.energy.report_types import EnergyReport
 
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -59,11 +60,15 @@ def versus(report: EnergyReport) -> str:
     return f"{_REFERENCES[report.reference][0]} / student"
 
 
+def reference(report: EnergyReport) -> str:
+    """What the claim is against, in a sentence."""
+    return _REFERENCES[report.reference][1]
+
+
 def outcome(report: EnergyReport) -> str:
     """The verdict on the claim as one sentence."""
     judged = report.verdict
-    reference = _REFERENCES[report.reference][1]
-    return f"The claim of {judged.claim:g}× less energy than {reference} {_OUTCOMES[judged.outcome]}."
+    return f"The claim of {judged.claim:g}× less energy than {reference(report)} {_OUTCOMES[judged.outcome]}."
 
 
 def twin_outcome(report: EnergyReport) -> str:

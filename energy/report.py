@@ -1,25 +1,27 @@
 """The audit: counts, prices, ratios and a verdict in one report."""
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.activity import Watch, count_network
+from snn_tool.energy.audit_arguments import check_reference, checked_names, checked_quality
 from snn_tool.energy.break_even import break_even
 from snn_tool.energy.columns import PricedRow, extent, price_all, ratio_row
-from snn_tool.energy.constants import Constant
 from snn_tool.energy.counts import ImageActivity
 from snn_tool.energy.excluded import excluded_terms
+from snn_tool.energy.firing import firing_maps
 from snn_tool.energy.layer_table import accumulator_rows, layer_rows, relay_rows
 from snn_tool.energy.prices import Pricing, packaged_pricing
 from snn_tool.energy.report_columns import Teacher, column, loaded_columns
-from snn_tool.energy.report_types import COLUMNS, EnergyReport, ImageRow, ModelRow, Quality
+from snn_tool.energy.report_networks import Quality
+from snn_tool.energy.report_rows import image_row, model_rows, used_constants
+from snn_tool.energy.report_spikes import Sweep
+from snn_tool.energy.report_types import EnergyReport
 from snn_tool.energy.sensitivity import sensitivity
 from snn_tool.energy.thresholds import thresholds
 from snn_tool.energy.verdict import check_claim, verdict
-from snn_tool.errors import ConfigError
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.streams import FANOUT
 
@@ -27,7 +29,6 @@ NOTE = (
     "Every energy in this report is an estimate: exact counts of operations times published prices of single "
     "operations. Nothing was measured on a chip."
 )
-REFERENCES = ("teacher", "twin", "qann")
 
 
 def audit(
@@ -43,6 +44,7 @@ def audit(
     watch: Watch = iter,
     lowering: str = FANOUT,
     pricing: Pricing | None = None,
+    sweep: Sweep | None = None,
 ) -> EnergyReport:
     """Estimate the energy of all columns on the same images, by every model and precision.
 
@@ -50,7 +52,8 @@ def audit(
         network: the deployed student.
         images: its integer inputs [3, H, W] of `quantize_image`; sizes may differ.
         claim: how many times less energy is claimed.
-        against: what the claim is against, one of `REFERENCES`; by default the teacher, or else the twin.
+        against: what the claim is against, `teacher`, `twin` or `qann`; by default the teacher, or else the
+            twin.
         teacher: counted at every image's size.
         quality: by column (`teacher`, `twin`, `qann`, `student`), measured by the caller on the same images.
             A graded student's is also its `qann`'s, which computes the same integers.
@@ -59,6 +62,7 @@ def audit(
         watch: iterates over the images while they are counted, and may show how far it is.
         lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
         pricing: constants and precisions; by default the packaged ones.
+        sweep: quality against spikes, measured by the caller on the same images.
 
     Raises:
         ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
@@ -71,9 +75,9 @@ def audit(
     check_claim(claim)
     reference = check_reference(against, teacher is not None)
     pricing = pricing or packaged_pricing()
-    quality = _checked_quality(quality or {}, network)
+    quality = checked_quality(quality or {}, network)
     activity = count_network(network, images, watch, lowering)
-    names = _names(image_names, len(images))
+    names = checked_names(image_names, len(images))
     columns = loaded_columns(network, activity, teacher)
     priced = price_all(tuple(columns.values()), pricing, names)
     rows = tuple(ratio_row(row, reference) for row in priced)
@@ -81,7 +85,8 @@ def audit(
     twin_ratios = {row.model: row.split.twin_over_student for row in rows}
     judged = [row for row in priced if reference in row.cells]
     spikes = fmean(image.spikes_per_neuron for image in activity.images)
-    models = _model_rows(priced)
+    models = model_rows(priced)
+    shown = _most_active(activity.images, names)
     return EnergyReport(
         note=NOTE,
         neuron=network.neuron,
@@ -103,87 +108,24 @@ def audit(
         layers=layer_rows(activity, _charge(priced), pricing.at("fp32")),
         relays=relay_rows(activity),
         accumulators=accumulator_rows(activity),
-        images=tuple(_image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
+        images=tuple(image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
+        firing=firing_maps(network, images[shown], names[shown]),
+        sweep=sweep,
+        sanafe=None,
         excluded=excluded_terms({row.model.name: row.model.excluded for row in priced}),
         precisions=tuple(pricing.precisions.values()),
-        constants=_used_constants(models, pricing),
+        constants=used_constants(models, pricing),
         profile=pricing.profile,
         hashes=dict(hashes or {}),
     )
 
 
-def check_reference(against: str | None, has_teacher: bool) -> str:
-    """What a claim is against; a teacher if there is one, unless something else is asked for.
-
-    Raises:
-        ConfigError: unknown, or a teacher without one.
-    """
-    if against is None:
-        return "teacher" if has_teacher else "twin"
-    if against not in REFERENCES:
-        raise ConfigError(f"--against {against} is unknown; use one of {', '.join(REFERENCES)}")
-    if against == "teacher" and not has_teacher:
-        raise ConfigError("--against teacher: no teacher was given; name one with --teacher")
-    return against
-
-
-def _names(given: Sequence[str] | None, images: int) -> list[str]:
-    names = list(given) if given else [f"image {i}" for i in range(1, images + 1)]
-    if len(names) != images:
-        raise ConfigError(f"{len(names)} image names were given for {images} images; give one for each")
-    return names
-
-
-def _checked_quality(quality: Mapping[str, Quality], network: IntegerNetwork) -> Mapping[str, Quality]:
-    for name, values in quality.items():
-        if name not in COLUMNS:
-            raise ConfigError(f"quality of {name!r} is not shown; use one of {', '.join(COLUMNS)}")
-        for key, value in (("psnr_db", values.psnr_db), ("ssim", values.ssim)):
-            if value is not None and not math.isfinite(value):
-                raise ConfigError(f"quality.{name}.{key} = {value!r} is not a finite number; leave it out")
-    if network.neuron == "graded" and "student" in quality:
-        return {**quality, "qann": quality["student"]}
-    return quality
+def _most_active(images: Sequence[ImageActivity], names: Sequence[str]) -> int:
+    """Position of the image with most synops, whatever the order (ties go to the first name)."""
+    return min(range(len(images)), key=lambda i: (-images[i].synops_levels, names[i]))
 
 
 def _charge(priced: Sequence[PricedRow]) -> str:
     """The student's headline reading by `exact-ops` at fp32."""
     row = next(row for row in priced if row.name == "exact-ops/fp32")
     return row.cells["student"].cell.headline.name
-
-
-def _model_rows(priced: Sequence[PricedRow]) -> tuple[ModelRow, ...]:
-    grouped: dict[str, list[PricedRow]] = {}
-    for row in priced:
-        grouped.setdefault(row.model.name, []).append(row)
-    return tuple(_model_row(rows) for rows in grouped.values())
-
-
-def _model_row(rows: Sequence[PricedRow]) -> ModelRow:
-    model = rows[0].model
-    shown = {name for row in rows for name in row.cells}
-    return ModelRow(
-        name=model.name,
-        title=model.title,
-        source=model.source,
-        precisions=tuple(row.prices.precision.name for row in rows),
-        columns=tuple(name for name in COLUMNS if name in shown),
-        constants=tuple(sorted({key for row in rows for key in model.constants_at(row.prices.precision)})),
-    )
-
-
-def _image_row(name: str, image: ImageActivity) -> ImageRow:
-    return ImageRow(
-        name,
-        image.height,
-        image.width,
-        image.synops_levels,
-        image.synops_events,
-        image.macs_uncached,
-        image.spikes_per_neuron,
-    )
-
-
-def _used_constants(models: Sequence[ModelRow], pricing: Pricing) -> dict[str, Constant]:
-    used = {key for model in models for key in model.constants}
-    return {key: constant for key, constant in pricing.constants.items() if key in used}

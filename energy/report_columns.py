@@ -7,7 +7,7 @@ from snn_tool.energy.columns import LoadedColumn, spread
 from snn_tool.energy.counts import ImageActivity, NetworkActivity
 from snn_tool.energy.estimate import AnnLoad
 from snn_tool.energy.macs import count_macs
-from snn_tool.energy.report_types import Column, Quality
+from snn_tool.energy.report_networks import Column, Quality
 from snn_tool.energy.twin import activation_bits, twin_load
 from snn_tool.models.integer import IntegerNetwork
 from torch import nn

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from snn_tool.energy.columns import LoadedColumn, PricedRow, price
 from snn_tool.energy.prices import Prices
-from snn_tool.energy.report_types import Sensitivity
+from snn_tool.energy.report_robustness import Sensitivity
 
 LOW, HIGH = 0.5, 1.5
 
@@ -35,9 +35,9 @@ def sensitivity(
         low, high = (ratio(row.prices.scaled(key, factor)) for factor in (LOW, HIGH))
         met = {value >= claim for value in (low, base, high)}
         found.append(Sensitivity(key, row.name, low, base, high, len(met) > 1))
-    return tuple(sorted(found, key=lambda s: (-_swing(s), s.constant)))
+    return tuple(sorted(found, key=lambda s: (-swing(s), s.constant)))
 
 
-def _swing(row: Sensitivity) -> float:
+def swing(row: Sensitivity) -> float:
     """The larger of the two relative changes, as a logarithm."""
     return max(abs(math.log(value / row.base)) for value in (row.low, row.high))

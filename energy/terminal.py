@@ -2,7 +2,7 @@
 
 from rich.console import Console
 from rich.markup import escape
-from snn_tool.energy import figures, terminal_counts, terminal_tables
+from snn_tool.energy import figures, findings, terminal_counts, terminal_spikes, terminal_tables
 from snn_tool.energy.report_types import EnergyReport
 
 
@@ -11,6 +11,8 @@ def print_report(report: EnergyReport, console: Console) -> None:
     console.print(f"[bold]Estimated {figures.versus(report)}: {figures.span(report.headline)}[/bold]")
     console.print(figures.outcome(report))
     _print_sides(report, console)
+    for finding in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
+        console.print(escape(finding))
     if report.reference != "twin":
         console.print(
             f"ANN twin / student alone: {figures.span(report.twin_headline)}. {figures.twin_outcome(report)}"
@@ -22,6 +24,8 @@ def print_report(report: EnergyReport, console: Console) -> None:
     for table in terminal_tables.judgement(report):
         console.print(table)
     for table in terminal_counts.counts(report):
+        console.print(table)
+    for table in terminal_spikes.spikes(report):
         console.print(table)
     _print_small_print(report, console)
 

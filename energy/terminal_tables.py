@@ -1,13 +1,15 @@
 """The tables of the terminal page, each at most 80 columns wide."""
 
-import math
 from collections.abc import Callable, Iterator
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 from snn_tool.energy import figures
-from snn_tool.energy.report_types import Cell, EnergyReport, RatioRow, Sensitivity
+from snn_tool.energy.report_estimates import Cell, RatioRow
+from snn_tool.energy.report_robustness import Sensitivity
+from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.sensitivity import swing
 
 MOST_SENSITIVE = 3
 """Constants shown; energy.json holds all of them."""
@@ -49,13 +51,9 @@ def judgement(report: EnergyReport) -> Iterator[Table]:
 def most_sensitive(report: EnergyReport) -> list[Sensitivity]:
     """For each of the constants that move any ratio most, the row that it moves most, greatest first."""
     found: dict[str, Sensitivity] = {}
-    for row in sorted(report.sensitivity, key=lambda row: -_swing(row)):
+    for row in sorted(report.sensitivity, key=lambda row: -swing(row)):
         found.setdefault(row.constant, row)
     return list(found.values())[:MOST_SENSITIVE]
-
-
-def _swing(row: Sensitivity) -> float:
-    return max(abs(math.log(row.low / row.base)), abs(math.log(row.high / row.base)))
 
 
 def plain(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from snn_tool.energy.counts import ImageActivity, NetworkActivity
-from snn_tool.energy.report_types import Threshold
+from snn_tool.energy.report_robustness import Threshold
 from snn_tool.models.topology import IMAGE
 
 PER_SYNAPSE = "spikes per synapse per inference"

@@ -11,7 +11,8 @@ from snn_tool.energy.paper_model import estimate as paper
 from snn_tool.energy.prices import packaged_pricing
 from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_types import EnergyReport, ReadingEnergy
+from snn_tool.energy.report_estimates import ReadingEnergy
+from snn_tool.energy.report_types import EnergyReport
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn

@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.artifacts import read_json, sha256_file
 from snn_tool.cli import run
-from snn_tool.energy import report_types
+from snn_tool.energy import (
+    report_chip,
+    report_estimates,
+    report_layers,
+    report_networks,
+    report_robustness,
+    report_spikes,
+)
 from snn_tool.energy.constants import Constant
 from snn_tool.energy.excluded import Excluded
 from snn_tool.energy.precisions import Precision
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.verdict import Split, Verdict
+from snn_tool.exporters.comparison import EXACT, BackendResult
+from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
+from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.exporters.sanafe_report_file import write_sanafe
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network, save_integer_network
 from snn_tool.models.integer_run import IntegerEngine, quantize_image
@@ -245,10 +256,97 @@ def test_another_network_is_no_quantised_twin(
     assert code == 1 and message in err
 
 
+# --- the sweep, and a check on SANA-FE
+
+
+def test_the_sweep_can_be_left_out_and_ends_at_the_student(call: Run, students: dict[str, Path]) -> None:
+    with_sweep, without = body(call(students["lif"])[1]), body(call(students["lif"], "--no-sweep")[1])
+    last = with_sweep["sweep"]["points"][-1]
+    student = next(c for c in with_sweep["columns"] if c["name"] == "student")
+    assert last["setting"] == with_sweep["timesteps"] == 4
+    assert last["psnr_db"] == student["quality"]["psnr_db"]
+    for key in ("synops_levels", "synops_events", "first_layer_macs", "spikes_per_neuron"):
+        assert last[key] == pytest.approx(np.mean([image[key] for image in with_sweep["images"]]))
+    assert without.pop("sweep") is None and with_sweep.pop("sweep")
+    assert without == with_sweep
+
+
+def chip_report(student: Path) -> SanafeReport:
+    """Two tiles of 100 and 300 synops of 24 pJ; 4 µJ in somas, half of it shared, and 1 µJ in the network."""
+    tiles = []
+    for synops in (100, 300):
+        energy = ChipEnergy(synops * 24e-12 + 5e-6, synops * 24e-12, 0.0, 4e-6, 1e-6)
+        tiles.append(TileCheck(ChipActivity(energy, synops, 30, 40, 50, 60, 7e-4), synops, 30, 2e-6))
+    return SanafeReport(
+        result=BackendResult("sanafe", EXACT, 2, 1000, 0),
+        tiles=tuple(tiles),
+        height=8,
+        width=12,
+        timesteps=4,
+        steps=13,
+        neurons=5000,
+        synapses=6000,
+        cores=7,
+        image_macs=800,
+        constants_j={"energy_process_spike": 24e-12},
+        architecture="loihi.yaml",
+        architecture_sha256="a" * 64,
+        versions={"sanafe": "2.2.9"},
+        student_sha256=sha256_file(student),
+        bundle_sha256="c" * 64,
+    )
+
+
+def test_sanafe_stands_beside_our_own_model_per_synop(
+    call: Run, students: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "sanafe.json"
+    write_sanafe(path, chip_report(students["lif"]))
+    code, out, _ = call(students["lif"], "--sanafe", path)
+    report = body(out)
+    chip = report["sanafe"]
+    assert code == 0 and report["hashes"]["sanafe"] == sha256_file(path)
+    assert (chip["passed"], chip["tiles"], chip["synops"], chip["spikes"]) == (True, 2, 400, 60)
+    energies = {part["name"]: part["energy_pj"] for part in chip["parts"]}
+    assert energies == pytest.approx({"synapse": 4800.0, "dendrite": 0.0, "soma": 4e6, "network": 1e6})
+    assert chip["energy_pj"] == pytest.approx(sum(energies.values()))
+    assert chip["per_synop_pj"] == pytest.approx(5_004_800 / 200)
+    assert chip["idle_access_pj"] == pytest.approx(2e6)
+    ours = {part["name"]: part["model_per_synop_pj"] for part in chip["parts"]}
+    assert ours["synapse"] == pytest.approx(report["constants"]["sanafe-synop"]["value"])
+    cell = next(c for c in report["cells"] if (c["model"], c["column"]) == ("loihi1-sanafe", "student"))
+    items = cell["headline"]["items_pj"]
+    left_out = {"first layer synops"} | {item for item in items if item.startswith("static")}
+    synops = sum(row["synops_levels"] for row in report["layers"] + report["relays"])
+    assert chip["model_per_synop_pj"] == pytest.approx(
+        sum(value for item, value in items.items() if item not in left_out) / synops
+    )
+    assert sum(ours.values()) == pytest.approx(chip["model_per_synop_pj"])
+
+
+def test_a_check_of_another_student_is_refused(call: Run, students: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "sanafe.json"
+    write_sanafe(path, chip_report(students["wide"]))
+    code, out, err = call(students["lif"], "--sanafe", path)
+    assert (code, out) == (1, "") and "made with another student" in err
+    code, _, err = call(students["lif"], "--sanafe", tmp_path / "none.json")
+    assert code == 1 and "no such file" in err
+
+
 # --- docs/energy-json.md
 
 DOCUMENTATION = Path(__file__).parents[1] / "docs" / "energy-json.md"
-OTHER_TYPES = {cls.__name__: cls for cls in (Constant, Excluded, Precision, Split, Verdict)}
+MODULES = (
+    report_chip,
+    report_estimates,
+    report_layers,
+    report_networks,
+    report_robustness,
+    report_spikes,
+)
+TYPES = {cls.__name__: cls for cls in (Constant, Excluded, Precision, Split, Verdict)} | {
+    name: kind for module in MODULES for name, kind in vars(module).items() if dataclasses.is_dataclass(kind)
+}
 
 
 def documented() -> dict[str, list[str]]:
@@ -277,9 +375,8 @@ def typed_fields(annotation: type) -> dict[str, type]:
     found = {}
     for field in dataclasses.fields(annotation):
         for word in re.findall(r"\w+", str(field.type)):
-            kind = OTHER_TYPES.get(word) or getattr(report_types, word, None)
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-                found[field.name] = kind
+            if word in TYPES:
+                found[field.name] = TYPES[word]
     return found
 
 
@@ -288,8 +385,10 @@ def test_every_key_that_is_written_is_documented_and_the_other_way_round(
 ) -> None:
     found: dict[str, set[str]] = {}
     sections = documented()
-    for lowering in ("fanout", "relay"):
-        assert call(students["graded"], "--teacher", "restormer", "--lowering", lowering)[0] == 0
+    check = tmp_path / "sanafe.json"
+    write_sanafe(check, chip_report(students["lif"]))
+    for name, *extra in (("lif", "--sanafe", check), ("graded", "--lowering", "relay")):
+        assert call(students[name], "--teacher", "restormer", *extra)[0] == 0
         written = read_json(tmp_path / "energy/energy.json", KIND, SCHEMA)
         fields = {field.name for field in dataclasses.fields(EnergyReport)}
         head = {key: value for key, value in written.items() if key not in fields}
@@ -298,4 +397,4 @@ def test_every_key_that_is_written_is_documented_and_the_other_way_round(
     assert {name: sorted(keys) for name, keys in found.items()} == {
         name: sorted(keys) for name, keys in sections.items() if name != "The file"
     }
-    assert len(found) >= 20
+    assert len(found) >= 26

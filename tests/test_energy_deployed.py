@@ -11,7 +11,7 @@ from snn_tool.deployment_text import lowering_text
 from snn_tool.energy.activity import count_network
 from snn_tool.energy.excluded import REASONS, excluded_terms
 from snn_tool.energy.registry import MODELS
-from snn_tool.energy.report_types import COLUMNS
+from snn_tool.energy.report_networks import COLUMNS
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_resources import expanded_synapses

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file
 from snn_tool.crops import Crop, channels_first
 from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_types import Quality
+from snn_tool.energy.report_networks import Quality
 from snn_tool.errors import ConfigError
 from snn_tool.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer import IntegerNetwork

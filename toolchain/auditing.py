@@ -1,23 +1,25 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
+from snn_tool.audit_chip import chip_check, read_check
+from snn_tool.audit_inputs import input_hashes, load_crops
 from snn_tool.audit_networks import Restore, measure, open_teacher, restorers
-from snn_tool.crops import Crop, channels_first, load_crop
-from snn_tool.degradations import Degradation, degradation_for
+from snn_tool.audit_sweep import sweep
+from snn_tool.crops import Crop, channels_first
+from snn_tool.degradations import degradation_for
+from snn_tool.energy.audit_arguments import check_reference
 from snn_tool.energy.html import render
 from snn_tool.energy.prices import Pricing, packaged_pricing
 from snn_tool.energy.profile import load_profile
-from snn_tool.energy.report import audit, check_reference
+from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.verdict import check_claim
-from snn_tool.errors import ConfigError, DataError
-from snn_tool.images import find_images
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import quantize_image
@@ -56,6 +58,8 @@ class AuditOptions:
         profile: TOML file of constants and precisions that override or add to the packaged ones.
         against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
             twin.
+        sweep: measure quality and synops with fewer timesteps or levels, too.
+        sanafe: file of `snn-tool energy sanafe` for this student.
     """
 
     student: Path
@@ -72,6 +76,8 @@ class AuditOptions:
     qann: Path | None = None
     profile: Path | None = None
     against: str | None = None
+    sweep: bool = True
+    sanafe: Path | None = None
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -85,7 +91,8 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
 
     Raises:
         ConfigError: a twin has another shape than the student, an option is out of range, a file exists, or
-            the profile holds what cannot be used.
+            the profile holds what cannot be used, or the check on SANA-FE is of another student.
+        ArtifactError: the check on SANA-FE is damaged.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_lowering(options.lowering)
@@ -94,12 +101,17 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
+    check = read_check(options.sanafe, options.student) if options.sanafe else None
     network, provenance = load_integer_network(options.student)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = open_teacher(options.teacher)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
-    crops = _load(options, degradation, _multiple(network, teacher))
-    report = _audit(options, network, teacher, by_column, crops, hashes, pricing, track)
+    sides = (options.crop, options.limit, _multiple(network, teacher))
+    crops = load_crops(options.images, degradation, *sides, options.seed)
+    given = _hashes(options, hashes, crops)
+    report = _measured(options, network, teacher, by_column, crops, given, pricing, track)
+    if check:
+        report = replace(report, sanafe=chip_check(check, report))
     body = {
         "degradation": degradation.describe(),
         "seed": options.seed,
@@ -111,7 +123,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     return report
 
 
-def _audit(
+def _measured(
     options: AuditOptions,
     network: IntegerNetwork,
     teacher: Teacher | None,
@@ -121,18 +133,25 @@ def _audit(
     pricing: Pricing,
     track: Track,
 ) -> EnergyReport:
+    inputs = [quantize_image(channels_first(crop.degraded), network) for crop in crops]
+    swept = (
+        sweep(network, crops, options.lowering, lambda values: track(values, "sweep"))
+        if options.sweep
+        else None
+    )
     return audit(
         network,
-        [quantize_image(channels_first(crop.degraded), network) for crop in crops],
+        inputs,
         claim=options.claim,
         against=options.against,
         teacher=teacher,
         quality={name: measure(run, track(crops, f"{name} quality")) for name, run in by_column.items()},
-        hashes=_hashes(options, hashes, crops),
+        hashes=hashes,
         image_names=[crop.name for crop in crops],
         watch=lambda images: track(images, "count"),
         lowering=options.lowering,
         pricing=pricing,
+        sweep=swept,
     )
 
 
@@ -141,27 +160,12 @@ def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
     return max(network.topology.multiple, int(getattr(teacher.module, "multiple", 1)) if teacher else 1)
 
 
-def _load(options: AuditOptions, degradation: Degradation, multiple: int) -> list[Crop]:
-    if options.crop < 0 or options.limit < 0:
-        raise ConfigError("--crop and --limit must not be negative; 0 means no limit")
-    paths = find_images(options.images)
-    chosen = paths[: options.limit] if options.limit else paths
-    found = (
-        load_crop(path, options.images, degradation, options.crop, multiple, options.seed) for path in chosen
-    )
-    crops = [crop for crop in found if crop]
-    if not crops:
-        raise DataError(
-            f"{options.images}: no image of at least {multiple}x{multiple} pixels; add larger ones"
-        )
-    return crops
-
-
 def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:
-    hashes = {"student": sha256_file(options.student), **of_teacher}
-    optional = {"twin": options.twin, "qann": options.qann, "profile": options.profile}
-    hashes |= {name: sha256_file(path) for name, path in optional.items() if path}
-    folder = options.images
-    return hashes | {
-        crop.name: sha256_file(folder / crop.name if folder.is_dir() else folder) for crop in crops
+    given = {
+        "twin": options.twin,
+        "qann": options.qann,
+        "profile": options.profile,
+        "sanafe": options.sanafe,
     }
+    student = {"student": sha256_file(options.student)}
+    return student | dict(of_teacher) | input_hashes(given, options.images, crops)

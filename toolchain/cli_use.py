@@ -118,6 +118,14 @@ def energy_report(
     lowering: Annotated[
         str, typer.Option("--lowering", help="Of membrane shortcuts, as deployed: fanout or relay.")
     ] = "fanout",
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep/--no-sweep", help="Measure PSNR and synops with fewer timesteps or levels."),
+    ] = True,
+    sanafe: Annotated[
+        Path | None,
+        typer.Option("--sanafe", help="File of 'snn-tool energy sanafe' for this student, to show beside."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")
     ] = False,
@@ -130,7 +138,7 @@ def energy_report(
 
     terminal = terminal_of(context)
     chosen = (claim, crop, limit, task, sigma, seed, lowering)
-    options = AuditOptions(student, images, teacher, twin, *chosen, qann, profile, against)
+    options = AuditOptions(student, images, teacher, twin, *chosen, qann, profile, against, sweep, sanafe)
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
         print_report(report, Console(highlight=False))

@@ -1,0 +1,151 @@
+"""The sentences and the grid of both pages, on ratios made by hand, and memories on a real audit."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+from snn_tool.energy import figures, findings
+from snn_tool.energy.html import render
+from snn_tool.energy.page_charts import strongest, sweep_chart
+from snn_tool.energy.page_grid import grid, standing
+from snn_tool.energy.report import audit
+from snn_tool.energy.report_columns import Teacher
+from snn_tool.energy.report_estimates import RatioRow
+from snn_tool.energy.report_spikes import Sweep, SweepPoint
+from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.terminal import print_report
+from snn_tool.energy.verdict import split
+from snn_tool.models.integer import IntegerNetwork
+from torch import nn
+
+
+@pytest.fixture(scope="module")
+def report(make_network: Callable[..., IntegerNetwork]) -> EnergyReport:
+    """A layer holds the membranes of 256 x 256 pixels: 768 KB, six times what a core of 128 KB does."""
+    image = np.random.default_rng(0).integers(-64, 64, (3, 256, 256)).astype(np.int16)
+    teacher = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 3, 3, padding=1))
+    return audit(make_network("lif"), [image], teacher=Teacher("two layers", teacher))
+
+
+def with_ratios(report: EnergyReport, reference: str, *rows: tuple[str, float, float]) -> EnergyReport:
+    """A report with other ratios: name, teacher over twin, twin over student."""
+    made = []
+    for name, size, spikes in rows:
+        parts = split(size * spikes, spikes, 1.0)
+        ratio = parts.teacher_over_student if reference == "teacher" else spikes
+        made.append(RatioRow(name, parts, ratio, ratio, ratio, {}))
+    return replace(report, reference=reference, ratios=tuple(made))
+
+
+def test_the_larger_factor_drives_the_headline(report: EnergyReport) -> None:
+    """Geometric means: 10 of 4 and 25 for the size, 1 of 2 and 0.5 for the spikes, and vice versa."""
+    by_size = with_ratios(report, "teacher", ("paper/fp32", 4, 2), ("exact-ops/fp32", 25, 0.5))
+    assert findings.driver(by_size) == (
+        "The smaller network drives it, worth 4.00× to 25.0× alone; spikes alone are worth 0.500× to 2.00×. "
+        "By themselves, spikes save energy in 1 of 2 estimates."
+    )
+    by_spikes = with_ratios(report, "teacher", ("paper/fp32", 2, 4), ("exact-ops/fp32", 0.5, 25))
+    assert findings.driver(by_spikes).startswith("Spikes drive it, worth 4.00× to 25.0× alone; the smaller")
+    assert findings.driver(by_spikes).endswith("spikes save energy in 2 of 2 estimates.")
+    twin = with_ratios(report, "twin", ("paper/fp32", 4, 2), ("exact-ops/fp32", 25, 0.5))
+    assert findings.driver(twin).startswith("Both networks have one shape")
+    assert findings.driver(twin).endswith("spikes save energy in 1 of 2 estimates.")
+
+
+def test_whoever_wins_less_often_reverses_the_winner(report: EnergyReport) -> None:
+    rows = [("paper/fp32", 1.0, 3.0), ("paper/int8", 1.0, 0.5), ("exact-ops/fp32", 1.0, 2.0)]
+    ahead = with_ratios(report, "teacher", *rows, ("exact-ops/int8", 1.0, 4.0))
+    assert findings.reversal(ahead) == (
+        "In 3 of 4 estimates the student needs less energy; the winner is reversed by paper/int8."
+    )
+    behind = with_ratios(
+        report, "twin", *rows[:2], ("exact-ops/fp32", 1.0, 0.1), ("exact-ops/int8", 1.0, 1.0)
+    )
+    assert findings.reversal(behind) == (
+        "In 3 of 4 estimates its ANN twin needs less energy; the winner is reversed by paper/fp32."
+    )
+    whole = with_ratios(report, "teacher", *rows[:1], ("exact-ops/fp32", 1, 0.1), ("exact-ops/int8", 1, 0.2))
+    assert findings.reversal(whole).endswith(
+        "the teacher needs less energy; the winner is reversed by paper."
+    )
+    assert findings.reversal(with_ratios(report, "teacher", rows[0])) == (
+        "In all 1 estimates the student needs less energy."
+    )
+
+
+def test_memories_are_named_where_they_set_an_end(report: EnergyReport) -> None:
+    """The ratio with memories of 128 KB is recomputed from the cells."""
+    least = min(report.ratios, key=lambda row: row.ratio or 0.0)
+    assert least.model.startswith("memory-full-reuse/")
+    energies = {(c.column, f"{c.model}/{c.precision}"): c for c in report.cells}
+    student = energies["student", least.model]
+    small = next(r for r in student.alternatives if r.name == f"{student.headline.name}, cores of 128 KB")
+    held = energies["teacher", least.model].headline.energy_pj.mean / small.energy_pj.mean
+    (warning,) = findings.memories(report)
+    assert warning.startswith(f"The lower end, {figures.factor(least.ratio)}, is {least.model}")
+    assert f"says {figures.factor(held)}: {figures.number(held / least.ratio)} times as much." in warning
+    assert held > 2 * least.ratio
+    plain = replace(report, headline=replace(report.headline, least=report.headline.most))
+    assert findings.memories(plain) == ()
+
+
+def test_both_pages_say_it(report: EnergyReport) -> None:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=400))
+    for sentence in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
+        assert sentence in stream.getvalue()
+        assert sentence in render(report)
+
+
+def test_the_grid_marks_every_standing(report: EnergyReport) -> None:
+    report = replace(report, verdict=replace(report.verdict, claim=10.0))
+    assert [standing(report, ratio) for ratio in (10.0, 9.99, 1.01, 1.0, 0.1)] == [
+        "met",
+        "ahead",
+        "ahead",
+        "behind",
+        "behind",
+    ]
+    cells = {
+        f"{model}/{precision.name}": cell
+        for model, row in grid(report)
+        for precision, cell in zip(report.precisions, row, strict=True)
+    }
+    assert len(cells) == 7 * 4
+    for row in report.ratios:
+        cell = cells.pop(row.model)
+        assert cell.ratio == figures.factor(row.ratio)
+        assert cell.spikes == figures.factor(row.split.twin_over_student)
+    assert {(cell.standing, cell.ratio, cell.mark) for cell in cells.values()} == {("none", "–", "")}
+
+
+def test_the_strongest_constant_of_each_model(report: EnergyReport) -> None:
+    chosen = {row.model.split("/")[0]: row for row in strongest(report)}
+    assert list(chosen) == [model.name for model in report.models]
+    for row in report.sensitivity:
+        swings = [
+            max(abs(np.log(v / r.base)) for v in (r.low, r.high)) for r in (row, chosen[_model(row.model)])
+        ]
+        assert swings[0] <= swings[1]
+
+
+def _model(name: str) -> str:
+    return name.split("/")[0]
+
+
+def test_points_of_the_sweep_lie_where_they_belong(report: EnergyReport) -> None:
+    """x: 0 to 2 G in steps of 500 M; y: 22 to 28 dB, downwards on the page."""
+    points = [SweepPoint(1, 0.5e9, 0.5e9, 1.0, 0.1, 22.0), SweepPoint(2, 1.5e9, 1.5e9, 2.0, 0.2, 26.5)]
+    chart = sweep_chart(replace(report, sweep=Sweep("timesteps", tuple(points))))
+    assert chart is not None
+    assert [(p.x, p.y, p.label) for p in chart.points] == [(25.0, 100.0, "T = 1"), (75.0, 25.0, "T = 2")]
+    assert chart.lines == ((chart.points[0], chart.points[1]),)
+    assert [label for _, label in chart.across] == ["0", "500 M", "1.00 G", "1.50 G", "2.00 G"]
+    assert chart.up[0] == (100, "22") and chart.up[-1] == (0, "28")
+    unknown = replace(points[0], psnr_db=None)
+    assert sweep_chart(replace(report, sweep=Sweep("levels", (unknown, points[1])))) is None
+    assert sweep_chart(replace(report, sweep=None)) is None
+    assert "22.00" in render(replace(report, sweep=Sweep("levels", (points[0], unknown))))

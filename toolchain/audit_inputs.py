@@ -1,0 +1,46 @@
+"""What an audit reads: the images, and the hashes of everything that was given."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from snn_tool.artifacts import sha256_file
+from snn_tool.crops import Crop, load_crop
+from snn_tool.degradations import Degradation
+from snn_tool.errors import ConfigError, DataError
+from snn_tool.images import find_images
+
+
+def load_crops(
+    images: Path, degradation: Degradation, side: int, limit: int, multiple: int, seed: int
+) -> list[Crop]:
+    """The degraded centres of the images of a folder, or of one file.
+
+    Args:
+        images: folder or file.
+        degradation: of the test images.
+        side: of the crops in pixels, 0 for whole images.
+        limit: largest number of images, 0 for all.
+        multiple: of the crops' sides.
+        seed: of the noise.
+
+    Raises:
+        ConfigError: a negative side or limit.
+        DataError: no image is large enough, or one is damaged.
+    """
+    if side < 0 or limit < 0:
+        raise ConfigError("--crop and --limit must not be negative; 0 means no limit")
+    paths = find_images(images)
+    chosen = paths[:limit] if limit else paths
+    found = (load_crop(path, images, degradation, side, multiple, seed) for path in chosen)
+    crops = [crop for crop in found if crop]
+    if not crops:
+        raise DataError(f"{images}: no image of at least {multiple}x{multiple} pixels; add larger ones")
+    return crops
+
+
+def input_hashes(files: Mapping[str, Path | None], images: Path, crops: list[Crop]) -> dict[str, str]:
+    """SHA-256 of every file that was given, by its role, and of every image by its name."""
+    hashes = {role: sha256_file(path) for role, path in files.items() if path}
+    return hashes | {
+        crop.name: sha256_file(images / crop.name if images.is_dir() else images) for crop in crops
+    }

@@ -4,11 +4,12 @@ Loihi 1 has binary spikes: a graded spike of level n is charged as n of them (`l
 the reading with one event per graded spike, as chips with graded payloads would need, stands beside it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snn_tool.energy import excluded
 from snn_tool.energy.counts import ImageActivity
-from snn_tool.energy.estimate import AnnLoad, Estimate, Reading
+from snn_tool.energy.estimate import AnnLoad, Estimate, Load, Reading
 from snn_tool.energy.prices import Prices
 
 NEURONS_PER_CORE = 1024
@@ -143,4 +144,26 @@ def dense_rival(load: AnnLoad, prices: Prices) -> Estimate:
     energy = prices["edge-mac"] / prices["edge-utilisation"] * load.padded_macs
     return Estimate(
         (Reading("int8 on an edge accelerator", True, {"MACs at peak over utilisation": energy}),)
+    )
+
+
+def estimate(
+    load: Load, prices: Prices, reading: Callable[[ImageActivity, Prices, str, bool, bool], Reading]
+) -> Estimate:
+    """What both models of this chip have in common: the rival, and how graded spikes are read.
+
+    Args:
+        load: of one network on one image.
+        prices: of one precision.
+        reading: charges a student; takes a name, whether it is deployed, and whether levels are unit spikes.
+    """
+    if isinstance(load, AnnLoad):
+        return dense_rival(load, prices)
+    if load.unit_spikes:
+        return Estimate((reading(load, prices, "binary spikes", True, False),))
+    return Estimate(
+        (
+            reading(load, prices, "levels as unit spikes", True, True),
+            reading(load, prices, "one event per graded spike", False, False),
+        )
     )

@@ -2,7 +2,7 @@
 
 from snn_tool.energy import loihi1
 from snn_tool.energy.counts import ImageActivity
-from snn_tool.energy.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimate import EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.prices import Prices
 
 SPIKE_DRIVEN = frozenset(("synops", "relay updates by spikes", "spike packets", "static power, spikes"))
@@ -23,16 +23,7 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 
     Source: Davies et al., Loihi, IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020.
     """
-    if isinstance(load, AnnLoad):
-        return loihi1.dense_rival(load, prices)
-    if load.unit_spikes:
-        return Estimate((_reading(load, prices, "binary spikes", True, False),))
-    return Estimate(
-        (
-            _reading(load, prices, "levels as unit spikes", True, True),
-            _reading(load, prices, "one event per graded spike", False, False),
-        )
-    )
+    return loihi1.estimate(load, prices, _reading)
 
 
 def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, levels: bool) -> Reading:

@@ -64,7 +64,7 @@ def test_imports_follow_the_arrows(name: str, path: Path) -> None:
             assert room == "exporters", f"{name} imports {imported}"
         assert (
             imported.split(".")[0] not in ("lava", "pickle", "sanafe", "sanafecpp")
-            or name == "snn_tool.training"
+            or name == "snn_tool.run_folder"
         ), f"{name}: {imported}"
 
 

@@ -113,7 +113,7 @@ def test_a_torchvision_that_works(
     ("module", "name"),
     [
         ("torch", "device"),
-        ("snn_tool.training", "device"),
+        ("snn_tool.hardware", "device"),
         ("snn_tool.training_module", "training"),
         ("snn_tool.exporters.nir_interpreter", "backend nir"),
     ],

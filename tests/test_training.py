@@ -15,8 +15,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 from snn_tool.errors import ArtifactError, ConfigError, DataError, SnnToolError
 from snn_tool.photographs import read_photograph
+from snn_tool.run_folder import RunFolder
 from snn_tool.settings import load_settings
-from snn_tool.training import RunFolder
 from snn_tool.training_runs import TaskOptions, TrainedNetwork, distill_student, train_teacher
 
 SMALL = {"student": {"width": 4}, "training": {"batch": 2, "patch": 16, "validate_every": 4, "device": "cpu"}}

@@ -16,7 +16,13 @@ ConfigFile = Annotated[
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps. [default: 4000]")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Patches per step. [default: 8]")]
 Patch = Annotated[int | None, typer.Option("--patch", help="Patch side in pixels. [default: 48]")]
-LearningRate = Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 0.0025]")]
+LearningRate = Annotated[
+    float | None, typer.Option("--lr", help="AdamW's peak learning rate. [default: 0.0025]")
+]
+KernelRate = Annotated[
+    float | None, typer.Option("--kernel-lr", help="Muon's peak learning rate. [default: 0.02]")
+]
+Optimizer = Annotated[str | None, typer.Option("--optimizer", help="muon or adamw. [default: muon]")]
 ValidateEvery = Annotated[
     int | None, typer.Option("--validate-every", help="Steps per validation. [default: 500]")
 ]
@@ -25,6 +31,9 @@ Seed = Annotated[
 ]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or auto. [default: auto]")]
 Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 or bf16. [default: auto]")]
+Ema = Annotated[
+    float | None, typer.Option("--ema", help="Decay of the weights' moving average; 0 is off. [default: 0]")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
@@ -47,23 +56,28 @@ def train(
     max_steps: MaxSteps = None,
     batch: Batch = None,
     patch: Patch = None,
+    optimizer: Optimizer = None,
     lr: LearningRate = None,
+    kernel_lr: KernelRate = None,
     validate_every: ValidateEvery = None,
     seed: Seed = None,
     device: Device = None,
     precision: Precision = None,
+    ema: Ema = None,
     loss_fft: LossFft = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train an ANN teacher on a folder of images."""
+    from snn_tool.run_folder import RunFolder
     from snn_tool.settings import load_settings
     from snn_tool.teacher_options import parse_teacher_options
-    from snn_tool.training import RunFolder
     from snn_tool.training_runs import TaskOptions, train_teacher
 
     terminal = terminal_of(context)
-    overrides = _training(max_steps, batch, patch, lr, validate_every, seed, device, precision)
+    overrides = _training(
+        max_steps, batch, patch, optimizer, lr, kernel_lr, validate_every, seed, device, precision, ema
+    )
     settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
     build = parse_teacher_options(architecture, option or [])
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
@@ -108,22 +122,27 @@ def distill(
     max_steps: MaxSteps = None,
     batch: Batch = None,
     patch: Patch = None,
+    optimizer: Optimizer = None,
     lr: LearningRate = None,
+    kernel_lr: KernelRate = None,
     validate_every: ValidateEvery = None,
     seed: Seed = None,
     device: Device = None,
     precision: Precision = None,
+    ema: Ema = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Distil a spiking student from a teacher's output and decoder features."""
+    from snn_tool.run_folder import RunFolder
     from snn_tool.settings import load_settings
-    from snn_tool.training import RunFolder
     from snn_tool.training_runs import NO_TEACHER, TaskOptions, distill_student
 
     terminal = terminal_of(context)
     overrides = {
-        "training": _training(max_steps, batch, patch, lr, validate_every, seed, device, precision),
+        "training": _training(
+            max_steps, batch, patch, optimizer, lr, kernel_lr, validate_every, seed, device, precision, ema
+        ),
         "loss": {"l1": loss_l1, "fft": loss_fft, "output": loss_output, "hints": loss_hints},
         "student": _student(neuron, body, width, timesteps, levels, signed),
     }
@@ -139,21 +158,27 @@ def _training(
     max_steps: int | None,
     batch: int | None,
     patch: int | None,
+    optimizer: str | None,
     lr: float | None,
+    kernel_lr: float | None,
     validate_every: int | None,
     seed: int | None,
     device: str | None,
     precision: str | None,
+    ema: float | None,
 ) -> dict[str, Any]:
     return {
         "max_steps": max_steps,
         "batch": batch,
         "patch": patch,
+        "optimizer": optimizer,
         "lr": lr,
+        "kernel_lr": kernel_lr,
         "validate_every": validate_every,
         "seed": seed,
         "device": device,
         "precision": precision,
+        "ema": ema,
     }
 
 
@@ -176,6 +201,10 @@ def _student(
 
 
 def _report(terminal: Terminal, kind: str, trained: Any) -> None:
+    from snn_tool.ranks import is_first
+
+    if not is_first():
+        return
     training = trained.training
     text = (
         f"{trained.path}: {kind} with {trained.parameters:,} parameters, validation "

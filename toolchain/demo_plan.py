@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from snn_tool.run_folder import LAST, RunFolder
 from snn_tool.settings import RunSettings, load_settings
 from snn_tool.terminal import Terminal
-from snn_tool.training import RunFolder
-from snn_tool.training_callbacks import LAST
 from snn_tool.training_runs import TaskOptions
 
 SIGMA = "25"

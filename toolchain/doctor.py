@@ -78,7 +78,7 @@ def _accelerator() -> Finding:
     """Training is imported for it, so this can fail where `_training` does."""
     try:
         import torch
-        from snn_tool.training import native_bf16
+        from snn_tool.hardware import native_bf16
     except BROKEN as error:
         return Finding("device", False, f"torch or lightning does not import: {_first_line(error)}", INSTALL)
     if torch.cuda.is_available():

@@ -87,6 +87,7 @@ class PatchBatches(IterableDataset[Batch]):
         degradation: applied to each batch.
         seed: of all batches.
         start_step: first step to draw, for a resumed run.
+        part: which of the batch's patches this process takes; all processes draw the same batch.
     """
 
     def __init__(
@@ -98,10 +99,11 @@ class PatchBatches(IterableDataset[Batch]):
         degradation: Degradation,
         seed: int,
         start_step: int = 0,
+        part: slice = slice(None),
     ) -> None:
         self.images, self.patch, self.batch = images.images, patch, batch
         self.steps, self.start_step = steps, start_step
-        self.degradation, self.seed = degradation, seed
+        self.degradation, self.seed, self.part = degradation, seed, part
 
     def __iter__(self) -> Iterator[Batch]:
         """Pairs (degraded, clean), float32 [N, 3, P, P], clean in [0, 1]."""
@@ -114,7 +116,7 @@ class PatchBatches(IterableDataset[Batch]):
         patches = np.stack([self._patch(rng) for _ in range(self.batch)])
         clean = patches.astype(np.float32) / np.float32(255)
         degraded = self.degradation.apply(clean, rng)
-        return _channels_first(degraded), _channels_first(clean)
+        return _channels_first(degraded[self.part]), _channels_first(clean[self.part])
 
     def _patch(self, rng: np.random.Generator) -> Pixels:
         """One patch [P, P, 3] from a random image and place, in one of the eight orientations."""

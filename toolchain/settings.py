@@ -12,17 +12,21 @@ from snn_tool.models.student import StudentConfig, default_config
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda", "auto")
+OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """The optimisation: AdamW, linear warm-up, cosine to zero, gradient clipping.
+    """The optimisation: Muon or AdamW, linear warm-up, cosine to zero, gradient clipping.
 
     Attributes:
         max_steps: optimiser steps; each sees `batch` patches of `patch` x `patch` pixels.
-        lr: peak learning rate.
+        optimizer: `muon` (Muon for the hidden kernels, AdamW for all else) or `adamw`.
+        lr: AdamW's peak learning rate.
+        kernel_lr: Muon's.
         warmup: steps of linear warm-up.
         clip: largest gradient norm.
+        ema: decay of the moving average of the weights that is validated and kept; 0 keeps the weights.
         validate_every: steps between validations, checkpoints and lines of the log.
         seed: of weights, patches, noise and the validation split.
         device: `cpu`, `cuda`, or `auto` (cuda when there is one).
@@ -32,9 +36,12 @@ class TrainingSettings:
     max_steps: int = 4000
     batch: int = 8
     patch: int = 48
+    optimizer: str = "muon"
     lr: float = 2.5e-3
+    kernel_lr: float = 0.02
     warmup: int = 50
     clip: float = 1.0
+    ema: float = 0.0
     weight_decay: float = 1e-4
     validate_every: int = 500
     seed: int = 0
@@ -52,13 +59,19 @@ class TrainingSettings:
                 raise ConfigError(f"training.{key} = {getattr(self, key)} is not allowed; use 1 or more")
         if self.patch < 16 or self.patch % 8:
             raise ConfigError(f"training.patch = {self.patch} is not allowed; use a multiple of 8 from 16 on")
-        for key in ("lr", "clip"):
+        for key in ("lr", "kernel_lr", "clip"):
             if not 0 < getattr(self, key) < float("inf"):
                 raise ConfigError(
                     f"training.{key} = {getattr(self, key)} is not allowed; use a positive number"
                 )
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"training.ema = {self.ema} is not allowed; use 0 (off) to below 1, like 0.999")
         if self.weight_decay < 0 or self.warmup < 0 or self.seed < 0:
             raise ConfigError("training.weight_decay, training.warmup and training.seed must not be negative")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(
+                f"training.optimizer = '{self.optimizer}' is not allowed; use {', '.join(OPTIMIZERS)}"
+            )
         if self.device not in DEVICES:
             raise ConfigError(f"training.device = '{self.device}' is not allowed; use {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:

@@ -1,32 +1,30 @@
-"""Fitting a teacher or a student on a folder of images: data, Lightning, checkpoints, resume.
+"""Fitting a network on images in memory: Lightning, checkpoints, resume, one process or several.
 
-A run folder holds `settings.json` (what was asked), `metrics.csv`, `checkpoints/` and, at the end, a network.
 The network that is kept is the one with the best PSNR on the validation split of the training images.
 """
 
-import json
 import logging
-import pickle
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from snn_tool.artifacts import read_json, refuse_existing, sha256_bytes, write_json
+from lightning.pytorch.callbacks import Callback
+from snn_tool.artifacts import sha256_bytes
 from snn_tool.degradations import Degradation
-from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.hardware import resolve_device, resolve_precision
 from snn_tool.models.distillation import LossWeights
 from snn_tool.patches import ImageSet, PatchBatches, ValidationSet
+from snn_tool.ranks import is_first, processes_per_node, shard, world_size
+from snn_tool.run_folder import BEST, LAST, RunFolder, read_checkpoint
 from snn_tool.settings import TrainingSettings
-from snn_tool.training_callbacks import BEST, LAST, Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
+from snn_tool.training_callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training_module import Guide, RestorationModule
+from snn_tool.weight_average import WeightAverage
 from torch import nn
 from torch.utils.data import DataLoader
-
-RUN_KIND, RUN_SCHEMA = "training-run", 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,77 +34,6 @@ class TrainingData:
     training: ImageSet
     validation: ImageSet
     degradation: Degradation
-
-
-@dataclass(frozen=True, slots=True)
-class RunFolder:
-    """Where a run lives, and whether it starts, starts over, or goes on."""
-
-    path: Path
-    resume: bool
-    overwrite: bool
-    quiet: bool = False
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of `last.ckpt` and `best.ckpt`."""
-        return self.path / "checkpoints"
-
-
-def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
-    """Prepare a run folder; a resumed run must have been asked for in the same words.
-
-    Raises:
-        ConfigError: the folder exists without --overwrite or --resume, or the settings differ (named).
-        ArtifactError: nothing to resume.
-    """
-    path = folder.path / "settings.json"
-    if not folder.resume:
-        refuse_existing(folder.path, folder.overwrite)
-        for stale in (folder.checkpoints / LAST, folder.checkpoints / BEST, folder.path / "metrics.csv"):
-            stale.unlink(missing_ok=True)
-        write_json(path, RUN_KIND, RUN_SCHEMA, asked)
-        return
-    before = read_json(path, RUN_KIND, RUN_SCHEMA)
-    wanted = json.loads(json.dumps(asked))
-    for table, values in wanted.items():
-        if values != before.get(table):
-            raise ConfigError(
-                f"{path}: this run was started with {table} = {json.dumps(before.get(table))}, not "
-                f"{json.dumps(values)}; resume with the same options or start anew with --overwrite"
-            )
-    if not (folder.checkpoints / LAST).exists():
-        raise ArtifactError(
-            f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
-        )
-
-
-def native_bf16() -> bool:
-    """Whether this processor multiplies bf16 natively (AVX512-BF16, AMX); elsewhere it is slow."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def resolve_precision(settings: TrainingSettings, device: str) -> str:
-    """Lightning's name of the precision to use."""
-    wants_bf16 = settings.precision == "bf16" or (
-        settings.precision == "auto"
-        and (native_bf16() if device == "cpu" else torch.cuda.is_bf16_supported())
-    )
-    return "bf16-mixed" if wants_bf16 else "32-true"
-
-
-def resolve_device(settings: TrainingSettings) -> str:
-    """`cpu` or `cuda`.
-
-    Raises:
-        ConfigError: cuda was asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if settings.device == "cuda" and not available:
-        raise ConfigError(
-            "--device cuda: torch sees no CUDA device; use --device cpu or install a CUDA build of torch"
-        )
-    return "cuda" if available and settings.device != "cpu" else "cpu"
 
 
 def fit(
@@ -125,14 +52,14 @@ def fit(
     Raises:
         Interrupted: Ctrl-C; `last.ckpt` is written.
         ArtifactError: a checkpoint is damaged.
+        ConfigError: the batch cannot be shared equally by the processes of torchrun.
     """
     device = resolve_device(settings)
     module = RestorationModule(network, settings, weights, guide)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoints = Checkpoints(folder.checkpoints)
-    trainer = _trainer(settings, device, checkpoints, folder)
+    trainer = _trainer(settings, device, folder)
     last = folder.checkpoints / LAST if folder.resume else None
-    start = _step_of(last) if last else 0
+    start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
         _run(trainer, module, data, settings, start, last)
     return _keep_best(network, folder.checkpoints / BEST, settings)
@@ -154,6 +81,7 @@ def _run(
         data.degradation,
         settings.seed,
         start,
+        shard(settings.batch),
     )
     crops = ValidationSet(data.validation, data.degradation, settings.seed)
     loader = DataLoader(patches, batch_size=None)
@@ -164,25 +92,20 @@ def _run(
         trainer.fit(module, loader, val_loader, ckpt_path=last, weights_only=True)
 
 
-def _trainer(
-    settings: TrainingSettings, device: str, checkpoints: Checkpoints, folder: RunFolder
-) -> lightning.Trainer:
+def _trainer(settings: TrainingSettings, device: str, folder: RunFolder) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
+        devices=processes_per_node(),
+        num_nodes=world_size() // processes_per_node(),
+        strategy="ddp" if world_size() > 1 else "auto",
         precision=resolve_precision(settings, device),  # type: ignore[arg-type]
         max_steps=settings.max_steps,
         val_check_interval=min(settings.validate_every, settings.max_steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
-        callbacks=[
-            TrainingLog(folder.path / "metrics.csv"),
-            checkpoints,
-            GracefulInterrupt(checkpoints),
-            ProgressBar(folder.path.name, settings.batch, folder.quiet),
-        ],
+        callbacks=_callbacks(settings, folder),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -192,28 +115,20 @@ def _trainer(
     )
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """A Lightning checkpoint without unpickling code.
-
-    Raises:
-        ArtifactError: missing or damaged.
-    """
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(
-            f"{path}: not a readable checkpoint ({reason}); start anew with --overwrite"
-        ) from error
-    return checkpoint
-
-
-def _step_of(path: Path) -> int:
-    return int(_read_checkpoint(path)["global_step"])
+def _callbacks(settings: TrainingSettings, folder: RunFolder) -> list[Callback]:
+    """In the order in which they must run: the average is up to date before anything is measured or saved."""
+    checkpoints = Checkpoints(folder.checkpoints)
+    chosen: list[Callback] = [WeightAverage(settings.ema)] if settings.ema else []
+    if is_first():
+        chosen.append(TrainingLog(folder.path / "metrics.csv"))
+    chosen += [checkpoints, GracefulInterrupt(checkpoints)]
+    if is_first():
+        chosen.append(ProgressBar(folder.path.name, settings.batch, folder.quiet))
+    return chosen
 
 
 def _keep_best(network: nn.Module, path: Path, settings: TrainingSettings) -> dict[str, Any]:
-    checkpoint = _read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
     prefix = "network."
     state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     network.load_state_dict(state)

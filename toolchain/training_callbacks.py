@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from snn_tool.artifacts import atomic_path, write_text
 from snn_tool.errors import ArtifactError, Interrupted
+from snn_tool.run_folder import BEST, LAST
 from torch import Tensor
-
-LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class Checkpoints(Callback):
@@ -35,11 +34,18 @@ class Checkpoints(Callback):
         self.best_psnr_db = state_dict["best_psnr_db"]
 
     def save(self, trainer: lightning.Trainer, name: str) -> None:
-        """Write one checkpoint atomically.
+        """Write one checkpoint atomically; every process takes part, the first one writes.
 
         Raises:
             ArtifactError: the folder cannot be written or the disk is full; the old checkpoint stays whole.
         """
+        if trainer.is_global_zero:
+            self._write(trainer, name)
+        else:
+            trainer.save_checkpoint(self.folder / name)
+        trainer.strategy.barrier()
+
+    def _write(self, trainer: lightning.Trainer, name: str) -> None:
         with atomic_path(self.folder / name) as part:
             try:
                 trainer.save_checkpoint(part)
@@ -169,7 +175,7 @@ class GracefulInterrupt(Callback):
         Raises:
             Interrupted: the checkpoint is written; the message says how to resume.
         """
-        if self._asked:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             # Lightning has already counted the coming step as ready and, after a resume, would validate one
             # step early; the trackers' own method takes that back, which it does not do for the totals.
             progress = trainer.fit_loop.epoch_loop.batch_progress

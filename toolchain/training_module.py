@@ -7,6 +7,7 @@ import lightning
 import torch
 from snn_tool.errors import SnnToolError
 from snn_tool.models.distillation import HintLoss, LossWeights, fft_loss
+from snn_tool.optimizers import hidden_kernels, muon_adamw
 from snn_tool.settings import TrainingSettings
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +22,16 @@ class Guide:
 
     teacher: nn.Module
     hints: HintLoss | None
+
+
+class _Frozen:
+    """Hides the teacher from Lightning, which would train, store and average it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Frozen":
+        return self
 
 
 class RestorationModule(lightning.LightningModule):
@@ -41,8 +52,7 @@ class RestorationModule(lightning.LightningModule):
         self.settings = settings
         self.weights = weights
         self.hint_loss = guide.hints if guide else None
-        # A list hides the teacher from Lightning, which would train and store it.
-        self._teacher = [guide.teacher] if guide else []
+        self._teacher = _Frozen(guide.teacher) if guide else None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; every term that has a weight is logged under its name."""
@@ -52,17 +62,19 @@ class RestorationModule(lightning.LightningModule):
         if self.weights.fft:
             terms["fft"] = fft_loss(restored, clean)
         if self._teacher:
-            terms |= self._teacher_terms(degraded, restored, features)
+            terms |= self._teacher_terms(self._teacher.network, degraded, restored, features)
         factors = {**{name: getattr(self.weights, name) for name in terms}, "hints": self._hint_weight()}
         total = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
-        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()})
-        self.log("loss", total.detach())
+        # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
+        several = self.trainer.world_size > 1
+        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
+        self.log("loss", total.detach(), sync_dist=several)
         return total
 
     def _teacher_terms(
-        self, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
+        self, teacher: nn.Module, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
     ) -> dict[str, Tensor]:
-        teacher = self._teacher[0].to(degraded.device)
+        teacher.to(degraded.device)
         with torch.no_grad():
             target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
         terms = {}
@@ -97,9 +109,10 @@ class RestorationModule(lightning.LightningModule):
         self.log("val_psnr_db", psnr, on_epoch=True, batch_size=len(clean))
 
     def configure_optimizers(self) -> Any:
-        """AdamW with linear warm-up and a cosine to zero at the last step."""
+        """The optimiser with linear warm-up and a cosine to zero at the last step."""
         settings = self.settings
-        optimizer = torch.optim.AdamW(self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        kernels = hidden_kernels(self.network) if settings.optimizer == "muon" else []
+        optimizer = muon_adamw(self, kernels, settings.kernel_lr, settings.lr, settings.weight_decay)
 
         def factor(step: int) -> float:
             warm = min(1.0, (step + 1) / max(1, settings.warmup))

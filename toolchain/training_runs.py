@@ -15,8 +15,10 @@ from snn_tool.models.student import build_student
 from snn_tool.models.student_file import save_student
 from snn_tool.models.teachers import build_teacher, load_teacher, save_teacher
 from snn_tool.patches import ImageSet, split_validation
+from snn_tool.ranks import is_first
+from snn_tool.run_folder import RunFolder, open_run
 from snn_tool.settings import RunSettings
-from snn_tool.training import RunFolder, TrainingData, data_hash, fit, open_run
+from snn_tool.training import TrainingData, data_hash, fit
 from snn_tool.training_module import Guide
 from torch import nn
 
@@ -67,10 +69,12 @@ def train_teacher(
     teacher = build_teacher(architecture, build)
     data = load_training_data(options, settings)
     asked = {"teacher": {"architecture": architecture, **build}, **_asked(options, settings, data)}
-    open_run(folder, asked)
+    if is_first():
+        open_run(folder, asked)
     account = {**asked, **fit(teacher, data, settings.training, settings.loss, None, folder)}
     path = folder.path / TEACHER_FILE
-    save_teacher(path, teacher, architecture, build, account)
+    if is_first():
+        save_teacher(path, teacher, architecture, build, account)
     return TrainedNetwork(path, account, sum(p.numel() for p in teacher.parameters()))
 
 
@@ -92,10 +96,12 @@ def distill_student(
         "hints": [asdict(pair) for pair in pairs],
         **_asked(options, settings, data),
     }
-    open_run(folder, asked)
+    if is_first():
+        open_run(folder, asked)
     account = {**asked, **fit(student, data, settings.training, settings.loss, guide, folder)}
     path = folder.path / STUDENT_FILE
-    save_student(path, student, settings.student, account)
+    if is_first():
+        save_student(path, student, settings.student, account)
     return TrainedNetwork(path, account, student.topology.parameters)
 
 

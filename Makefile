@@ -31,7 +31,7 @@ $(VENV)/environment: requirements.lock
 	touch $@
 
 # A regular install, so that the tests see what users get; stale build folders would ship deleted modules.
-$(VENV)/installed: $(VENV)/environment pyproject.toml $(SOURCES) $(wildcard */templates/*)
+$(VENV)/installed: $(VENV)/environment pyproject.toml $(SOURCES) $(wildcard */templates/* models/shipped/*)
 	rm -rf build *.egg-info
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	rm -rf build *.egg-info

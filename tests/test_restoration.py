@@ -142,7 +142,8 @@ def test_a_damaged_image_is_found_before_any_work(folder: Path, tmp_path: Path) 
         plan_outputs([folder / "a.png", tmp_path / "absent"], tmp_path / "out", overwrite=False)
 
 
-def test_a_used_output_folder_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="exists and is not empty"):
+def test_a_file_that_exists_is_not_replaced_by_accident(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="a.png: exists"):
         plan_outputs([folder / "a.png"], folder, overwrite=False)
+    assert plan_outputs([folder / "b.jpg"], folder, overwrite=False) == {folder / "b.jpg": folder / "b.png"}
     assert plan_outputs([folder / "b.jpg"], folder, overwrite=True) == {folder / "b.jpg": folder / "b.png"}

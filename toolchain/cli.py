@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from snn_tool import __version__
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
+from snn_tool.cli_models import models
 from snn_tool.cli_resources import resources
 from snn_tool.cli_sanafe import energy_sanafe
 from snn_tool.cli_train import distill, train
@@ -60,6 +61,7 @@ for _name, _command in (
     ("resources", resources),
     ("restore", restore),
     ("evaluate", evaluate),
+    ("models", models),
     ("demo", demo),
     ("doctor", doctor),
 ):

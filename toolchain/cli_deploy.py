@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from snn_tool.shipped import student_or_shipped
 from snn_tool.terminal import terminal_of
 
 CHECK_FAILED = 3
@@ -48,7 +49,12 @@ def quantize(
 def export(
     context: typer.Context,
     student: Annotated[
-        Path, typer.Argument(help="student.int.safetensors, from quantize; for loihi, netx also a .nir file.")
+        Path,
+        typer.Argument(
+            help="student.int.safetensors, from quantize, or a name from 'models'; "
+            "for loihi, netx also a .nir file.",
+            callback=student_or_shipped,
+        ),
     ],
     target: Annotated[str, typer.Option("--target", help="nir, loihi or netx.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],

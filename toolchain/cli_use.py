@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.shipped import DEFAULT, read_card, student_or_shipped
 from snn_tool.terminal import terminal_of
 
-StudentFile = Annotated[
-    Path, typer.Option("--student", help="student.safetensors (float) or student.int.safetensors (integer).")
-]
+_STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
+StudentFile = Annotated[Path, typer.Option("--student", help=_STUDENT_HELP, callback=student_or_shipped)]
 Tile = Annotated[
     int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
 ]
@@ -22,15 +22,24 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 def restore(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
-    student: StudentFile,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")],
+    student: Annotated[
+        Path | None,
+        typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_or_shipped),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")] = Path(
+        "restored"
+    ),
     tile: Tile = 512,
     overwrite: Overwrite = False,
 ) -> None:
-    """Restore images of any size."""
+    """Restore images of any size; without --student, with one that comes with snn-tool."""
     from snn_tool.restoration import open_student, plan_outputs, restore_file
 
     terminal = terminal_of(context)
+    if student is None:
+        card = read_card(DEFAULT)
+        student = card.path
+        terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     loaded = open_student(student)
     outputs = plan_outputs(images, out, overwrite)
     for source, target in terminal.track(list(outputs.items()), "restore"):
@@ -79,7 +88,12 @@ def _energy() -> None:
 def energy_report(
     context: typer.Context,
     student: Annotated[
-        Path, typer.Option("--student", help="student.int.safetensors, the deployed network.")
+        Path,
+        typer.Option(
+            "--student",
+            help="student.int.safetensors, the deployed network, or a name from 'models'.",
+            callback=student_or_shipped,
+        ),
     ],
     images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for energy.json and energy.html.")],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.artifacts import refuse_existing, sha256_file
+from snn_tool.artifacts import refuse_existing_file, sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.images import find_images, read_image, write_image
 from snn_tool.metrics import to_uint8
@@ -67,7 +67,8 @@ def open_student(path: Path) -> Student:
     if path.suffix == ".safetensors":
         return _float_student(path)
     raise ConfigError(
-        f"{path}: a student is a .safetensors file, from distill, or a {INTEGER_SUFFIX} file, from quantize"
+        f"{path}: a student is a .safetensors file, from distill, or a {INTEGER_SUFFIX} file, from quantize; "
+        "'snn-tool models' lists those that have a name"
     )
 
 
@@ -99,9 +100,8 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
 
     Raises:
         DataError: an input is missing, empty or damaged.
-        ConfigError: `out` is not empty and `overwrite` is false, or two inputs would become one file.
+        ConfigError: a file exists and `overwrite` is false, or two inputs would become one file.
     """
-    refuse_existing(out, overwrite)
     sources: dict[Path, Path] = {}
     for given in inputs:
         for path in find_images(given):
@@ -111,6 +111,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
                 raise ConfigError(
                     f"{clash} and {path} would both become {target}; restore them to two folders"
                 )
+            refuse_existing_file(target, overwrite)
             read_image(path)
             sources[target] = path
     return {source: target for target, source in sources.items()}

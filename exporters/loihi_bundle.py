@@ -110,7 +110,7 @@ def export_bundle(
     """
     program = read_program(nir_path)
     arrays = golden_arrays(program, tiles, reference)
-    proof = prove_ranges(program, observe(program, tiles, reference))
+    proof = prove_ranges(program, observe(program, tiles, reference, lowering), lowering)
     plan = build_plan(program, lowering)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)

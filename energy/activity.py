@@ -20,6 +20,7 @@ from snn_tool.energy.accumulators import count_accumulators, require_range
 from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity, PopulationCount, RelayCount
 from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.network_macs import network_macs, synapse_macs
+from snn_tool.energy.spike_maps import Map, SpikeMaps
 from snn_tool.errors import DataError
 from snn_tool.models.alignment import relay_counts
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation
@@ -27,7 +28,6 @@ from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
-Map = NDArray[np.int64]
 Watch = Callable[[list[NDArray[np.int16]]], Iterable[NDArray[np.int16]]]
 
 
@@ -78,41 +78,30 @@ def _count_image(
 ) -> ImageActivity:
     network = engine.network
     _, height, width = image.shape
-    trace = engine.run(image[None], record=[p.name for p in network.topology.spiking])
-    levels = {name: _level_map(spikes) for name, spikes in trace.spikes.items()}
-    events = {name: _event_map(spikes) for name, spikes in trace.spikes.items()}
+    maps = SpikeMaps(*network.spike_range)
+    # Accumulators are recomputed from spikes; nothing else asks for them position by position.
+    held = any(population.accumulates for population in lowered)
+    recorded = [p.name for p in network.topology.spiking] if held else []
+    trace = engine.run(image[None], recorded, maps.add)
     stages = relay_counts(lowered_sources(lowered, network.synapse_sources), IMAGE)
     return ImageActivity(
         height,
         width,
         network.timesteps,
         network.levels == 1,
-        _edges(network, lowered, levels, events, (height, width)),
-        tuple(_population(p, network, levels, events, height * width) for p in network.populations),
-        _relays(network, stages, levels, events),
+        _edges(network, lowered, maps, (height, width)),
+        tuple(_population(p, network, maps, height * width) for p in network.populations),
+        _relays(network, stages, maps, height * width),
         count_accumulators(engine, lowered, stages, {IMAGE: image[None], **trace.spikes}),
         network_macs(network.topology, height, width),
         image.size,
     )
 
 
-def _level_map(spikes: NDArray[np.int16]) -> Map:
-    """Sum over time of |z| at each position, int64 [C, H, W], from int16 [T, 1, C, H, W]."""
-    total: Map = np.abs(spikes[:, 0].astype(np.int64)).sum(axis=0)
-    return total
-
-
-def _event_map(spikes: NDArray[np.int16]) -> Map:
-    """Number of timesteps with a spike at each position, int64 [C, H, W], from int16 [T, 1, C, H, W]."""
-    total: Map = (spikes[:, 0] != 0).sum(axis=0, dtype=np.int64)
-    return total
-
-
 def _edges(
     network: IntegerNetwork,
     lowered: tuple[LoweredPopulation, ...],
-    levels: dict[str, Map],
-    events: dict[str, Map],
+    maps: SpikeMaps,
     size: tuple[int, int],
 ) -> tuple[EdgeCount, ...]:
     """Every synapse once per reader; the counts of a synapse are the same for each of its readers."""
@@ -129,12 +118,11 @@ def _edges(
             if first and wiring.source == IMAGE:
                 counted[name] = (synapse_macs(wiring, *size).exact_macs, 0, 0)
             elif first:
-                assert levels[wiring.source].shape[1] == size[0] // scale[wiring.source]
-                counted[name] = (
-                    0,
-                    _synops(wiring, levels[wiring.source]),
-                    _synops(wiring, events[wiring.source]),
-                )
+                assert maps.levels[wiring.source].shape[1] == size[0] // scale[wiring.source]
+                by_level = _synops(wiring, maps.levels[wiring.source])
+                binary = maps.levels[wiring.source] is maps.events[wiring.source]
+                by_event = by_level if binary else _synops(wiring, maps.events[wiring.source])
+                counted[name] = (0, by_level, by_event)
             macs, by_level, by_event = counted[name]
             edges.append(
                 EdgeCount(name, wiring.source, population.name, first, macs, outputs, by_level, by_event)
@@ -151,20 +139,19 @@ def _synops(wiring: Synapse, spikes: Map) -> int:
 def _population(
     population: IntegerPopulation,
     network: IntegerNetwork,
-    levels: dict[str, Map],
-    events: dict[str, Map],
+    maps: SpikeMaps,
     pixels: int,
 ) -> PopulationCount:
     wiring = population.wiring
     spiking = population is not network.populations[-1]
     neurons = wiring.channels * pixels // wiring.downscale**2
     updates = network.timesteps * neurons
-    fired = int(events[wiring.name].sum()) if spiking else 0
+    fired = int(maps.events[wiring.name].sum()) if spiking else 0
     return PopulationCount(
         name=wiring.name,
         neurons=neurons,
         events=fired,
-        levels=int(levels[wiring.name].sum()) if spiking else 0,
+        levels=int(maps.levels[wiring.name].sum()) if spiking else 0,
         bias_adds=updates if _has_bias(wiring, network) else 0,
         leak_multiplies=updates if spiking and network.decay else 0,
         compares=updates * _thresholds(network) if spiking else 0,
@@ -185,25 +172,27 @@ def _thresholds(network: IntegerNetwork) -> int:
 
 
 def _relays(
-    network: IntegerNetwork, stages: dict[str, int], levels: dict[str, Map], events: dict[str, Map]
+    network: IntegerNetwork, stages: dict[str, int], maps: SpikeMaps, pixels: int
 ) -> tuple[RelayCount, ...]:
     """Of the network's own populations; those behind accumulators are counted with them."""
     return tuple(
-        _relay(network, name, count, levels[name], events[name])
-        for name, count in stages.items()
-        if count and name in levels
+        _relay(network, population, stages[population.name], maps, pixels)
+        for population in network.topology.spiking
+        if stages[population.name]
     )
 
 
-def _relay(network: IntegerNetwork, name: str, stages: int, levels: Map, events: Map) -> RelayCount:
-    neurons = stages * levels.size
-    emitted = stages * int(events.sum())
+def _relay(
+    network: IntegerNetwork, population: Population, stages: int, maps: SpikeMaps, pixels: int
+) -> RelayCount:
+    neurons = stages * population.channels * pixels // population.downscale**2
+    emitted = stages * int(maps.events[population.name].sum())
     return RelayCount(
-        population=name,
+        population=population.name,
         stages=stages,
         neurons=neurons,
         updates=neurons * network.timesteps,
-        synops_levels=stages * int(levels.sum()),
+        synops_levels=stages * int(maps.levels[population.name].sum()),
         synops_events=emitted,
         resets=emitted if network.neuron == "lif" else 0,
     )

@@ -16,7 +16,7 @@ is that of bytes or floats wherever a proof shows that it gives these integers (
 `integer_neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,8 @@ from torch import Tensor
 
 Stream = tuple[str, ...]
 """Names of the synapses whose currents a population sums."""
+
+Watch = Callable[[str, Tensor], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +83,16 @@ class IntegerEngine:
         self._last_use = {self._continued[stream]: i for i, stream in enumerate(streams)}
         self._last_use |= {stream: max(i, self._last_use.get(stream, 0)) for i, stream in enumerate(streams)}
 
-    def run(self, image: NDArray[np.int16], record: Iterable[str] = ()) -> IntegerTrace:
+    def run(
+        self, image: NDArray[np.int16], record: Iterable[str] = (), watch: Watch | None = None
+    ) -> IntegerTrace:
         """Run on integer images [N, 3, H, W]; H and W are multiples of the topology's `multiple`.
 
         Args:
             image: integers of `quantize_image`.
             record: names of the populations whose spikes and membranes are kept.
+            watch: sees each spiking population's name and its spikes while they are at hand, without a copy:
+                [T, N, C, H, W], each increased by the magnitude of the smallest level.
         """
         network, kept = self.network, frozenset(record)
         outputs: dict[str, Tensor] = {IMAGE: torch.from_numpy(image)[None]}
@@ -99,6 +105,8 @@ class IntegerEngine:
             sums[stream] = self._sum(stream, sums, outputs, self._neurons[name].dtype)
             response = self._neurons[name](sums[stream], network.timesteps, name in kept)
             outputs[name] = response.spikes
+            if watch and population is not network.populations[-1]:
+                watch(name, response.spikes)
             if name in kept:
                 membranes[name] = _integers(response.membrane)
                 spikes[name] = self._levels(response.spikes, membranes[name].shape)

@@ -11,10 +11,12 @@ from snn_tool.energy.activity import count_network
 from snn_tool.energy.counts import ImageActivity
 from snn_tool.energy.macs import count_macs
 from snn_tool.energy.network_macs import network_macs
+from snn_tool.energy.spike_maps import SpikeMaps, channel_sums
 from snn_tool.energy.twin import twin_load
 from snn_tool.errors import DataError
 from snn_tool.models.alignment import hop_depths
 from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_neurons import encode
 from snn_tool.models.integer_run import IntegerEngine, quantize_image
 from snn_tool.models.streams import lower, lowered_sources
 from snn_tool.models.student import build_topology, build_twin, default_config
@@ -182,3 +184,23 @@ def test_twin_elementwise_ops_of_flat_by_hand() -> None:
     full, wide = 8 * 16 * 16, 3 * 16 * 16
     # Nine biased layers and nine ReLUs before the tail; shortcuts of blocks 2, 3, 4 and the tail grow.
     assert twin_load(flat(8), 16, 16).elementwise_ops == (9 + (1 + 2 + 3 + 4) + 9) * full + 2 * wide
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 28, 30, 508])
+@pytest.mark.parametrize("largest", [1, 16, 255])
+def test_byte_sums_are_sums(channels: int, largest: int) -> None:
+    """All bytes at their largest too, where a carry into the neighbouring half would show."""
+    rng = np.random.default_rng(channels)
+    values = rng.integers(0, largest + 1, (3, 4, 5, channels)).astype(np.uint8)
+    for found in (values, np.full_like(values, largest)):
+        np.testing.assert_array_equal(channel_sums(found), found.astype(np.int64).sum((0, 3))[None])
+
+
+@pytest.mark.parametrize("spike_range", [(0, 1), (0, 4), (-4, 4), (-8, 8), (-127, 127), (0, 127)])
+def test_maps_of_encoded_spikes(spike_range: tuple[int, int]) -> None:
+    low, high = spike_range
+    spikes = np.random.default_rng(0).integers(low, high + 1, (2, 1, 6, 5, 7))
+    maps = SpikeMaps(low, high)
+    maps.add("one", encode(torch.from_numpy(spikes - low).float(), high - low))
+    np.testing.assert_array_equal(maps.levels["one"], np.abs(spikes).sum((0, 2)))
+    np.testing.assert_array_equal(maps.events["one"], (spikes != 0).sum((0, 2)))

@@ -66,7 +66,7 @@ def _convolution(call: Call, out: Any) -> OperationCost:
         source.shape[2:],
         out.shape[2:],
         kernel,
-        *(_spread(call[k], len(kernel)) for k in _GEOMETRY),
+        *(spread(call[k], len(kernel)) for k in _GEOMETRY),
         strict=True,
     )
     reached = prod(int(fan_out(*line).sum()) for line in geometry)
@@ -81,7 +81,8 @@ def _convolution(call: Call, out: Any) -> OperationCost:
 _GEOMETRY = ("stride", "padding", "dilation")
 
 
-def _spread(values: Sequence[int], dimensions: int) -> Sequence[int]:
+def spread(values: Sequence[int], dimensions: int) -> Sequence[int]:
+    """A geometry that names one number for all dimensions, as a number for each."""
     return list(values) * dimensions if len(values) == 1 else values
 
 

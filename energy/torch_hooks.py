@@ -1,0 +1,127 @@
+"""Tells a counter which module is running, and which tensors enter as weights and leave neurons as spikes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from snn_tool.energy.torch_counter import SpikeCounter
+from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
+from snn_tool.energy.torch_kinds import Plain, Spikes
+from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, role_of, state_bytes
+from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
+from torch import Tensor, nn
+
+LEVELS = Spikes(1.0, unit=False, signed=True)
+"""What a caller's own spikes are taken as: whole numbers of either sign, as of an event camera's frames."""
+
+
+class Hooks:
+    """Hooks on every module of a counter's network.
+
+    Args:
+        counter: to tell.
+        spiking, integrators: the user's own neuron classes, as in `count_spikes`.
+        inputs: what the first argument of an outermost call carries if it is spikes; None for real values.
+    """
+
+    def __init__(
+        self,
+        counter: SpikeCounter,
+        spiking: Mapping[type, Spikes],
+        integrators: tuple[type, ...],
+        inputs: Spikes | None,
+    ) -> None:
+        self.counter, self.inputs = counter, inputs
+        self.roles: dict[str, NeuronRole] = {}
+        self.paths = {part: path or type(part).__name__ for path, part in counter.module.named_modules()}
+        for part, path in self.paths.items():
+            role = role_of(part, spiking, integrators, path)
+            if role is not None:
+                self.roles[path] = role
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Marks weights and constants, then keeps the hooks until the block ends."""
+        handles = []
+        for part, path in self.paths.items():
+            self._mark_stored(part)
+            handles.append(part.register_forward_pre_hook(partial(self._enter, path)))
+            handles.append(part.register_forward_hook(partial(self._leave, path), always_call=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _mark_stored(self, part: nn.Module) -> None:
+        """Parameters, buffers and plain attributes reach no input: what is made of them alone is constant."""
+        own = [*part.parameters(recurse=False), *part.buffers(recurse=False), *vars(part).values()]
+        for stored in own:
+            if isinstance(stored, Tensor):
+                self.counter.kinds[stored] = Plain.CONSTANT
+
+    def _enter(self, path: str, part: nn.Module, args: tuple[Any, ...]) -> None:
+        counter = self.counter
+        if not counter.running:
+            counter.calls += part is counter.module
+            self._receive(path, args)
+        elif counter.inside and path.rpartition(".")[2] in RECURRENT:
+            self._receive_own(counter.running[-1], args)
+        counter.running.append(path)
+        counter.inside += path in self.roles
+
+    def _receive(self, path: str, args: tuple[Any, ...]) -> None:
+        """An outermost call's first argument; what the network made itself in an earlier call stays that."""
+        if self.inputs is None or not args or not isinstance(args[0], Tensor):
+            return
+        if self.counter.kinds[args[0]] is Plain.REAL:
+            with self._paused():
+                check_multiples(args[0], self.inputs, f"the input of {path}")
+            self.counter.kinds[args[0]] = self.inputs
+
+    def _receive_own(self, neuron: str, args: tuple[Any, ...]) -> None:
+        """A recurrent weight inside of a neuron reads the neuron's own spikes, unmarked until it returns."""
+        role = self.roles.get(neuron)
+        if role is not None and role.spiking and args and isinstance(args[0], Tensor):
+            self.counter.kinds[args[0]] = role.spikes
+
+    def _leave(self, path: str, part: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        counter = self.counter
+        if path not in counter.running:
+            return  # refused at its entry
+        while counter.running.pop() != path:
+            continue  # an error left submodules without this call
+        role = self.roles.get(path)
+        if role is None:
+            return
+        counter.inside -= 1
+        if output is not None and not counter.inside:
+            with self._paused():
+                self._emit(path, part, role, output)
+
+    def _emit(self, path: str, part: nn.Module, role: NeuronRole, output: Any) -> None:
+        emitted: Tensor = output[0] if isinstance(output, tuple) else output
+        tally = self.counter.tally(path, NEURON if role.spiking else INTEGRATOR)
+        tally.calls += 1
+        tally.updates += emitted.numel()
+        tally.state = max(tally.state, state_bytes(part, output))
+        if not role.spiking:
+            self.counter.kinds[emitted] = Plain.REAL
+            return
+        check_multiples(emitted, role.spikes, path)
+        every = list(range(emitted.dim()))
+        tally.spikes += int(event_sum(emitted, role.spikes, every))
+        tally.levels += int(level_sum(emitted, role.spikes, every))
+        self.counter.kinds[emitted] = role.spikes
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """For sums of this package's own, which are no part of the network."""
+        self.counter.paused = True
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.counter.paused = False

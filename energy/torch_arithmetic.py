@@ -1,11 +1,9 @@
 """What single operations make of spikes: one small function for each rule of `torch_rules`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from typing import Any
 
-from snn_tool.energy.operation_costs import spread
 from snn_tool.energy.torch_kinds import Kind, Plain, Spikes, added, joined
 from torch import Tensor
 
@@ -60,6 +58,7 @@ def multiplied(call: Call, out: Any, kind_of: KindOf) -> Outcome:
 
 
 def divided(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+    """By a constant: folded."""
     if call.get("rounding_mode") is not None or not isinstance(operand_kind(call["self"], kind_of), Spikes):
         return Outcome(Plain.REAL)
     return _by_constant(call, kind_of, lambda divisor: 1 / divisor if divisor else 0.0)
@@ -77,7 +76,7 @@ def _by_constant(call: Call, kind_of: KindOf, factor: Callable[[float], float]) 
 
 
 def summed(subtracted: bool) -> Rule:
-    """Two spike tensors give levels; zero changes nothing; unit spikes from their own amplitude give unit spikes."""
+    """Spikes and spikes give levels; zero changes nothing; a - z is unit spikes if z is, of amplitude a."""
 
     def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
         first, second = (operand_kind(call[key], kind_of) for key in ("self", "other"))
@@ -106,75 +105,29 @@ def reversed_difference(call: Call, out: Any, kind_of: KindOf) -> Outcome:
     return summed(True)(swapped, out, kind_of)
 
 
-def pool_source(call: Call) -> Any:
-    return call["self"] if "self" in call else call["input"]
-
-
-def kept(change: Callable[[Spikes], Kind], folded: bool = False) -> Rule:
-    """One input, changed as a whole."""
-
-    def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-        kind = kind_of(pool_source(call))
-        return Outcome(change(kind), folded) if isinstance(kind, Spikes) else Outcome(Plain.REAL)
-
-    return rule
-
-
-def pooled(window: Callable[[Call, Any], float | None]) -> Rule:
-    """Sums of spikes over windows, divided by a constant: levels that the next layer reads through the pool.
-
-    Spikes of both signs may cancel in a window, which only a pool that computes its sums can use: they cost.
-    """
-
-    def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-        kind, size = kind_of(pool_source(call)), window(call, out)
-        if not isinstance(kind, Spikes) or kind.amplitude is None or size is None:
-            return Outcome(Plain.REAL)
-        unit = kind.unit and out.numel() == input_count(call)
-        return Outcome(replace(kind, amplitude=kind.amplitude / size, unit=unit), folded=not kind.signed)
-
-    return rule
-
-
-def input_count(call: Call) -> int:
-    return int(pool_source(call).numel())
-
-
-def average_window(call: Call, out: Any) -> float | None:
-    """None where windows at the border have other divisors."""
-    if call["ceil_mode"] or (any(call["padding"]) and not call["count_include_pad"]):
-        return None
-    dimensions = 1 if len(call["kernel_size"]) == 1 and "divisor_override" not in call else 2
-    return float(call.get("divisor_override") or prod(spread(call["kernel_size"], dimensions)))
-
-
-def adaptive_window(call: Call, out: Any) -> float | None:
-    source = pool_source(call)
-    if any(n % m for n, m in zip(source.shape[-2:], out.shape[-2:], strict=True)):
-        return None
-    return float(source.numel() // out.numel())
-
-
 def power(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-    kind = kind_of(call["self"])
-    return Outcome(
-        kind if scalar(call["exponent"]) == 1 else Plain.REAL, folded=scalar(call["exponent"]) == 1
-    )
+    """Only to the first power, as an L1 pool writes it."""
+    first = scalar(call["exponent"]) == 1
+    return Outcome(kind_of(call["self"]) if first else Plain.REAL, folded=first)
 
 
 def masked(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+    """Spikes if the value is zero, or spikes."""
     return Outcome(joined((kind_of(call["self"]), operand_kind(call["value"], kind_of))))
 
 
 def selected(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+    """From two sources; what selects does not matter."""
     return Outcome(joined((operand_kind(call["self"], kind_of), operand_kind(call["other"], kind_of))))
 
 
 def padded(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+    """With zeros, spikes stay spikes; the padding then reads as positions that never fire."""
     return Outcome(joined((kind_of(call["self"]), operand_kind(call.get("value", 0), kind_of))))
 
 
 def largest(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+    """Of two spike tensors with one amplitude."""
     kinds = operand_kind(call["self"], kind_of), operand_kind(call["other"], kind_of)
     kind = joined(kinds)
     exact = isinstance(kind, Spikes) and kind.amplitude is not None

@@ -7,7 +7,7 @@ import torch
 
 
 def name_of(func: Any) -> str:
-    """The operation's ATen name without the underscore of the in-place variant; others with their namespace."""
+    """The ATen name without the underscore of in-place variants; of other libraries with their namespace."""
     name: str = func.overloadpacket.__name__.removesuffix("_")
     return name if func.namespace == "aten" else f"{func.namespace}::{name}"
 

@@ -17,7 +17,7 @@ class SpikeRow:
         name: the module's path; the class name for the network itself.
         kind: `convolution`, `transposed convolution`, `matrix product`, `interpolation`, `elementwise`,
             `spiking neuron`, `integrator`, or `parameters` for one whose parameters others use.
-        source: `spikes` or `real`, what a product read, or `both` if its calls differ; empty without products.
+        source: what its products read, `spikes`, `real`, or `both` if calls differ; empty without products.
         calls: how often an operation of this row, or this neuron, ran.
         synops_levels: accumulates on spikes if a spike of level n is n unit spikes.
         synops_events: deliveries of nonzero spikes, whatever their level; equal for unit spikes.

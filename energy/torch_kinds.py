@@ -13,7 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 
 class Plain(Enum):
-    """Tensors without spikes: activations, values that no input reaches, zeros, and memory before its first value."""
+    """Without spikes: activations, values that no input reaches, zeros, memory before its first value."""
 
     REAL = "real"
     CONSTANT = "constant"

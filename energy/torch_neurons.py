@@ -104,14 +104,14 @@ def _role_in(library: str, known: type, module: nn.Module, path: str) -> NeuronR
         if base.__module__.startswith(("norse.", "sinabs."))
     ):
         raise UnsupportedLayerError(
-            f"{path}: {library}'s {name} is not known to emit spikes; name it in count_spikes(spiking=...) or "
-            "(integrators=...), or use another neuron"
+            f"{path}: {library}'s {name} is not known to emit spikes; name it in "
+            "count_spikes(spiking=...) or (integrators=...), or use another neuron"
         )
     return None
 
 
 def _emitted(library: str, module: Any) -> NeuronRole:
-    """Unit spikes unless the module itself says otherwise: levels, several spikes per step, a graded factor."""
+    """Unit spikes unless the module says otherwise: levels, several spikes per step, a graded factor."""
     if type(module).__name__ == "GradedNeuron":
         return NeuronRole(True, Spikes(float(module.amplitude), module.levels == 1, module.low < 0))
     if library == "sinabs" and hasattr(module, "spike_fn"):

@@ -1,8 +1,8 @@
 """Which operations keep spikes, which make integer levels of them, and which end in real values.
 
-A rule is one line of a table, or one small function of `torch_arithmetic` and its line. An operation in no table
-makes real values of its inputs, so that what follows is counted as multiply-accumulates: the count errs towards
-the costlier side.
+A rule is one line of a table, or one small function of `torch_arithmetic` and its line. An operation in no
+table makes real values of its inputs, so that what follows is counted as multiply-accumulates: the count errs
+towards the costlier side.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from snn_tool.energy import torch_arithmetic as make
+from snn_tool.energy import torch_pooling as pool
 from snn_tool.energy.operation_costs import FREE
 from snn_tool.energy.torch_arithmetic import Call, KindOf, Outcome, Rule
 from snn_tool.energy.torch_kinds import Kind, Plain, Spikes, joined
@@ -55,8 +56,8 @@ def _drawn(call: Call) -> Kind:
 
 _ZEROS = "zeros zeros_like new_zeros zero".split()
 _UNWRITTEN = "empty empty_like new_empty empty_strided new_empty_strided".split()
-_CONSTANT = """arange eye ones ones_like new_ones rand rand_like randn randn_like randint randint_like linspace
-    randperm lift_fresh normal uniform""".split()
+_CONSTANT = """arange eye ones ones_like new_ones rand rand_like randn randn_like randint randint_like
+    linspace randperm lift_fresh normal uniform""".split()
 
 MAKERS: Mapping[str, Callable[[Call], Kind]] = {
     **dict.fromkeys(_ZEROS, lambda call: Plain.NEUTRAL),
@@ -80,18 +81,18 @@ RULES: Mapping[str, Rule] = {
     "add": make.summed(False),
     "sub": make.summed(True),
     "rsub": make.reversed_difference,
-    "neg": make.kept(lambda kind: kind.scaled(-1), folded=True),
-    "abs": make.kept(lambda kind: replace(kind, signed=False)),
-    "relu": make.kept(lambda kind: replace(kind, signed=False)),
-    "sign": make.kept(lambda kind: Spikes(1.0, True, kind.signed)),
+    "neg": pool.kept(lambda kind: kind.scaled(-1), folded=True),
+    "abs": pool.kept(lambda kind: replace(kind, signed=False)),
+    "relu": pool.kept(lambda kind: replace(kind, signed=False)),
+    "sign": pool.kept(lambda kind: Spikes(1.0, True, kind.signed)),
     "pow": make.power,
-    "sum": make.pooled(lambda call, out: 1.0),
-    "mean": make.pooled(lambda call, out: make.input_count(call) / out.numel()),
-    "avg_pool1d": make.pooled(make.average_window),
-    "avg_pool2d": make.pooled(make.average_window),
-    "_adaptive_avg_pool2d": make.pooled(make.adaptive_window),
-    "max_pool2d_with_indices": make.kept(lambda kind: kind),
-    "amax": make.kept(lambda kind: kind),
+    "sum": pool.pooled(lambda call, out: 1.0),
+    "mean": pool.pooled(lambda call, out: pool.input_count(call) / out.numel()),
+    "avg_pool1d": pool.pooled(pool.average_window),
+    "avg_pool2d": pool.pooled(pool.average_window),
+    "_adaptive_avg_pool2d": pool.pooled(pool.adaptive_window),
+    "max_pool2d_with_indices": pool.kept(lambda kind: kind),
+    "amax": pool.kept(lambda kind: kind),
     "maximum": make.largest,
     "masked_fill": make.masked,
     "where": make.selected,

@@ -48,6 +48,6 @@ def check_multiples(values: Tensor, spikes: Spikes, path: str) -> None:
         levels = levels.relu()
     if not torch.allclose(scaled, levels, rtol=1e-4, atol=1e-4):
         raise DataError(
-            f"{path}: its output is no multiple of {spikes.amplitude:g} as spikes are; let the neuron emit spikes, "
-            "or name its class in count_spikes(integrators=...)"
+            f"{path}: a value is no multiple of {spikes.amplitude:g} as spikes are; let the neuron emit "
+            "spikes, or name its class in count_spikes(integrators=...)"
         )

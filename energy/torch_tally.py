@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from snn_tool.energy.operation_costs import OperationCost
-from snn_tool.energy.torch_counts import PARAMETERS_ONLY, SpikeRow
 from snn_tool.energy.torch_convolutions import SynopTally
+from snn_tool.energy.torch_counts import PARAMETERS_ONLY, SpikeRow
 from torch import nn
 
 Key = tuple[str, str]

@@ -185,6 +185,7 @@ FREE = frozenset(
     reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d reshape roll scalar_tensor
     select slice split split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d
     upsample_nearest2d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
+    _upsample_nearest_exact1d _upsample_nearest_exact2d
     """.split()
 )
 """Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
@@ -222,6 +223,7 @@ ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     "col2im": lambda call, out: _inputs(call),
     "_softmax": _softmax,
     "_log_softmax": _softmax,
+    "_safe_softmax": _softmax,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     "native_batch_norm": _batch_norm,

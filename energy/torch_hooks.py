@@ -9,9 +9,10 @@ import torch
 from snn_tool.energy.torch_counter import SpikeCounter
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_kinds import Plain, Spikes
-from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, role_of, state_bytes
+from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, neuron_updates, role_of, state_bytes
 from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 LEVELS = Spikes(1.0, unit=False, signed=True)
 """What a caller's own spikes are taken as: whole numbers of either sign, as of an event camera's frames."""
@@ -99,22 +100,20 @@ class Hooks:
         counter.inside -= 1
         if output is not None and not counter.inside:
             with self._paused():
-                self._emit(path, part, role, output)
+                self._emit(path, part, role, args, output)
 
-    def _emit(self, path: str, part: nn.Module, role: NeuronRole, output: Any) -> None:
-        emitted: Tensor = output[0] if isinstance(output, tuple) else output
+    def _emit(self, path: str, part: nn.Module, role: NeuronRole, args: tuple[Any, ...], output: Any) -> None:
         tally = self.counter.tally(path, NEURON if role.spiking else INTEGRATOR)
         tally.calls += 1
-        tally.updates += emitted.numel()
+        tally.updates += neuron_updates(part, args, output)
         tally.state = max(tally.state, state_bytes(part, output))
-        if not role.spiking:
-            self.counter.kinds[emitted] = Plain.REAL
-            return
-        check_multiples(emitted, role.spikes, path)
-        every = list(range(emitted.dim()))
-        tally.spikes += int(event_sum(emitted, role.spikes, every))
-        tally.levels += int(level_sum(emitted, role.spikes, every))
-        self.counter.kinds[emitted] = role.spikes
+        for emitted in tree_leaves(output[0] if isinstance(output, tuple) else output):
+            self.counter.kinds[emitted] = role.spikes if role.spiking else Plain.REAL
+            if role.spiking:
+                check_multiples(emitted, role.spikes, path)
+                every = list(range(emitted.dim()))
+                tally.spikes += int(event_sum(emitted, role.spikes, every))
+                tally.levels += int(level_sum(emitted, role.spikes, every))
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

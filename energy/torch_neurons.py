@@ -123,8 +123,18 @@ def _emitted(library: str, module: Any) -> NeuronRole:
     return NeuronRole(True, Spikes(abs(float(factor)), signed=float(factor) < 0))
 
 
-_STATES = ("mem", "syn", "syn_exc", "syn_inh", "spk", "v_mem", "i_syn", "b")
-"""State buffers of snntorch's and sinabs' neurons."""
+def neuron_updates(module: nn.Module, args: tuple[Any, ...], output: Any) -> int:
+    """Neurons times timesteps of one call: one per output value.
+
+    spikingjelly's integrators return a list over time, or, if they `decode` it, one value for all timesteps.
+    """
+    if getattr(module, "decode", None) is not None:
+        return int(args[0].numel())
+    return sum(t.numel() for t in tree_leaves(output[0] if isinstance(output, tuple) else output))
+
+
+_STATES = ("mem", "syn", "syn_exc", "syn_inh", "spk", "v_mem", "i_syn", "b", "v")
+"""Attributes that hold state in snntorch, sinabs and spikingjelly's integrators."""
 
 
 def state_bytes(module: nn.Module, output: Any) -> int:

@@ -1,9 +1,10 @@
 """The price of a torch SNN's products, and the table in which people read its counts."""
 
+from rich.markup import escape
 from rich.table import Table
 from snn_tool.energy.prices import Pricing, packaged_pricing
 from snn_tool.energy.terminal_tables import plain
-from snn_tool.energy.torch_counts import SpikeCount
+from snn_tool.energy.torch_counts import INTEGRATOR, NEURON, SpikeCount
 from snn_tool.errors import ConfigError
 
 
@@ -28,23 +29,24 @@ def arithmetic_pj(count: SpikeCount, precision: str = "fp32", pricing: Pricing |
 
 
 def count_table(count: SpikeCount) -> Table:
-    """One line for each row that computed something, and the totals."""
-    numbers = ("synops", "MACs", "dense MACs", "updates", "spikes", "weight B", "state B")
-    table = plain(f"{count.network}, {count.calls} call(s)", ("module", "reads"), numbers)
-    rows = [row for row in count.rows if row.calls and (row.dense_exact_macs or row.neuron_updates)]
-    for row in rows:
-        table.add_row(row.name, row.source or row.kind, *(f"{getattr(row, name):,}" for name in _COLUMNS))
+    """One line for each row with products or neurons, and the totals; at most 80 columns wide."""
+    table = plain(f"{count.network}, {count.calls} call(s)", ("module", "reads"), tuple(_COLUMNS))
+    for row in count.rows:
+        if row.dense_exact_macs or row.neuron_updates:
+            cells = (f"{getattr(row, name):,}" for name in _COLUMNS.values())
+            table.add_row(escape(row.name), row.source or _SHORT[row.kind], *cells)
     table.add_section()
-    table.add_row("total", "", *(f"{count.total(name):,}" for name in _COLUMNS))
+    table.add_row("total", "", *(f"{count.total(name):,}" for name in _COLUMNS.values()))
     return table
 
 
-_COLUMNS = (
-    "synops_levels",
-    "exact_macs",
-    "dense_exact_macs",
-    "neuron_updates",
-    "spikes",
-    "weight_bytes",
-    "state_bytes",
-)
+_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
+_COLUMNS = {
+    "synops": "synops_levels",
+    "MACs": "exact_macs",
+    "dense MACs": "dense_exact_macs",
+    "updates": "neuron_updates",
+    "spikes": "spikes",
+    "weight B": "weight_bytes",
+    "state B": "state_bytes",
+}

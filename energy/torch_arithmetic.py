@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from snn_tool.energy.torch_kinds import Kind, Plain, Spikes, added, joined
@@ -61,7 +62,7 @@ def divided(call: Call, out: Any, kind_of: KindOf) -> Outcome:
     """By a constant: folded."""
     if call.get("rounding_mode") is not None or not isinstance(operand_kind(call["self"], kind_of), Spikes):
         return Outcome(Plain.REAL)
-    return _by_constant(call, kind_of, lambda divisor: 1 / divisor if divisor else 0.0)
+    return _by_constant(call, kind_of, lambda divisor: 1 / divisor if divisor else inf)
 
 
 def _by_constant(call: Call, kind_of: KindOf, factor: Callable[[float], float]) -> Outcome:

@@ -13,7 +13,7 @@ from snn_tool.energy.torch_rules import MAKERS, MOVES, outcome
 from snn_tool.energy.torch_tally import Tally, rows
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 NO_ARITHMETIC = MAKERS.keys() | MOVES | {"_local_scalar_dense", "is_same_size", "equal", "set", "resize"}
@@ -29,7 +29,6 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kinds = KindMap()
         self.running: list[str] = []  # paths, innermost last; empty while the caller's own code runs
         self.inside = 0  # of how many nested neurons
-        self.paused = False  # while this package computes sums itself
         self.calls = 0
         self.tallies: dict[tuple[str, str], Tally] = {}
 
@@ -43,13 +42,14 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.paused or func.namespace == "prim":
+        if func.namespace == "prim":
             return func(*args, **kwargs)
         if is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
         out = func(*args, **kwargs)
-        self._follow(func, bound(func, args, kwargs), out)
+        with _disable_current_modes():  # sums of this package's own are no part of the network
+            self._follow(func, bound(func, args, kwargs), out)
         return out
 
     def _follow(self, func: Any, call: dict[str, Any], out: Any) -> None:

@@ -12,6 +12,7 @@ from snn_tool.energy.torch_kinds import Plain, Spikes
 from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, neuron_updates, role_of, state_bytes
 from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 LEVELS = Spikes(1.0, unit=False, signed=True)
@@ -78,7 +79,7 @@ class Hooks:
         if self.inputs is None or not args or not isinstance(args[0], Tensor):
             return
         if self.counter.kinds[args[0]] is Plain.REAL:
-            with self._paused():
+            with _disable_current_modes(), torch.no_grad():
                 check_multiples(args[0], self.inputs, f"the input of {path}")
             self.counter.kinds[args[0]] = self.inputs
 
@@ -99,7 +100,7 @@ class Hooks:
             return
         counter.inside -= 1
         if output is not None and not counter.inside:
-            with self._paused():
+            with _disable_current_modes(), torch.no_grad():
                 self._emit(path, part, role, args, output)
 
     def _emit(self, path: str, part: nn.Module, role: NeuronRole, args: tuple[Any, ...], output: Any) -> None:
@@ -114,13 +115,3 @@ class Hooks:
                 every = list(range(emitted.dim()))
                 tally.spikes += int(event_sum(emitted, role.spikes, every))
                 tally.levels += int(level_sum(emitted, role.spikes, every))
-
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        """For sums of this package's own, which are no part of the network."""
-        self.counter.paused = True
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.counter.paused = False

@@ -7,7 +7,9 @@ all-zero image is an image, and a silent population is still a population of spi
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 
+from snn_tool.errors import ConfigError
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -29,16 +31,27 @@ class Spikes:
         amplitude: of one unit spike, above zero; None if it differs between elements (only for unit spikes).
         unit: every value is 0 or +- the amplitude, so that a spike is one accumulate and nothing else.
         signed: negative spikes occur.
+
+    Raises:
+        ConfigError: the amplitude is not above zero, or levels have none.
     """
 
     amplitude: float | None = 1.0
     unit: bool = True
     signed: bool = False
 
+    def __post_init__(self) -> None:
+        if self.amplitude is None and not self.unit:
+            raise ConfigError("spikes of several levels need an amplitude; give that of one level")
+        if self.amplitude is not None and not 0 < self.amplitude < inf:
+            raise ConfigError(f"an amplitude of {self.amplitude:g} is not allowed; give one above 0")
+
     def scaled(self, factor: float) -> "Kind":
         """Spikes times a constant."""
         if factor == 0:
             return Plain.NEUTRAL
+        if not 0 < abs(factor) * (self.amplitude or 1.0) < inf:
+            return Plain.REAL
         amplitude = None if self.amplitude is None else self.amplitude * abs(factor)
         return replace(self, amplitude=amplitude, signed=self.signed or factor < 0)
 

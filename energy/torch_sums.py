@@ -37,16 +37,19 @@ def level_sum(values: Tensor, spikes: Spikes, dimensions: list[int]) -> Tensor:
 def check_multiples(values: Tensor, spikes: Spikes, path: str) -> None:
     """Refuse a neuron whose output is not what its class emits, e.g. a surrogate that returns real values.
 
+    Rounding of the values' own type is allowed, two of its steps.
+
     Raises:
-        DataError: a value is no multiple of the amplitude, or has the wrong sign.
+        DataError: a value is no multiple of the amplitude, or has the wrong sign or more than one level.
     """
     if spikes.amplitude is None:
         return
-    scaled = values if spikes.amplitude == 1.0 else values / spikes.amplitude
+    steps = torch.finfo(values.dtype).eps if values.is_floating_point() else 0.0
+    scaled = values.to(torch.float64) / spikes.amplitude
     levels = scaled.sign() if spikes.unit else scaled.round()
     if not spikes.signed:
         levels = levels.relu()
-    if not torch.allclose(scaled, levels, rtol=1e-4, atol=1e-4):
+    if not torch.allclose(scaled, levels, rtol=2 * steps, atol=2 * steps):
         raise DataError(
             f"{path}: a value is no multiple of {spikes.amplitude:g} as spikes are; let the neuron emit "
             "spikes, or name its class in count_spikes(integrators=...)"

@@ -1,6 +1,7 @@
 """What carries spikes is decided by the graph: each operation by hand, on networks of one or two layers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from snn_tool.energy.torch_kinds import Spikes
 from snn_tool.errors import ConfigError, DataError, UnsupportedLayerError
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 SIZE = 2 * 4 * 4
 
@@ -305,3 +307,86 @@ def test_work_on_weights_alone_is_no_work_per_image(image: Tensor) -> None:
     counted = count(nn.Sequential(Emitter(), Standardised(2, 3, 1)), image)
     assert counted.of("1").synops_levels == 15
     assert counted.total("elementwise_ops") == 3 * 16  # the bias
+
+
+def test_counters_do_not_count_each_other(image: Tensor) -> None:
+    network = nn.Sequential(Emitter(), nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(48, 2))
+    alone = count(network, image)
+    own = {Emitter: Spikes()}
+    with (
+        FlopCounterMode(display=False) as flops,
+        count_spikes(network, spiking=own) as outer,
+        count_spikes(network, spiking=own) as inner,
+    ):
+        network(image)
+    assert outer.result() == inner.result() == alone
+    assert flops.get_total_flops() == 2 * alone.total("dense_padded_macs")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_rounded_levels_are_levels(dtype: torch.dtype) -> None:
+    """Thirds and sevenths are rounded in every type; 4 % beside a level is not rounding."""
+    levels = torch.tensor([[3.0, -1.0, 0.0, 2.0]], dtype=torch.float64)
+    for amplitude in (1 / 3, 1 / 7):
+        kind = Spikes(amplitude, unit=False, signed=True)
+        network = nn.Sequential(Given(), nn.Linear(4, 5)).to(dtype)
+        with count_spikes(network, spiking={Given: kind}) as counter:
+            network((levels * amplitude).to(dtype))
+        assert counter.result().of("1").synops_levels == 6 * 5
+        with (
+            pytest.raises(DataError, match=r"^0: a value is no multiple of 0\.\d+ as spikes are"),
+            count_spikes(network, spiking={Given: kind}),
+        ):
+            network((levels * amplitude * 1.04).to(dtype))
+
+
+class Given(nn.Module):
+    """A neuron that fires what it is given."""
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return spikes.clone()
+
+
+@pytest.mark.parametrize(
+    ("fired", "kind"),
+    [
+        (torch.tensor([0.0, 2.0]), Spikes()),
+        (torch.tensor([0.0, -1.0]), Spikes()),
+        (torch.tensor([0.0, -1.0]), Spikes(1.0, unit=False)),
+    ],
+)
+def test_more_than_a_class_emits_is_refused(fired: Tensor, kind: Spikes) -> None:
+    network = nn.Sequential(Given())
+    with pytest.raises(DataError, match="^0: a value"), count_spikes(network, spiking={Given: kind}):
+        network(fired)
+
+
+@pytest.mark.parametrize("amplitude", [0.0, -1.0, float("inf"), float("nan")])
+def test_an_impossible_amplitude_is_refused(amplitude: float) -> None:
+    with pytest.raises(ConfigError, match="is not allowed; give one above 0"):
+        Spikes(amplitude)
+    with pytest.raises(ConfigError, match="spikes of several levels need an amplitude"):
+        Spikes(None, unit=False)
+
+
+def test_an_error_inside_does_not_confuse_what_is_running(image: Tensor) -> None:
+    class Fails(nn.Module):
+        def forward(self, value: Tensor) -> Tensor:
+            raise RuntimeError("no")
+
+    class Retries(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Sequential(Emitter(), Fails()), nn.Linear(4, 3, bias=False)
+
+        def forward(self, value: Tensor) -> Tensor:
+            with suppress(RuntimeError):
+                self.first(value)
+            out: Tensor = self.second(value)
+            return out * 2
+
+    with count_spikes(network := Retries(), spiking={Emitter: Spikes()}) as counter:
+        network(image)
+    counted = counter.result()
+    assert counted.of("second").exact_macs == 8 * 4 * 3
+    assert counted.of("Retries", "elementwise").elementwise_ops == 8 * 3

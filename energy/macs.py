@@ -13,7 +13,7 @@ import torch
 from snn_tool.energy.dense_layer import DenseLayer
 from snn_tool.energy.operation_costs import OperationCost, operation_cost
 from snn_tool.energy.operation_traffic import Operands, dense_layer, operands
-from snn_tool.energy.torch_calls import bound, is_written, name_of
+from snn_tool.energy.torch_calls import bound, name_of, written
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -140,7 +140,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _book(self, func: Any, name: str, call: Any, arguments: Operands, out: Any) -> None:
-        for leaf in tree_leaves((out, [call[a.name] for a in func._schema.arguments if is_written(a)])):
+        for leaf in tree_leaves((out, [call[name] for name in written(func)])):
             self._mark(leaf)
         try:
             cost = operation_cost(name, call, out)

@@ -4,7 +4,7 @@ from typing import Any
 
 from snn_tool.energy.operation_costs import PRODUCTS, operation_cost
 from snn_tool.energy.torch_arithmetic import Outcome
-from snn_tool.energy.torch_calls import bound, is_composite, is_written, name_of
+from snn_tool.energy.torch_calls import bound, is_composite, name_of, tensors, written
 from snn_tool.energy.torch_convolutions import count_convolution
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_kinds import KindMap, Plain, Spikes
@@ -14,7 +14,6 @@ from snn_tool.energy.torch_tally import Tally, rows
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 NO_ARITHMETIC = MAKERS.keys() | MOVES | {"_local_scalar_dense", "is_same_size", "equal", "set", "resize"}
 """Operations that are no computation of the network; reading a value in Python is the caller's."""
@@ -55,24 +54,21 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _follow(self, func: Any, call: dict[str, Any], out: Any) -> None:
         """Book the operation, then mark what it made; before that, marks are those of its operands."""
         name = name_of(func)
-        operands = [leaf for leaf in tree_leaves(call) if isinstance(leaf, Tensor)]
+        operands = [*tensors(list(call.values()))]
         made = outcome(name, call, out, self.kinds.__getitem__)
         if self.running and not {self.kinds[t] for t in operands} <= {Plain.CONSTANT, Plain.NEUTRAL}:
             self._book(name, call, out, made)
         if self.running or (operands and name not in MAKERS):
-            written = [call[argument.name] for argument in func._schema.arguments if is_written(argument)]
-            self._mark(made, operands, written, out)
+            self._mark(made, operands, [call[name] for name in written(func)], out)
 
-    def _mark(self, made: Outcome, operands: list[Tensor], written: list[Any], out: Any) -> None:
+    def _mark(self, made: Outcome, operands: list[Tensor], targets: list[Any], out: Any) -> None:
         """Views keep their storage's kind; of several results only the first has the operation's kind."""
-        for leaf in tree_leaves(written):
-            if isinstance(leaf, Tensor):
-                self.kinds.write(leaf, made.kind)
+        for target in tensors(targets):
+            self.kinds.write(target, made.kind)
         known = {tensor.untyped_storage()._cdata for tensor in operands}
-        results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        fresh = [leaf for leaf in results if leaf.untyped_storage()._cdata not in known]
-        for index, leaf in enumerate(fresh):
-            self.kinds[leaf] = made.kind if index == 0 or made.every else Plain.REAL
+        fresh = [result for result in tensors(out) if result.untyped_storage()._cdata not in known]
+        for index, result in enumerate(fresh):
+            self.kinds[result] = made.kind if index == 0 or made.every else Plain.REAL
 
     def _book(self, name: str, call: dict[str, Any], out: Any, made: Outcome) -> None:
         skipped = self.inside and name not in PRODUCTS

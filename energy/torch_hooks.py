@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from snn_tool.energy.torch_calls import tensors
 from snn_tool.energy.torch_counter import SpikeCounter
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_kinds import Plain, Spikes
@@ -13,7 +14,6 @@ from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, neuron_updates,
 from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 LEVELS = Spikes(1.0, unit=False, signed=True)
 """What a caller's own spikes are taken as: whole numbers of either sign, as of an event camera's frames."""
@@ -108,7 +108,7 @@ class Hooks:
         tally.calls += 1
         tally.updates += neuron_updates(part, args, output)
         tally.state = max(tally.state, state_bytes(part, output))
-        for emitted in tree_leaves(output[0] if isinstance(output, tuple) else output):
+        for emitted in tensors(output[0] if isinstance(output, tuple) else output):
             self.counter.kinds[emitted] = role.spikes if role.spiking else Plain.REAL
             if role.spiking:
                 check_multiples(emitted, role.spikes, path)

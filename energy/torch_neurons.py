@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snn_tool.energy.torch_calls import tensors
 from snn_tool.energy.torch_kinds import Spikes
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 LIBRARIES = ("norse", "snntorch", "spikingjelly", "sinabs", "snn_tool")
 
@@ -130,7 +130,7 @@ def neuron_updates(module: nn.Module, args: tuple[Any, ...], output: Any) -> int
     """
     if getattr(module, "decode", None) is not None:
         return int(args[0].numel())
-    return sum(t.numel() for t in tree_leaves(output[0] if isinstance(output, tuple) else output))
+    return sum(t.numel() for t in tensors(output[0] if isinstance(output, tuple) else output))
 
 
 _STATES = ("mem", "syn", "syn_exc", "syn_inh", "spk", "v_mem", "i_syn", "b", "v")
@@ -148,10 +148,10 @@ def state_bytes(module: nn.Module, output: Any) -> int:
         return output[0].numel() * output.element_size() if binary else 0
     kept: list[Any] = []
     if isinstance(output, tuple):
-        kept += tree_leaves(output[1:])
+        kept += tensors(output[1:])
     memories = getattr(module, "_memories", {})
     kept += [value for key, value in memories.items() if not key.endswith("_seq")]
     kept += [getattr(module, name, None) for name in _STATES]
-    tensors = {id(value): value for value in kept if isinstance(value, Tensor) and value.dim()}
-    storages = {t.untyped_storage()._cdata: t.numel() * t.element_size() for t in tensors.values()}
+    held = {id(value): value for value in kept if isinstance(value, Tensor) and value.dim()}
+    storages = {t.untyped_storage()._cdata: t.numel() * t.element_size() for t in held.values()}
     return sum(storages.values())

@@ -13,9 +13,9 @@ from snn_tool.energy import torch_arithmetic as make
 from snn_tool.energy import torch_pooling as pool
 from snn_tool.energy.operation_costs import FREE
 from snn_tool.energy.torch_arithmetic import Call, KindOf, Outcome, Rule
+from snn_tool.energy.torch_calls import tensors
 from snn_tool.energy.torch_kinds import Kind, Plain, Spikes, joined
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 
 def outcome(name: str, call: Call, out: Any, kind_of: KindOf) -> Outcome:
@@ -24,7 +24,7 @@ def outcome(name: str, call: Call, out: Any, kind_of: KindOf) -> Outcome:
         return Outcome(MAKERS[name](call))
     if name in MOVES:
         return Outcome(_moved(name, call, out, kind_of), every=True)
-    kinds = [kind_of(leaf) for leaf in tree_leaves(list(call.values())) if isinstance(leaf, Tensor)]
+    kinds = [kind_of(operand) for operand in tensors(list(call.values()))]
     if name in RULES and any(isinstance(kind, Spikes) for kind in kinds):
         return RULES[name](call, out, kind_of)
     constant = all(kind in (Plain.CONSTANT, Plain.NEUTRAL) for kind in kinds)
@@ -35,7 +35,7 @@ def _moved(name: str, call: Call, out: Any, kind_of: KindOf) -> Kind:
     """Index arguments say where, not what; a copy forgets what its target was."""
     keys = ("src",) if name == "copy" else ("self", "input", "src", "source", "tensors", "values")
     sources = [call[key] for key in keys if key in call]
-    kind = joined(kind_of(leaf) for leaf in tree_leaves(sources) if isinstance(leaf, Tensor))
+    kind = joined(map(kind_of, tensors(sources)))
     whole = isinstance(out, Tensor) and not out.is_floating_point()
     return Plain.REAL if whole and isinstance(kind, Spikes) and kind.amplitude != 1.0 else kind
 

@@ -11,15 +11,15 @@ import sinabs.layers as sinabs
 import snntorch
 import torch
 from sinabs.activation import MultiSpike, SingleSpike
-from snn_tool.energy import count_spikes
+from snn_tool.energy import count_spikes, torch_neurons
 from snn_tool.energy.fan_out import conv_synops
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.student import StudentConfig
 from snn_tool.models.topology import IMAGE
+from spikingjelly.activation_based import encoding, layer, neuron
 from spikingjelly.activation_based import functional as jelly
-from spikingjelly.activation_based import layer, neuron
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
@@ -137,6 +137,20 @@ def test_norse(frames: Tensor) -> None:
         assert count.of(name).state_bytes == BATCH * size * 4  # one membrane in float32
     assert (count.of("8").kind, count.of("8").neuron_updates) == ("integrator", STEPS * BATCH * 5)
     assert count.of("8").state_bytes == 2 * BATCH * 5 * 4  # membrane and current
+
+
+def test_a_recurrent_cell_of_norse_reads_the_image_and_its_own_spikes() -> None:
+    torch.manual_seed(0)
+    network = norse.LIFRecurrentCell(4, 6, p=norse.LIFParameters(v_th=torch.tensor(0.02)))
+    fired, state = [], None
+    with count_spikes(network) as counter, torch.no_grad():
+        for _ in range(STEPS):
+            spikes, state = network(3 * torch.rand(BATCH, 4), state)
+            fired.append(spikes)
+    products = counter.result().of("LIFRecurrentCell", "matrix product")
+    assert products.source == "both"
+    assert products.exact_macs == STEPS * BATCH * 4 * 6
+    assert products.synops_levels == 6 * int(torch.stack(fired[:-1]).sum()) > 0
 
 
 class SnnTorch(nn.Module):
@@ -272,6 +286,25 @@ def test_own_students(
         f"neurons.{p.name}": steps * p.channels // p.downscale**2 for p in student.topology.spiking
     }
     assert (count.total("spike_levels") > count.total("spikes")) is (kind == "graded")
+
+
+def test_all_known_neurons_exist() -> None:
+    """A name that a library no longer has would be a rule that never acts."""
+    homes = {"norse": norse, "snntorch": snntorch, "spikingjelly": (neuron, encoding), "sinabs": sinabs}
+    known = [
+        (library, name)
+        for table in (torch_neurons._UNIT, torch_neurons._SIGNED, torch_neurons._INTEGRATORS)
+        for library, names in table.items()
+        for name in names.split()
+    ]
+    classes = {(c.__module__.partition(".")[0], c.__name__) for c in descendants(nn.Module)}
+    assert len(known) > 70
+    assert not [pair for pair in known if pair[0] in homes and pair not in classes]
+
+
+def descendants(base: type) -> set[type]:
+    """Every class that has been imported below `base`."""
+    return {c for below in base.__subclasses__() for c in {below} | descendants(below)}
 
 
 REFUSED = {

@@ -227,6 +227,7 @@ ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     "native_batch_norm": _batch_norm,
+    "cudnn_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "avg_pool1d": _pool(lambda window: window),

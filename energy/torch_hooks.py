@@ -49,7 +49,7 @@ class Hooks:
         handles = []
         for part, path in self.paths.items():
             self._mark_stored(part)
-            handles.append(part.register_forward_pre_hook(partial(self._enter, path)))
+            handles.append(part.register_forward_pre_hook(partial(self._enter, path), with_kwargs=True))
             handles.append(part.register_forward_hook(partial(self._leave, path), always_call=True))
         try:
             yield
@@ -64,30 +64,33 @@ class Hooks:
             if isinstance(stored, Tensor):
                 self.counter.kinds[stored] = Plain.CONSTANT
 
-    def _enter(self, path: str, part: nn.Module, args: tuple[Any, ...]) -> None:
+    def _enter(self, path: str, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         counter = self.counter
+        given = [*tensors((*args, *kwargs.values()))]
         if not counter.running:
             counter.calls += part is counter.module
-            self._receive(path, args)
+            self._receive(path, given)
         elif counter.inside and path.rpartition(".")[2] in RECURRENT:
-            self._receive_own(counter.running[-1], args)
+            self._receive_own(counter.running[-1], given)
         counter.running.append(path)
         counter.inside += path in self.roles
 
-    def _receive(self, path: str, args: tuple[Any, ...]) -> None:
-        """An outermost call's first argument; what the network made itself in an earlier call stays that."""
-        if self.inputs is None or not args or not isinstance(args[0], Tensor):
-            return
-        if self.counter.kinds[args[0]] is Plain.REAL:
+    def _receive(self, path: str, given: list[Tensor]) -> None:
+        """An outermost call's tensors; what the network itself made in an earlier call stays that."""
+        kinds = self.counter.kinds
+        for tensor in given:
+            if kinds[tensor] is Plain.CONSTANT:
+                kinds[tensor] = Plain.REAL  # a module keeps a reference to its last input, say
+        if self.inputs is not None and given and kinds[given[0]] is Plain.REAL:
             with _disable_current_modes(), torch.no_grad():
-                check_multiples(args[0], self.inputs, f"the input of {path}")
-            self.counter.kinds[args[0]] = self.inputs
+                check_multiples(given[0], self.inputs, f"the input of {path}")
+            kinds[given[0]] = self.inputs
 
-    def _receive_own(self, neuron: str, args: tuple[Any, ...]) -> None:
+    def _receive_own(self, neuron: str, given: list[Tensor]) -> None:
         """A recurrent weight inside of a neuron reads the neuron's own spikes, unmarked until it returns."""
         role = self.roles.get(neuron)
-        if role is not None and role.spiking and args and isinstance(args[0], Tensor):
-            self.counter.kinds[args[0]] = role.spikes
+        if role is not None and role.spiking and given:
+            self.counter.kinds[given[0]] = role.spikes
 
     def _leave(self, path: str, part: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         counter = self.counter

@@ -151,6 +151,26 @@ def test_images_made_inside_of_the_block_are_images() -> None:
     assert counter.result().of("Conv2d").exact_macs == 18
 
 
+def test_a_kept_input_is_still_an_input() -> None:
+    """A tensor that a module holds is a constant, unless the caller passes it in."""
+
+    class Keeps(nn.Module):
+        def __init__(self, value: Tensor) -> None:
+            super().__init__()
+            self.last = value
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, value: Tensor) -> Tensor:
+            out: Tensor = self.layer(value)
+            return out
+
+    value = torch.ones(5, 3)
+    assert count(Keeps(value), value).of("layer").exact_macs == 5 * 3 * 2
+    with count_spikes(network := Keeps(value), inputs="spikes") as counter:
+        network(value=value)
+    assert counter.result().of("layer").synops_levels == 5 * 3 * 2
+
+
 def test_own_spikes_as_input() -> None:
     frames = torch.tensor([[0.0, 3.0, -1.0, 0.0, 1.0]])
     row = count(nn.Linear(5, 7), frames, inputs="spikes").of("Linear")

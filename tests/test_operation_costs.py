@@ -336,7 +336,7 @@ def test_an_unknown_name_is_never_free() -> None:
 
 @pytest.mark.parametrize(("training", "operations"), [(False, 2 * SIZE), (True, 7 * SIZE + 2 * 4)])
 def test_batch_norm_costs_the_same_on_a_gpu(training: bool, operations: int) -> None:
-    """cuDNN's operation has the arguments of the one on a CPU: a scale and a shift, or statistics per channel."""
+    """cuDNN's operation has the arguments of a CPU's: a scale and a shift, or statistics per channel."""
     schema = torch.ops.aten.cudnn_batch_norm.default._schema
     names = [argument.name for argument in schema.arguments]
     values = [torch.ones(SHAPE), *[torch.ones(4)] * 4, training, 0.1, 1e-5]

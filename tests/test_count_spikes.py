@@ -92,6 +92,11 @@ KEPT = {
 }
 
 
+def overwritten(whole: Tensor, part: Tensor) -> Tensor:
+    whole[:, 0] = part
+    return whole
+
+
 def written(spikes: Tensor, part: Tensor) -> Tensor:
     whole = torch.empty_like(spikes)
     whole[:, 0] = part
@@ -116,6 +121,11 @@ REAL: dict[str, Callable[[Tensor], Tensor]] = {
     "addition of a real value": lambda z: z + torch.sigmoid(z),
     "concatenation with real values": lambda z: torch.cat([z, torch.sigmoid(z)], 1),
     "levels of no common unit": lambda z: z + z * 0.7,
+    "positions of maxima": lambda z: functional.max_pool2d(z, 2, return_indices=True)[1].float(),
+    "real values over a part": lambda z: overwritten(z.clone(), torch.sigmoid(z[:, 0])),
+    "spikes over a part of real values": lambda z: overwritten(torch.sigmoid(z), z[:, 0]),
+    "a weighted addition": lambda z: torch.add(z, z.flip(3), alpha=0.7),
+    "fractions cut to whole numbers": lambda z: (z * 1.5).long().float(),
     "averages of unequal windows": lambda z: functional.avg_pool2d(z, 3, 1, 1, count_include_pad=False),
 }
 
@@ -125,6 +135,18 @@ def test_what_ends_in_real_values(name: str, image: Tensor) -> None:
     row = count(Behind(REAL[name]), image).of("layer")
     assert (row.synops_levels, row.source) == (0, "real")
     assert row.exact_macs == row.dense_exact_macs == row.parameters > 0
+
+
+@pytest.mark.parametrize(("signed", "operations"), [(False, 0), (True, 3 * 4)])
+def test_only_pools_of_unsigned_spikes_are_free(signed: bool, operations: int) -> None:
+    """Pairs cancel in two of three windows, which takes the own four operations of each window."""
+    fired = torch.tensor([[[[1.0, -1.0, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, -1.0, 1.0]]]])
+    kind = Spikes(signed=signed)
+    network = nn.Sequential(Given(), nn.AvgPool2d(2), nn.Conv2d(1, 1, 1, bias=False))
+    with count_spikes(network, spiking={Given: kind}) as counter:
+        network(fired if signed else fired.abs())
+    assert counter.result().synops == (2 if signed else 6)
+    assert counter.result().total("elementwise_ops") == operations
 
 
 def test_values_decide_nothing() -> None:
@@ -210,8 +232,10 @@ class Attention(nn.Module):
 @pytest.mark.parametrize("softmax", [False, True])
 def test_products_of_spikes_are_their_coincidences(softmax: bool) -> None:
     generator = torch.Generator().manual_seed(3)
-    value = torch.randn(2, 5, 3, generator=generator)
-    spikes = (value > 0).int()
+    value = torch.randn(
+        2, 1, 5, 3, generator=generator
+    )  # four dimensions, for which torch has a fused kernel
+    spikes = (value[:, 0] > 0).int()
     coincidences = sum(
         int(spikes[b, i, k] * spikes[b, j, k])
         for b in range(2)

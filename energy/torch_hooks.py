@@ -10,7 +10,8 @@ from snn_tool.energy.torch_calls import tensors
 from snn_tool.energy.torch_counter import SpikeCounter
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_kinds import Plain, Spikes
-from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, neuron_updates, role_of, state_bytes
+from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, role_of
+from snn_tool.energy.torch_states import neuron_updates, state_bytes
 from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes

@@ -13,6 +13,7 @@ import torch
 from snn_tool.energy.dense_layer import DenseLayer
 from snn_tool.energy.operation_costs import OperationCost, operation_cost
 from snn_tool.energy.operation_traffic import Operands, dense_layer, operands
+from snn_tool.energy.torch_calls import bound, name_of, written
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -128,7 +129,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace == "prim":
             return NotImplemented  # device and layout: metadata, answered by the fake tensor itself
-        name = func.overloadpacket.__name__.removesuffix("_")
+        name = name_of(func)
         arguments = operands(tree_leaves((args, kwargs)), self._depends)
         if name == "_local_scalar_dense":
             raise UnsupportedLayerError(
@@ -136,16 +137,14 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         out = func(*args, **kwargs)
         if arguments.activations:
-            self._book(func, name, _bind(func, args, kwargs), arguments, out)
+            self._book(func, name, bound(func, args, kwargs), arguments, out)
         return out
 
     def _book(self, func: Any, name: str, call: Any, arguments: Operands, out: Any) -> None:
-        for leaf in tree_leaves((out, [call[a.name] for a in func._schema.arguments if _is_written(a)])):
+        for leaf in tree_leaves((out, [call[name] for name in written(func)])):
             self._mark(leaf)
         try:
-            cost = operation_cost(
-                name if func.namespace == "aten" else f"{func.namespace}::{name}", call, out
-            )
+            cost = operation_cost(name, call, out)
         except UnsupportedLayerError as error:
             raise UnsupportedLayerError(f"{self.modules[-1]}: {error}") from None
         if cost is not None:
@@ -159,17 +158,6 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _depends(self, leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata in self.dependent
-
-
-def _is_written(argument: Any) -> bool:
-    return argument.alias_info is not None and bool(argument.alias_info.is_write)
-
-
-def _bind(func: Any, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by the names of the operation's schema, defaults included."""
-    arguments = func._schema.arguments
-    defaults = {a.name: a.default_value for a in arguments if a.has_default_value()}
-    return defaults | {a.name: value for a, value in zip(arguments, args, strict=False)} | dict(kwargs)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _convolution(call: Call, out: Any) -> OperationCost:
         source.shape[2:],
         out.shape[2:],
         kernel,
-        *(_spread(call[k], len(kernel)) for k in _GEOMETRY),
+        *(spread(call[k], len(kernel)) for k in _GEOMETRY),
         strict=True,
     )
     reached = prod(int(fan_out(*line).sum()) for line in geometry)
@@ -81,7 +81,8 @@ def _convolution(call: Call, out: Any) -> OperationCost:
 _GEOMETRY = ("stride", "padding", "dilation")
 
 
-def _spread(values: Sequence[int], dimensions: int) -> Sequence[int]:
+def spread(values: Sequence[int], dimensions: int) -> Sequence[int]:
+    """A geometry that names one number for all dimensions, as a number for each."""
     return list(values) * dimensions if len(values) == 1 else values
 
 
@@ -184,6 +185,7 @@ FREE = frozenset(
     reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d reshape roll scalar_tensor
     select slice split split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d
     upsample_nearest2d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
+    _upsample_nearest_exact1d _upsample_nearest_exact2d
     """.split()
 )
 """Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
@@ -221,9 +223,11 @@ ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     "col2im": lambda call, out: _inputs(call),
     "_softmax": _softmax,
     "_log_softmax": _softmax,
+    "_safe_softmax": _softmax,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     "native_batch_norm": _batch_norm,
+    "cudnn_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "avg_pool1d": _pool(lambda window: window),

@@ -265,6 +265,7 @@ NORMALISED = 5 * SIZE  # sum, difference, square, sum of squares, product with 1
         (lambda x: x.mean((2, 3)), SIZE),
         (lambda x: x.amax(1), SIZE - 2 * 6 * 5),
         (lambda x: x.softmax(2), softmax_ops(2 * 4 * 5, 6)),
+        (lambda x: torch.ops.aten._safe_softmax(x, 2), softmax_ops(2 * 4 * 5, 6)),
         # Activations and gates.
         (nn.ReLU(), SIZE),
         (nn.ReLU(inplace=True), SIZE),
@@ -289,6 +290,7 @@ def test_scalar_operations_by_formula(function: Callable[[Tensor], object], oper
     [
         nn.PixelShuffle(2),
         nn.Upsample(scale_factor=2, mode="nearest"),
+        nn.Upsample(scale_factor=2, mode="nearest-exact"),
         nn.ReplicationPad2d(1),
         nn.ReflectionPad2d(1),
         nn.ZeroPad2d(1),
@@ -330,6 +332,17 @@ def test_an_operation_without_a_price_is_an_error_that_names_it(
 def test_an_unknown_name_is_never_free() -> None:
     with pytest.raises(UnsupportedLayerError, match="aten.wishful"):
         operation_cost("wishful", {}, torch.ones(1))
+
+
+@pytest.mark.parametrize(("training", "operations"), [(False, 2 * SIZE), (True, 7 * SIZE + 2 * 4)])
+def test_batch_norm_costs_the_same_on_a_gpu(training: bool, operations: int) -> None:
+    """cuDNN's operation has the arguments of a CPU's: a scale and a shift, or statistics per channel."""
+    schema = torch.ops.aten.cudnn_batch_norm.default._schema
+    names = [argument.name for argument in schema.arguments]
+    values = [torch.ones(SHAPE), *[torch.ones(4)] * 4, training, 0.1, 1e-5]
+    cost = operation_cost("cudnn_batch_norm", dict(zip(names, values, strict=True)), (values[0],))
+    assert cost is not None
+    assert cost.elementwise_ops == operations
 
 
 def test_no_operation_is_in_two_tables() -> None:

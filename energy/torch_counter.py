@@ -1,0 +1,103 @@
+"""Watches every operation that torch performs while modules of a network run, and books it on its row."""
+
+from typing import Any
+
+from snn_tool.energy.operation_costs import PRODUCTS, operation_cost
+from snn_tool.energy.torch_arithmetic import Outcome
+from snn_tool.energy.torch_calls import bound, is_composite, name_of, tensors, written
+from snn_tool.energy.torch_convolutions import count_convolution
+from snn_tool.energy.torch_counts import SpikeCount
+from snn_tool.energy.torch_kinds import KindMap, Plain, Spikes
+from snn_tool.energy.torch_matrices import MATRICES, factors, matrix_synops
+from snn_tool.energy.torch_rules import MAKERS, MOVES, outcome
+from snn_tool.energy.torch_tally import Tally, rows
+from snn_tool.errors import UnsupportedLayerError
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+NO_ARITHMETIC = MAKERS.keys() | MOVES | {"_local_scalar_dense", "is_same_size", "equal", "set", "resize"}
+"""Operations that are no computation of the network; reading a value in Python is the caller's."""
+
+
+class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts until `count_spikes` ends; `result()` may be asked at any time, also afterwards."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.module = module
+        self.kinds = KindMap()
+        self.running: list[str] = []  # paths, innermost last; empty while the caller's own code runs
+        self.inside = 0  # of how many nested neurons
+        self.calls = 0
+        self.tallies: dict[tuple[str, str], Tally] = {}
+
+    def result(self) -> SpikeCount:
+        """Everything counted so far, all calls and the whole batch together."""
+        return SpikeCount(type(self.module).__name__, self.calls, rows(self.module, self.tallies))
+
+    def tally(self, path: str, kind: str) -> Tally:
+        """The row of a module and kind, new if it has none."""
+        return self.tallies.setdefault((path, kind), Tally())
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.namespace == "prim":
+            return func(*args, **kwargs)
+        if is_composite(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = func(*args, **kwargs)
+        with _disable_current_modes():  # sums of this package's own are no part of the network
+            self._follow(func, bound(func, args, kwargs), out)
+        return out
+
+    def _follow(self, func: Any, call: dict[str, Any], out: Any) -> None:
+        """Book the operation, then mark what it made; before that, marks are those of its operands."""
+        name = name_of(func)
+        operands = [*tensors(list(call.values()))]
+        made = outcome(name, call, out, self.kinds.__getitem__)
+        if self.running and not {self.kinds[t] for t in operands} <= {Plain.CONSTANT, Plain.NEUTRAL}:
+            self._book(name, call, out, made)
+        if self.running or (operands and name not in MAKERS):
+            self._mark(made, operands, [call[name] for name in written(func)], out)
+
+    def _mark(self, made: Outcome, operands: list[Tensor], targets: list[Any], out: Any) -> None:
+        """Views keep their storage's kind; of several results only the first has the operation's kind."""
+        for target in tensors(targets):
+            self.kinds.write(target, made.kind)
+        known = {tensor.untyped_storage()._cdata for tensor in operands}
+        fresh = [result for result in tensors(out) if result.untyped_storage()._cdata not in known]
+        for index, result in enumerate(fresh):
+            self.kinds[result] = made.kind if index == 0 or made.every else Plain.REAL
+
+    def _book(self, name: str, call: dict[str, Any], out: Any, made: Outcome) -> None:
+        skipped = self.inside and name not in PRODUCTS
+        if skipped or made.folded or name in NO_ARITHMETIC:
+            return
+        try:
+            self._charge(name, call, out)
+        except UnsupportedLayerError as error:
+            raise UnsupportedLayerError(f"{self.running[-1]}: {error}") from None
+
+    def _charge(self, name: str, call: dict[str, Any], out: Any) -> None:
+        cost = operation_cost(name, call, out)
+        if cost is None:
+            return
+        tally = self.tally(self.running[-1], cost.kind)
+        spiking = name in PRODUCTS and self._count_spikes(name, call, out, tally)
+        tally.add(cost, real=not spiking)
+
+    def _count_spikes(self, name: str, call: dict[str, Any], out: Any, tally: Tally) -> bool:
+        """Whether a factor of this product carries spikes; they are counted then."""
+        if name not in MATRICES and name != "convolution":
+            return False
+        keys = MATRICES.get(name, ("input", "weight"))
+        first, second = (self.kinds[call[key]] for key in keys)
+        if not isinstance(first, Spikes) and not isinstance(second, Spikes):
+            return False
+        tally.read.add("spikes")
+        if name == "convolution":
+            count_convolution(call, out, (first, second), tally.synops)
+        else:
+            tally.synops.products.append(matrix_synops(*factors(name, call), (first, second)))
+        return True

@@ -1,0 +1,189 @@
+"""An ONNX file as a teacher, run by onnxruntime on the CPU; it is frozen, so no gradient is needed.
+
+Intermediate tensors become hints by appending them to the graph's outputs. The graph takes one float32 input
+[N, 3, H, W], RGB in [0, 1], and its first output is the restored image of the same shape and range.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from snn_tool.errors import ArtifactError, TeacherError
+from snn_tool.models.tapped import listing
+from torch import Tensor, nn
+
+_MESSAGE: Any = importlib.import_module("google.protobuf.message")  # without type stubs
+_Undecodable, _Unencodable = _MESSAGE.DecodeError, _MESSAGE.EncodeError
+SIDES = (("height", 2, "--patch"), ("width", 3, "--patch"))
+
+
+class OnnxTeacher(nn.Module):
+    """A graph and the values of some of its tensors.
+
+    Args:
+        path: the .onnx file; external data must lie in its folder.
+        taps: names of intermediate tensors.
+
+    Attributes:
+        feature_channels, feature_scales: filled in by the probe; empty before.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or no network of one image.
+        TeacherError: a tensor does not exist; those that fit are listed.
+    """
+
+    def __init__(self, path: Path, taps: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.path, self.taps = path, taps
+        self.feature_channels: Mapping[str, int] = {}
+        self.feature_scales: Mapping[str, int] = {}
+        model = read_graph(path)
+        self.inferred = _rank_four(model)
+        self._bytes = _with_outputs(model, self, taps)
+        self._session: Any = None
+        self.input_name, self.shape = _image_input(self.session, path)
+
+    @property
+    def session(self) -> Any:
+        """The session of onnxruntime, made again after a copy: it cannot be pickled."""
+        if self._session is None:
+            self._session = _start(self._bytes, self.path)
+        return self._session
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the session."""
+        return {**self.__dict__, "_session": None}
+
+    def fitting(self, image: Tensor | None = None) -> str:
+        """A sentence that lists the float tensors of four dimensions."""
+        return listing("tensors that fit", [f"{name} [{shape}]" for name, shape in self.inferred.items()])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The restored image, on the device of `image`."""
+        return self.forward_features(image)[0]
+
+    def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The restored image [N, 3, H, W] and the tapped tensors, float32, on the device of `image`.
+
+        Raises:
+            TeacherError: the graph is of another size, or fails.
+        """
+        given = image.detach().to("cpu", torch.float32).contiguous().numpy()
+        self._check_size(given.shape)
+        step = self.shape[0] if isinstance(self.shape[0], int) else len(given)
+        parts = [self._run(given[start : start + step]) for start in range(0, len(given), step)]
+        joined = [
+            torch.from_numpy(np.concatenate(values)).to(image.device) for values in zip(*parts, strict=True)
+        ]
+        return joined[0], dict(zip(self.taps, joined[1:], strict=True))
+
+    def _check_size(self, shape: tuple[int, ...]) -> None:
+        """Compare what the graph was exported for with the images."""
+        fixed = [size if isinstance(size, int) else None for size in self.shape]
+        for name, axis, option in SIDES:
+            if fixed[axis] not in (None, shape[axis]):
+                raise TeacherError(
+                    f"{self.path}: takes images of {name} {fixed[axis]} alone, not {shape[axis]}; "
+                    f"use {option} {fixed[axis]}, or export it with dynamic axes"
+                )
+        if fixed[0] and shape[0] % fixed[0]:
+            raise TeacherError(
+                f"{self.path}: takes {fixed[0]} images at once; use a --batch that is a multiple "
+                f"of {fixed[0]}"
+            )
+
+    def _run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        wanted = [self.session.get_outputs()[0].name, *self.taps]
+        try:
+            values: list[NDArray[np.float32]] = self.session.run(wanted, {self.input_name: images})
+        except Exception as error:  # onnxruntime's errors share no narrower base
+            raise TeacherError(
+                f"{self.path}: fails on images {images.shape} ({_reason(error)}); use another --patch"
+            ) from error
+        return values
+
+
+def read_graph(path: Path) -> Any:
+    """An ONNX model with its external data inside, which may lie nowhere but in the model's folder.
+
+    Raises:
+        ArtifactError: missing, damaged, or its data is elsewhere or missing.
+    """
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+        onnx.external_data_helper.load_external_data_for_model(model, str(path.resolve().parent))
+    except _Undecodable as error:
+        raise ArtifactError(
+            f"{path}: not an ONNX file, or damaged ({_reason(error)}); export it again"
+        ) from error
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ArtifactError(
+            f"{path}: cannot be read with its data ({_reason(error)}); external data must lie beside it"
+        ) from error
+    if not model.graph.node:
+        raise ArtifactError(f"{path}: holds no graph; export it again")
+    return model
+
+
+def _with_outputs(model: Any, teacher: OnnxTeacher, taps: tuple[str, ...]) -> bytes:
+    """The model with the tapped tensors among its outputs; without types, which onnxruntime infers."""
+    made = {name for node in model.graph.node for name in node.output}
+    for name in taps:
+        if name not in made:
+            raise TeacherError(f"--hints: {teacher.path} has no tensor '{name}'; {teacher.fitting()}")
+        if name not in {output.name for output in model.graph.output}:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    try:
+        data: bytes = model.SerializeToString()
+    except (ValueError, _Unencodable) as error:
+        raise ArtifactError(f"{teacher.path}: over 2 GB with its data ({_reason(error)})") from error
+    return data
+
+
+def _start(data: bytes, path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # what matters is raised
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no narrower base
+        raise ArtifactError(
+            f"{path}: onnxruntime cannot run it ({_reason(error)}); export it again"
+        ) from error
+
+
+def _image_input(session: Any, path: Path) -> tuple[str, tuple[int | str | None, ...]]:
+    inputs = session.get_inputs()
+    given = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
+        raise ArtifactError(f"{path}: takes {given}; a teacher takes one float32 image tensor [N, 3, H, W]")
+    if isinstance(inputs[0].shape[1], int) and inputs[0].shape[1] != 3:
+        raise ArtifactError(f"{path}: takes {given}; a teacher takes RGB, [N, 3, H, W]")
+    return inputs[0].name, tuple(inputs[0].shape)
+
+
+def _rank_four(model: Any) -> dict[str, str]:
+    """Float tensors of four dimensions by name, with their sizes without the batch, in the graph's order."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except (onnx.shape_inference.InferenceError, ValueError):
+        graph = model.graph
+    made = {name for node in model.graph.node for name in node.output}
+    found = {}
+    for value in (*graph.value_info, *graph.output):
+        kind = value.type.tensor_type
+        if value.name in made and kind.elem_type == onnx.TensorProto.FLOAT and len(kind.shape.dim) == 4:
+            sizes = [d.dim_value or d.dim_param or "?" for d in kind.shape.dim[1:]]
+            found[value.name] = ", ".join(map(str, sizes))
+    return found
+
+
+def _reason(error: Exception) -> str:
+    """The first lines of a library's message as one."""
+    return " ".join(str(error).split())[:160] or type(error).__name__

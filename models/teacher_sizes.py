@@ -19,8 +19,8 @@ SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "chain": {"small": {"width": 48}, "medium": {"width": 72}, "large": {"width": 120}},
     "nafnet": {
         "small": {"width": 24, "encoder_blocks": [1, 2], "middle_blocks": 2, "decoder_blocks": [2, 1]},
-        "medium": {"width": 24, "encoder_blocks": [1, 1, 2], "middle_blocks": 2, "decoder_blocks": [1, 1, 1]},
-        "large": {"width": 32, "encoder_blocks": [1, 1, 2, 4], "middle_blocks": 2, "decoder_blocks": [1] * 4},
+        "medium": {"width": 32, "encoder_blocks": [1, 1, 2], "middle_blocks": 2, "decoder_blocks": [1, 1, 1]},
+        "large": {"width": 48, "encoder_blocks": [1, 1, 2, 2], "middle_blocks": 2, "decoder_blocks": [1] * 4},
         "sidd": _SIDD,
         "sidd64": {"width": 64, **_SIDD},
         "gopro": {},

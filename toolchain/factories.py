@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from snn_tool.errors import ConfigError, TeacherError
+from snn_tool.memory import is_out_of_memory
 from snn_tool.terminal import LOGGER
 from torch import nn
 
@@ -67,7 +68,7 @@ def _called(named: str, factory: Any) -> Any:
     try:
         return factory()
     except Exception as error:  # a user's function may raise anything
-        if isinstance(error, MemoryError):
+        if is_out_of_memory(error):
             raise
         raise _failed(named, "fails", error) from error
 

@@ -1,7 +1,7 @@
 """Whether an error says that the memory of the host or of an accelerator ran out."""
 
 PHRASES = (
-    "not enough memory",  # torch's DefaultCPUAllocator, a RuntimeError
+    "DefaultCPUAllocator",  # torch on the host, a RuntimeError; the words differ between systems
     "out of memory",  # torch.OutOfMemoryError of CUDA and of others, a RuntimeError as well
     "bad_alloc",  # C++ libraries under torch and onnxruntime
     "Failed to allocate memory",  # onnxruntime's arena

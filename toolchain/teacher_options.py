@@ -18,7 +18,7 @@ def parse_teacher_options(architecture: str, given: list[str], size: str | None 
         size: a named size of the architecture.
 
     Raises:
-        ConfigError: unknown architecture, size or key (the valid ones are listed), or a value that is no JSON.
+        ConfigError: unknown architecture, size or key (the valid ones are listed), or no JSON value.
     """
     if architecture not in TEACHERS:
         raise ConfigError(f"--arch {architecture} is unknown; use one of {', '.join(TEACHERS)}")

@@ -1,9 +1,9 @@
 """`--teacher` in all its forms, through the command line, on shipped photographs."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from snn_tool.cli import run
-from snn_tool.errors import SnnToolError
+from snn_tool.errors import BackendUnavailableError, SnnToolError
 from snn_tool.models.teachers import build_teacher
 from snn_tool.own_teachers import TeacherSource, open_teacher
 from snn_tool.photographs import read_photograph
@@ -184,17 +184,40 @@ def test_a_published_checkpoint_is_recognised_by_its_shapes(tmp_path: Path) -> N
         open_teacher(TeacherSource("nafnet", path))
 
 
-def test_spandrel_is_absent_here_and_the_reason_is_given(tmp_path: Path) -> None:
+def test_an_absent_spandrel_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "official.pth"
     torch.save({"params": nn.Conv2d(3, 3, 1).state_dict()}, path)
-    done = subprocess.run(
-        [sys.executable, "-m", "snn_tool", "distill", "--data", str(tmp_path), "--out", str(tmp_path / "o"),
-         "--teacher", "spandrel", "--weights", str(path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "it cannot be imported (No module named 'spandrel'); it needs torchvision built for" in done.stderr
-    assert "'pip install spandrel torchvision'" in done.stderr and "package.module:factory" in done.stderr
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(BackendUnavailableError, match="pip install --no-deps spandrel einops") as refused:
+        open_teacher(TeacherSource("spandrel", path))
+    assert "torchvision" in str(refused.value) and "package.module:factory" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(find_spec("spandrel") is None, reason="pip install --no-deps spandrel einops")
+def test_spandrel_recognises_published_names_and_computes_the_same(tmp_path: Path) -> None:
+    """Its NAFNet and ours are two implementations of one file; torchvision stays out of the process."""
+    path, torchvision = tmp_path / "official.pth", "torchvision" in sys.modules
+    options = {"width": 8, "encoder_blocks": [1, 2], "middle_blocks": 1, "decoder_blocks": [1, 1]}
+    torch.manual_seed(3)
+    ours = build_teacher("nafnet", options).eval()
+    with torch.no_grad():
+        for name, parameter in ours.named_parameters():
+            if name.endswith(("beta", "gamma")):
+                parameter += torch.randn(parameter.shape)
+    torch.save({"params": ours.state_dict()}, path)
+    opened = open_teacher(TeacherSource("spandrel", path), ("decoders.1",))
+    assert type(opened.network.network).__module__.startswith("spandrel.")
+    image = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        restored, features = opened.network.forward_features(image)
+        expected, decoders = ours.forward_features(image)
+    torch.testing.assert_close(restored, expected)
+    torch.testing.assert_close(features["decoders.1"], decoders["decoder1"])
+    assert ("torchvision" in sys.modules) == torchvision
+    torch.save({"params": {"nobody.knows": torch.ones(2)}}, path)
+    with pytest.raises(SnnToolError, match="spandrel knows no architecture with these tensors"):
+        open_teacher(TeacherSource("spandrel", path))
 
 
 def test_the_energy_report_counts_a_users_network(

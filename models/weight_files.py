@@ -7,6 +7,7 @@ are there, because it is what is published.
 """
 
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,10 +99,8 @@ def _read(path: Path) -> Any:
 
 def _refused(error: pickle.UnpicklingError) -> str:
     """What torch's reader refused; its message is a page of advice on how to trust the file."""
-    lines = [
-        line for line in str(error).splitlines() if "Unsupported" in line or "Unsupported global" in line
-    ]
-    return lines[0].strip().removeprefix("WeightsUnpickler error: ")[:100] if lines else "unreadable"
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return found[1] if found else "of no known kind"
 
 
 def _tensors(document: Any) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ The file is read here, as data alone, so that spandrel's own unpickler never run
 
 Two of its modules import functions of torchvision at the top, LaMa (`rotate`) and RestoreFormer
 (`normalize`), and with them all would need a torchvision that matches torch; one that does not breaks
-lightning too. So these names are lent while spandrel is imported, and whatever calls them says what is missing.
+lightning too. So these names are lent while spandrel is imported; whatever calls them says what is missing.
 """
 
 import importlib

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 _MESSAGE: Any = importlib.import_module("google.protobuf.message")  # without type stubs
 _Undecodable, _Unencodable = _MESSAGE.DecodeError, _MESSAGE.EncodeError
-SIDES = (("height", 2, "--patch"), ("width", 3, "--patch"))
 
 
 class OnnxTeacher(nn.Module):
@@ -85,17 +84,19 @@ class OnnxTeacher(nn.Module):
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
         """Compare what the graph was exported for with the images."""
-        fixed = [size if isinstance(size, int) else None for size in self.shape]
-        for name, axis, option in SIDES:
-            if fixed[axis] not in (None, shape[axis]):
-                raise TeacherError(
-                    f"{self.path}: takes images of {name} {fixed[axis]} alone, not {shape[axis]}; "
-                    f"use {option} {fixed[axis]}, or export it with dynamic axes"
-                )
-        if fixed[0] and shape[0] % fixed[0]:
+        batch, _, height, width = (size if isinstance(size, int) else None for size in self.shape)
+        if height not in (None, shape[2]) or width not in (None, shape[3]):
+            sides = {side for side in (height, width) if side}
+            usable = len(sides) == 1 and all(side >= 16 and side % 8 == 0 for side in sides)
             raise TeacherError(
-                f"{self.path}: takes {fixed[0]} images at once; use a --batch that is a multiple "
-                f"of {fixed[0]}"
+                f"{self.path}: takes images of {height or 'any'}x{width or 'any'} alone, "
+                f"not {shape[2]}x{shape[3]}; "
+                + (f"use --patch {sides.pop()}, or " if usable else "")
+                + "export it with dynamic sides"
+            )
+        if batch and shape[0] % batch:
+            raise TeacherError(
+                f"{self.path}: takes {batch} images at once; use a --batch that is a multiple of {batch}"
             )
 
     def _run(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:

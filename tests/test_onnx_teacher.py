@@ -57,8 +57,21 @@ def test_a_fixed_batch_is_served_in_parts_and_a_fixed_size_names_the_patch(tmp_p
     assert features["pooled"].shape == (4, 3, 8, 8)
     with pytest.raises(TeacherError, match="takes 2 images at once; use a --batch that is a multiple of 2"):
         teacher(images[:3])
-    with pytest.raises(TeacherError, match="takes images of height 16 alone, not 24; use --patch 16"):
+    with pytest.raises(
+        TeacherError, match="takes images of 16x16 alone, not 24x24; use --patch 16, or export"
+    ):
         teacher(torch.rand(2, 3, 24, 24))
+
+
+@pytest.mark.parametrize("sides", [(16, 24), (20, 20)])
+def test_a_fixed_size_that_no_patch_has_must_be_exported_anew(tmp_path: Path, sides: tuple[int, int]) -> None:
+    """Patches are squares of a multiple of 8."""
+    teacher = OnnxTeacher(written(tmp_path, graph((1, 3, *sides))))
+    size = f"{sides[0]}x{sides[1]}"
+    with pytest.raises(
+        TeacherError, match=f"takes images of {size} alone, not 48x48; export it with dynamic"
+    ):
+        teacher(torch.rand(1, 3, 48, 48))
 
 
 def test_a_teacher_can_be_copied_and_pickled_without_its_session(tmp_path: Path) -> None:

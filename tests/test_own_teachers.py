@@ -47,6 +47,15 @@ def breaks_at_step_2():
     return teacher
 
 
+def extends_images():
+    from snn_tool.models.nafnet import NAFNet
+
+    teacher = NAFNet(4, [1] * 4, 1, [1] * 4)
+    with torch.no_grad():
+        teacher.ending.weight *= 0.01
+    return teacher
+
+
 def needs(width):
     return Net()
 
@@ -137,6 +146,7 @@ def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
         (("--teacher", "usernet:Net", "--hints", "body.1"), "name 2 features, one each for up_in (1/2)"),
         (("--teacher", "usernet:Net", "--hints", "body.1,body.3"), "the teacher has no module 'body.3'"),
         (("--teacher", "usernet:breaks_at_step_2", *HINTS), "NaN or infinity in its output at step 2"),
+        (("--teacher", "usernet:extends_images", "--patch", "24"), "a --patch in multiples of 16, not 24"),
         (("--teacher", "usernet:needs"), "missing a required argument: 'width'; write a function around it"),
         (("--teacher", "usernet:fails"), "fails (KeyError: 'no such preset'); -v shows where"),
         (("--teacher", "usernet:number"), "returns int, not a torch.nn.Module"),

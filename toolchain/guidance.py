@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from snn_tool.errors import ConfigError, TeacherError
 from snn_tool.models.distillation import HintLoss, HintPair, pair_hints
 from snn_tool.models.network import Network
@@ -11,6 +10,7 @@ from snn_tool.models.tapped import TappedTeacher
 from snn_tool.models.teacher_probe import check_pairs, probe
 from snn_tool.own_teachers import OpenedTeacher, TeacherSource, open_teacher
 from snn_tool.training_module import Batch, Guide
+from torch import Tensor, nn
 
 Note = Callable[[str], None]
 
@@ -29,12 +29,17 @@ def open_source(source: TeacherSource | None, hints: tuple[str, ...]) -> OpenedT
 
 
 def guide_with(
-    opened: OpenedTeacher, student: Network, hints: tuple[str, ...], weighted: bool, batch: Batch, note: Note
-) -> tuple[Guide, tuple[HintPair, ...]]:
+    opened: OpenedTeacher | None,
+    student: Network,
+    hints: tuple[str, ...],
+    weighted: bool,
+    batch: Batch,
+    note: Note,
+) -> tuple[Guide | None, tuple[HintPair, ...]]:
     """The guide, with hints if they are weighted, after a look at what the teacher gives for `batch`.
 
     Args:
-        opened: the teacher.
+        opened: the teacher, or None for no guide.
         student: whose hint populations are compared.
         hints: names of teacher features, one for each hint population; empty chooses by resolution.
         weighted: the hints have a weight.
@@ -45,6 +50,8 @@ def guide_with(
         ConfigError: the teacher does not have the hints, or their number is wrong.
         TeacherError: the teacher cannot guide this student.
     """
+    if opened is None:
+        return None, ()
     teacher, (degraded, clean) = opened.network, batch
     found = probe(teacher, degraded, clean)
     note(
@@ -55,15 +62,23 @@ def guide_with(
         note("warning: the teacher is worse than the degraded images; is it for this task?")
     if not weighted:
         return Guide(teacher, None), ()
-    if isinstance(teacher, TappedTeacher | OnnxTeacher) and not teacher.taps:
-        with torch.no_grad():
-            listed = teacher.fitting(degraded)
-        raise TeacherError(
-            f"name hints with --hints a,b, one each for {', '.join(student.feature_scales)}, or set "
-            f"--loss-hints 0; {listed}"
-        )
-    pairs = pair_hints(student.feature_scales, teacher.feature_scales, hints)  # type: ignore[arg-type]
+    pairs = _pairs(teacher, student, hints, degraded)
     for line in check_pairs(pairs, student.feature_scales, found, degraded):
         note(f"hint {line}")
     channels = teacher.feature_channels
     return Guide(teacher, HintLoss(pairs, student.feature_channels, channels)), pairs  # type: ignore[arg-type]
+
+
+def _pairs(
+    teacher: nn.Module, student: Network, hints: tuple[str, ...], degraded: Tensor
+) -> tuple[HintPair, ...]:
+    if isinstance(teacher, TappedTeacher | OnnxTeacher) and not teacher.taps:
+        raise TeacherError(
+            f"name hints with --hints a,b, one each for {', '.join(student.feature_scales)}, or set "
+            f"--loss-hints 0; {teacher.fitting(degraded)}"
+        )
+    multiple, patch = int(getattr(teacher, "multiple", 1)), degraded.shape[2]
+    if patch % multiple:
+        # Extended images have features that do not lie over the student's.
+        raise TeacherError(f"hints of this teacher need a --patch in multiples of {multiple}, not {patch}")
+    return pair_hints(student.feature_scales, teacher.feature_scales, hints)  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ import lightning
 from snn_tool.degradations import Degradation, degradation_from_options
 from snn_tool.guidance import Note, guide_with, open_source
 from snn_tool.images import find_images
-from snn_tool.models.distillation import HintPair
 from snn_tool.models.student import build_student
 from snn_tool.models.student_file import save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
@@ -19,7 +18,6 @@ from snn_tool.ranks import is_first
 from snn_tool.run_folder import RunFolder, open_run
 from snn_tool.settings import RunSettings
 from snn_tool.training import TrainingData, data_hash, first_batch, fit
-from snn_tool.training_module import Guide
 
 TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
 
@@ -76,26 +74,25 @@ def train_teacher(
     return TrainedNetwork(path, account, sum(p.numel() for p in teacher.parameters()))
 
 
+def _silent(line: str) -> None:
+    """A note to nobody."""
+
+
 def distill_student(
     teacher: TeacherSource | Path | None,
     hints: tuple[str, ...],
     options: TaskOptions,
     settings: RunSettings,
     folder: RunFolder,
-    note: Note = lambda line: None,
+    note: Note = _silent,
 ) -> TrainedNetwork:
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)
     student = build_student(settings.student)
     opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
     data = load_training_data(options, settings)
-    guide: Guide | None = None
-    pairs: tuple[HintPair, ...] = ()
-    if opened:
-        weighted = settings.loss.hints > 0
-        guide, pairs = guide_with(
-            opened, student, hints, weighted, first_batch(data, settings.training), note
-        )
+    batch, say = first_batch(data, settings.training), note if is_first() else _silent
+    guide, pairs = guide_with(opened, student, hints, settings.loss.hints > 0, batch, say)
     asked = {
         "student": asdict(settings.student),
         "teacher": opened.sha256 if opened else NO_TEACHER,

@@ -2,9 +2,9 @@
 
     python benchmarks/ship_students.py --data TRAINING_IMAGES --test CBSD68=FOLDER --runs FOLDER denoise-25
 
-Every step is one of snn-tool's own commands, the ones that the card then shows. A run that was stopped goes on
-where it was; what is already quantised or measured is measured again, because it takes minutes. The first test
-set is also the one of the energy report.
+Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on where
+it was; what is already quantised or measured is measured again, because it takes minutes. The first test set
+is also the one of the energy report.
 """
 
 import argparse

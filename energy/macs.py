@@ -105,7 +105,8 @@ def count_macs(module: nn.Module, image_shape: tuple[int, ...] = (1, 3, 256, 256
         image = torch.empty(image_shape, dtype=dtypes[0] if dtypes else torch.float32)
         counter = stack.enter_context(_Counter(image, type(module).__name__))
         stack.enter_context(_tracked(module, counter.modules))
-        torch.func.functional_call(module, fakes, (image,))
+        # Tied parameters are one object here, and torch would put only one of their names back.
+        torch.func.functional_call(module, fakes, (image,), tie_weights=False)
     return MacReport(tuple(image_shape), _rows(module, counter.costs), tuple(counter.calls))
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, ConfigError, DataError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
-from snn_tool.exporters.lava_environment import REMEDY, find_lava
-from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
+from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
+from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava, run_on_netx
 from snn_tool.exporters.loihi_bundle import NETWORK
+from snn_tool.exporters.netx_folder import NetxFolder
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.nir_network import integer_network
@@ -59,16 +60,21 @@ class WholeImageResult:
 class BundleRunner:
     """The implementations of one bundle, ready to run integer tiles of its size.
 
+    Attributes:
+        chip: name of the implementation that stands for the chip.
+
     Raises:
         ArtifactError: network.nir cannot be read.
     """
+
+    chip = "lava"
 
     def __init__(self, folder: Path, lava: LavaOptions) -> None:
         self.folder = folder
         self.program: Program = read_program(folder / NETWORK)
         self.engine = IntegerEngine(integer_network(self.program))
         self.order = [population.name for population in self.program.populations]
-        self._lava = lava
+        self.lava = lava
 
     def trace(self, backend: str, tiles: Integers, record: list[str]) -> Trace:
         """Run tiles [N, 3, H, W] and record populations; the read-out is always there.
@@ -81,12 +87,16 @@ class BundleRunner:
             return self.engine.run(tiles, record)
         if backend == "nir":
             return run_program(self.program, tiles.astype(np.int64))
-        if backend != "lava":
-            raise ConfigError(f"backend {backend} is not allowed; use integer, nir or lava")
+        if backend != self.chip:
+            raise ConfigError(f"backend {backend} is not allowed; use integer, nir or {self.chip}")
         environment = find_lava()
         if environment is None:
             raise BackendUnavailableError(f"Lava is not installed; run `{REMEDY}`")
-        options = self._lava
+        return self.run_on_chip(environment, tiles, record)
+
+    def run_on_chip(self, environment: LavaEnvironment, tiles: Integers, record: list[str]) -> Trace:
+        """Let Lava execute the plan."""
+        options = self.lava
         return run_on_lava(
             self.folder,
             tiles,
@@ -96,6 +106,46 @@ class BundleRunner:
             record=record,
             log=options.log,
         )
+
+
+class NetxRunner(BundleRunner):
+    """The same for a netx folder, whose `.net` file lava-dl executes.
+
+    Args:
+        netx: the folder.
+        lava: how Lava runs.
+    """
+
+    chip = "netx"
+
+    def __init__(self, netx: NetxFolder, lava: LavaOptions) -> None:
+        super().__init__(netx.folder, lava)
+        self.run = netx.run
+
+    def run_on_chip(self, environment: LavaEnvironment, tiles: Integers, record: list[str]) -> Trace:
+        """Let lava-dl load and execute the file.
+
+        Raises:
+            BackendUnavailableError: this Lava has no lava-dl that loads.
+        """
+        if not environment.lava_dl:
+            raise BackendUnavailableError(netx_remedy(environment))
+        options = self.lava
+        return run_on_netx(
+            self.folder,
+            self.run,
+            tiles,
+            environment,
+            timeout_s=options.timeout_s,
+            conv=options.conv,
+            record=record,
+            log=options.log,
+        )
+
+
+def netx_remedy(environment: LavaEnvironment) -> str:
+    """Why netx cannot run there, and the command that mends it."""
+    return f"{environment.python}: {environment.netx_fault}; run `{environment.netx_remedy}`"
 
 
 def verify_tiles(runner: BundleRunner, tiles: Integers, backend: str) -> BackendResult:

@@ -83,9 +83,10 @@ def run_on_netx(
     *,
     timeout_s: float = TIME_LIMIT_S,
     conv: str = "stock",
+    record: Sequence[str] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> LavaTrace:
-    """Let lava-dl load a `.net` file and run integer images through it, likewise; all layers are recorded.
+    """Let lava-dl load a `.net` file and run integer images through it, likewise.
 
     Args:
         folder: holds network.net, and export.json with the entry `netx`.
@@ -94,6 +95,7 @@ def run_on_netx(
         environment: an interpreter in which netx loads.
         timeout_s: wall-clock limit in seconds.
         conv: `stock` or `blas`.
+        record: names of the layers to record; all if None. The read-out is recorded in any case.
         log: receives the runner's progress lines.
 
     Raises:
@@ -112,7 +114,7 @@ def run_on_netx(
         readout=run.populations[-1],
         options=("--netx",),
     )
-    return _execute(folder, images, head, list(run.populations), environment, timeout_s, conv, log)
+    return _execute(folder, images, head, _recorded(record, head), environment, timeout_s, conv, log)
 
 
 @dataclass(frozen=True, slots=True)

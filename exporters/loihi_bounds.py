@@ -13,7 +13,7 @@ All of it holds at the T timesteps that a population lives through; what a deplo
 seen by anybody (`loihi_plan`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,22 +67,27 @@ def bound(program: Program) -> Bounds:
     sums: dict[str, Interval] = {}
     currents: dict[str, Interval] = {}
     membranes: dict[str, Interval] = {}
+    found = Bounds(sums, currents, membranes, spikes)
     for population in program.populations:
-        arriving = []
         for name in population.inputs:
             conv = program.conv[name]
             if name not in sums:
                 sums[name] = sum_interval(conv, spikes[conv.source])
-            arriving.append(_shuffled(_wrapped(sums[name]), conv.upsample))
-        current = Interval(
-            np.sum([one.low for one in arriving], axis=0, dtype=np.int64),
-            np.sum([one.high for one in arriving], axis=0, dtype=np.int64),
-        )
+        current = stream_interval(program, found, population.inputs)
         membrane, emitted = _respond(population, current, program.bias(population), program.timesteps)
         currents[population.name], membranes[population.name] = current, membrane
         spikes[population.name] = emitted
     del spikes[IMAGE]
-    return Bounds(sums, currents, membranes, spikes)
+    return found
+
+
+def stream_interval(program: Program, bounds: Bounds, stream: Sequence[str]) -> Interval:
+    """Bounds [C] of the summed current of several convolutions, whose own sums are bounded already."""
+    arriving = [_shuffled(_wrapped(bounds.sums[name]), program.conv[name].upsample) for name in stream]
+    return Interval(
+        np.sum([one.low for one in arriving], axis=0, dtype=np.int64),
+        np.sum([one.high for one in arriving], axis=0, dtype=np.int64),
+    )
 
 
 def sum_interval(conv: ConvNode, source: Interval) -> Interval:

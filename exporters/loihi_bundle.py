@@ -10,9 +10,7 @@ bundle.json   versions, the lowering, a summary of the resources, and the SHA-25
 """
 
 import importlib.metadata
-import io
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
-from snn_tool.errors import ArtifactError, ExportError
+from snn_tool.errors import ArtifactError
+from snn_tool.exporters.export_files import check_hashes
+from snn_tool.exporters.golden_file import (
+    GOLDEN,
+    Golden,
+    golden_arrays,
+    read_arrays,
+    read_golden,
+    write_golden,
+)
 from snn_tool.exporters.loihi_chips import Resources, count_resources
 from snn_tool.exporters.loihi_observed import observe
 from snn_tool.exporters.loihi_plan import build_plan
@@ -33,38 +40,19 @@ from snn_tool.exporters.loihi_report import report_resources
 from snn_tool.exporters.loihi_report_file import write_resources
 from snn_tool.exporters.loihi_specs import GradedSpec, Plan
 from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.traces import Trace
 from snn_tool.models.streams import FANOUT, check_lowering
 
 KIND, SCHEMA = "loihi-bundle", 1
-NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES, MANIFEST = (
+NETWORK, PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
     "network.nir",
     "plan.json",
     "plan.npz",
-    "golden.npz",
     "ranges.json",
     "resources.json",
     "bundle.json",
 )
 HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Golden:
-    """Input tiles and the integers that they must give; fits `Trace`.
-
-    Attributes:
-        tiles: int16 [N, 3, H, W] on the integer input grid.
-        readout: int32 [N, 3, H, W].
-        spikes: for each population int8 [T, N, C, H, W].
-        membranes: for each population int32 [T, N, C, H, W].
-    """
-
-    tiles: NDArray[np.int16]
-    readout: NDArray[np.int32]
-    spikes: dict[str, NDArray[np.int8]]
-    membranes: dict[str, NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,13 +109,13 @@ def export_bundle(
         ExportError: tiles or reference do not belong to the file's network.
     """
     program = read_program(nir_path)
-    arrays = _golden_arrays(program, tiles, reference)
-    proof = prove_ranges(program, observe(program, tiles, reference))
+    arrays = golden_arrays(program, tiles, reference)
+    proof = prove_ranges(program, observe(program, tiles, reference, lowering), lowering)
     plan = build_plan(program, lowering)
     with staged_folder(out, overwrite, MANIFEST) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
-        write_bytes(stage / GOLDEN, _compressed(arrays))
+        write_golden(stage / GOLDEN, arrays)
         write_ranges(stage / RANGES, proof)
         write_resources(stage / RESOURCES, report_resources(program, lowering))
         write_manifest(stage, plan, lowering, student_sha256, origin or {})
@@ -175,14 +163,8 @@ def read_bundle(folder: Path) -> Bundle:
         raise ArtifactError(
             f"{folder / MANIFEST}: incomplete ({error!r}); export the network again"
         ) from error
-    for name, expected in hashes.items():
-        if not (folder / name).is_file():
-            raise ArtifactError(f"{folder / name}: no such file; export the network again")
-        if sha256_file(folder / name) != expected:
-            raise ArtifactError(
-                f"{folder / name}: does not match its hash in {MANIFEST}; export the network again"
-            )
-    return Bundle(folder, *head, student, _read_golden(folder / GOLDEN))
+    check_hashes(folder, hashes, MANIFEST)
+    return Bundle(folder, *head, student, read_golden(folder / GOLDEN))
 
 
 def plan_follows_network(folder: Path) -> bool:
@@ -201,71 +183,8 @@ def _lowering(manifest: Mapping[str, Any]) -> str:
     return lowering
 
 
-def _golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) -> dict[str, NDArray[Any]]:
-    count = len(tiles)
-    arrays: dict[str, NDArray[Any]] = {
-        "tiles": _fitting("tiles", tiles, (count, 3, program.height, program.width), np.int16),
-        "readout": _fitting(
-            "readout", reference.readout, (count, 3, program.height, program.width), np.int32
-        ),
-    }
-    for node in program.populations:
-        shape = (program.timesteps, count, node.channels, node.height, node.width)
-        for kind, values, narrow in (
-            ("spikes", reference.spikes, np.int8),
-            ("membranes", reference.membranes, np.int32),
-        ):
-            if node.name not in values:
-                raise ExportError(
-                    f"the reference trace has no {kind} of {node.name}; record every population"
-                )
-            arrays[f"{kind}.{node.name}"] = _fitting(
-                f"{kind} of {node.name}", values[node.name], shape, narrow
-            )
-    return arrays
-
-
-def _fitting(
-    name: str, values: NDArray[Any], shape: tuple[int, ...], narrow: type[np.integer]
-) -> NDArray[Any]:
-    """The values in a narrower type, if they have the shape and lose nothing."""
-    converted = values.astype(narrow)
-    if values.shape != shape or not values.size or not np.array_equal(converted, values):
-        raise ExportError(
-            f"{name}: {values.dtype} {list(values.shape)} does not fit the network's "
-            f"{narrow.__name__} {list(shape)}"
-        )
-    return converted
-
-
-def _compressed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
-    return buffer.getvalue()
-
-
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path}: not readable ({error}); export the network again") from error
-
-
 def _holds(path: Path, arrays: Mapping[str, NDArray[Any]]) -> bool:
-    stored = _load(path)
+    stored = read_arrays(path)
     return stored.keys() == arrays.keys() and all(
         np.array_equal(stored[name], arrays[name]) for name in arrays
     )
-
-
-def _read_golden(path: Path) -> Golden:
-    arrays = _load(path)
-    if not {"tiles", "readout"} <= arrays.keys():
-        raise ArtifactError(f"{path}: has no tiles or no readout; export the network again")
-    kinds: dict[str, dict[str, NDArray[Any]]] = {"spikes": {}, "membranes": {}}
-    for key, values in arrays.items():
-        kind, _, population = key.partition(".")
-        if kind in kinds:
-            kinds[kind][population] = values
-    return Golden(arrays["tiles"], arrays["readout"], kinds["spikes"], kinds["membranes"])

@@ -4,20 +4,68 @@ It must give every spike and every membrane of every population at every timeste
 Lava or lava-dl is missing it was not run, and the reason is stated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from snn_tool.artifacts import sha256_file
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
+from snn_tool.exporters.image_verification import LavaOptions, NetxRunner, netx_remedy
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_netx
 from snn_tool.exporters.netx_file import NetxRun
+from snn_tool.exporters.netx_folder import MANIFEST, NETWORK, NetxFolder, net_follows_network
 from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.verification import (
+    VerificationReport,
+    check_backends,
+    interpret_nir,
+    run_engine,
+)
 
 BACKEND = "netx"
+BACKENDS = ("nir", BACKEND)
+"""The implementations that are independent of the engine which usually made the golden integers."""
+
+KNOWN_BACKENDS = ("integer", *BACKENDS)
+
+
+def verify_netx_folder(
+    netx: NetxFolder,
+    backends: Sequence[str] = BACKENDS,
+    *,
+    environment: LavaEnvironment | None = None,
+    conv: str = "stock",
+    timeout_s: float = TIME_LIMIT_S,
+    log: Callable[[str], None] | None = None,
+) -> VerificationReport:
+    """Run a netx folder's tiles through each backend and compare with its golden integers.
+
+    Args:
+        netx: of `read_netx_folder`, hence with matching hashes.
+        backends: names out of `KNOWN_BACKENDS`.
+        environment: an interpreter with Lava; looked for, never installed, if None.
+        conv: Lava's convolution, `stock` or `blas`.
+        timeout_s: Lava's time limit in seconds.
+        log: receives progress lines.
+
+    Raises:
+        ConfigError: a backend or `conv` is unknown.
+        VerificationError: an implementation refuses the file or gives values of other shapes.
+    """
+    check_backends(backends, KNOWN_BACKENDS)
+    folder, golden = netx.folder, netx.golden
+    options = {"environment": environment, "conv": conv, "timeout_s": timeout_s, "log": log}
+    run: dict[str, Callable[[], BackendResult]] = {
+        "integer": lambda: run_engine(NetxRunner(netx, LavaOptions()), golden),
+        "nir": lambda: interpret_nir(folder / NETWORK, golden.tiles, golden),
+        BACKEND: lambda: verify_netx(folder, netx.run, golden.tiles, golden, **options),  # type: ignore[arg-type]
+    }
+    results = tuple(run[name]() for name in dict.fromkeys(backends))
+    return VerificationReport(sha256_file(folder / MANIFEST), net_follows_network(netx), results)
 
 
 def verify_netx(
@@ -52,8 +100,7 @@ def verify_netx(
         if found is None:
             return BackendResult(BACKEND, NOT_RUN, reason=f"Lava is not installed; run `{REMEDY}`")
         if not found.lava_dl:
-            reason = f"{found.python}: {found.netx_fault}; run `{found.netx_remedy}`"
-            return BackendResult(BACKEND, NOT_RUN, reason=reason)
+            return BackendResult(BACKEND, NOT_RUN, reason=netx_remedy(found))
         trace = run_on_netx(folder, run, tiles, found, timeout_s=timeout_s, conv=conv, log=log)
     except BackendUnavailableError as error:
         return BackendResult(BACKEND, NOT_RUN, reason=str(error))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
+from snn_tool.exporters.golden_file import Golden
 from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, WholeImageResult
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
@@ -63,7 +64,8 @@ class VerificationReport:
 
     Attributes:
         manifest_sha256: hash of the export's manifest, which holds the hashes of all its files.
-        plan_follows_network: the plan is, value for value, the one of network.nir; None without a plan.
+        plan_follows_network: the plan, or the `.net` file, is value for value the one of network.nir; None
+            without either.
         results: one for each backend asked for, on the golden tiles.
         photographs: outcomes on other images, if any were given.
     """
@@ -113,12 +115,9 @@ def verify_bundle(
         ConfigError: a backend or `conv` is unknown.
         VerificationError: an implementation refuses the bundle or gives values of other shapes.
     """
-    unknown = [name for name in backends if name not in KNOWN_BACKENDS]
-    if unknown or not backends:
-        given = ", ".join(unknown) or "none"
-        raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(KNOWN_BACKENDS)}")
+    check_backends(backends, KNOWN_BACKENDS)
     run: dict[str, Callable[[], BackendResult]] = {
-        "integer": lambda: _verify_integer(bundle),
+        "integer": lambda: run_engine(BundleRunner(bundle.folder, LavaOptions()), bundle.golden),
         "nir": lambda: interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden),
         "lava": lambda: _verify_lava(bundle, environment, conv, timeout_s, log),
     }
@@ -126,6 +125,18 @@ def verify_bundle(
     return VerificationReport(
         sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
     )
+
+
+def check_backends(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse names of implementations that an export does not have.
+
+    Raises:
+        ConfigError: names them, and those that exist.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        given = ", ".join(unknown) or "none"
+        raise ConfigError(f"backend {given} is not allowed; use one or more of {', '.join(known)}")
 
 
 def write_verification(path: Path, report: VerificationReport) -> None:
@@ -146,11 +157,10 @@ def interpret_nir(path: Path, tiles: NDArray[np.int16], reference: Trace) -> Bac
     return replace(result, versions={name: version(name) for name in ("nir", "numpy")})
 
 
-def _verify_integer(bundle: Bundle) -> BackendResult:
+def run_engine(runner: BundleRunner, golden: Golden) -> BackendResult:
     """The engine that made the golden integers, run on what network.nir says now."""
-    runner = BundleRunner(bundle.folder, LavaOptions())
-    trace = runner.trace("integer", bundle.golden.tiles, runner.order)
-    result = compare(bundle.golden, trace, runner.order, "integer")
+    trace = runner.trace("integer", golden.tiles, runner.order)
+    result = compare(golden, trace, runner.order, "integer")
     return replace(result, versions={"torch": version("torch")})
 
 

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from snn_tool.errors import ArtifactError, TargetLimitError
 from snn_tool.exporters.loihi_bounds import Bounds, Interval, bound
 from snn_tool.exporters.loihi_bundle import export_bundle
 from snn_tool.exporters.loihi_observed import observe
+from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_quantity import Quantity
 from snn_tool.exporters.loihi_ranges import RangeProof, prove_ranges
 from snn_tool.exporters.loihi_ranges_file import read_ranges, write_ranges
@@ -330,9 +333,9 @@ def test_quantised_students_are_proved(make_network: MakeNetwork, photograph: Im
     per_population = (
         5 if neuron == "lif" else 4
     )  # current, membrane, bias, (dv,) vth; the read-out has no vth, dv
-    assert (
-        len(proof.quantities) == 2 * len(program.convs) + per_population * (len(program.populations) - 1) + 3
-    )
+    own = 2 * len(program.convs) + per_population * (len(program.populations) - 1) + 3
+    relays = sum(neurons.is_relay for neurons in build_plan(program).neurons)
+    assert len(proof.quantities) == own + 3 * relays
 
 
 def test_what_cannot_be_proved_is_observed_and_what_wraps_is_refused_everywhere_at_once(
@@ -436,3 +439,80 @@ def test_an_incomplete_proof_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ArtifactError, match="ranges.json: incomplete"):
         read_ranges(path)
+
+
+# --- What a lowering adds: accumulators and delay relays.
+
+
+def delivered(program: Program, images: Array) -> dict[str, Array]:
+    """What each convolution delivers [T or 1, N, C, H, W], by torch in float64; nothing wraps here."""
+    trace, found = run_program(program, images), {}
+    for conv in program.convs:
+        source = images[None] if conv.source == "image" else trace.spikes[conv.source]
+        folded = torch.nn.functional.conv2d(
+            torch.tensor(source, dtype=torch.float64).flatten(0, 1),
+            torch.tensor(conv.weight, dtype=torch.float64),
+            None, conv.stride, conv.padding, conv.dilation,
+        )  # fmt: skip
+        shuffled = torch.nn.functional.pixel_shuffle(folded, conv.upsample)
+        found[conv.name] = shuffled.unflatten(0, source.shape[:2]).numpy().astype(np.int64)
+    return found
+
+
+@pytest.mark.parametrize(("neuron", "body"), KINDS)
+@pytest.mark.parametrize("lowering", ["fanout", "relay"])
+def test_every_process_that_a_lowering_adds_has_rows(
+    make_network: MakeNetwork, photograph: Image, neuron: str, body: str, lowering: str
+) -> None:
+    """The names are those of the plan; observed extremes are what the tiles give, recomputed; bounds hold."""
+    network = make_network(neuron, body)
+    images = quantize_image(photograph[None, :, :HEIGHT, :WIDTH], network).astype(np.int64)
+    program = program_of(network)
+    trace = run_program(program, images)
+    proof = prove_ranges(program, observe(program, images, trace, lowering), lowering)
+    added = [name for name, convs in proof.inputs.items() if not convs]
+    plan = build_plan(program, lowering)
+    assert added == [neurons.name for neurons in plan.neurons if neurons.is_relay] and added
+    streams = {f"{p.name}_stream": p.inputs for p in program.populations}
+    currents = delivered(program, images)
+    shift = 64 if neuron == "lif" else 1
+    for name in added:
+        origin = re.sub(r"_relay\d+$", "", name)
+        held = sum(currents[c] for c in streams[origin]) if origin in streams else trace.spikes[origin]
+        extremes = (int(held.min()), int(held.max()))
+        by_name = {quantity.name: quantity for quantity in proof.of(name)}
+        assert set(by_name) == {"sum", "current", "membrane"}
+        assert by_name["sum"].observed == by_name["current"].observed == extremes
+        factor = 1 if origin in streams else shift
+        assert by_name["membrane"].observed == (factor * extremes[0], factor * extremes[1])
+        low, high = by_name["current"].bound
+        assert low <= min(extremes[0], 0) and high >= max(extremes[1], 0)
+        assert {quantity.status for quantity in by_name.values()} == {"proved"}
+        assert by_name["sum"].limit == (-(2**23), 2**23 - 1)
+    text = ranges_text(proof)
+    assert all(f" {re.sub(r'_relay[0-9]+$', '_relay1', name)}" in text for name in added)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_accumulators_bound_is_attained(make_network: MakeNetwork) -> None:
+    """The stream of the head alone: the image that takes each weight's worse end drives it to its bound."""
+    network = make_network("graded", "flat")
+    program = program_of(network)
+    head = program.conv["head"]
+    image = Interval(np.full(3, program.input_low), np.full(3, program.input_high))
+    seen = observe(program, np.zeros((1, 3, HEIGHT, WIDTH), dtype=np.int64), run_program(
+        program, np.zeros((1, 3, HEIGHT, WIDTH), dtype=np.int64)), "relay")  # fmt: skip
+    proof = prove_ranges(program, seen, "relay")
+    (current,) = (q for q in proof.quantities if (q.node, q.name) == ("block1_in_stream", "current"))
+    for channel in range(len(head.weight)):
+        for largest, expected in ((False, current.channel_low), (True, current.channel_high)):
+            frame = frame_for(head, channel, image, largest, (HEIGHT, WIDTH))
+            found = delivered(program, frame[None])["head"][0, 0, channel]
+            assert (found.max() if largest else found.min()) == expected[channel]
+
+
+def test_an_accumulator_that_could_wrap_is_refused(make_network: MakeNetwork) -> None:
+    program = scaled(program_of(make_network("graded", "flat")), "head", 12)
+    zeros = np.zeros((1, 3, HEIGHT, WIDTH), dtype=np.int64)
+    with pytest.raises(TargetLimitError, match="block1_in_stream: summed current"):
+        observe(program, zeros, run_program(program, zeros), "relay")

@@ -316,7 +316,7 @@ def test_an_export_from_end_to_end(
     options = GoldenOptions(size=16, task="denoise", sigma="25")
     exported = export_student(tmp_path / "student.int.safetensors", "netx", tmp_path / "out", options)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["export.json", "network.net", "network.nir", "verification.json"]
+    assert names == ["export.json", "golden.npz", "network.net", "network.nir", "verification.json"]
     report = json.loads((tmp_path / "out/verification.json").read_text())
     by_name = {result["backend"]: result for result in report["results"]}
     assert list(by_name) == ["nir", "netx"] and by_name["nir"]["status"] == "exact"
@@ -329,7 +329,10 @@ def test_an_export_from_end_to_end(
     assert export_document(exported)["netx"]["depth"] == 7
     manifest = json.loads((tmp_path / "out/export.json").read_text())
     assert (manifest["kind"], manifest["target"]) == ("netx-export", "netx")
-    assert set(manifest["files"]) == {"network.net", "network.nir"} and "h5py" in manifest["versions"]
+    assert (
+        set(manifest["files"]) == {"golden.npz", "network.net", "network.nir"}
+        and "h5py" in manifest["versions"]
+    )
     again = export_student(tmp_path / "out/network.nir", "netx", tmp_path / "again", options)
     assert (tmp_path / "again/network.net").read_bytes() == (tmp_path / "out/network.net").read_bytes()
     assert again.verification is not None

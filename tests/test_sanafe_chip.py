@@ -15,7 +15,8 @@ from snn_tool.cli import run
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
 from snn_tool.exporters import sanafe_environment
 from snn_tool.exporters.comparison import compare
-from snn_tool.exporters.loihi_bundle import Bundle, Golden, export_bundle, read_bundle
+from snn_tool.exporters.golden_file import Golden
+from snn_tool.exporters.loihi_bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.nir_file import read_program, write_nir
 from snn_tool.exporters.nir_graph import to_nir

@@ -51,9 +51,8 @@ def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Tea
     """The teacher and the hash of its weights; an architecture's name alone gives an untrained one.
 
     Raises:
-        ConfigError: no such teacher, weights without one, or ONNX, whose operations are not counted.
+        ConfigError: no such teacher, a factory that fails, or ONNX, whose operations are not counted.
         ArtifactError: a file is damaged, refused, or does not fit.
-        TeacherError: a factory fails.
     """
     source = source_from_options(named or NO_TEACHER, weights)
     if source is None:

@@ -10,7 +10,8 @@ from snn_tool.energy.activity import count_network
 from snn_tool.energy.counts import ImageActivity
 from snn_tool.errors import ConfigError, VerificationError
 from snn_tool.exporters.comparison import compare
-from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, PLAN, Bundle, Golden, plan_follows_network
+from snn_tool.exporters.golden_file import Golden
+from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, PLAN, Bundle, plan_follows_network
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_network import integer_network

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from snn_tool import __version__
+from snn_tool.cli_audit import audit_app
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
 from snn_tool.cli_models import models
 from snn_tool.cli_resources import resources
@@ -69,6 +70,7 @@ for _name, _command in (
     app.command(_name)(_command)
 energy_app.command("sanafe")(energy_sanafe)
 app.add_typer(energy_app, name="energy")
+app.add_typer(audit_app, name="audit")
 app.add_typer(backend_app, name="backend")
 
 

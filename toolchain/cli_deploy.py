@@ -109,10 +109,12 @@ def export(
 
 def verify(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder, from export --target loihi or netx.")],
     backend: Annotated[
         list[str] | None,
-        typer.Option("--backend", help="integer, nir or lava; repeatable. [default: nir, lava]"),
+        typer.Option(
+            "--backend", help="integer, nir, and lava (loihi) or netx; repeatable. [default: all but integer]"
+        ),
     ] = None,
     images: Annotated[
         Path | None,
@@ -134,25 +136,22 @@ def verify(
 
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
-    from dataclasses import replace
-
     from snn_tool.degradations import degradation_from_options
-    from snn_tool.deployment import VERIFICATION
     from snn_tool.deployment_text import verification_document, verification_text
+    from snn_tool.export_checks import open_export, unknown_backends, verify_export
     from snn_tool.exporters.image_verification import LavaOptions
-    from snn_tool.exporters.loihi_bundle import read_bundle
-    from snn_tool.exporters.verification import BACKENDS, verify_bundle, write_verification
-    from snn_tool.verifying import PhotographOptions, verify_photographs
+    from snn_tool.verifying import PhotographOptions
 
     terminal = terminal_of(context)
-    chosen = backend or BACKENDS
+    checks = open_export(bundle)
+    if unknown := unknown_backends(checks, backend or []):
+        raise typer.BadParameter(
+            f"{unknown} is not one of {', '.join(checks.known)}", context, param_hint="--backend"
+        )
     options = PhotographOptions(images, tiles, whole, degradation_from_options("denoise", sigma), seed)
     with terminal.steps() as log:
-        report = verify_bundle(read_bundle(bundle), chosen, conv=lava_conv, log=log)
-        if images:
-            lava = LavaOptions(lava_conv, log=log)
-            report = replace(report, photographs=verify_photographs(bundle, chosen, options, lava))
-    write_verification(bundle / VERIFICATION, report)
+        lava = LavaOptions(lava_conv, log=log)
+        report = verify_export(bundle, checks, backend or checks.usual, options if images else None, lava)
     terminal.result(verification_text(report), verification_document(report))
     if report.failed or (backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)

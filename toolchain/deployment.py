@@ -5,16 +5,19 @@ Bundle and netx file are always built from the NIR file, never from the network:
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from snn_tool.artifacts import sha256_file, staged_folder, write_json
 from snn_tool.errors import ConfigError
+from snn_tool.exporters import netx_folder
 from snn_tool.exporters.comparison import BackendResult
+from snn_tool.exporters.golden_file import GOLDEN, golden_arrays, write_golden
 from snn_tool.exporters.loihi_bundle import NETWORK, Bundle, export_bundle
 from snn_tool.exporters.netx_file import NetxRun, write_netx
+from snn_tool.exporters.netx_folder import NETX, run_entry
 from snn_tool.exporters.netx_verification import verify_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.verification import (
@@ -28,9 +31,8 @@ from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerin
 from snn_tool.models.streams import FANOUT, check_lowering
 
 TARGETS = ("nir", "loihi", "netx")
-NETX = "network.net"
-EXPORT, VERIFICATION = "export.json", "verification.json"
-EXPORT_KINDS, EXPORT_SCHEMA = {"nir": "nir-export", "netx": "netx-export"}, 1
+EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
+KINDS = {"nir": ("nir-export", 1), "netx": (netx_folder.KIND, netx_folder.SCHEMA)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,15 +126,15 @@ def _export_netx(
     conv: str,
     log: Callable[[str], None] | None,
 ) -> Exported:
-    """A folder with both files, `export.json`, which says how `.net` is run, and `verification.json`."""
+    """A netx folder (see `netx_folder`) with `verification.json`."""
     report = None
     with staged_folder(out, overwrite, EXPORT) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
         program = read_program(stage / NETWORK)
         run = write_netx(stage / NETX, program)
-        grid = {"input_step": program.input_step, "residual_scale": program.residual_scale}
-        body = {"netx": {**asdict(run), **grid}}
-        _write_manifest(stage, "netx", golden, (NETWORK, NETX), ("nir", "h5py", "numpy"), body)
+        write_golden(stage / GOLDEN, golden_arrays(program, golden.tiles, golden.trace))
+        body = {"netx": run_entry(run, program)}
+        _write_manifest(stage, "netx", golden, netx_folder.HASHED, ("nir", "h5py", "numpy"), body)
         if verify:
             results = []
             if "nir" in golden.backends:
@@ -160,7 +162,7 @@ def _write_manifest(
         "versions": {name: version(name) for name in packages},
         "files": {name: sha256_file(stage / name) for name in files},
     }
-    write_json(stage / EXPORT, EXPORT_KINDS[target], EXPORT_SCHEMA, body)
+    write_json(stage / EXPORT, *KINDS[target], body)
 
 
 def _write_report(stage: Path, results: list[BackendResult]) -> VerificationReport:

@@ -4,11 +4,12 @@ from dataclasses import asdict
 from typing import Any
 
 from snn_tool.artifacts import read_json
-from snn_tool.deployment import EXPORT, NETX, Exported
+from snn_tool.deployment import EXPORT, Exported
 from snn_tool.exporters import loihi_report_file
 from snn_tool.exporters.loihi_bundle import MANIFEST, RANGES, RESOURCES, Bundle
 from snn_tool.exporters.loihi_chips import LABEL
 from snn_tool.exporters.loihi_ranges_file import read_ranges
+from snn_tool.exporters.netx_folder import NETX
 from snn_tool.exporters.verification import VerificationReport
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.ranges_text import ranges_text, weakest
@@ -56,7 +57,7 @@ def verification_text(report: VerificationReport) -> str:
     if report.photographs:
         lines += photograph_lines(report.photographs)
     if report.plan_follows_network is False:
-        lines.append("plan.json is not the plan that network.nir gives; export the network again")
+        lines.append("what runs on the chip is not what network.nir gives; export the network again")
     return "\n".join(lines)
 
 

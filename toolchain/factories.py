@@ -8,12 +8,18 @@ import sys
 from typing import Any
 
 import torch
-from snn_tool.errors import ConfigError, TeacherError
+from snn_tool.errors import ConfigError
 from snn_tool.memory import is_out_of_memory
 from snn_tool.terminal import LOGGER
 from torch import nn
 
 SHOWN = 12
+
+
+def names_factory(text: str) -> bool:
+    """Whether a text has the form `package.module:factory`."""
+    module, colon, name = text.partition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def build_from_factory(named: str) -> nn.Module:
@@ -22,15 +28,15 @@ def build_from_factory(named: str) -> nn.Module:
     The factory's random numbers are its own: the student's weights do not depend on it.
 
     Raises:
-        ConfigError: the module or the name does not exist, or the name cannot be called without arguments.
-        TeacherError: the factory fails, or returns no torch module.
+        ConfigError: the module or the name does not exist, the name cannot be called without arguments, it
+            fails, or it returns no torch module.
     """
     factory = _find(named)
     try:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise ConfigError(
-            f"--teacher {named}: called without arguments it has a {error}; write a function around it"
+            f"{named}: cannot be called without arguments ({error}); write a function around it"
         ) from error
     except ValueError:
         pass  # built into C without a signature; calling it tells
@@ -38,7 +44,7 @@ def build_from_factory(named: str) -> nn.Module:
         torch.manual_seed(0)
         network = _called(named, factory)
     if not isinstance(network, nn.Module):
-        raise TeacherError(f"--teacher {named}: returns {type(network).__name__}, not a torch.nn.Module")
+        raise ConfigError(f"{named}: returned {type(network).__name__}, not a torch.nn.Module")
     return network
 
 
@@ -50,15 +56,17 @@ def _find(named: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"--teacher {named}: no module '{error.name}'; run where it lies, or install it"
+            f"{named}: No module named '{error.name}'; run where it lies, or install it"
         ) from error
     except Exception as error:  # a user's module may raise anything
         raise _failed(named, "cannot be imported", error) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
-        found = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"][:SHOWN]
+        found = [
+            n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module_name
+        ][:SHOWN]
         raise ConfigError(
-            f"--teacher {named}: {module_name} has no callable '{attribute}'; it has "
+            f"{named}: {module_name} has no '{attribute}' that can be called; it has "
             f"{', '.join(found) or 'none'}"
         )
     return factory
@@ -70,10 +78,10 @@ def _called(named: str, factory: Any) -> Any:
     except Exception as error:  # a user's function may raise anything
         if is_out_of_memory(error):
             raise
-        raise _failed(named, "fails", error) from error
+        raise _failed(named, "calling it failed", error) from error
 
 
-def _failed(named: str, what: str, error: Exception) -> TeacherError:
-    logging.getLogger(LOGGER).debug("--teacher %s", named, exc_info=error)
+def _failed(named: str, what: str, error: Exception) -> ConfigError:
+    logging.getLogger(LOGGER).debug("%s", named, exc_info=error)
     reason = " ".join(str(error).split())[:200]
-    return TeacherError(f"--teacher {named}: {what} ({type(error).__name__}: {reason}); -v shows where")
+    return ConfigError(f"{named}: {what}: {type(error).__name__}: {reason}; -v shows where")

@@ -14,7 +14,7 @@ from typing import Any
 
 from snn_tool.artifacts import sha256_bytes, sha256_file
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.factories import build_from_factory
+from snn_tool.factories import build_from_factory, names_factory
 from snn_tool.models.onnx_teacher import OnnxTeacher
 from snn_tool.models.tapped import TappedTeacher
 from snn_tool.models.teacher_sizes import recognise
@@ -80,9 +80,10 @@ def open_teacher(source: TeacherSource, hints: tuple[str, ...] = ()) -> OpenedTe
         hints: modules or tensors to tap, unless the teacher names features by itself.
 
     Raises:
-        ConfigError: no such teacher; the forms are listed. Or `--weights` with a file that has them inside.
+        ConfigError: no such teacher (the forms are listed), a factory fails, or `--weights` of a file that
+            has them inside.
         ArtifactError: a file is missing, damaged, refused, or does not fit the network.
-        TeacherError: a factory fails, or an ONNX file has no such tensor.
+        TeacherError: an ONNX file has no such tensor.
     """
     named, weights = source.named, source.weights
     if named in TEACHERS or named == SPANDREL:
@@ -91,7 +92,7 @@ def open_teacher(source: TeacherSource, hints: tuple[str, ...] = ()) -> OpenedTe
         if weights:
             raise ConfigError(f"--teacher {named} has its weights inside; leave --weights out")
         return _from_onnx(Path(named), hints) if named.endswith(".onnx") else _from_file(Path(named))
-    if ":" in named and not Path(named).exists():
+    if names_factory(named):
         return _from_factory(named, weights, hints)
     raise ConfigError(f"--teacher {named}: use {FORMS}")
 

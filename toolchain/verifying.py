@@ -13,7 +13,6 @@ from snn_tool.evaluation import load_pair
 from snn_tool.exporters.comparison import MISMATCH, BackendResult
 from snn_tool.exporters.image_verification import (
     BundleRunner,
-    LavaOptions,
     WholeImageResult,
     verify_tiles,
     verify_whole_image,
@@ -56,16 +55,15 @@ class PhotographOptions:
 
 
 def verify_photographs(
-    folder: Path, backends: Sequence[str], options: PhotographOptions, lava: LavaOptions
+    runner: BundleRunner, backends: Sequence[str], options: PhotographOptions
 ) -> PhotographReport:
-    """Run photographs through a bundle's implementations and compare with the integer engine.
+    """Run photographs through an export's implementations and compare with the integer engine.
 
     Raises:
         DataError: an image is damaged, or none is as large as the network's.
         ConfigError: an option is out of range.
         VerificationError: an implementation refuses the network.
     """
-    runner = BundleRunner(folder, lava)
     others = [backend for backend in dict.fromkeys(backends) if backend != "integer"]
     tiled: list[BackendResult] = []
     costs: dict[str, float] = {}

@@ -1,0 +1,116 @@
+"""`golden.npz`: integer input tiles, and every spike and membrane that they must give.
+
+An export keeps it beside the network, so that anybody can check later what was exported.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.artifacts import write_bytes
+from snn_tool.errors import ArtifactError, ExportError
+from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.traces import Trace
+
+GOLDEN = "golden.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """Input tiles and the integers that they must give; fits `Trace`.
+
+    Attributes:
+        tiles: int16 [N, 3, H, W] on the integer input grid.
+        readout: int32 [N, 3, H, W].
+        spikes: for each population int8 [T, N, C, H, W].
+        membranes: for each population int32 [T, N, C, H, W].
+    """
+
+    tiles: NDArray[np.int16]
+    readout: NDArray[np.int32]
+    spikes: dict[str, NDArray[np.int8]]
+    membranes: dict[str, NDArray[np.int32]]
+
+
+def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) -> dict[str, NDArray[Any]]:
+    """The arrays of golden.npz: `tiles`, `readout`, `spikes.<population>`, `membranes.<population>`.
+
+    Raises:
+        ExportError: tiles or reference do not belong to the program, or lose a value in the narrower type.
+    """
+    count = len(tiles)
+    arrays: dict[str, NDArray[Any]] = {
+        "tiles": _fitting("tiles", tiles, (count, 3, program.height, program.width), np.int16),
+        "readout": _fitting(
+            "readout", reference.readout, (count, 3, program.height, program.width), np.int32
+        ),
+    }
+    for node in program.populations:
+        shape = (program.timesteps, count, node.channels, node.height, node.width)
+        for kind, values, narrow in (
+            ("spikes", reference.spikes, np.int8),
+            ("membranes", reference.membranes, np.int32),
+        ):
+            if node.name not in values:
+                raise ExportError(
+                    f"the reference trace has no {kind} of {node.name}; record every population"
+                )
+            arrays[f"{kind}.{node.name}"] = _fitting(
+                f"{kind} of {node.name}", values[node.name], shape, narrow
+            )
+    return arrays
+
+
+def _fitting(
+    name: str, values: NDArray[Any], shape: tuple[int, ...], narrow: type[np.integer]
+) -> NDArray[Any]:
+    """The values in a narrower type, if they have the shape and lose nothing."""
+    converted = values.astype(narrow)
+    if values.shape != shape or not values.size or not np.array_equal(converted, values):
+        raise ExportError(
+            f"{name}: {values.dtype} {list(values.shape)} does not fit the network's "
+            f"{narrow.__name__} {list(shape)}"
+        )
+    return converted
+
+
+def write_golden(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write golden.npz atomically; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file of an export.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path}: not readable ({error}); export the network again") from error
+
+
+def read_golden(path: Path) -> Golden:
+    """Tiles and expected integers.
+
+    Raises:
+        ArtifactError: the file cannot be read, or lacks tiles or read-out.
+    """
+    arrays = read_arrays(path)
+    if not {"tiles", "readout"} <= arrays.keys():
+        raise ArtifactError(f"{path}: has no tiles or no readout; export the network again")
+    kinds: dict[str, dict[str, NDArray[Any]]] = {"spikes": {}, "membranes": {}}
+    for key, values in arrays.items():
+        kind, _, population = key.partition(".")
+        if kind in kinds:
+            kinds[kind][population] = values
+    return Golden(arrays["tiles"], arrays["readout"], kinds["spikes"], kinds["membranes"])

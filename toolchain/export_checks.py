@@ -1,0 +1,111 @@
+"""`snn-tool verify`: an exported folder of either kind, recognised by its files, against golden integers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from snn_tool.deployment import VERIFICATION
+from snn_tool.errors import ArtifactError
+from snn_tool.exporters import netx_verification, verification
+from snn_tool.exporters.golden_file import GOLDEN
+from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, NetxRunner
+from snn_tool.exporters.loihi_bundle import MANIFEST, read_bundle
+from snn_tool.exporters.netx_folder import NETX, read_netx_folder
+from snn_tool.exporters.netx_verification import verify_netx_folder
+from snn_tool.exporters.verification import VerificationReport, verify_bundle, write_verification
+from snn_tool.verifying import PhotographOptions, verify_photographs
+
+
+class Checks(Protocol):
+    """What can be done with one kind of export."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Names of all its implementations."""
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Those that are independent of the engine which usually made the golden integers."""
+
+    def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
+        """Compare on the golden tiles."""
+
+    def runner(self, lava: LavaOptions) -> BundleRunner:
+        """The implementations, for other images."""
+
+
+class LoihiChecks:
+    """Of a Loihi-style bundle."""
+
+    known, usual = verification.KNOWN_BACKENDS, verification.BACKENDS
+
+    def __init__(self, folder: Path) -> None:
+        self.bundle = read_bundle(folder)
+
+    def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
+        """Compare on the golden tiles."""
+        return verify_bundle(self.bundle, backends, conv=lava.conv, log=lava.log)
+
+    def runner(self, lava: LavaOptions) -> BundleRunner:
+        """The implementations, for other images."""
+        return BundleRunner(self.bundle.folder, lava)
+
+
+class NetxChecks:
+    """Of a netx folder."""
+
+    known, usual = netx_verification.KNOWN_BACKENDS, netx_verification.BACKENDS
+
+    def __init__(self, folder: Path) -> None:
+        self.netx = read_netx_folder(folder)
+
+    def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
+        """Compare on the golden tiles."""
+        return verify_netx_folder(self.netx, backends, conv=lava.conv, log=lava.log)
+
+    def runner(self, lava: LavaOptions) -> BundleRunner:
+        """The implementations, for other images."""
+        return NetxRunner(self.netx, lava)
+
+
+def open_export(folder: Path) -> Checks:
+    """The checks of a folder.
+
+    Raises:
+        ArtifactError: it is no export that keeps golden tiles, or one that is damaged.
+    """
+    if (folder / MANIFEST).is_file():
+        return LoihiChecks(folder)
+    if (folder / NETX).is_file() or (folder / GOLDEN).is_file():
+        return NetxChecks(folder)
+    raise ArtifactError(
+        f"{folder}: neither a Loihi-style bundle ({MANIFEST}) nor a netx folder ({NETX}); make one with "
+        "'snn-tool export --target loihi' or '--target netx'"
+    )
+
+
+def verify_export(
+    folder: Path,
+    checks: Checks,
+    backends: Sequence[str],
+    photographs: PhotographOptions | None,
+    lava: LavaOptions,
+) -> VerificationReport:
+    """Verify a folder on its golden tiles, and on photographs if some are given; write `verification.json`.
+
+    Raises:
+        VerificationError: an implementation refuses the network.
+        DataError: an image is damaged, or none is as large as the network's.
+    """
+    report = checks.on_golden(backends, lava)
+    if photographs:
+        found = verify_photographs(checks.runner(lava), backends, photographs)
+        report = replace(report, photographs=found)
+    write_verification(folder / VERIFICATION, report)
+    return report
+
+
+def unknown_backends(checks: Checks, names: Sequence[str]) -> str:
+    """Those of `names` that this export cannot be verified by, joined; empty if there is none."""
+    return ", ".join(name for name in names if name not in checks.known)

@@ -4,22 +4,23 @@ Intermediate tensors become hints by appending them to the graph's outputs. The 
 [N, 3, H, W], RGB in [0, 1], and its first output is the restored image of the same shape and range.
 """
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, TeacherError
-from snn_tool.models.tapped import listing
+from snn_tool.models.onnx_file import (
+    fitting_text,
+    one_line,
+    rank_four_tensors,
+    read_graph,
+    start_session,
+    with_outputs,
+)
 from torch import Tensor, nn
-
-_MESSAGE: Any = importlib.import_module("google.protobuf.message")  # without type stubs
-_Undecodable, _Unencodable = _MESSAGE.DecodeError, _MESSAGE.EncodeError
 
 
 class OnnxTeacher(nn.Module):
@@ -43,8 +44,8 @@ class OnnxTeacher(nn.Module):
         self.feature_channels: Mapping[str, int] = {}
         self.feature_scales: Mapping[str, int] = {}
         model = read_graph(path)
-        self.inferred = _rank_four(model)
-        self._bytes = _with_outputs(model, self, taps)
+        self.inferred = rank_four_tensors(model)
+        self._bytes = with_outputs(model, taps, path)
         self._session: Any = None
         self.input_name, self.shape = _image_input(self.session, path)
 
@@ -52,7 +53,7 @@ class OnnxTeacher(nn.Module):
     def session(self) -> Any:
         """The session of onnxruntime, made again after a copy: it cannot be pickled."""
         if self._session is None:
-            self._session = _start(self._bytes, self.path)
+            self._session = start_session(self._bytes, self.path)
         return self._session
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class OnnxTeacher(nn.Module):
 
     def fitting(self, image: Tensor | None = None) -> str:
         """A sentence that lists the float tensors of four dimensions."""
-        return listing("tensors that fit", [f"{name} [{shape}]" for name, shape in self.inferred.items()])
+        return fitting_text(self.inferred)
 
     def forward(self, image: Tensor) -> Tensor:
         """The restored image, on the device of `image`."""
@@ -105,58 +106,9 @@ class OnnxTeacher(nn.Module):
             values: list[NDArray[np.float32]] = self.session.run(wanted, {self.input_name: images})
         except Exception as error:  # onnxruntime's errors share no narrower base
             raise TeacherError(
-                f"{self.path}: fails on images {images.shape} ({_reason(error)}); use another --patch"
+                f"{self.path}: fails on images {images.shape} ({one_line(error)}); use another --patch"
             ) from error
         return values
-
-
-def read_graph(path: Path) -> Any:
-    """An ONNX model with its external data inside, which may lie nowhere but in the model's folder.
-
-    Raises:
-        ArtifactError: missing, damaged, or its data is elsewhere or missing.
-    """
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-        onnx.external_data_helper.load_external_data_for_model(model, str(path.resolve().parent))
-    except _Undecodable as error:
-        raise ArtifactError(
-            f"{path}: not an ONNX file, or damaged ({_reason(error)}); export it again"
-        ) from error
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(
-            f"{path}: cannot be read with its data ({_reason(error)}); external data must lie beside it"
-        ) from error
-    if not model.graph.node:
-        raise ArtifactError(f"{path}: holds no graph; export it again")
-    return model
-
-
-def _with_outputs(model: Any, teacher: OnnxTeacher, taps: tuple[str, ...]) -> bytes:
-    """The model with the tapped tensors among its outputs; without types, which onnxruntime infers."""
-    made = {name for node in model.graph.node for name in node.output}
-    for name in taps:
-        if name not in made:
-            raise TeacherError(f"--hints: {teacher.path} has no tensor '{name}'; {teacher.fitting()}")
-        if name not in {output.name for output in model.graph.output}:
-            model.graph.output.append(onnx.ValueInfoProto(name=name))
-    try:
-        data: bytes = model.SerializeToString()
-    except (ValueError, _Unencodable) as error:
-        raise ArtifactError(f"{teacher.path}: over 2 GB with its data ({_reason(error)})") from error
-    return data
-
-
-def _start(data: bytes, path: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what matters is raised
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no narrower base
-        raise ArtifactError(
-            f"{path}: onnxruntime cannot run it ({_reason(error)}); export it again"
-        ) from error
 
 
 def _image_input(session: Any, path: Path) -> tuple[str, tuple[int | str | None, ...]]:
@@ -167,24 +119,3 @@ def _image_input(session: Any, path: Path) -> tuple[str, tuple[int | str | None,
     if isinstance(inputs[0].shape[1], int) and inputs[0].shape[1] != 3:
         raise ArtifactError(f"{path}: takes {given}; a teacher takes RGB, [N, 3, H, W]")
     return inputs[0].name, tuple(inputs[0].shape)
-
-
-def _rank_four(model: Any) -> dict[str, str]:
-    """Float tensors of four dimensions by name, with their sizes without the batch, in the graph's order."""
-    try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, ValueError):
-        graph = model.graph
-    made = {name for node in model.graph.node for name in node.output}
-    found = {}
-    for value in (*graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        if value.name in made and kind.elem_type == onnx.TensorProto.FLOAT and len(kind.shape.dim) == 4:
-            sizes = [d.dim_value or d.dim_param or "?" for d in kind.shape.dim[1:]]
-            found[value.name] = ", ".join(map(str, sizes))
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """The first lines of a library's message as one."""
-    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -3,14 +3,15 @@
 `tests/test_teacher_sizes.py` holds their parameters and multiply-accumulates per pixel.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from snn_tool.errors import ConfigError
-from snn_tool.models.teachers import TEACHERS, build_teacher
+from snn_tool.models.teachers import build_teacher
 from torch import Tensor, nn
 
+Fits = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], bool]
 _SIDD = {"encoder_blocks": [2, 2, 4, 8], "middle_blocks": 12, "decoder_blocks": [2, 2, 2, 2]}
 
 SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -51,7 +52,7 @@ def size_options(architecture: str, size: str | None) -> dict[str, Any]:
     return dict(sizes[size])
 
 
-def recognise(architecture: str, tensors: Mapping[str, Tensor], fits: Any) -> nn.Module | None:
+def recognise(architecture: str, tensors: Mapping[str, Tensor], fits: Fits) -> nn.Module | None:
     """The first size of an architecture that weights fit, with fresh parameters.
 
     Args:
@@ -65,8 +66,3 @@ def recognise(architecture: str, tensors: Mapping[str, Tensor], fits: Any) -> nn
         if fits(tensors, expected):
             return build_teacher(architecture, options)
     return None
-
-
-def sizes_text() -> str:
-    """The sizes of every architecture, for help and errors."""
-    return "; ".join(f"{name}: {', '.join(SIZES[name])}" for name in TEACHERS if name in SIZES)

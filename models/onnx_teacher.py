@@ -105,6 +105,8 @@ class OnnxTeacher(nn.Module):
         try:
             values: list[NDArray[np.float32]] = self.session.run(wanted, {self.input_name: images})
         except Exception as error:  # onnxruntime's errors share no narrower base
+            if "allocate memory" in str(error):
+                raise MemoryError(str(error)) from error
             raise TeacherError(
                 f"{self.path}: fails on images {images.shape} ({one_line(error)}); use another --patch"
             ) from error

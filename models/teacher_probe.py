@@ -121,7 +121,7 @@ def _run(teacher: nn.Module, degraded: Tensor) -> tuple[Tensor, dict[str, Tensor
         with torch.no_grad():
             restored, features = teacher.forward_features(degraded)  # type: ignore[operator]
     except (TypeError, ValueError, IndexError, AttributeError, KeyError, RuntimeError) as error:
-        if "memory" in str(error):
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise  # no fault of the teacher: the command line says what to make smaller
         reason = " ".join(str(error).split())[:160]
         raise TeacherError(

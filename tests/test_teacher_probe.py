@@ -95,6 +95,17 @@ def test_outputs_that_are_no_restored_image_are_refused(
     assert "\n" not in str(refused.value)
 
 
+def test_memory_that_runs_out_is_not_the_teachers_fault(batch: tuple[Tensor, Tensor]) -> None:
+    def allocate(image: Tensor) -> Tensor:
+        return image.new_empty(1 << 53)
+
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        probe(TappedTeacher(Net(allocate)), *batch)
+    view = TappedTeacher(Net(lambda image: image.transpose(1, 2).view(-1)))
+    with pytest.raises(TeacherError, match="fails on images .*stride"):
+        probe(view, *batch)
+
+
 def test_a_bad_restorer_is_still_a_restorer(batch: tuple[Tensor, Tensor]) -> None:
     """Grey, and as far as another dose of the same noise: worse than nothing, but an image in [0, 1]."""
     noise = 0.1 * torch.randn(batch[0].shape, generator=torch.Generator().manual_seed(1))

@@ -9,15 +9,17 @@ whose weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
     output  mean |y - y_T|
     hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
 
-A_k is a 1x1 convolution that is discarded after training, P_k pools (or repeats) F_k to the student's
-resolution and norm gives each channel of a batch mean 0 and variance 1, so that one weight suits any teacher.
+A_k is a 1x1 convolution from the student's to the teacher's channels that is discarded after training. P_k
+brings F_k to the student's resolution: over whole blocks by their mean, or by repeating each value over a
+whole block; sides that are no multiple of each other are refused. norm gives each channel of a batch mean 0
+and variance 1, so that one weight suits any teacher.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from snn_tool.errors import ConfigError
+from snn_tool.errors import ConfigError, TeacherError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -72,11 +74,30 @@ def normalised(feature: Tensor) -> Tensor:
     return (feature - mean) * torch.rsqrt(variance + 1e-6)
 
 
+def resampling(given: tuple[int, int], wanted: tuple[int, int]) -> str | None:
+    """How a feature of `given` = (height, width) comes to `wanted`; None if no whole blocks do it."""
+    if given == wanted:
+        return "as it is"
+    for large, small, way in ((given, wanted, "mean over {}x{}"), (wanted, given, "repeated {}x{}")):
+        if all(one % other == 0 for one, other in zip(large, small, strict=True)):
+            return way.format(*(one // other for one, other in zip(large, small, strict=True)))
+    return None
+
+
 def to_resolution(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """A feature [N, C, h, w] averaged down, or repeated up, to `size` = (height, width)."""
-    if tuple(feature.shape[2:]) == size:
+    """A feature [N, C, h, w] at `size` = (height, width), by the mean or the repetition of whole blocks.
+
+    Raises:
+        TeacherError: neither side divides the other.
+    """
+    given = (feature.shape[2], feature.shape[3])
+    if given == size:
         return feature
-    if feature.shape[2] > size[0]:
+    if resampling(given, size) is None:
+        raise TeacherError(
+            f"a hint of {given[0]}x{given[1]} does not fit {size[0]}x{size[1]} in whole blocks"
+        )
+    if given[0] > size[0] or given[1] > size[1]:
         return functional.adaptive_avg_pool2d(feature, size)
     return functional.interpolate(feature, size, mode="nearest")
 

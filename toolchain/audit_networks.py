@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.artifacts import sha256_file
 from snn_tool.crops import Crop, channels_first
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_networks import Quality
@@ -16,7 +15,9 @@ from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import IntegerEngine, restore
 from snn_tool.models.network import Network
+from snn_tool.models.tapped import TappedTeacher
 from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
+from snn_tool.own_teachers import NO_TEACHER, open_teacher, source_from_options
 from torch import nn
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
@@ -46,20 +47,27 @@ def restorers(
     return found
 
 
-def open_teacher(named: str | None) -> tuple[Teacher | None, dict[str, str]]:
-    """The teacher and the hash of its file; an architecture's name gives an untrained one without a hash."""
-    if named is None:
+def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Teacher | None, dict[str, str]]:
+    """The teacher and the hash of its weights; an architecture's name alone gives an untrained one.
+
+    Raises:
+        ConfigError: no such teacher, a factory that fails, or ONNX, whose operations are not counted.
+        ArtifactError: a file is damaged, refused, or does not fit.
+    """
+    source = source_from_options(named or NO_TEACHER, weights)
+    if source is None:
         return None, {}
-    if named in TEACHERS:
+    if named in TEACHERS and weights is None:
         with torch.device("meta"):
             return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
-    path = Path(named)
-    if not path.exists():
-        raise ConfigError(f"--teacher {named}: no such file, and not one of {', '.join(TEACHERS)}")
-    module, description = load_teacher(path)
-    options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
-    title = f"{description['architecture']}, {options}" if options else description["architecture"]
-    return Teacher(title, module), {"teacher": sha256_file(path)}
+    if source.named.endswith(".onnx"):
+        raise ConfigError(
+            f"--teacher {named}: operations of ONNX graphs are not counted; give the network as "
+            "package.module:factory"
+        )
+    opened = open_teacher(source)
+    network = opened.network.network if isinstance(opened.network, TappedTeacher) else opened.network
+    return Teacher(opened.title, network), {"teacher": opened.sha256}
 
 
 def _twin(path: Path, network: IntegerNetwork) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
 from snn_tool.audit_chip import chip_check, read_check
 from snn_tool.audit_inputs import input_hashes, load_crops
-from snn_tool.audit_networks import Restore, measure, open_teacher, restorers
+from snn_tool.audit_networks import Restore, audited_teacher, measure, restorers
 from snn_tool.audit_sweep import sweep
 from snn_tool.crops import Crop, channels_first
 from snn_tool.degradations import degradation_for
@@ -44,8 +44,9 @@ class AuditOptions:
     Attributes:
         student: `student.int.safetensors`.
         images: folder of clean images.
-        teacher: `teacher.safetensors`, or the name of an architecture at its published size, which is counted
-            but has no PSNR; None compares with the twin alone.
+        teacher: `teacher.safetensors`, `package.module:factory`, or the name of an architecture, which
+            without `weights` is counted at its published size but has no PSNR; None compares with the twin
+            alone.
         twin: a trained network of the student's shape with ReLU; without it the twin is only counted.
         claim: how many times less energy is claimed.
         crop: side of the centre crops in pixels, 0 for whole images.
@@ -60,6 +61,7 @@ class AuditOptions:
             twin.
         sweep: measure quality and synops with fewer timesteps or levels, too.
         sanafe: file of `snn-tool energy sanafe` for this student.
+        weights: of a teacher that is given as code or by its architecture's name.
     """
 
     student: Path
@@ -78,6 +80,7 @@ class AuditOptions:
     against: str | None = None
     sweep: bool = True
     sanafe: Path | None = None
+    weights: Path | None = None
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -104,7 +107,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     check = read_check(options.sanafe, options.student) if options.sanafe else None
     network, provenance = load_integer_network(options.student)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
-    teacher, hashes = open_teacher(options.teacher)
+    teacher, hashes = audited_teacher(options.teacher, options.weights)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     sides = (options.crop, options.limit, _multiple(network, teacher))
     crops = load_crops(options.images, degradation, *sides, options.seed)

@@ -17,6 +17,7 @@ from snn_tool.cli_sanafe import energy_sanafe
 from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import Interrupted, SnnToolError
+from snn_tool.memory import is_out_of_memory
 from snn_tool.terminal import Terminal, configure_logging
 
 USAGE, INTERRUPTED = 2, 130
@@ -98,7 +99,9 @@ def run(arguments: list[str]) -> int:
     except SnnToolError as error:
         _say(f"error: {error}")
         return 1
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         _say("error: out of memory; use a smaller --batch, --patch, --tile, --crop or --size")
         return 1
 

@@ -38,6 +38,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folde
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
 Architecture = Annotated[str, typer.Option("--arch", help="unet, flat, chain, nafnet or restormer.")]
+TeacherSize = Annotated[
+    str | None,
+    typer.Option("--size", help="small, medium or large, or a published size; --option overrides."),
+]
 TeacherOption = Annotated[
     list[str] | None,
     typer.Option("--option", help="Constructor option of the teacher, e.g. width=32; repeatable."),
@@ -51,6 +55,7 @@ def train(
     task: Task = "denoise",
     sigma: Sigma = "25",
     architecture: Architecture = "unet",
+    size: TeacherSize = None,
     option: TeacherOption = None,
     config: ConfigFile = None,
     max_steps: MaxSteps = None,
@@ -79,7 +84,7 @@ def train(
         max_steps, batch, patch, optimizer, lr, kernel_lr, validate_every, seed, device, precision, ema
     )
     settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
-    build = parse_teacher_options(architecture, option or [])
+    build = parse_teacher_options(architecture, option or [], size)
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
     _report(
         terminal,
@@ -93,10 +98,18 @@ def distill(
     data: Data,
     out: Out,
     teacher: Annotated[
-        str, typer.Option("--teacher", help="teacher.safetensors, or 'none' for the baseline without one.")
+        str,
+        typer.Option(
+            "--teacher",
+            help="teacher.safetensors, model.onnx, package.module:factory, an architecture with --weights, "
+            "or 'none'.",
+        ),
     ] = "none",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of a factory's network: .safetensors or .pth.")
+    ] = None,
     hints: Annotated[
-        str, typer.Option("--hints", help="Teacher features a,b; default: chosen by resolution.")
+        str, typer.Option("--hints", help="Teacher features a,b: modules, or tensors of ONNX.")
     ] = "",
     task: Task = "denoise",
     sigma: Sigma = "25",
@@ -134,9 +147,10 @@ def distill(
     overwrite: Overwrite = False,
 ) -> None:
     """Distil a spiking student from a teacher's output and decoder features."""
+    from snn_tool.own_teachers import source_from_options
     from snn_tool.run_folder import RunFolder
     from snn_tool.settings import load_settings
-    from snn_tool.training_runs import NO_TEACHER, TaskOptions, distill_student
+    from snn_tool.training_runs import TaskOptions, distill_student
 
     terminal = terminal_of(context)
     overrides = {
@@ -149,9 +163,10 @@ def distill(
     settings = load_settings(config, overrides)
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
     chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
-    teacher_path = None if teacher == NO_TEACHER else Path(teacher)
+    source = source_from_options(teacher, weights)
     options = TaskOptions(data, task, sigma)
-    _report(terminal, "student", distill_student(teacher_path, chosen, options, settings, folder))
+    trained = distill_student(source, chosen, options, settings, folder, terminal.note)
+    _report(terminal, "student", trained)
 
 
 def _training(

@@ -100,8 +100,11 @@ def energy_report(
     teacher: Annotated[
         str | None,
         typer.Option(
-            "--teacher", help="teacher.safetensors, or an architecture (restormer) at its default size."
+            "--teacher", help="teacher.safetensors, package.module:factory, or an architecture (restormer)."
         ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
     ] = None,
     twin: Annotated[
         Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
@@ -152,7 +155,9 @@ def energy_report(
 
     terminal = terminal_of(context)
     chosen = (claim, crop, limit, task, sigma, seed, lowering)
-    options = AuditOptions(student, images, teacher, twin, *chosen, qann, profile, against, sweep, sanafe)
+    options = AuditOptions(
+        student, images, teacher, twin, *chosen, qann, profile, against, sweep, sanafe, weights
+    )
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
         print_report(report, Console(highlight=False))

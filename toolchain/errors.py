@@ -20,6 +20,10 @@ class ArtifactError(SnnToolError):
     """A file written by this tool is missing, truncated, of another schema, or its hash does not match."""
 
 
+class TeacherError(SnnToolError):
+    """A user's teacher cannot guide a student; the message says what it gave and what would fit."""
+
+
 class QuantizationError(SnnToolError):
     """A layer does not fit the integer ranges; the message names the layer and the bound."""
 

@@ -5,19 +5,25 @@ import json
 from typing import Any
 
 from snn_tool.errors import ConfigError
+from snn_tool.models.teacher_sizes import size_options
 from snn_tool.models.teachers import TEACHERS
 
 
-def parse_teacher_options(architecture: str, given: list[str]) -> dict[str, Any]:
+def parse_teacher_options(architecture: str, given: list[str], size: str | None = None) -> dict[str, Any]:
     """JSON values by keyword; tuples are written as lists, e.g. `blocks=[1,1,2,4]`.
 
+    Args:
+        architecture: a key of `TEACHERS`.
+        given: `key=value`, which override the size's.
+        size: a named size of the architecture.
+
     Raises:
-        ConfigError: unknown architecture or key (the valid ones are listed), or a value that is not JSON.
+        ConfigError: unknown architecture, size or key (the valid ones are listed), or no JSON value.
     """
     if architecture not in TEACHERS:
         raise ConfigError(f"--arch {architecture} is unknown; use one of {', '.join(TEACHERS)}")
     known = inspect.signature(TEACHERS[architecture]).parameters
-    options: dict[str, Any] = {}
+    options = size_options(architecture, size)
     for item in given:
         key, separator, text = item.partition("=")
         if not separator or key not in known:

@@ -21,7 +21,7 @@ from snn_tool.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.run_folder import BEST, LAST, RunFolder, read_checkpoint
 from snn_tool.settings import TrainingSettings
 from snn_tool.training_callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
-from snn_tool.training_module import Guide, RestorationModule
+from snn_tool.training_module import Batch, Guide, RestorationModule
 from snn_tool.weight_average import WeightAverage
 from torch import nn
 from torch.utils.data import DataLoader
@@ -65,15 +65,13 @@ def fit(
     return _keep_best(network, folder.checkpoints / BEST, settings)
 
 
-def _run(
-    trainer: lightning.Trainer,
-    module: RestorationModule,
-    data: TrainingData,
-    settings: TrainingSettings,
-    start: int,
-    last: Path | None,
-) -> None:
-    patches = PatchBatches(
+def first_batch(data: TrainingData, settings: TrainingSettings) -> Batch:
+    """What the first step of a run sees in this process."""
+    return _patches(data, settings, 0).draw(0)
+
+
+def _patches(data: TrainingData, settings: TrainingSettings, start: int) -> PatchBatches:
+    return PatchBatches(
         data.training,
         settings.patch,
         settings.batch,
@@ -83,6 +81,17 @@ def _run(
         start,
         shard(settings.batch),
     )
+
+
+def _run(
+    trainer: lightning.Trainer,
+    module: RestorationModule,
+    data: TrainingData,
+    settings: TrainingSettings,
+    start: int,
+    last: Path | None,
+) -> None:
+    patches = _patches(data, settings, start)
     crops = ValidationSet(data.validation, data.degradation, settings.seed)
     loader = DataLoader(patches, batch_size=None)
     val_loader = DataLoader(crops, batch_size=None)

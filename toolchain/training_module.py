@@ -7,6 +7,7 @@ import lightning
 import torch
 from snn_tool.errors import SnnToolError
 from snn_tool.models.distillation import HintLoss, LossWeights, fft_loss
+from snn_tool.models.teacher_probe import check_finite
 from snn_tool.optimizers import hidden_kernels, muon_adamw
 from snn_tool.settings import TrainingSettings
 from torch import Tensor, nn
@@ -77,6 +78,7 @@ class RestorationModule(lightning.LightningModule):
         teacher.to(degraded.device)
         with torch.no_grad():
             target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
+        check_finite(target, teacher_features, f" at step {self.global_step}")
         terms = {}
         if self.weights.output:
             terms["output"] = functional.l1_loss(restored.float(), target.float())

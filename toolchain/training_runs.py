@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from snn_tool.artifacts import sha256_file
 from snn_tool.degradations import Degradation, degradation_from_options
-from snn_tool.errors import ConfigError
+from snn_tool.guidance import Note, guide_with, open_source
 from snn_tool.images import find_images
-from snn_tool.models.distillation import HintLoss, HintPair, LossWeights, pair_hints
 from snn_tool.models.student import build_student
 from snn_tool.models.student_file import save_student
-from snn_tool.models.teachers import build_teacher, load_teacher, save_teacher
+from snn_tool.models.teachers import build_teacher, save_teacher
+from snn_tool.own_teachers import NO_TEACHER, TeacherSource
 from snn_tool.patches import ImageSet, split_validation
 from snn_tool.ranks import is_first
 from snn_tool.run_folder import RunFolder, open_run
 from snn_tool.settings import RunSettings
-from snn_tool.training import TrainingData, data_hash, fit
-from snn_tool.training_module import Guide
-from torch import nn
+from snn_tool.training import TrainingData, data_hash, first_batch, fit
 
 TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
-NO_TEACHER = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +74,29 @@ def train_teacher(
     return TrainedNetwork(path, account, sum(p.numel() for p in teacher.parameters()))
 
 
+def _silent(line: str) -> None:
+    """A note to nobody."""
+
+
 def distill_student(
-    teacher_path: Path | None,
+    teacher: TeacherSource | Path | None,
     hints: tuple[str, ...],
     options: TaskOptions,
     settings: RunSettings,
     folder: RunFolder,
+    note: Note = _silent,
 ) -> TrainedNetwork:
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)
     student = build_student(settings.student)
-    guide, pairs = _guide(student, teacher_path, hints, settings.loss)
+    opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
     data = load_training_data(options, settings)
+    batch, say = first_batch(data, settings.training), note if is_first() else _silent
+    guide, pairs = guide_with(opened, student, hints, settings.loss.hints > 0, batch, say)
     asked = {
         "student": asdict(settings.student),
-        "teacher": sha256_file(teacher_path) if teacher_path else NO_TEACHER,
+        "teacher": opened.sha256 if opened else NO_TEACHER,
+        **({"teacher_source": dict(opened.description)} if opened and opened.description else {}),
         "hints": [asdict(pair) for pair in pairs],
         **_asked(options, settings, data),
     }
@@ -113,23 +117,3 @@ def _asked(options: TaskOptions, settings: RunSettings, data: TrainingData) -> d
         "loss": asdict(settings.loss),
         "data": {"training": data_hash(data.training), "validation": data_hash(data.validation)},
     }
-
-
-def _guide(
-    student: nn.Module, teacher_path: Path | None, hints: tuple[str, ...], weights: LossWeights
-) -> tuple[Guide | None, tuple[HintPair, ...]]:
-    """The frozen teacher with the hints that are weighted.
-
-    Raises:
-        ConfigError: hints were named without a teacher, or the teacher does not have them.
-    """
-    if teacher_path is None:
-        if hints:
-            raise ConfigError("--hints needs --teacher FILE")
-        return None, ()
-    teacher, _ = load_teacher(teacher_path)
-    pairs = pair_hints(student.feature_scales, teacher.feature_scales, hints)  # type: ignore[arg-type]
-    if weights.hints == 0:
-        return Guide(teacher, None), ()
-    loss = HintLoss(pairs, student.feature_channels, teacher.feature_channels)  # type: ignore[arg-type]
-    return Guide(teacher, loss), pairs

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from snn_tool.cli_tasks import DegradedFolder, PairsFolder, Strength, Task, images_or_pairs
 from snn_tool.terminal import Terminal, terminal_of
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of clean training images (searched recursively).")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of clean training images (searched recursively).")
+]
 Out = Annotated[Path, typer.Option("--out", help="Run folder: log, checkpoints, network.")]
-Task = Annotated[str, typer.Option("--task", help="What degrades the images: denoise.")]
-Sigma = Annotated[str, typer.Option("--sigma", help="Noise in grey levels of 255: 25, or a range 5-50.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")
 ]
@@ -46,10 +47,12 @@ TeacherOption = Annotated[
 
 def train(
     context: typer.Context,
-    data: Data,
     out: Out,
-    task: Task = "denoise",
-    sigma: Sigma = "25",
+    data: Data = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
+    task: Task = None,
+    sigma: Strength = None,
     architecture: Architecture = "unet",
     option: TeacherOption = None,
     config: ConfigFile = None,
@@ -81,25 +84,29 @@ def train(
     settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
     build = parse_teacher_options(architecture, option or [])
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
     _report(
         terminal,
         "teacher",
-        train_teacher(architecture, build, TaskOptions(data, task, sigma), settings, folder),
+        train_teacher(architecture, build, options, settings, folder),
     )
 
 
 def distill(
     context: typer.Context,
-    data: Data,
     out: Out,
+    data: Data = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
     teacher: Annotated[
         str, typer.Option("--teacher", help="teacher.safetensors, or 'none' for the baseline without one.")
     ] = "none",
     hints: Annotated[
         str, typer.Option("--hints", help="Teacher features a,b; default: chosen by resolution.")
     ] = "",
-    task: Task = "denoise",
-    sigma: Sigma = "25",
+    task: Task = None,
+    sigma: Strength = None,
     neuron: Annotated[str | None, typer.Option("--neuron", help="graded or lif. [default: graded]")] = None,
     body: Annotated[str | None, typer.Option("--body", help="unet, flat or chain. [default: unet]")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Channels at full resolution.")] = None,
@@ -150,7 +157,8 @@ def distill(
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
     chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
     teacher_path = None if teacher == NO_TEACHER else Path(teacher)
-    options = TaskOptions(data, task, sigma)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
     _report(terminal, "student", distill_student(teacher_path, chosen, options, settings, folder))
 
 

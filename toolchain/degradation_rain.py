@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 from snn_tool.degradation_parts import Image, Kernel, each_image
 
 MOST_ANGLE = 45.0
@@ -73,4 +73,5 @@ def rain_layer(size: tuple[int, int], rng: np.random.Generator) -> Image:
     shape = (size[0] + kernel.shape[0] - 1, size[1] + kernel.shape[1] - 1)
     brightness = rng.uniform(0.2, 1.0, shape) * (rng.random(shape) < density)
     # Crossing streaks add up as light does until the film is white.
-    return np.clip(fftconvolve(brightness, kernel, mode="valid"), 0, 1).astype(np.float32)
+    layer: Image = np.clip(fftconvolve(brightness, kernel, mode="valid"), 0, 1).astype(np.float32)
+    return layer

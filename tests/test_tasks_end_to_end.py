@@ -81,4 +81,4 @@ def test_pairs_that_degrade_wrote_go_all_the_way(
     assert run(["-q", "energy", "report", *student, *pairs, "--out", f"{out}/e", "--no-sweep"]) == 0
     report = json.loads((tmp_path / "e/energy.json").read_text())
     assert report["degradation"] == recorded["task"]
-    assert {"0.png", "degraded/0.png"} <= set(report["inputs"])
+    assert {"0.png", "degraded/0.png"} <= set(report["hashes"])

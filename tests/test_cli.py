@@ -422,7 +422,7 @@ def test_a_foreign_nir_file_is_one_line(call: Run, tmp_path: Path) -> None:
     [
         (["--config", "{tmp}/c.toml"], "unknown key 'training.learning_rate'; valid keys: batch, clip"),
         (["--sigma", "loud"], "use a number like 25 or a range like 5-50"),
-        (["--task", "derain"], "--task derain is unknown; use one of denoise"),
+        (["--task", "snow"], "--task snow is unknown; use one of denoise, derain, dehaze, deblur, defocus"),
         (["--neuron", "spiky"], "student.neuron = 'spiky' is not allowed; use one of graded, lif"),
         (["--teacher", "{tmp}/absent.safetensors"], "absent.safetensors: cannot be read|no such file"),
         (["--hints", "decoder1"], "--hints needs --teacher"),

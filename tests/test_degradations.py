@@ -92,7 +92,9 @@ def test_a_bad_sigma_says_what_is_allowed(sigma: str, allowed: str) -> None:
 
 
 def test_an_unknown_task_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match="^--task rain is unknown; use one of denoise$"):
+    with pytest.raises(
+        ConfigError, match="^--task rain is unknown; use one of denoise, derain, dehaze, deblur, defocus$"
+    ):
         degradation_from_options("rain", "25")
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from snn_tool.artifacts import sha256_file
 from snn_tool.crops import Crop, load_crop
-from snn_tool.degradations import Degradation
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
+from snn_tool.pairs import Pairs, Source
 
 
 def load_crops(
-    images: Path, degradation: Degradation, side: int, limit: int, multiple: int, seed: int
+    images: Path, degradation: Source, side: int, limit: int, multiple: int, seed: int
 ) -> list[Crop]:
     """The degraded centres of the images of a folder, or of one file.
 
@@ -38,9 +38,15 @@ def load_crops(
     return crops
 
 
-def input_hashes(files: Mapping[str, Path | None], images: Path, crops: list[Crop]) -> dict[str, str]:
-    """SHA-256 of every file that was given, by its role, and of every image by its name."""
+def input_hashes(
+    files: Mapping[str, Path | None], images: Path, crops: list[Crop], pairs: Pairs | None
+) -> dict[str, str]:
+    """SHA-256 of every file that was given, by its role, and of every image by its name.
+
+    The degraded image of a pair has the name of its clean partner after `degraded/`.
+    """
     hashes = {role: sha256_file(path) for role, path in files.items() if path}
-    return hashes | {
-        crop.name: sha256_file(images / crop.name if images.is_dir() else images) for crop in crops
-    }
+    paths = {crop.name: images / crop.name if images.is_dir() else images for crop in crops}
+    if pairs:
+        paths |= {f"degraded/{name}": pairs.partners[path] for name, path in paths.items()}
+    return hashes | {name: sha256_file(path) for name, path in paths.items()}

@@ -11,7 +11,6 @@ from snn_tool.audit_inputs import input_hashes, load_crops
 from snn_tool.audit_networks import Restore, audited_teacher, measure, restorers
 from snn_tool.audit_sweep import sweep
 from snn_tool.crops import Crop, channels_first
-from snn_tool.degradations import degradation_for
 from snn_tool.energy.audit_arguments import check_reference
 from snn_tool.energy.html import render
 from snn_tool.energy.prices import Pricing, packaged_pricing
@@ -24,6 +23,7 @@ from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import quantize_image
 from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.pairs import Pairs, source_for
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
 _Item = TypeVar("_Item")
@@ -62,6 +62,7 @@ class AuditOptions:
         sweep: measure quality and synops with fewer timesteps or levels, too.
         sanafe: file of `snn-tool energy sanafe` for this student.
         weights: of a teacher that is given as code or by its architecture's name.
+        pairs: degraded images to take instead of synthetic ones; `images` is then their clean folder.
     """
 
     student: Path
@@ -81,6 +82,7 @@ class AuditOptions:
     sweep: bool = True
     sanafe: Path | None = None
     weights: Path | None = None
+    pairs: Pairs | None = None
 
 
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
@@ -106,7 +108,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         refuse_existing_file(out / name, overwrite)
     check = read_check(options.sanafe, options.student) if options.sanafe else None
     network, provenance = load_integer_network(options.student)
-    degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
+    degradation = source_for(options.pairs, options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = audited_teacher(options.teacher, options.weights)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     sides = (options.crop, options.limit, _multiple(network, teacher))
@@ -171,4 +173,4 @@ def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Cr
         "sanafe": options.sanafe,
     }
     student = {"student": sha256_file(options.student)}
-    return student | dict(of_teacher) | input_hashes(given, options.images, crops)
+    return student | dict(of_teacher) | input_hashes(given, options.images, crops, options.pairs)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from snn_tool.cli_tasks import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
 from snn_tool.shipped import student_or_shipped
 from snn_tool.terminal import terminal_of
 
@@ -19,13 +20,15 @@ def quantize(
     context: typer.Context,
     student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
-    ],
+        Path | None, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
+    ] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]"),
     ] = None,
-    sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
+    sigma: TrainedStrength = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a student into 8-bit weights and integer thresholds."""
@@ -35,7 +38,8 @@ def quantize(
     from snn_tool.restoration import INTEGER_SUFFIX
 
     path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
-    made = quantize_student(student, data, path, sigma, overwrite)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    made = quantize_student(student, clean, path, sigma, overwrite, partners)
     text = (
         f"{made.path}: {made.parameters:,} parameters in integers; "
         "no image can wrap a current (interval arithmetic)\n"
@@ -74,8 +78,8 @@ def export(
     ] = None,
     tiles: Annotated[int, typer.Option("--tiles", help="Golden tiles.")] = 2,
     size: Annotated[int, typer.Option("--size", help="Side of a tile; the NIR file is written for it.")] = 64,
-    task: Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")] = None,
-    sigma: Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")] = None,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of tiles and noise.")] = 0,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")
@@ -128,7 +132,8 @@ def verify(
     whole: Annotated[
         int, typer.Option("--whole", help="With --images: whole images, compared by their read-outs.")
     ] = 0,
-    sigma: Annotated[str, typer.Option("--sigma", help="With --images: noise.")] = "25",
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
     lava_conv: Convolution = "stock",
 ) -> None:
@@ -136,9 +141,9 @@ def verify(
 
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
-    from snn_tool.degradations import degradation_from_options
+    from snn_tool.degradations import degradation_for
     from snn_tool.deployment_text import verification_document, verification_text
-    from snn_tool.export_checks import open_export, unknown_backends, verify_export
+    from snn_tool.export_checks import exported_for, open_export, unknown_backends, verify_export
     from snn_tool.exporters.image_verification import LavaOptions
     from snn_tool.verifying import PhotographOptions
 
@@ -148,7 +153,8 @@ def verify(
         raise typer.BadParameter(
             f"{unknown} is not one of {', '.join(checks.known)}", context, param_hint="--backend"
         )
-    options = PhotographOptions(images, tiles, whole, degradation_from_options("denoise", sigma), seed)
+    degradation = degradation_for(task, sigma, exported_for(bundle))
+    options = PhotographOptions(images, tiles, whole, degradation, seed)
     with terminal.steps() as log:
         lava = LavaOptions(lava_conv, log=log)
         report = verify_export(bundle, checks, backend or checks.usual, options if images else None, lava)

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from snn_tool.cli_tasks import DegradedFolder, PairsFolder, Strength, Task, images_or_pairs
 from snn_tool.terminal import Terminal, terminal_of
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of clean training images (searched recursively).")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of clean training images (searched recursively).")
+]
 Out = Annotated[Path, typer.Option("--out", help="Run folder: log, checkpoints, network.")]
-Task = Annotated[str, typer.Option("--task", help="What degrades the images: denoise.")]
-Sigma = Annotated[str, typer.Option("--sigma", help="Noise in grey levels of 255: 25, or a range 5-50.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")
 ]
@@ -50,10 +51,12 @@ TeacherOption = Annotated[
 
 def train(
     context: typer.Context,
-    data: Data,
     out: Out,
-    task: Task = "denoise",
-    sigma: Sigma = "25",
+    data: Data = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
+    task: Task = None,
+    sigma: Strength = None,
     architecture: Architecture = "unet",
     size: TeacherSize = None,
     option: TeacherOption = None,
@@ -86,17 +89,21 @@ def train(
     settings = load_settings(config, {"training": overrides, "loss": {"fft": loss_fft}})
     build = parse_teacher_options(architecture, option or [], size)
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
     _report(
         terminal,
         "teacher",
-        train_teacher(architecture, build, TaskOptions(data, task, sigma), settings, folder),
+        train_teacher(architecture, build, options, settings, folder),
     )
 
 
 def distill(
     context: typer.Context,
-    data: Data,
     out: Out,
+    data: Data = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
     teacher: Annotated[
         str,
         typer.Option(
@@ -111,8 +118,8 @@ def distill(
     hints: Annotated[
         str, typer.Option("--hints", help="Teacher features a,b: modules, or tensors of ONNX.")
     ] = "",
-    task: Task = "denoise",
-    sigma: Sigma = "25",
+    task: Task = None,
+    sigma: Strength = None,
     neuron: Annotated[str | None, typer.Option("--neuron", help="graded or lif. [default: graded]")] = None,
     body: Annotated[str | None, typer.Option("--body", help="unet, flat or chain. [default: unet]")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Channels at full resolution.")] = None,
@@ -164,7 +171,8 @@ def distill(
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
     chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
     source = source_from_options(teacher, weights)
-    options = TaskOptions(data, task, sigma)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
     trained = distill_student(source, chosen, options, settings, folder, terminal.note)
     _report(terminal, "student", trained)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.cli_tasks import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
 from snn_tool.shipped import DEFAULT, read_card, student_or_shipped
 from snn_tool.terminal import terminal_of
 
@@ -13,9 +14,7 @@ StudentFile = Annotated[Path, typer.Option("--student", help=_STUDENT_HELP, call
 Tile = Annotated[
     int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
 ]
-Task = Annotated[str | None, typer.Option("--task", help="Degradation. [default: as trained]")]
-Sigma = Annotated[str | None, typer.Option("--sigma", help="Noise. [default: as trained]")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the synthetic degradation.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
@@ -56,23 +55,26 @@ def restore(
 def evaluate(
     context: typer.Context,
     student: StudentFile,
-    data: Annotated[Path, typer.Option("--data", help="Folder of clean test images.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of clean test images.")] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")
     ] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the restored images.")] = None,
-    task: Task = None,
-    sigma: Sigma = None,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
     seed: Seed = 0,
     tile: Tile = 512,
     overwrite: Overwrite = False,
 ) -> None:
-    """PSNR and SSIM on a folder of clean images: RGB, full images, 8-bit output, seeded noise."""
+    """PSNR and SSIM on clean images or pairs: RGB (derain: luma, too), full images, 8-bit output."""
     from snn_tool.evaluation import EvaluationFiles, evaluation_text, run_evaluation
 
     terminal = terminal_of(context)
     files = EvaluationFiles(out, save, overwrite)
-    scored = run_evaluation(student, data, (task, sigma, seed), tile, files, terminal.track)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    scored = run_evaluation(student, clean, (task, sigma, seed), tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())
 
 
@@ -95,8 +97,10 @@ def energy_report(
             callback=student_or_shipped,
         ),
     ],
-    images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for energy.json and energy.html.")],
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of clean images.")] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -129,8 +133,8 @@ def energy_report(
         int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")
     ] = 256,
     limit: Annotated[int, typer.Option("--limit", help="Use the first N images; 0 takes all.")] = 0,
-    task: Task = None,
-    sigma: Sigma = None,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
     seed: Seed = 0,
     lowering: Annotated[
         str, typer.Option("--lowering", help="Of membrane shortcuts, as deployed: fanout or relay.")
@@ -155,9 +159,9 @@ def energy_report(
 
     terminal = terminal_of(context)
     chosen = (claim, crop, limit, task, sigma, seed, lowering)
-    options = AuditOptions(
-        student, images, teacher, twin, *chosen, qann, profile, against, sweep, sanafe, weights
-    )
+    clean, partners = images_or_pairs(images, "--images", pairs, degraded)
+    tail = (qann, profile, against, sweep, sanafe, weights, partners)
+    options = AuditOptions(student, clean, teacher, twin, *chosen, *tail)
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
         print_report(report, Console(highlight=False))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from snn_tool.degradations import Degradation, image_rng
 from snn_tool.errors import DataError
 from snn_tool.images import Pixels, find_images, read_image
+from snn_tool.pairs import Source, degrade, read_source
 from snn_tool.photographs import TEST, read_photograph
 
 LOGGER = logging.getLogger("snn_tool")
@@ -38,21 +39,20 @@ def centre_crop(image: Pixels, side: int, multiple: int) -> Pixels:
 
 
 def load_crop(
-    path: Path, folder: Path, degradation: Degradation, side: int, multiple: int, seed: int = 0
+    path: Path, folder: Path, degradation: Source, side: int, multiple: int, seed: int = 0
 ) -> Crop | None:
-    """The degraded centre of one file; None, with a warning, if the image is smaller than `multiple`.
+    """The degraded centre of one clean file; None, with a warning, if the image is smaller than `multiple`.
 
     Raises:
         DataError: the file is damaged.
     """
-    clean = centre_crop(read_image(path), side, multiple)
-    if 0 in clean.shape:
+    stack = centre_crop(read_source(path, degradation), side, multiple)
+    if 0 in stack.shape:
         LOGGER.warning("%s: left out, smaller than %d pixels", path, multiple)
         return None
     name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
-    return Crop(
-        name, clean, degradation.apply(clean.astype(np.float32) / np.float32(255), image_rng(seed, name))
-    )
+    degraded, _ = degrade(stack, degradation, image_rng(seed, name))
+    return Crop(name, np.ascontiguousarray(stack[..., :3]), degraded)
 
 
 def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:

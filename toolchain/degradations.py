@@ -1,97 +1,121 @@
-"""Synthetic degradations of clean images; rain, haze and blur join as more classes of the same protocol."""
+"""The restoration tasks: which synthetic degradation each is trained against, and in which strength."""
 
 import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from snn_tool.degradation_defocus import Defocus
+from snn_tool.degradation_haze import Haze
+from snn_tool.degradation_motion import MotionBlur
+from snn_tool.degradation_noise import GaussianNoise as GaussianNoise
+from snn_tool.degradation_parts import Degradation as Degradation
+from snn_tool.degradation_rain import RainStreaks
 from snn_tool.errors import ConfigError
-
-Image = NDArray[np.float32]
-MAX_SIGMA = 100.0
-
-
-class Degradation(Protocol):
-    """A random map from clean images to degraded ones."""
-
-    def apply(self, clean: Image, rng: np.random.Generator) -> Image:
-        """Degrade float32 images in [0, 1], [..., H, W, C] or [..., C, H, W]; the result is not clamped."""
-
-    def describe(self) -> dict[str, Any]:
-        """JSON values that define it."""
 
 
 @dataclass(frozen=True, slots=True)
-class GaussianNoise:
-    """Additive white Gaussian noise; one standard deviation per image, uniform between the two bounds.
+class Task:
+    """A restoration task.
 
     Attributes:
-        sigma_low, sigma_high: standard deviation in grey levels of 255; equal for a fixed one.
+        make: from the two bounds of the strength.
+        most: largest strength.
+        usual: strength that is taken if none is given, as an option's text.
+        example: a number and a range, for messages.
+        unit: of the strength, for messages.
+        symbol: of the strength, for one-line accounts.
+        option: that sets it, for messages.
     """
 
-    sigma_low: float
-    sigma_high: float
-
-    def apply(self, clean: Image, rng: np.random.Generator) -> Image:
-        """Add noise to a batch [N, ...] (a sigma for each of its images) or to one image of 3 dimensions."""
-        count = clean.shape[0] if clean.ndim == 4 else 1
-        sigma = rng.uniform(self.sigma_low, self.sigma_high, count).astype(np.float32) / 255
-        scale = sigma.reshape(-1, 1, 1, 1) if clean.ndim == 4 else sigma[0]
-        return clean + scale * rng.standard_normal(clean.shape, dtype=np.float32)
-
-    def describe(self) -> dict[str, Any]:
-        """The task's name and the range of sigma."""
-        return {"task": "denoise", "sigma": [self.sigma_low, self.sigma_high]}
+    make: Callable[[float, float], Degradation]
+    most: float
+    usual: str
+    example: tuple[str, str]
+    unit: str
+    symbol: str
+    option: str = "--strength"
 
 
-def _denoise(sigma: str) -> Degradation:
-    low_text, dash, high_text = sigma.partition("-")
+TASKS: dict[str, Task] = {
+    "denoise": Task(GaussianNoise, 100, "25", ("25", "5-50"), "grey levels", "sigma", "--sigma"),
+    "derain": Task(RainStreaks, 1, "0.3-0.9", ("0.5", "0.3-0.9"), "opacity of the streaks", "opacity"),
+    "dehaze": Task(Haze, 4, "0.6-1.8", ("1", "0.6-1.8"), "scattering coefficient", "beta"),
+    "deblur": Task(MotionBlur, 40, "5-20", ("10", "5-20"), "pixels of camera path", "path"),
+    "defocus": Task(Defocus, 12, "1-4", ("2", "1-4"), "pixels of radius", "radius"),
+}
+MAX_SIGMA = TASKS["denoise"].most
+
+
+def known_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ConfigError: unknown; the known ones are listed.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"--task {name} is unknown; use one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def degradation_from_options(task: str, strength: str | None = None) -> Degradation:
+    """The degradation that `--task` and `--strength` (`--sigma`) name; None takes the task's usual strength.
+
+    Raises:
+        ConfigError: unknown task (the known ones are listed), or a strength that is no number and no range.
+    """
+    kind = known_task(task)
+    text = kind.usual if strength is None else strength
+    low_text, dash, high_text = text.partition("-")
     try:
         low = float(low_text)
         high = float(high_text) if dash else low
     except ValueError:
+        number, interval = kind.example
         raise ConfigError(
-            f"--sigma {sigma}: use a number like 25 or a range like 5-50, in grey levels"
+            f"{kind.option} {text}: use a number like {number} or a range like {interval}, in {kind.unit}"
         ) from None
-    if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high <= MAX_SIGMA):
-        raise ConfigError(f"--sigma {sigma}: use 0 to {MAX_SIGMA:g} grey levels, the smaller bound first")
-    return GaussianNoise(low, high)
+    if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high <= kind.most):
+        raise ConfigError(
+            f"{kind.option} {text}: use 0 to {kind.most:g} {kind.unit}, the smaller bound first"
+        )
+    return kind.make(low, high)
 
 
-TASKS: dict[str, Callable[[str], Degradation]] = {"denoise": _denoise}
-
-
-def degradation_from_options(task: str, sigma: str) -> Degradation:
-    """The degradation that `--task` and `--sigma` name.
-
-    Raises:
-        ConfigError: unknown task (the known ones are listed) or a sigma that is not a number or a range.
-    """
-    if task not in TASKS:
-        raise ConfigError(f"--task {task} is unknown; use one of {', '.join(TASKS)}")
-    return TASKS[task](sigma)
-
-
-def degradation_for(task: str | None, sigma: str | None, trained_for: Mapping[str, Any]) -> Degradation:
+def degradation_for(task: str | None, strength: str | None, trained_for: Mapping[str, Any]) -> Degradation:
     """The degradation that the options name; what they leave open is what the network was trained for.
+
+    A network that was trained on recorded pairs has no strength; the usual one of its task stands in.
 
     Args:
         task: option, or None.
-        sigma: option, or None.
+        strength: option, or None.
         trained_for: `describe()` of the training's degradation, or empty where nobody wrote it down.
 
     Raises:
         ConfigError: the options are wrong, or nothing says what to do.
     """
-    bounds = trained_for.get("sigma")
-    if sigma is None and isinstance(bounds, list) and len(bounds) == 2:
-        sigma = "-".join(dict.fromkeys(np.format_float_positional(bound, trim="-") for bound in bounds))
-    if sigma is None:
+    trained_task = trained_for.get("task")
+    name = task or str(trained_task or "denoise")
+    bounds = trained_for.get("sigma", trained_for.get("strength"))
+    if strength is None and name == trained_task and isinstance(bounds, list) and len(bounds) == 2:
+        strength = "-".join(dict.fromkeys(np.format_float_positional(bound, trim="-") for bound in bounds))
+    if strength is None and task is None and trained_task is None:
         raise ConfigError("the network does not say for which noise it was trained; name it with --sigma")
-    return degradation_from_options(task or str(trained_for.get("task", "denoise")), sigma)
+    return degradation_from_options(name, strength)
+
+
+def task_text(described: Mapping[str, Any]) -> str:
+    """`describe()` of a degradation in a few words, e.g. `denoise sigma 5 to 50`."""
+    name = str(described["task"])
+    bounds = described.get("sigma", described.get("strength"))
+    if bounds is None:
+        return f"{name} on pairs"
+    low, high = bounds
+    symbol = TASKS[name].symbol if name in TASKS else "strength"
+    return f"{name} {symbol} {low:g}" + (f" to {high:g}" if high > low else "")
 
 
 def image_rng(seed: int, name: str) -> np.random.Generator:

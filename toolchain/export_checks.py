@@ -1,13 +1,14 @@
 """`snn-tool verify`: an exported folder of either kind, recognised by its files, against golden integers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from snn_tool.artifacts import read_json
 from snn_tool.deployment import VERIFICATION
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters import netx_verification, verification
+from snn_tool.exporters import loihi_bundle, netx_folder, netx_verification, verification
 from snn_tool.exporters.golden_file import GOLDEN
 from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, NetxRunner
 from snn_tool.exporters.loihi_bundle import MANIFEST, read_bundle
@@ -15,6 +16,9 @@ from snn_tool.exporters.netx_folder import NETX, read_netx_folder
 from snn_tool.exporters.netx_verification import verify_netx_folder
 from snn_tool.exporters.verification import VerificationReport, verify_bundle, write_verification
 from snn_tool.verifying import PhotographOptions, verify_photographs
+
+UNRECORDED = {"task": "denoise", "sigma": [25.0, 25.0]}
+"""What the tiles of an export are taken to be degraded by that does not say it."""
 
 
 class Checks(Protocol):
@@ -83,6 +87,14 @@ def open_export(folder: Path) -> Checks:
         f"{folder}: neither a Loihi-style bundle ({MANIFEST}) nor a netx folder ({NETX}); make one with "
         "'snn-tool export --target loihi' or '--target netx'"
     )
+
+
+def exported_for(folder: Path) -> Mapping[str, Any]:
+    """`describe()` of the degradation of the golden tiles, which is what the student was trained for."""
+    module = loihi_bundle if (folder / MANIFEST).is_file() else netx_folder
+    golden = read_json(folder / module.MANIFEST, module.KIND, module.SCHEMA).get("golden")
+    described = golden.get("degradation") if isinstance(golden, dict) else None
+    return described if isinstance(described, dict) else UNRECORDED
 
 
 def verify_export(

@@ -1,4 +1,4 @@
-"""PSNR of 8-bit colour images by torchmetrics, SSIM by scikit-image."""
+"""PSNR of 8-bit images by torchmetrics, SSIM by scikit-image, on RGB and on luma."""
 
 import numpy as np
 import torch
@@ -17,17 +17,28 @@ def to_uint8(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     return grey
 
 
+def luma(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Y of BT.601 of uint8 [H, W, 3] as [H, W, 1], in studio range 16..235 and rounded to 8 bits.
+
+    As MATLAB's rgb2ycbcr gives it for 8-bit images; papers on deraining score on it. The coefficients are
+    those of ITU-R BT.601 for full-scale values of 1.
+    """
+    weighted = image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / DATA_RANGE
+    grey: NDArray[np.uint8] = np.floor(16 + weighted + 0.5).astype(np.uint8)[:, :, None]
+    return grey
+
+
 def _batch(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(image.astype(np.float64).transpose(2, 0, 1)[None].copy())
 
 
 def psnr_db(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> float:
-    """PSNR in dB over all pixels and channels of uint8 [H, W, 3]; `inf` for identical images."""
+    """PSNR in dB over all pixels and channels of uint8 [H, W, C]; `inf` for identical images."""
     return float(peak_signal_noise_ratio(_batch(restored), _batch(clean), data_range=DATA_RANGE))
 
 
 def ssim(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> float | None:
-    """SSIM of Wang et al. 2004 (Gaussian window 11x11, sigma 1.5), mean over the channels of uint8 [H, W, 3].
+    """SSIM of Wang et al. 2004 (Gaussian window 11x11, sigma 1.5), mean over the channels of uint8 [H, W, C].
 
     The mean is over the windows inside the image, as in the paper's code; torchmetrics' own mean also counts
     windows that reach over mirrored borders, and takes 35 times longer in float64. None for an image smaller

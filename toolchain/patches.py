@@ -4,7 +4,7 @@ So a run that is resumed at step k sees exactly the batches that it would have s
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_bytes
-from snn_tool.degradations import Degradation, image_rng
+from snn_tool.degradations import image_rng
 from snn_tool.errors import DataError
 from snn_tool.images import Pixels, read_image
+from snn_tool.pairs import Source, degrade
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -27,22 +28,24 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """Decoded images, uint8 [H, W, 3] each, with the SHA-256 of their names and pixels."""
+    """Decoded images, uint8 [H, W, 3] each, or pairs [H, W, 6], and the SHA-256 of names and pixels."""
 
     names: tuple[str, ...]
     images: tuple[Pixels, ...]
     digests: tuple[str, ...]
 
     @classmethod
-    def load(cls, paths: list[Path], smallest_side: int) -> "ImageSet":
-        """Decode files; those smaller than a patch are left out with a warning.
+    def load(
+        cls, paths: list[Path], smallest_side: int, read: Callable[[Path], Pixels] = read_image
+    ) -> "ImageSet":
+        """Decode files by `read`; those smaller than a patch are left out with a warning.
 
         Raises:
             DataError: an image is damaged, or none is large enough.
         """
         names, images = [], []
         for path in paths:
-            image = read_image(path)
+            image = read(path)
             if min(image.shape[:2]) < smallest_side:
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 LOGGER.warning(
@@ -84,7 +87,7 @@ class PatchBatches(IterableDataset[Batch]):
         images: training images, each at least `patch` on both sides.
         patch, batch: side in pixels, patches per step.
         steps: total steps of the run.
-        degradation: applied to each batch.
+        degradation: applied to each batch, or the pairs that the images are.
         seed: of all batches.
         start_step: first step to draw, for a resumed run.
         part: which of the batch's patches this process takes; all processes draw the same batch.
@@ -96,7 +99,7 @@ class PatchBatches(IterableDataset[Batch]):
         patch: int,
         batch: int,
         steps: int,
-        degradation: Degradation,
+        degradation: Source,
         seed: int,
         start_step: int = 0,
         part: slice = slice(None),
@@ -114,12 +117,11 @@ class PatchBatches(IterableDataset[Batch]):
         """The batch of one step."""
         rng = np.random.default_rng([self.seed, step])
         patches = np.stack([self._patch(rng) for _ in range(self.batch)])
-        clean = patches.astype(np.float32) / np.float32(255)
-        degraded = self.degradation.apply(clean, rng)
+        degraded, clean = degrade(patches, self.degradation, rng)
         return _channels_first(degraded[self.part]), _channels_first(clean[self.part])
 
     def _patch(self, rng: np.random.Generator) -> Pixels:
-        """One patch [P, P, 3] from a random image and place, in one of the eight orientations."""
+        """One patch [P, P, channels] from a random image and place, in one of the eight orientations."""
         image = self.images[rng.integers(len(self.images))]
         top = rng.integers(image.shape[0] - self.patch + 1)
         left = rng.integers(image.shape[1] - self.patch + 1)
@@ -135,18 +137,18 @@ class PatchBatches(IterableDataset[Batch]):
 class ValidationSet(IterableDataset[Batch]):
     """Centre crops of the validation images under fixed noise, one per batch, the same every time."""
 
-    def __init__(self, images: ImageSet, degradation: Degradation, seed: int) -> None:
+    def __init__(self, images: ImageSet, degradation: Source, seed: int) -> None:
         self.pairs = [
             self._pair(name, image, degradation, seed)
             for name, image in list(zip(images.names, images.images, strict=True))[:MAX_VALIDATION_CROPS]
         ]
 
     @staticmethod
-    def _pair(name: str, image: Pixels, degradation: Degradation, seed: int) -> Batch:
+    def _pair(name: str, image: Pixels, degradation: Source, seed: int) -> Batch:
         height, width = (min(VALIDATION_SIDE, side // 8 * 8) for side in image.shape[:2])
         top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        clean = image[top : top + height, left : left + width].astype(np.float32)[None] / np.float32(255)
-        degraded = degradation.apply(clean, image_rng(seed, name))
+        window = image[top : top + height, left : left + width][None]
+        degraded, clean = degrade(window, degradation, image_rng(seed, name))
         return _channels_first(degraded), _channels_first(clean)
 
     def __iter__(self) -> Iterator[Batch]:

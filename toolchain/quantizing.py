@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from snn_tool.artifacts import refuse_existing_file, sha256_file
 from snn_tool.crops import Crop, channels_first, load_crop
-from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, to_uint8
@@ -18,6 +17,7 @@ from snn_tool.models.integer_run import IntegerEngine, restore
 from snn_tool.models.network import Network
 from snn_tool.models.quantization import quantize
 from snn_tool.models.student_file import load_student
+from snn_tool.pairs import Pairs, Source, source_for
 from snn_tool.patches import split_validation
 from snn_tool.restoration import INTEGER_SUFFIX
 
@@ -51,7 +51,12 @@ class QuantizedStudent:
 
 
 def quantize_student(
-    student_path: Path, data: Path, out: Path, sigma: str | None, overwrite: bool
+    student_path: Path,
+    data: Path,
+    out: Path,
+    sigma: str | None,
+    overwrite: bool,
+    pairs: Pairs | None = None,
 ) -> QuantizedStudent:
     """Quantise a student and write `out` with its sidecar.
 
@@ -59,8 +64,9 @@ def quantize_student(
         student_path: `student.safetensors`.
         data: folder of clean images; those that the student's training held out measure the loss.
         out: ends in `.int.safetensors`.
-        sigma: noise of the images; None takes the one that the student was trained for.
+        sigma: strength of the degradation; None takes the one that the student was trained for.
         overwrite: replace `out`.
+        pairs: take these degraded images instead; `data` is then their folder of clean ones.
 
     Raises:
         ConfigError: `out` exists or ends otherwise.
@@ -70,7 +76,7 @@ def quantize_student(
         raise ConfigError(f"{out}: the name of an integer student ends in {INTEGER_SUFFIX}")
     refuse_existing_file(out, overwrite)
     student, config, training = load_student(student_path)
-    degradation = degradation_for(None, sigma, training.get("task", {}))
+    degradation = source_for(pairs, None, sigma, training.get("task", {}))
     calibration, measured = _split(data, degradation, student.multiple, int(training.get("seed", 0)))
     network = quantize(student, config, [channels_first(crop.degraded) for crop in calibration])
     float_db, integer_db = _mean_psnr_db(student, network, measured)
@@ -88,7 +94,7 @@ def quantize_student(
     return QuantizedStudent(out, *counts, float_db, integer_db)
 
 
-def _split(data: Path, degradation: Degradation, multiple: int, seed: int) -> tuple[list[Crop], list[Crop]]:
+def _split(data: Path, degradation: Source, multiple: int, seed: int) -> tuple[list[Crop], list[Crop]]:
     """Crops to calibrate on and crops to measure on; a single image does both."""
     paths = find_images(data)
     calibration, measured = split_validation(paths, seed) if len(paths) > 1 else (paths, paths)
@@ -100,7 +106,7 @@ def _split(data: Path, degradation: Degradation, multiple: int, seed: int) -> tu
     return crops[0], crops[1]
 
 
-def _crops(paths: Iterable[Path], data: Path, degradation: Degradation, multiple: int) -> list[Crop]:
+def _crops(paths: Iterable[Path], data: Path, degradation: Source, multiple: int) -> list[Crop]:
     found: list[Crop] = []
     for path in paths:
         if crop := load_crop(path, data, degradation, CROP, multiple):

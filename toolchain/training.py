@@ -13,9 +13,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from snn_tool.artifacts import sha256_bytes
-from snn_tool.degradations import Degradation
 from snn_tool.hardware import resolve_device, resolve_precision
 from snn_tool.models.distillation import LossWeights
+from snn_tool.pairs import Source
 from snn_tool.patches import ImageSet, PatchBatches, ValidationSet
 from snn_tool.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.run_folder import BEST, LAST, RunFolder, read_checkpoint
@@ -33,7 +33,7 @@ class TrainingData:
 
     training: ImageSet
     validation: ImageSet
-    degradation: Degradation
+    degradation: Source
 
 
 def fit(

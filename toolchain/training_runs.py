@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from snn_tool.degradations import Degradation, degradation_from_options
 from snn_tool.guidance import Note, guide_with, open_source
-from snn_tool.images import find_images
+from snn_tool.images import find_images, read_image
 from snn_tool.models.student import build_student
 from snn_tool.models.student_file import save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
 from snn_tool.own_teachers import NO_TEACHER, TeacherSource
+from snn_tool.pairs import Pairs, Source, source_for
 from snn_tool.patches import ImageSet, split_validation
 from snn_tool.ranks import is_first
 from snn_tool.run_folder import RunFolder, open_run
@@ -24,16 +24,23 @@ TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """What to learn from: a folder of clean images and a synthetic degradation."""
+    """What to learn from: a folder of clean images and a synthetic degradation, or recorded pairs.
+
+    Attributes:
+        data: the clean images.
+        task, sigma: name of the task (pairs do not say it) and strength; None takes the usual strength.
+        pairs: the degraded partners of `data`; replaces the synthetic degradation.
+    """
 
     data: Path
-    task: str
-    sigma: str
+    task: str | None
+    sigma: str | None
+    pairs: Pairs | None = None
 
     @property
-    def degradation(self) -> Degradation:
-        """The degradation that `task` and `sigma` name."""
-        return degradation_from_options(self.task, self.sigma)
+    def degradation(self) -> Source:
+        """The pairs, or the degradation that `task` and `sigma` name."""
+        return source_for(self.pairs, self.task, self.sigma, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,9 @@ def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingD
     """Decode the images and split off the validation images by the seed."""
     degradation = options.degradation
     training, validation = split_validation(find_images(options.data), seed=settings.training.seed)
-    patch = settings.training.patch
-    return TrainingData(ImageSet.load(training, patch), ImageSet.load(validation, patch), degradation)
+    read = options.pairs.read if options.pairs else read_image
+    images = (ImageSet.load(paths, settings.training.patch, read) for paths in (training, validation))
+    return TrainingData(next(images), next(images), degradation)
 
 
 def train_teacher(

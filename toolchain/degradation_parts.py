@@ -1,0 +1,57 @@
+"""What several synthetic degradations share: one draw per image, blur by a kernel, sensor noise."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve  # type: ignore[import-untyped]
+
+Image = NDArray[np.float32]
+Kernel = NDArray[np.float64]
+NOISE_SIGMA = 2.55
+"""Of blurred images, in grey levels of 255: one per cent of full scale, usual in synthetic benchmarks."""
+
+
+class Degradation(Protocol):
+    """A random map from clean images to degraded ones."""
+
+    def apply(self, clean: Image, rng: np.random.Generator) -> Image:
+        """Degrade float32 images in [0, 1], [H, W, C] or a batch [N, H, W, C], each of its images anew.
+
+        The result has the same shape and type and is not clamped.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values that define it."""
+
+
+def each_image(clean: Image, degrade: Callable[[Image], Image]) -> Image:
+    """`degrade` for every image of a batch [N, H, W, C] in turn, or for the one of [H, W, C]."""
+    if clean.ndim == 3:
+        return degrade(clean).astype(np.float32, copy=False)
+    degraded = np.empty_like(clean, dtype=np.float32)
+    for index, image in enumerate(clean):
+        degraded[index] = degrade(image)
+    return degraded
+
+
+def blur(image: Image, kernel: Kernel) -> Image:
+    """Convolve every channel of [H, W, C] with a kernel of odd sides; borders are mirrored.
+
+    What lies outside the picture is unknown; the mirror, without the border pixel twice, is the picture's own
+    guess, as in `numpy.pad(mode="reflect")`. So a border is blurred as strongly as the middle.
+    """
+    if kernel.size == 1:
+        return image
+    rows, columns = (side // 2 for side in kernel.shape)
+    padded = np.pad(image.astype(np.float64), ((rows, rows), (columns, columns), (0, 0)), mode="reflect")
+    return np.asarray(fftconvolve(padded, kernel[:, :, None], mode="valid", axes=(0, 1)), dtype=np.float32)
+
+
+def add_noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
+    """Add white Gaussian noise of `sigma` grey levels of 255; none is drawn for zero."""
+    if sigma == 0:
+        return image
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    return image + np.float32(sigma / 255) * noise

@@ -120,11 +120,11 @@ def _norse(graph: nir.NIRGraph) -> Any:
 def in_order(graph: nir.NIRGraph, names: Sequence[str]) -> bool:
     """Whether every node comes after all that it reads.
 
-    nirtorch 2.6's `load` (norse's way) orders a graph by one walk, and an executor that meets a node before one
-    of its sources silently leaves that source out of the sum.
+    nirtorch 2.6's `load` (norse's way) orders a graph by one walk, and its executor silently leaves a source
+    out of the sum that comes after its reader. Nodes that are not there are for `check_nodes` to report.
     """
     place = {name: index for index, name in enumerate(names)}
-    return all(place[source] < place[target] for source, target in graph.edges)
+    return all(place.get(source, -1) < place.get(target, len(place)) for source, target in graph.edges)
 
 
 def _norse_in_order(graph: nir.NIRGraph) -> Any:

@@ -106,7 +106,11 @@ def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
     backend: Annotated[
         list[str] | None,
-        typer.Option("--backend", help="integer, nir or lava; repeatable. [default: nir, lava]"),
+        typer.Option(
+            "--backend",
+            help="integer, nir, lava, norse, snntorch, spikingjelly, sinabs or nirtorch; repeatable. "
+            "[default: nir, lava]",
+        ),
     ] = None,
     images: Annotated[
         Path | None,

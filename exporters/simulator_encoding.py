@@ -23,6 +23,14 @@ SUM = "output_sum"
 """A convolution with the identity, where several nodes meet in the Output, which nirtorch does not add."""
 
 
+_RESETS = {
+    "norse": "its importer drops v_reset and resets to 0",
+    "snntorch": "its importer drops v_reset and resets to 0",
+    "spikingjelly": "its importer takes no v_reset that differs from v_leak",
+    "sinabs": "its MembraneReset adds the value to every neuron, fired or not",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Neuron:
     """A population in units of u.
@@ -135,8 +143,8 @@ def _neuron(name: str, node: nir.LIF | nir.IF, dt_s: float, simulator: Simulator
     if gain <= 0 or part >= 1:
         raise refusal(name, node, simulator, "needs r above 0 and tau above dt")
     reset = _single(name, "v_reset", node.v_reset)
-    if reset != 0 and simulator.name not in ("sinabs", "nirtorch"):
-        raise refusal(name, node, simulator, f"v_reset is {reset:g}; its importer resets to v_leak or 0 only")
+    if reset != 0 and simulator.name != "nirtorch":
+        raise refusal(name, node, simulator, f"v_reset is {reset:g}; {_RESETS[simulator.name]}")
     return Neuron(1 - part, _single(name, "v_threshold", node.v_threshold) / gain, reset / gain, gain)
 
 

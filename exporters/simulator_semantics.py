@@ -32,7 +32,8 @@ class Simulator:
         holds: types that are imported with NIR's meaning, within `deviates`.
         drops: types that vanish without an error.
         refuses: types that raise.
-        deviates: types that are imported with another meaning, or under a condition, and which.
+        deviates: types that are imported with another meaning, or under a condition, and which; `NIRGraph` is
+            said of whole graphs, `reset` of what our own maps must avoid.
     """
 
     name: str
@@ -137,6 +138,7 @@ SINABS = Simulator(
         "LIF": "decay exp(-1 / tau) with tau in steps, several spikes per step, subtraction, r and v_reset "
         "ignored; fails on parameters of more than one dimension",
         "SumPool2d": "padding is dropped",
+        "reset": "MembraneReset(value) adds the value to every neuron, fired or not: only 0 is a reset",
     },
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import BackendUnavailableError, ConfigError, DataError
+from snn_tool.errors import BackendUnavailableError, ConfigError, DataError, UnsupportedLayerError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava, run_on_netx
@@ -22,6 +22,8 @@ from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.nir_network import integer_network
 from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.simulator_semantics import SIMULATORS
+from snn_tool.exporters.simulator_trace import SimulatorNetwork
 from snn_tool.exporters.traces import Trace
 from snn_tool.models.integer_run import IntegerEngine
 
@@ -75,20 +77,27 @@ class BundleRunner:
         self.engine = IntegerEngine(integer_network(self.program))
         self.order = [population.name for population in self.program.populations]
         self.lava = lava
+        self._simulated: dict[str, SimulatorNetwork] = {}
 
     def trace(self, backend: str, tiles: Integers, record: list[str]) -> Trace:
         """Run tiles [N, 3, H, W] and record populations; the read-out is always there.
 
         Raises:
-            BackendUnavailableError: Lava is not there, or died.
+            BackendUnavailableError: the simulator is not there, or died.
+            UnsupportedLayerError: it cannot hold a node.
             ConfigError: unknown backend.
         """
         if backend == "integer":
             return self.engine.run(tiles, record)
         if backend == "nir":
             return run_program(self.program, tiles.astype(np.int64))
+        if backend in SIMULATORS:
+            if backend not in self._simulated:
+                self._simulated[backend] = SimulatorNetwork(self.program, backend)
+            return self._simulated[backend].trace(tiles)
         if backend != self.chip:
-            raise ConfigError(f"backend {backend} is not allowed; use integer, nir or {self.chip}")
+            allowed = ", ".join(("integer", "nir", self.chip, *SIMULATORS))
+            raise ConfigError(f"backend {backend} is not allowed; use one of {allowed}")
         environment = find_lava()
         if environment is None:
             raise BackendUnavailableError(f"Lava is not installed; run `{REMEDY}`")
@@ -159,7 +168,7 @@ def verify_tiles(runner: BundleRunner, tiles: Integers, backend: str) -> Backend
         some = tiles[start : start + TILES_PER_RUN]
         try:
             found = runner.trace(backend, some, runner.order)
-        except BackendUnavailableError as error:
+        except (BackendUnavailableError, UnsupportedLayerError) as error:
             return BackendResult(backend, NOT_RUN, reason=str(error))
         reference = runner.engine.run(some, runner.order)
         total = _sum(total, compare(reference, found, runner.order, backend), start)
@@ -198,7 +207,7 @@ def verify_whole_image(runner: BundleRunner, name: str, image: Integers, backend
     _, height, width = image.shape
     try:
         readouts = runner.trace(backend, tiles, []).readout
-    except BackendUnavailableError as error:
+    except (BackendUnavailableError, UnsupportedLayerError) as error:
         return WholeImageResult(
             name, height, width, len(tiles), BackendResult(backend, NOT_RUN, reason=str(error))
         )

@@ -1,13 +1,15 @@
 """Bit for bit or not: implementations of one network held against the golden integers of its bundle.
 
 `nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation, `integer` runs what
-network.nir says on the engine that made the golden integers. All must give every spike and every membrane of
+network.nir says on the engine that made the golden integers; norse, snntorch, spikingjelly, sinabs and
+nirtorch hold a lowering of network.nir in their own neurons. All must give every spike and every membrane of
 every population at every timestep. What did not run is reported as not run, with the reason; nothing that
 compared no value can be exact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,15 @@ from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.simulator_semantics import SIMULATORS
+from snn_tool.exporters.simulator_verification import verify_simulator
 from snn_tool.exporters.traces import Trace
 
 KIND, SCHEMA = "verification", 1
 BACKENDS = ("nir", "lava")
 """The implementations that are independent of the engine which usually made the golden integers."""
 
-KNOWN_BACKENDS = ("integer", *BACKENDS)
+KNOWN_BACKENDS = ("integer", *BACKENDS, *SIMULATORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ def verify_bundle(
         "nir": lambda: interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden),
         "lava": lambda: _verify_lava(bundle, environment, conv, timeout_s, log),
     }
+    run |= {name: partial(_verify_simulator, bundle, name) for name in SIMULATORS}
     results = tuple(run[name]() for name in dict.fromkeys(backends))
     return VerificationReport(
         sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
@@ -162,6 +167,11 @@ def run_engine(runner: BundleRunner, golden: Golden) -> BackendResult:
     trace = runner.trace("integer", golden.tiles, runner.order)
     result = compare(golden, trace, runner.order, "integer")
     return replace(result, versions={"torch": version("torch")})
+
+
+def _verify_simulator(bundle: Bundle, name: str) -> BackendResult:
+    program = read_program(bundle.folder / NETWORK)
+    return verify_simulator(name, program, bundle.golden.tiles, bundle.golden)
 
 
 def _verify_lava(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from snn_tool import __version__
 from snn_tool.cli_audit import audit_app
+from snn_tool.cli_conformance import conformance
 from snn_tool.cli_degrade import degrade
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
 from snn_tool.cli_models import models
@@ -61,6 +62,7 @@ for _name, _command in (
     ("quantize", quantize),
     ("export", export),
     ("verify", verify),
+    ("conformance", conformance),
     ("resources", resources),
     ("degrade", degrade),
     ("restore", restore),

@@ -117,7 +117,9 @@ def verify(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            "--backend", help="integer, nir, and lava (loihi) or netx; repeatable. [default: all but integer]"
+            "--backend",
+            help="integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs or "
+            "nirtorch; repeatable. [default: nir and lava or netx]",
         ),
     ] = None,
     images: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from snn_tool import __version__
+from snn_tool.cli_check import check
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
 from snn_tool.cli_resources import resources
 from snn_tool.cli_sanafe import energy_sanafe
@@ -57,6 +58,7 @@ for _name, _command in (
     ("quantize", quantize),
     ("export", export),
     ("verify", verify),
+    ("check", check),
     ("resources", resources),
     ("restore", restore),
     ("evaluate", evaluate),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -21,21 +22,61 @@ def verdict(graph: nir.NIRGraph, target: str, kind: str) -> str:
     return found.verdict
 
 
-def test_norse_drops_a_scale_and_computes_without_it() -> None:
+ONE, ZERO = np.ones(2, "f4"), np.zeros(2, "f4")
+UNPARSED = {
+    "Scale": lambda: nir.Scale(3 * ONE),
+    "Threshold": lambda: nir.Threshold(2 * ONE),
+    "LI": lambda: nir.LI(2 * ONE, ONE, ZERO),
+    "I": lambda: nir.I(3 * ONE),
+    "CubaLI": lambda: nir.CubaLI(ONE, 2 * ONE, ONE, ZERO, w_in=ONE),
+    "Delay": lambda: nir.Delay(ONE),
+}
+
+
+def behind_identity(node: nir.NIRNode) -> nir.NIRGraph:
+    return chain(nir.Affine(np.eye(2, dtype="f4"), ZERO), node)
+
+
+def output(module: Any) -> list[float]:
+    """The module's answer to a frame of ones."""
+    result = module(torch.ones(1, 2))
+    return (result[0] if isinstance(result, tuple) else result).flatten().tolist()
+
+
+@pytest.mark.parametrize("kind", UNPARSED)
+def test_norse_drops_the_node_and_computes_without_it(kind: str) -> None:
     norse = pytest.importorskip("norse.torch")
-    graph = chain(nir.Affine(np.eye(2, dtype="f4"), np.zeros(2, "f4")), nir.Scale(np.full(2, 3.0, "f4")))
-    assert verdict(graph, "norse", "Scale") == "dropped"
-    result = norse.from_nir(graph)(torch.ones(1, 2))
-    value = result[0] if isinstance(result, tuple) else result
-    assert value.flatten().tolist() == [1.0, 1.0]  # 3.0 with the Scale
+    graph = behind_identity(UNPARSED[kind]())
+    assert verdict(graph, "norse", kind) == "dropped"
+    assert output(norse.from_nir(graph)) == [1.0, 1.0]  # what the identity alone gives
 
 
-def test_snntorch_refuses_a_leaky_integrator() -> None:
-    importer = pytest.importorskip("snntorch.import_nir")
-    graph = chain(nir.Affine(np.eye(2), np.zeros(2)), nir.LI(np.ones(2), np.ones(2), np.zeros(2)))
-    assert verdict(graph, "snntorch", "LI") == "refused"
-    with pytest.raises(Exception, match="LI|parse|node"):
+@pytest.mark.parametrize("kind", UNPARSED)
+@pytest.mark.parametrize(
+    ("target", "module"),
+    [
+        ("snntorch", "snntorch.import_nir"),
+        ("spikingjelly", "spikingjelly.activation_based.nir_exchange"),
+    ],
+)
+def test_importers_that_refuse_the_node(target: str, module: str, kind: str) -> None:
+    importer = pytest.importorskip(module)
+    graph = behind_identity(UNPARSED[kind]())
+    assert verdict(graph, target, kind) == "refused"
+    with pytest.raises(ValueError, match=rf"Unknown node type .*\.{kind}'"):
         importer.import_from_nir(graph)
+
+
+def test_a_membrane_at_the_threshold_fires_in_spikingjelly_and_not_in_norse() -> None:
+    norse = pytest.importorskip("norse.torch")
+    jelly = pytest.importorskip("spikingjelly.activation_based.nir_exchange")
+    # tau = 2, dt = 1, x = 1: v = 1/2 after one step, exactly the threshold
+    graph = behind_identity(nir.LIF(2 * ONE, ONE, ZERO, ONE / 2, v_reset=ZERO))
+    assert output(norse.from_nir(graph, dt=1.0)) == [0.0, 0.0]
+    assert output(jelly.import_from_nir(graph, dt=1.0)) == [1.0, 1.0]
+    why = {f.target: f.why for f in check_graph(graph, None) if f.kind == "LIF"}
+    assert "v >= threshold" in why["spikingjelly"]
+    assert "v >= threshold" not in why["norse"]
 
 
 def test_unknown_targets_name_the_known_ones() -> None:

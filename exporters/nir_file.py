@@ -4,7 +4,6 @@ A file may come from anywhere. What HDF5 and nir say about a damaged one is of m
 file, so cheap guards look first, and what still goes wrong inside nir is reported as one sentence.
 """
 
-import warnings
 from pathlib import Path
 
 import h5py
@@ -14,18 +13,7 @@ from snn_tool.errors import ArtifactError
 from snn_tool.exporters.nir_metadata import KEY, REMEDY, check_schema, foreign
 from snn_tool.exporters.nir_parse import parse_graph
 from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
-
-READING_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What nir 1.0.8 and h5py raise on damaged or contradictory content (nir validates by assert in places)."""
+from snn_tool.exporters.nir_reading import load_graph
 
 
 def write_nir(path: Path, graph: nir.NIRGraph) -> None:
@@ -45,16 +33,7 @@ def read_nir(path: Path) -> nir.NIRGraph:
         ArtifactError: missing, damaged, not a NIR graph, not made by this tool, or of another schema.
     """
     _guard(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            graph = nir.read(path)
-    except READING_FAULTS as error:
-        first_line = str(error).partition("\n")[0] or type(error).__name__
-        raise ArtifactError(f"{path}: not a consistent NIR graph ({first_line}); {REMEDY}") from error
-    if not isinstance(graph, nir.NIRGraph):
-        raise ArtifactError(f"{path}: holds a single {type(graph).__name__}, not a graph; {REMEDY}")
-    return graph
+    return load_graph(path, REMEDY)
 
 
 def read_program(path: Path) -> Program:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from snn_tool import __version__
 from snn_tool.cli_audit import audit_app
+from snn_tool.cli_check import check
 from snn_tool.cli_conformance import conformance
 from snn_tool.cli_degrade import degrade
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
@@ -63,6 +64,7 @@ for _name, _command in (
     ("export", export),
     ("verify", verify),
     ("conformance", conformance),
+    ("check", check),
     ("resources", resources),
     ("degrade", degrade),
     ("restore", restore),

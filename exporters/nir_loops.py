@@ -1,0 +1,25 @@
+"""Loops of edges for which no order of evaluation exists."""
+
+import nir
+
+BREAKING = (nir.Delay, nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.I)
+"""A delay, or a node with a state: simulators feed back its output of the step before."""
+
+
+def find_loop(graph: nir.NIRGraph) -> str | None:
+    """The alphabetically first node on (or between) loops that hold neither delay nor neuron, or None."""
+    instant = {name for name, node in graph.nodes.items() if not isinstance(node, BREAKING)}
+    waiting = {name: {a for a, b in graph.edges if b == name and a in instant} for name in instant}
+    behind_or_on = _without_ends(waiting)
+    return min(_without_ends(_reversed(behind_or_on)), default=None)
+
+
+def _without_ends(sources: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Remove what has no source left, again and again; what stays lies on a loop or behind one."""
+    while ends := {name for name, found in sources.items() if not found}:
+        sources = {name: found - ends for name, found in sources.items() if name not in ends}
+    return sources
+
+
+def _reversed(sources: dict[str, set[str]]) -> dict[str, set[str]]:
+    return {name: {target for target, found in sources.items() if name in found} for name in sources}

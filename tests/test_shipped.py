@@ -1,0 +1,129 @@
+"""The students that come with the package: their files, their cards, what they do, and how they are named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from snn_tool.artifacts import sha256_file
+from snn_tool.cli import run
+from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.metrics import psnr_db
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.photographs import read_photograph
+from snn_tool.shipped import DEFAULT, FOLDER, read_card, shipped_names, student_or_shipped
+
+Capture = pytest.CaptureFixture[str]
+NAMES = shipped_names()
+MOST_PARAMETERS = 87_000
+
+
+def noisy_photograph(sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """A shipped photograph of an odd size, clean and with 8-bit noise."""
+    clean = read_photograph("skimage.data", "coffee.png")[100:263, 150:351]
+    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
+    return clean, np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+
+
+def test_the_default_is_among_them() -> None:
+    assert DEFAULT in NAMES and len(NAMES) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_and_card_belong_together(name: str) -> None:
+    card = read_card(name)
+    network, provenance = load_integer_network(card.path)
+    assert card.parameters == network.topology.parameters <= MOST_PARAMETERS
+    size = sum(path.stat().st_size for path in FOLDER.glob(f"{name}.*"))
+    assert size < 1_000_000
+    trained = provenance["training"]
+    for key in ("steps", "best_step", "seed", "validation_psnr_db", "task", "data"):
+        assert card.training[key] == trained[key]
+    assert (
+        card.recipe[0].startswith("snn-tool distill ") and f"--max-steps {trained['steps']}" in card.recipe[0]
+    )
+    assert card.limits and card.figures[0]["set"] == "CBSD68" and card.figures[0]["images"] == 68
+    for figure in card.figures:
+        assert figure["integer_psnr_db"] > figure["degraded_psnr_db"] + 3
+        # One network for all levels has weights of very different sizes; its card says what 8 bits cost it.
+        most = 0.25 if name == "denoise-blind" else 0.06
+        assert figure["float_psnr_db"] - figure["integer_psnr_db"] < most
+    energy = card.energy
+    assert 0 < energy["least"] < energy["most"] and 0 < energy["twin_least"] < energy["twin_most"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_restores_a_photograph(name: str, tmp_path: Path) -> None:
+    """From the command line, by name; noise of the level that it was trained for, in 8 bits."""
+    sigma = read_card(name).figures[-1]["sigma"]
+    clean, noisy = noisy_photograph(sigma)
+    Image.fromarray(noisy).save(tmp_path / "noisy.png")
+    out = tmp_path / "out"
+    assert run(["-q", "restore", str(tmp_path / "noisy.png"), "--student", name, "--out", str(out)]) == 0
+    restored = np.asarray(Image.open(out / "noisy.png"))
+    assert restored.shape == clean.shape
+    assert psnr_db(restored, clean) > psnr_db(noisy, clean) + 6
+
+
+def test_restore_needs_no_student(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which one it takes, writes beside the caller, and never over a file."""
+    monkeypatch.chdir(tmp_path)
+    clean, noisy = noisy_photograph(25)
+    Image.fromarray(noisy).save("photo.png")
+    assert run(["--json", "restore", "photo.png"]) == 0
+    captured = capsys.readouterr()
+    assert f"student: {DEFAULT}, " in captured.err and "snn-tool models" in captured.err
+    document = json.loads(captured.out)
+    assert document["student_sha256"] == sha256_file(read_card(DEFAULT).path)
+    assert document["images"] == {"photo.png": str(Path("restored/photo.png"))}
+    restored = np.asarray(Image.open("restored/photo.png"))
+    assert psnr_db(restored, clean) > psnr_db(noisy, clean) + 6
+    before = Path("restored/photo.png").read_bytes()
+    assert run(["-q", "restore", "photo.png"]) == 1
+    assert "restored/photo.png: exists" in capsys.readouterr().err
+    assert Path("restored/photo.png").read_bytes() == before
+
+
+def test_models_lists_them_and_shows_a_card(capsys: Capture) -> None:
+    assert run(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f" {name} " in listed for name in NAMES) and DEFAULT in listed
+    assert max(map(len, listed.splitlines())) <= 80
+    name = NAMES[0]
+    assert run(["models", name]) == 0
+    shown, card = capsys.readouterr().out, read_card(name)
+    for text in (card.summary, *card.recipe, *card.limits, str(card.path)):
+        assert text in shown
+    assert f"{card.figures[0]['integer_psnr_db']:.2f}" in shown
+    assert run(["--json", "models"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)["students"]] == list(NAMES)
+
+
+def test_a_name_that_does_not_exist_is_told_what_does(capsys: Capture, tmp_path: Path) -> None:
+    for arguments in (["models", "denoise-99"], ["restore", "x.png", "--student", "denoise-99"]):
+        assert run(["-q", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert f"no student 'denoise-99' comes with snn-tool; there are {', '.join(NAMES)}" in error
+    assert student_or_shipped(None) is None
+    for path in (Path("a.safetensors"), Path("folder/a"), tmp_path):
+        assert student_or_shipped(path) == path
+    assert student_or_shipped(Path(NAMES[0])) == read_card(NAMES[0]).path
+
+
+def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(DEFAULT).mkdir()
+    assert student_or_shipped(Path(DEFAULT)) == Path(DEFAULT)
+
+
+def test_a_damaged_card_is_named(tmp_path: Path) -> None:
+    card = json.loads((FOLDER / f"{DEFAULT}.card.json").read_text())
+    del card["limits"]
+    (tmp_path / "mine.card.json").write_text(json.dumps(card))
+    with pytest.raises(
+        ArtifactError, match=r"mine.card.json: the card lacks 'limits'; install snn-tool again"
+    ):
+        read_card("mine", tmp_path)
+    with pytest.raises(ConfigError, match="there are mine"):
+        read_card("absent", tmp_path)

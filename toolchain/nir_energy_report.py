@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from snn_tool.energy.prices import packaged_pricing
-from snn_tool.energy.torch_counts import TOTALS, SpikeCount, SpikeRow
+from snn_tool.energy.torch_counts import NEURON, TOTALS, SpikeCount, SpikeRow
 from snn_tool.energy.torch_exact_ops import LEFT_OUT, NeuronWork, exact_ops_pj
 from snn_tool.energy.torch_price import arithmetic_pj
 
@@ -31,7 +31,7 @@ class ImageCount:
     @property
     def rate(self) -> float:
         """Spikes per spiking neuron and timestep, 0 if there is none."""
-        updates = sum(row.neuron_updates for row in self.count.rows if row.kind == "spiking neuron")
+        updates = sum(row.neuron_updates for row in self.count.rows if row.kind == NEURON)
         return self.count.total("spikes") / updates if updates else 0.0
 
 
@@ -65,7 +65,7 @@ class NirEnergyReport:
     def rate(self, row: SpikeRow) -> float | None:
         """Spikes per neuron and timestep of a layer over all images; None without spiking neurons."""
         updates = self.mean(row, "neuron_updates")
-        return self.mean(row, "spikes") / updates if row.kind == "spiking neuron" and updates else None
+        return self.mean(row, "spikes") / updates if row.kind == NEURON and updates else None
 
     def energies(self) -> dict[str, dict[str, list[float]]]:
         """Picojoules of every image, by model and precision."""

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 from snn_tool.energy.terminal_tables import plain
+from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_exact_ops import LEFT_OUT
 from snn_tool.nir_energy_report import RUN_BYTES, NirEnergyReport, spread
 
@@ -25,7 +26,9 @@ def layer_table(report: NirEnergyReport) -> Table:
         rate = report.rate(row)
         cells = [*(f"{n:,.0f}" for n in numbers), "" if rate is None else f"{rate:.3f}"]
         stored = (row.parameters * WORD_BYTES, row.state_bytes // RUN_BYTES * WORD_BYTES)
-        table.add_row(escape(row.name), row.source or "-", *cells, *(f"{n:,}" for n in stored))
+        table.add_row(
+            escape(row.name), row.source or _SHORT.get(row.kind, ""), *cells, *(f"{n:,}" for n in stored)
+        )
     table.add_section()
     mean = report.to_json()["totals"]
     table.add_row(
@@ -38,6 +41,7 @@ def layer_table(report: NirEnergyReport) -> Table:
     return table
 
 
+_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
 _QUANTITIES = ("synops_levels", "exact_macs", "neuron_updates", "spikes")
 
 

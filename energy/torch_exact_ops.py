@@ -7,11 +7,15 @@ from snn_tool.energy.prices import Pricing, packaged_pricing
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON, SpikeCount
 from snn_tool.errors import ConfigError
 
+_TRAFFIC = "needs each layer's geometry and memory traffic, which a count of operations does not hold"
+_CHIP = "needs idle neurons, packets and a placement on cores, which a count of operations does not hold"
+
 LEFT_OUT: Mapping[str, str] = {
-    "paper": "its spike rate of a layer's source is replaced by exact synops, which are counted",
-    "memory": "needs each layer's geometry and traffic, which a count of operations does not hold",
-    "loihi1-davies": "needs which neurons are idle, packets, and a placement on cores",
-    "loihi1-sanafe": "needs which neurons are idle, packets, and a placement on cores",
+    "paper": "needs the population that a layer reads, for its rate; the exact synops are counted instead",
+    "memory-no-reuse": _TRAFFIC,
+    "memory-full-reuse": _TRAFFIC,
+    "loihi1-davies": _CHIP,
+    "loihi1-sanafe": _CHIP,
     "data-movement": "needs the fan-in of each neuron and a quantised rival, which a NIR file does not have",
 }
 """Models of `energy.registry` that counts alone cannot feed without assumptions, and why."""

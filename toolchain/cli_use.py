@@ -90,14 +90,22 @@ def _energy() -> None:
 def energy_report(
     context: typer.Context,
     student: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--student",
             help="student.int.safetensors, the deployed network, or a name from 'models'.",
             callback=student_or_shipped,
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for energy.json and energy.html.")],
+    ] = None,
+    nir: Annotated[
+        Path | None, typer.Option("--nir", help="Instead of --student: a NIR file made by any tool.")
+    ] = None,
+    timesteps: Annotated[int, typer.Option("--timesteps", help="With --nir: steps per image.")] = 10,
+    dt: Annotated[float, typer.Option("--dt", help="With --nir: seconds per step.")] = 1e-4,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for energy.json and energy.html (with --nir only the first)."),
+    ] = None,
     images: Annotated[Path | None, typer.Option("--images", help="Folder of clean images.")] = None,
     pairs: PairsFolder = None,
     degraded: DegradedFolder = None,
@@ -154,6 +162,14 @@ def energy_report(
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
     from rich.console import Console
+    from snn_tool.nir_energy_text import check_options
+
+    check_options(context)
+    if nir is not None:
+        if images is None:
+            raise typer.BadParameter("--nir needs --images DIR", context, param_hint="--images")
+        return _nir_report(context, nir, images, timesteps, dt, limit, out, overwrite)
+    assert student is not None and out is not None
     from snn_tool.auditing import AuditOptions, run_audit
     from snn_tool.energy.terminal import print_report
 
@@ -168,6 +184,28 @@ def energy_report(
     terminal.result(f"{out / 'energy.json'}\n{out / 'energy.html'}", report.to_json())
     if strict and report.verdict.outcome != "holds":
         raise typer.Exit(CHECK_FAILED)
+
+
+def _nir_report(
+    context: typer.Context,
+    nir: Path,
+    images: Path,
+    timesteps: int,
+    dt: float,
+    limit: int,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
+    from rich.console import Console
+    from snn_tool.nir_energy import NirEnergyOptions, run_nir_energy
+    from snn_tool.nir_energy_text import print_nir_report
+
+    terminal = terminal_of(context)
+    options = NirEnergyOptions(nir, images, timesteps, dt, limit)
+    report = run_nir_energy(options, out, overwrite, terminal.track)
+    if not terminal.as_json:
+        print_nir_report(report, Console(highlight=False).print)
+    terminal.result(str(out / "energy.json") if out else "", report.to_json())
 
 
 def demo(

@@ -1,0 +1,136 @@
+"""`snn-tool energy report --nir`: what a NIR file of another tool computes on given images, and its price."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json
+from snn_tool.energy.torch_counts import SpikeCount
+from snn_tool.energy.torch_exact_ops import NeuronWork
+from snn_tool.energy.torch_kinds import Spikes
+from snn_tool.energy.torch_spikes import count_spikes
+from snn_tool.errors import ConfigError, DataError, UnsupportedLayerError
+from snn_tool.exporters.nir_module import DT_S, NirModule, load_nir_module
+from snn_tool.exporters.nir_module_neurons import NirIntegrator, NirSpiking
+from snn_tool.images import find_images, read_image
+from snn_tool.nir_energy_report import KIND, SCHEMA, ImageCount, NirEnergyReport
+from torch import Tensor
+
+JSON_FILE = "energy.json"
+LUMA = (0.299, 0.587, 0.114)
+"""Grey of red, green and blue: ITU-R BT.601."""
+
+_Item = TypeVar("_Item")
+
+
+class Track(Protocol):
+    """Iterates over items and shows how far it is, as `Terminal.track` does."""
+
+    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
+        """The items, one by one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NirEnergyOptions:
+    """What is counted, and on what.
+
+    Attributes:
+        nir: the file.
+        images: folder of images, or one image.
+        timesteps: T, for which each image is presented unchanged.
+        dt_s: timestep in seconds.
+        limit: largest number of images, 0 for all.
+    """
+
+    nir: Path
+    images: Path
+    timesteps: int = 10
+    dt_s: float = DT_S
+    limit: int = 0
+
+
+def run_nir_energy(
+    options: NirEnergyOptions, out: Path | None, overwrite: bool, track: Track
+) -> NirEnergyReport:
+    """Run the file on every image, count, and write `energy.json` if a folder is given.
+
+    Raises:
+        ConfigError: an option is out of range, or the file exists.
+        ArtifactError: the NIR file cannot be used.
+        UnsupportedLayerError: names a node that cannot be run or counted, or an Input that is no image.
+        DataError: no image, a damaged one, or one smaller than the file's input.
+    """
+    if options.timesteps < 1 or options.limit < 0:
+        raise ConfigError("--timesteps must be at least 1 and --limit at least 0")
+    if out:
+        refuse_existing_file(out / JSON_FILE, overwrite)
+    module = load_nir_module(options.nir, options.dt_s)
+    check_input(module, options.nir)
+    paths = find_images(options.images)
+    chosen = paths[: options.limit] if options.limit else paths
+    counted = tuple(_counted(module, path, options) for path in track(chosen, "count"))
+    work = {name: NeuronWork(part.multiplies, part.adds) for name, part in module.neurons.items()}
+    report = NirEnergyReport(
+        str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s, counted, work
+    )
+    if out:
+        write_json(out / JSON_FILE, KIND, SCHEMA, report.to_json())
+    return report
+
+
+def check_input(module: NirModule, path: Path) -> None:
+    """An Input must be a colour or a grey image.
+
+    Raises:
+        UnsupportedLayerError: names its shape.
+    """
+    shape = module.input_shape
+    if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
+        raise UnsupportedLayerError(
+            f"{path}: {module.input}: takes {list(shape)}, but images are [3, height, width] or "
+            "[1, height, width]; count other inputs in Python with `count_spikes`"
+        )
+
+
+def present(path: Path, shape: Sequence[int]) -> Tensor:
+    """The centre of an image, float64 [1, C, H, W] in [0, 1]; never resized.
+
+    Args:
+        path: of the image.
+        shape: [C, H, W] of the network's input; of one channel the image becomes grey.
+
+    Raises:
+        DataError: damaged, or smaller than the input.
+    """
+    channels, height, width = shape
+    image = read_image(path)
+    if image.shape[0] < height or image.shape[1] < width:
+        found = f"{image.shape[1]}x{image.shape[0]}"
+        raise DataError(
+            f"{path}: {found} pixels, but the network takes {width}x{height}; give a larger one, or remove it"
+        )
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    values = image[top : top + height, left : left + width].astype(np.float64) / 255
+    planes = values if channels == 3 else (values @ np.array(LUMA))[..., None]
+    return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))[None]
+
+
+def count_image(module: NirModule, image: Tensor, timesteps: int) -> SpikeCount:
+    """Counts of one image [1, C, H, W], presented unchanged in each of T steps, from the state at rest."""
+    module.reset()
+    counting = count_spikes(module, spiking={NirSpiking: Spikes()}, integrators=[NirIntegrator])
+    with torch.no_grad(), counting as counter:
+        for _ in range(timesteps):
+            module(image)
+    return counter.result()
+
+
+def _counted(module: NirModule, path: Path, options: NirEnergyOptions) -> ImageCount:
+    folder = options.images
+    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    image = present(path, module.input_shape)
+    return ImageCount(name, sha256_file(path), count_image(module, image, options.timesteps))

@@ -6,8 +6,8 @@ from pathlib import Path
 import h5py
 import nir
 from snn_tool.errors import ArtifactError, UnsupportedLayerError
-from snn_tool.exporters.nir_file import READING_FAULTS
 from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES
+from snn_tool.exporters.nir_reading import READING_FAULTS
 
 SUPPORTED = frozenset(
     ("Input Output Affine Linear Conv1d Conv2d Scale Flatten SumPool2d AvgPool2d IF LIF CubaLIF LI I").split()

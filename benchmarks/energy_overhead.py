@@ -5,6 +5,9 @@
 One process, two threads, medians, the runs of a line in turn. `plain` is the integer engine on IMAGES images,
 made anew before them as an audit does; `counted` is the same with every synop, spike and MAC counted.
 Networks are untrained but active.
+
+The second table runs a spikingjelly network of six layers (32 channels, 64x64, T = 4) plainly, under
+`count_spikes` and under spikingjelly's own `SynOpCounter`; their synops must agree before a time is printed.
 """
 
 import argparse
@@ -14,11 +17,13 @@ import torch
 from measuring import median_s
 from snn_tool.crops import draw_tiles
 from snn_tool.degradations import degradation_from_options
+from snn_tool.energy import count_spikes
 from snn_tool.energy.activity import count_network
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_run import IntegerEngine, quantize_image
 from snn_tool.models.quantization import quantize
 from snn_tool.models.student import build_student, default_config
+from torch import nn
 
 THREADS, IMAGES = 2, 4
 
@@ -51,6 +56,46 @@ def compare_engine(neuron: str, body: str, size: tuple[int, int], repeats: int) 
     return f"{neuron:6} {body:5} {1e3 * plain:9.1f} ms {1e3 * counted:9.1f} ms {counted / plain:6.2f}"
 
 
+def jelly_network() -> nn.Module:
+    """Six convolutions, each read by integrate-and-fire neurons; the first reads the real image."""
+    from spikingjelly.activation_based import neuron
+
+    torch.manual_seed(0)
+    ends = [(3, 32), *[(32, 32)] * 4, (32, 3)]
+    layers = [(nn.Conv2d(*pair, 3, padding=1), neuron.IFNode(v_threshold=0.2)) for pair in ends]
+    return nn.Sequential(*(part for pair in layers for part in pair)).eval()
+
+
+def compare_counters(repeats: int) -> str:
+    """One line: plain forward, `count_spikes`, and spikingjelly's counter of the same network."""
+    from spikingjelly.activation_based import functional
+    from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+
+    network, image = jelly_network(), torch.rand(1, 3, 64, 64)
+
+    def plain() -> None:
+        functional.reset_net(network)
+        with torch.no_grad():
+            for _ in range(4):
+                network(image)
+
+    def counted() -> int:
+        with count_spikes(network) as counter:
+            plain()
+        return counter.result().synops
+
+    def by_spikingjelly() -> int:
+        counter = SynOpCounter()
+        with DispatchCounterMode([counter]):
+            plain()
+        return int(counter.get_total())
+
+    assert counted() == by_spikingjelly() > 0
+    times = [median_s(run, repeats) for run in (plain, counted, by_spikingjelly)]
+    shown = " ".join(f"{1e3 * seconds:9.1f} ms" for seconds in times)
+    return f"{shown} {times[1] / times[0]:6.2f} {times[2] / times[0]:6.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("H", "W"))
@@ -63,6 +108,8 @@ def main() -> None:
     for neuron in ("graded", "lif"):
         for body in ("unet", "flat"):
             print(compare_engine(neuron, body, (height, width), arguments.repeats), flush=True)
+    print("\n       plain  count_spikes  spikingjelly  ratios")
+    print(compare_counters(arguments.repeats))
 
 
 if __name__ == "__main__":

@@ -8,22 +8,27 @@ from snn_tool.tables import plain_table, rendered
 
 
 def list_text(cards: Sequence[Card]) -> str:
-    """One line for each student, with its first figure."""
+    """A line for each student and noise, with the figures of its first test set."""
     if not cards:
         return "no student comes with this installation; train one with 'snn-tool distill'"
-    table = plain_table("Students that come with snn-tool", ("name", "for"), ("parameters", "dB", "on"), 1)
+    title = f"Students that come with snn-tool; PSNR in dB, in integers, on {cards[0].figures[0]['set']}"
+    table = plain_table(title, ("name", "for"), ("sigma", "dB"), 1)
+    table.columns[1].no_wrap = False
     for card in cards:
-        figure = card.figures[0]
-        table.add_row(
-            card.name,
-            card.summary,
-            f"{card.parameters:,}",
-            f"{figure['degraded_psnr_db']:.2f} -> {figure['integer_psnr_db']:.2f}",
-            f"{figure['set']}, sigma {figure['sigma']:g}",
-        )
+        for first, figure in enumerate(_of_first_set(card)):
+            table.add_row(
+                "" if first else card.name,
+                "" if first else card.summary,
+                f"{figure['sigma']:g}",
+                f"{figure['degraded_psnr_db']:.2f} -> {figure['integer_psnr_db']:.2f}",
+            )
     return rendered(
         table, f"\n'restore' uses {DEFAULT} unless --student names another; 'models NAME' shows a card."
     )
+
+
+def _of_first_set(card: Card) -> list[Mapping[str, Any]]:
+    return [figure for figure in card.figures if figure["set"] == card.figures[0]["set"]]
 
 
 def card_text(card: Card) -> str:

@@ -41,6 +41,31 @@ def test_lif_surrogate_is_the_arctan_derivative() -> None:
     assert drive.grad.item() == pytest.approx(1 / (1 + (math.pi * (0.7 - 1)) ** 2), rel=1e-5)
 
 
+def test_lif_gradients_equal_autograd_through_the_steps() -> None:
+    """The fused function against the equations written out step by step, in float64."""
+    torch.manual_seed(2)
+    drive = torch.randn(5, 2, 3, 4, 4, dtype=torch.float64) * 0.8
+    weight = torch.randn_like(drive)
+    neuron = LifNeuron(leak=0.125).double()
+    fused = drive.clone().requires_grad_()
+    (neuron(fused) * weight).sum().backward()
+    threshold_gradient = neuron.log_threshold.grad
+    neuron.log_threshold.grad = None
+    plain = drive.clone().requires_grad_()
+    membrane, total = torch.zeros_like(drive[0]), torch.zeros((), dtype=torch.float64)
+    for current, factor in zip(plain, weight, strict=True):
+        membrane = (1 - 0.125) * membrane + current
+        distance = membrane / neuron.threshold - 1
+        fired = (distance > 0).double()
+        # The surrogate's antiderivative is atan(pi x) / pi for a slope of 2.
+        smooth = torch.atan(math.pi * distance) / math.pi
+        total = total + ((fired + smooth - smooth.detach()) * factor).sum()
+        membrane = membrane * (1 - fired)
+    total.backward()
+    torch.testing.assert_close(fused.grad, plain.grad)
+    torch.testing.assert_close(threshold_gradient, neuron.log_threshold.grad, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("signed", "expected"), [(True, [-3, -3, -1, 0, 0, 1, 2, 3]), (False, [0, 0, 0, 0, 0, 1, 2, 3])]
 )

@@ -104,8 +104,8 @@ class LifNeuron(_Thresholded):
 
         v <- (1 - leak) v + i        z = [v > threshold]        v <- 0 where z = 1
 
-    The same function as norse's `LIFBoxCell` with dt / tau = leak and its input multiplied by tau / dt (so that
-    a unit current adds one unit of membrane); tests hold the two against each other.
+    The same function as norse's `LIFBoxCell` with dt / tau = leak and its input multiplied by tau / dt:
+    a unit current adds one unit of membrane; tests hold the two against each other.
 
     Args:
         leak: fraction of the membrane lost per timestep, above 0 and below 1.

@@ -70,17 +70,20 @@ def quantize(
 def _real_synapse(student: Network, wiring: Synapse, config: StudentConfig) -> _RealSynapse:
     conv = student.synapses[wiring.name]
     assert isinstance(conv, SynapticConv)
-    weight = conv.weight.detach().double().numpy()
-    bias = np.zeros(wiring.out_channels) if conv.bias is None else conv.bias.detach().double().numpy()
+    weight = conv.weight.detach().double().cpu().numpy()
+    bias = np.zeros(wiring.out_channels) if conv.bias is None else conv.bias.detach().double().cpu().numpy()
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise QuantizationError(f"{wiring.name}: weights are not finite; the training diverged, lower --lr")
+    return _RealSynapse(wiring, weight * source_unit(student, wiring, config), bias)
+
+
+def source_unit(student: Network, wiring: Synapse, config: StudentConfig) -> float:
+    """The float activation that one unit of a synapse's integer source stands for."""
     if wiring.source == IMAGE:
-        unit = config.input_step / 255
-    else:
-        neuron = student.neurons[wiring.source]
-        assert isinstance(neuron, LifNeuron | GradedNeuron)
-        unit = neuron.amplitude
-    return _RealSynapse(wiring, weight * unit, bias)
+        return config.input_step / 255
+    neuron = student.neurons[wiring.source]
+    assert isinstance(neuron, LifNeuron | GradedNeuron)
+    return neuron.amplitude
 
 
 def best_exponent(weight: NDArray[np.float64]) -> int:

@@ -35,6 +35,18 @@ Precision = Annotated[str | None, typer.Option("--precision", help="auto, fp32 o
 Ema = Annotated[
     float | None, typer.Option("--ema", help="Decay of the weights' moving average; 0 is off. [default: 0]")
 ]
+Qat = Annotated[
+    float | None,
+    typer.Option("--qat", help="Last fraction of the steps, trained as the integers round. [default: 0.2]"),
+]
+SynopBudget = Annotated[
+    float | None,
+    typer.Option("--synop-budget", help="Synops per pixel to stay below; 0 is no budget. [default: 0]"),
+]
+Initial = Annotated[
+    Path | None,
+    typer.Option("--init", help="Start from the weights, and with the shape, of this student.safetensors."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]
 LossFft = Annotated[float | None, typer.Option("--loss-fft", help="Weight of the FFT loss. [default: 0.02]")]
@@ -150,6 +162,9 @@ def distill(
     device: Device = None,
     precision: Precision = None,
     ema: Ema = None,
+    qat: Qat = None,
+    synop_budget: SynopBudget = None,
+    init: Initial = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -157,23 +172,25 @@ def distill(
     from snn_tool.own_teachers import source_from_options
     from snn_tool.run_folder import RunFolder
     from snn_tool.settings import load_settings
-    from snn_tool.training_runs import TaskOptions, distill_student
+    from snn_tool.training_runs import TaskOptions, distill_student, read_initial
 
     terminal = terminal_of(context)
+    training = _training(
+        max_steps, batch, patch, optimizer, lr, kernel_lr, validate_every, seed, device, precision, ema
+    )
     overrides = {
-        "training": _training(
-            max_steps, batch, patch, optimizer, lr, kernel_lr, validate_every, seed, device, precision, ema
-        ),
+        "training": {**training, "qat": qat, "synop_budget": synop_budget},
         "loss": {"l1": loss_l1, "fft": loss_fft, "output": loss_output, "hints": loss_hints},
         "student": _student(neuron, body, width, timesteps, levels, signed),
     }
     settings = load_settings(config, overrides)
+    initial = read_initial(init, settings.student) if init else None
     folder = RunFolder(out, resume, overwrite, terminal.quiet)
     chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
     source = source_from_options(teacher, weights)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
     options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
-    trained = distill_student(source, chosen, options, settings, folder, terminal.note)
+    trained = distill_student(source, chosen, options, settings, folder, terminal.note, initial)
     _report(terminal, "student", trained)
 
 

@@ -14,7 +14,6 @@ REQUIRED = (
     "torch",
     "lightning",
     "torchmetrics",
-    "norse",
     "nir",
     "h5py",
     "numpy",
@@ -93,7 +92,7 @@ def _training() -> Finding:
         importlib.import_module("snn_tool.training_module")
     except BROKEN as error:
         return Finding("training", False, f"does not import: {_first_line(error)}", INSTALL)
-    return Finding("training", True, "lightning, torchmetrics and norse import")
+    return Finding("training", True, "lightning and torchmetrics import")
 
 
 def _nir() -> Finding:

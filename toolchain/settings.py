@@ -27,6 +27,10 @@ class TrainingSettings:
         warmup: steps of linear warm-up.
         clip: largest gradient norm.
         ema: decay of the moving average of the weights that is validated and kept; 0 keeps the weights.
+        qat: fraction of the steps, at the end, that train a student's weights as the integers round them; its
+            validations then measure those from the first step on, and they are what is kept. 0 is off; a
+            teacher ignores it.
+        synop_budget: synaptic operations per pixel beyond which a student's loss rises; 0 is off.
         validate_every: steps between validations, checkpoints and lines of the log.
         seed: of weights, patches, noise and the validation split.
         device: `cpu`, `cuda`, or `auto` (cuda when there is one).
@@ -42,6 +46,8 @@ class TrainingSettings:
     warmup: int = 50
     clip: float = 1.0
     ema: float = 0.0
+    qat: float = 0.2
+    synop_budget: float = 0.0
     weight_decay: float = 1e-4
     validate_every: int = 500
     seed: int = 0
@@ -66,6 +72,12 @@ class TrainingSettings:
                 )
         if not 0 <= self.ema < 1:
             raise ConfigError(f"training.ema = {self.ema} is not allowed; use 0 (off) to below 1, like 0.999")
+        if not 0 <= self.qat <= 1:
+            raise ConfigError(f"training.qat = {self.qat} is not allowed; use 0 (off) to 1 (all steps)")
+        if not 0 <= self.synop_budget < float("inf"):
+            raise ConfigError(
+                f"training.synop_budget = {self.synop_budget} is not allowed; use synops per pixel, 0 is off"
+            )
         if self.weight_decay < 0 or self.warmup < 0 or self.seed < 0:
             raise ConfigError("training.weight_decay, training.warmup and training.seed must not be negative")
         if self.optimizer not in OPTIMIZERS:

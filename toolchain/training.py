@@ -15,6 +15,9 @@ from lightning.pytorch.callbacks import Callback
 from snn_tool.artifacts import sha256_bytes
 from snn_tool.hardware import resolve_device, resolve_precision
 from snn_tool.models.distillation import LossWeights
+from snn_tool.models.network import Network
+from snn_tool.models.quantization_aware import round_parameters
+from snn_tool.models.student import StudentConfig
 from snn_tool.pairs import Source
 from snn_tool.patches import ImageSet, PatchBatches, ValidationSet
 from snn_tool.ranks import is_first, processes_per_node, shard, world_size
@@ -43,8 +46,18 @@ def fit(
     weights: LossWeights,
     guide: Guide | None,
     folder: RunFolder,
+    student: StudentConfig | None = None,
 ) -> dict[str, Any]:
     """Train `network` in place and leave the best weights in it.
+
+    Args:
+        network: a teacher, or a student.
+        data: what it learns from and is validated on.
+        settings: the optimisation.
+        weights: of the loss terms.
+        guide: the teacher.
+        folder: where the run is kept.
+        student: the student's configuration.
 
     Returns:
         JSON values for the artefact's sidecar: steps, seed, validation PSNR in dB, hash of the settings.
@@ -55,14 +68,18 @@ def fit(
         ConfigError: the batch cannot be shared equally by the processes of torchrun.
     """
     device = resolve_device(settings)
-    module = RestorationModule(network, settings, weights, guide)
+    module = RestorationModule(network, settings, weights, guide, student)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _trainer(settings, device, folder)
     last = folder.checkpoints / LAST if folder.resume else None
     start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
         _run(trainer, module, data, settings, start, last)
-    return _keep_best(network, folder.checkpoints / BEST, settings)
+    account = _keep_best(network, folder.checkpoints / BEST, settings)
+    if module.rounding_from is not None and student:
+        assert isinstance(network, Network)
+        round_parameters(network, student)
+    return account
 
 
 def first_batch(data: TrainingData, settings: TrainingSettings) -> Batch:

@@ -66,12 +66,15 @@ class Checkpoints(Callback):
 
 
 class TrainingLog(Callback):
-    """`metrics.csv`: one line per validation, losses as means over the steps since the line before.
+    """`metrics.csv`: one line per validation, losses and synops as means since the line before.
 
     After a resume the lines of later steps are dropped and written again.
     """
 
-    COLUMNS = ("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints")
+    COLUMNS = (
+        *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints"),
+        *("loss_synops", "synops_per_px"),
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -90,7 +93,7 @@ class TrainingLog(Callback):
     ) -> None:
         """Add this step's losses to the running sums."""
         for name, value in trainer.callback_metrics.items():
-            if name.startswith("loss"):
+            if name.startswith("loss") or name == "synops_per_px":
                 self._sums[name] = self._sums.get(name, torch.zeros(())) + value.cpu()
         self._steps += 1
 

@@ -7,9 +7,13 @@ import lightning
 import torch
 from snn_tool.errors import SnnToolError
 from snn_tool.models.distillation import HintLoss, LossWeights, fft_loss
+from snn_tool.models.network import Network
+from snn_tool.models.quantization_aware import forward_deployed
+from snn_tool.models.student import StudentConfig
 from snn_tool.models.teacher_probe import check_finite
 from snn_tool.optimizers import hidden_kernels, muon_adamw
 from snn_tool.settings import TrainingSettings
+from snn_tool.synop_budget import WEIGHT, SynopMeter, over_budget
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.image import peak_signal_noise_ratio
@@ -43,10 +47,16 @@ class RestorationModule(lightning.LightningModule):
         settings: the optimisation.
         weights: of the loss terms; `output` and `hints` need a guide.
         guide: the teacher.
+        student: the configuration, if `network` is a student: rounding and a budget of synops need spikes.
     """
 
     def __init__(
-        self, network: nn.Module, settings: TrainingSettings, weights: LossWeights, guide: Guide | None = None
+        self,
+        network: nn.Module,
+        settings: TrainingSettings,
+        weights: LossWeights,
+        guide: Guide | None = None,
+        student: StudentConfig | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -54,23 +64,43 @@ class RestorationModule(lightning.LightningModule):
         self.weights = weights
         self.hint_loss = guide.hints if guide else None
         self._teacher = _Frozen(guide.teacher) if guide else None
+        self.student = student
+        rounds = student is not None and settings.qat > 0
+        self.rounding_from = round(settings.max_steps * (1 - settings.qat)) if rounds else None
+        self.meter = (
+            SynopMeter(network)
+            if student and isinstance(network, Network) and settings.synop_budget
+            else None
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; every term that has a weight is logged under its name."""
         degraded, clean = batch
-        restored, features = self.network.forward_features(degraded)  # type: ignore[operator]
+        rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
+        restored, features = self._run(degraded, rounded)
         terms = {"l1": functional.l1_loss(restored.float(), clean)}
         if self.weights.fft:
             terms["fft"] = fft_loss(restored, clean)
         if self._teacher:
             terms |= self._teacher_terms(self._teacher.network, degraded, restored, features)
         factors = {**{name: getattr(self.weights, name) for name in terms}, "hints": self._hint_weight()}
+        if self.meter:
+            synops = self.meter.per_pixel(degraded)
+            terms["synops"], factors["synops"] = over_budget(synops, self.settings.synop_budget), WEIGHT
+            self.log("synops_per_px", synops.detach(), sync_dist=self.trainer.world_size > 1)
         total = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
         # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
         several = self.trainer.world_size > 1
         self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
         self.log("loss", total.detach(), sync_dist=several)
         return total
+
+    def _run(self, degraded: Tensor, rounded: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        if rounded and self.student:
+            assert isinstance(self.network, Network)
+            return forward_deployed(self.network, self.student, degraded)
+        result: tuple[Tensor, dict[str, Tensor]] = self.network.forward_features(degraded)  # type: ignore[operator]
+        return result
 
     def _teacher_terms(
         self, teacher: nn.Module, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
@@ -102,9 +132,9 @@ class RestorationModule(lightning.LightningModule):
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """PSNR in dB of the float network on fixed validation crops, clamped to [0, 1]."""
+        """PSNR in dB of the network that would be kept, on fixed validation crops, clamped to [0, 1]."""
         degraded, clean = batch
-        restored = self.network(degraded).float().clamp(0, 1)
+        restored = self._run(degraded, self.rounding_from is not None)[0].float().clamp(0, 1)
         psnr = peak_signal_noise_ratio(
             restored, clean, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3)
         )

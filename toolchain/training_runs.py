@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from snn_tool.artifacts import sha256_file
+from snn_tool.errors import ConfigError
 from snn_tool.guidance import Note, guide_with, open_source
 from snn_tool.images import find_images, read_image
-from snn_tool.models.student import build_student
-from snn_tool.models.student_file import save_student
+from snn_tool.models.student import StudentConfig, build_student
+from snn_tool.models.student_file import load_student, save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
 from snn_tool.own_teachers import NO_TEACHER, TeacherSource
 from snn_tool.pairs import Pairs, Source, source_for
@@ -18,6 +20,7 @@ from snn_tool.ranks import is_first
 from snn_tool.run_folder import RunFolder, open_run
 from snn_tool.settings import RunSettings
 from snn_tool.training import TrainingData, data_hash, first_batch, fit
+from torch import Tensor
 
 TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
 
@@ -50,6 +53,32 @@ class TrainedNetwork:
     path: Path
     training: Mapping[str, Any]
     parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitialStudent:
+    """Weights to start from, and the hash of their file."""
+
+    weights: Mapping[str, Tensor]
+    sha256: str
+
+
+def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
+    """The weights of a student of the same configuration.
+
+    Raises:
+        ConfigError: the student has another shape; every key that differs is named.
+        ArtifactError: the file is missing, damaged, or not a student.
+    """
+    student, config, _ = load_student(path)
+    differing = [
+        f"{key} is {value}, not {asked}"
+        for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)
+        if value != asked
+    ]
+    if differing:
+        raise ConfigError(f"{path}: a student of another shape than asked for: {'; '.join(differing)}")
+    return InitialStudent(student.state_dict(), sha256_file(path))
 
 
 def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingData:
@@ -93,10 +122,13 @@ def distill_student(
     settings: RunSettings,
     folder: RunFolder,
     note: Note = _silent,
+    initial: InitialStudent | None = None,
 ) -> TrainedNetwork:
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)
     student = build_student(settings.student)
+    if initial:
+        student.load_state_dict(initial.weights)
     opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
     data = load_training_data(options, settings)
     batch, say = first_batch(data, settings.training), note if is_first() else _silent
@@ -105,12 +137,16 @@ def distill_student(
         "student": asdict(settings.student),
         "teacher": opened.sha256 if opened else NO_TEACHER,
         **({"teacher_source": dict(opened.description)} if opened and opened.description else {}),
+        **({"init": initial.sha256} if initial else {}),
         "hints": [asdict(pair) for pair in pairs],
         **_asked(options, settings, data),
     }
     if is_first():
         open_run(folder, asked)
-    account = {**asked, **fit(student, data, settings.training, settings.loss, guide, folder)}
+    account = {
+        **asked,
+        **fit(student, data, settings.training, settings.loss, guide, folder, settings.student),
+    }
     path = folder.path / STUDENT_FILE
     if is_first():
         save_student(path, student, settings.student, account)

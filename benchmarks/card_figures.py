@@ -100,20 +100,25 @@ def _four(kind: str, document: Mapping[str, Any], psnr: str, ssim: str) -> dict[
     }
 
 
-def by_how_much(name: str, figures: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a student that is hardly better than its input where the degradation is as in its training.
+def check_gain(name: str, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a student that is not clearly better than its input where the degradation is as in its training.
 
-    Recorded pairs are degraded in a way of their own; what it does to them the card says.
+    PSNR alone would let a student pass that takes a mean veil off and draws halos for it; so SSIM must not
+    fall. Recorded pairs are degraded in a way of their own; what a student does to them its card says.
 
     Raises:
-        ConfigError: it gains less than LEAST_GAIN_DB on a synthetic set.
+        ConfigError: it gains less than LEAST_GAIN_DB in integers on a synthetic set, or loses SSIM.
     """
     for each in figures:
-        gain = each["integer_psnr_db"] - each["degraded_psnr_db"]
-        if each["task"].get("images") != "pairs" and gain < LEAST_GAIN_DB:
+        if each["task"].get("images") == "pairs":
+            continue
+        before, after = (each[f"{kind}_psnr_db"] for kind in ("degraded", "integer"))
+        similar, restored = (each[f"{kind}_ssim"] for kind in ("degraded", "integer"))
+        if after - before < LEAST_GAIN_DB or restored < similar:
             raise ConfigError(
-                f"{name} is not filed: {each['degraded_psnr_db']:.2f} -> {each['integer_psnr_db']:.2f} dB in "
-                f"integers on {each['set']}, and at least {LEAST_GAIN_DB:g} dB must be gained"
+                f"{name} is not filed: on {each['set']} its integers give {before:.2f} -> {after:.2f} dB and "
+                f"SSIM {similar:.3f} -> {restored:.3f}; at least {LEAST_GAIN_DB:g} dB must be gained, and no "
+                "SSIM lost"
             )
 
 

@@ -6,8 +6,8 @@
 Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on where
 it was; what is already quantised or measured is measured again, because it takes minutes. --measure keeps the
 students that are filed, bit for bit, and writes their cards anew; the run's float student must be theirs. The
-first test set is also the one of the energy report. A student that is hardly better than its input is not
-filed.
+first test set is also the one of the energy report. A student that is not clearly better than its input is
+not filed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from card_figures import Measured, by_how_much, check_recipe, energy_figures, figure, wanted
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
@@ -86,7 +86,7 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     check_recipe(name, recipe, provenance["training"])
     files = {"float": run / "student.safetensors", "integer": integers}
     figures = [figure(files, each, evaluate) for each in sets]
-    by_how_much(name, figures)
+    check_gain(name, figures)
     if not arguments.measure:
         arguments.out.mkdir(parents=True, exist_ok=True)
         for suffix in (".safetensors", ".json"):

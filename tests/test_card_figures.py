@@ -14,7 +14,7 @@ from snn_tool.shipped import read_card, shipped_names
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from card_figures import Measured, by_how_much, check_recipe, energy_figures, figure, wanted  # noqa: E402
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted  # noqa: E402
 from ship_students import commands  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
@@ -63,16 +63,19 @@ def test_synops_are_per_pixel_of_each_image() -> None:
     assert [made[key] for key in ("least", "most", "twin_least", "twin_most")] == [1, 2, 3, 4]
 
 
-def row(before: float, after: float, **task: str) -> dict[str, Any]:
-    return {"set": "S", "task": task, "degraded_psnr_db": before, "integer_psnr_db": after}
+def row(before: float, after: float, ssim: float = 0.5, **task: str) -> dict[str, Any]:
+    figures = {"degraded_psnr_db": before, "integer_psnr_db": after}
+    return {"set": "S", "task": task, **figures, "degraded_ssim": 0.5, "integer_ssim": ssim}
 
 
-def test_a_student_that_gains_less_than_a_decibel_is_not_filed() -> None:
-    by_how_much("x", [row(20, 21), row(20, 19, images="pairs")])
+def test_a_student_that_is_not_clearly_better_than_its_input_is_not_filed() -> None:
+    check_gain("x", [row(20, 21), row(20, 19, 0.4, images="pairs")])
+    with pytest.raises(ConfigError, match=r"x is not filed: on S its integers give 20.00 -> 20.99 dB"):
+        check_gain("x", [row(20, 30), row(20, 20.99)])
     with pytest.raises(
-        ConfigError, match=r"x is not filed: 20.00 -> 20.99 dB in integers on S, and at least 1 dB"
+        ConfigError, match=r"SSIM 0.500 -> 0.490; at least 1 dB must be gained, and no SSIM lost"
     ):
-        by_how_much("x", [row(20, 30), row(20, 20.99)])
+        check_gain("x", [row(20, 30, 0.49)])
 
 
 def test_what_a_recipe_is_measured_on() -> None:

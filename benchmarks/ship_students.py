@@ -1,10 +1,13 @@
 """Train, quantise and measure the students that come with snn-tool, and file them with their cards.
 
     python benchmarks/ship_students.py --data TRAINING_IMAGES --test CBSD68=FOLDER --runs FOLDER denoise-25
+    python benchmarks/ship_students.py --measure --test CBSD68=FOLDER --runs FOLDER denoise-25
 
 Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on where
-it was; what is already quantised or measured is measured again, because it takes minutes. The first test set
-is also the one of the energy report.
+it was; what is already quantised or measured is measured again, because it takes minutes. --measure keeps the
+students that are filed, bit for bit, and writes their cards anew; the run's float student must be theirs. The
+first test set is also the one of the energy report. A student that is not clearly better than its input is
+not filed.
 """
 
 import argparse
@@ -16,9 +19,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import write_json
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted
+from snn_tool.artifacts import sha256_file, write_json
+from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
-from snn_tool.shipped import KIND, SCHEMA
+from snn_tool.shipped import KIND, SCHEMA, student_path
 
 RECIPES = Path(__file__).with_suffix(".toml")
 ENERGY_TEACHER = "restormer"
@@ -27,86 +32,124 @@ ENERGY_TEACHER = "restormer"
 def main() -> None:
     arguments = _arguments()
     recipes = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
-    tests = dict(pair.split("=", 1) for pair in arguments.test)
-    for name in arguments.names or recipes:
-        ship(name, recipes[name], arguments, {key: Path(value) for key, value in tests.items()})
+    if unknown := set(arguments.names) - set(recipes):
+        sys.exit(f"{RECIPES.name} has no {', '.join(sorted(unknown))}; it has {', '.join(recipes)}")
+    try:
+        for name in arguments.names or recipes:
+            ship(name, recipes[name], arguments)
+    except SnnToolError as error:
+        sys.exit(f"error: {error}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="students; all by default")
-    parser.add_argument("--data", type=Path, required=True, help="folder of clean training images")
-    parser.add_argument("--test", action="append", required=True, metavar="NAME=FOLDER", help="test set")
+    parser.add_argument("--data", type=Path, help="folder of clean training images")
+    parser.add_argument("--test", **named_folders("test set of clean images"))
+    parser.add_argument("--pairs", **named_folders("test set of pairs, with clean/ and degraded/ in it"))
     parser.add_argument("--runs", type=Path, required=True, help="folder for the training runs")
     parser.add_argument("--out", type=Path, default=Path("models/shipped"), help="where the students go")
-    return parser.parse_args()
+    parser.add_argument("--measure", action="store_true", help="keep the filed students, measure them again")
+    parsed = parser.parse_args()
+    if not parsed.test or (parsed.data is None and not parsed.measure):
+        parser.error("--test is needed, and --data unless --measure")
+    return parsed
 
 
-def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace, tests: dict[str, Path]) -> None:
-    """Make one student, measure it, and copy it with its card."""
-    run = arguments.runs / name
-    options = [text for key, value in recipe["distill"].items() for text in (f"--{key}", str(value))]
-    recipe_lines = [
-        _shown("distill", "--data", "IMAGES", *options, "--out", name),
-        _shown("quantize", f"{name}/student.safetensors", "--data", "IMAGES"),
-    ]
-    if not (run / "student.safetensors").exists():
-        again = ["--resume"] if (run / "checkpoints" / "last.ckpt").exists() else []
-        _tool("distill", "--data", arguments.data, *options, "--out", run, *again)
-    _tool("quantize", run / "student.safetensors", "--data", arguments.data, "--overwrite")
-    figures = [
-        figure(run, label, folder, sigma) for label, folder in tests.items() for sigma in recipe["sigmas"]
-    ]
-    network, provenance = load_integer_network(run / "student.int.safetensors")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for suffix in (".int.safetensors", ".int.json"):
-        shutil.copyfile(run / f"student{suffix}", arguments.out / f"{name}{suffix}")
+def named_folders(about: str) -> dict[str, Any]:
+    """Keywords of an option NAME=FOLDER that may be repeated."""
+
+    def parse(text: str) -> tuple[str, Path]:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise argparse.ArgumentTypeError(f"'{text}' is not NAME=FOLDER")
+        return name, Path(folder)
+
+    return {"action": "append", "default": [], "type": parse, "metavar": "NAME=FOLDER", "help": about}
+
+
+def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Make one student, measure it, and copy it with its card.
+
+    Raises:
+        ConfigError: a set of the recipe was not given, the student was trained otherwise than its recipe
+            says, or it is hardly better than its input.
+        ArtifactError: --measure, and the run did not make the student that is filed.
+    """
+    run, filed = arguments.runs / name, student_path(name, arguments.out)
+    sets = wanted(name, recipe, arguments.test, arguments.pairs)
+    if arguments.measure:
+        integers = _filed(filed, run / "student.safetensors")
+    else:
+        integers = _made(run, recipe, arguments.data)
+    network, provenance = load_integer_network(integers)
+    check_recipe(name, recipe, provenance["training"])
+    files = {"float": run / "student.safetensors", "integer": integers}
+    figures = [figure(files, each, evaluate) for each in sets]
+    check_gain(name, figures)
+    if not arguments.measure:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for suffix in (".safetensors", ".json"):
+            shutil.copyfile(integers.with_suffix(suffix), filed.with_suffix(suffix))
     card = {
         "summary": recipe["summary"],
         "parameters": network.topology.parameters,
         "figures": figures,
-        "recipe": recipe_lines,
+        "recipe": commands(name, recipe),
         "training": {
             key: provenance["training"][key]
             for key in ("steps", "best_step", "seed", "validation_psnr_db", "task", "data")
         },
-        "energy": energy(run, next(iter(tests.values())), recipe["sigmas"]),
+        "energy": energy(run, integers, sets),
         "limits": recipe["limits"],
     }
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)
 
 
-def figure(run: Path, label: str, folder: Path, sigma: float) -> dict[str, Any]:
-    """Mean PSNR and SSIM of the float and of the integer student on one test set at one noise."""
-    means = {}
-    for kind, file in (("float", "student.safetensors"), ("integer", "student.int.safetensors")):
-        scored = _tool("evaluate", "--student", run / file, "--data", folder, "--sigma", sigma)
-        means[kind] = scored["mean"]
-    return {
-        "set": label,
-        "images": len(scored["images"]),
-        "sigma": sigma,
-        "degraded_psnr_db": means["integer"]["degraded_psnr_db"],
-        "degraded_ssim": means["integer"]["degraded_ssim"],
-        **{f"{kind}_psnr_db": mean["psnr_db"] for kind, mean in means.items()},
-        **{f"{kind}_ssim": mean["ssim"] for kind, mean in means.items()},
-    }
+def commands(name: str, recipe: dict[str, Any]) -> list[str]:
+    """The commands that make a student, as its card shows them."""
+    return [
+        _shown("distill", "--data", "IMAGES", *_options(recipe), "--out", name),
+        _shown("quantize", f"{name}/student.safetensors", "--data", "IMAGES"),
+    ]
 
 
-def energy(run: Path, folder: Path, sigmas: list[float]) -> dict[str, Any]:
-    """The range of the energy report's ratios against Restormer's architecture and against the ANN twin."""
-    fixed = ("--teacher", ENERGY_TEACHER, "--sigma", sigmas[len(sigmas) // 2], "--no-sweep", "--overwrite")
-    student = run / "student.int.safetensors"
-    report = _tool(
-        "energy", "report", "--student", student, "--images", folder, "--out", run / "energy", *fixed
-    )
-    return {
-        "against": f"{ENERGY_TEACHER} at its default size",
-        "least": report["headline"]["least"],
-        "most": report["headline"]["most"],
-        "twin_least": report["twin_headline"]["least"],
-        "twin_most": report["twin_headline"]["most"],
-    }
+def _options(recipe: dict[str, Any]) -> list[str]:
+    return [text for key, value in recipe["distill"].items() for text in (f"--{key}", str(value))]
+
+
+def _made(run: Path, recipe: dict[str, Any], data: Path) -> Path:
+    """Train and quantise; the integer student."""
+    if not (run / "student.safetensors").exists():
+        again = ["--resume"] if (run / "checkpoints" / "last.ckpt").exists() else []
+        _tool("distill", "--data", data, *_options(recipe), "--out", run, *again)
+    _tool("quantize", run / "student.safetensors", "--data", data, "--overwrite")
+    return run / "student.int.safetensors"
+
+
+def _filed(filed: Path, trained: Path) -> Path:
+    """The student that is filed, if `trained` is what it was quantised from."""
+    _, provenance = load_integer_network(filed)
+    if provenance["student_sha256"] != sha256_file(trained):
+        raise ArtifactError(f"{filed}: was not made from {trained}; leave --measure out to file that one")
+    return filed
+
+
+def evaluate(student: Path, measured: Measured) -> dict[str, Any]:
+    """The JSON of `snn-tool evaluate` on one set at one strength."""
+    option = ["--pairs", measured.folder] if measured.strength is None else ["--data", measured.folder]
+    strength = [] if measured.strength is None else ["--strength", measured.strength]
+    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength)
+    return scored
+
+
+def energy(run: Path, student: Path, sets: list[Measured]) -> dict[str, Any]:
+    """The energy report's ratios against Restormer's architecture and the ANN twin, and its counts."""
+    first = [each for each in sets if each.label == sets[0].label]
+    fixed = ("--teacher", ENERGY_TEACHER, "--strength", first[len(first) // 2].strength)
+    out = ("--out", run / "energy", "--no-sweep", "--overwrite")
+    report = _tool("energy", "report", "--student", student, "--images", first[0].folder, *fixed, *out)
+    return {"against": f"{ENERGY_TEACHER} at its default size", **energy_figures(report)}
 
 
 def _tool(*arguments: object) -> Any:
@@ -114,8 +157,10 @@ def _tool(*arguments: object) -> Any:
     shown = [str(argument) for argument in arguments]
     print(_shown(*shown), file=sys.stderr)
     ran = subprocess.run(
-        [sys.executable, "-m", "snn_tool", "--json", *shown], check=True, text=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "snn_tool", "--json", *shown], text=True, stdout=subprocess.PIPE
     )
+    if ran.returncode:
+        sys.exit(ran.returncode)  # the command has said why
     return json.loads(ran.stdout)
 
 

@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli_deploy import CHECK_FAILED
-from snn_tool.cli_tasks import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
-from snn_tool.shipped import DEFAULT, read_card, student_or_shipped
+from snn_tool.cli_tasks import (
+    TASK_NAMES,
+    DegradedFolder,
+    PairsFolder,
+    TrainedStrength,
+    TrainedTask,
+    images_or_pairs,
+)
+from snn_tool.shipped import DEFAULT, shipped_for, student_or_shipped
 from snn_tool.terminal import terminal_of
 
 _STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
@@ -25,18 +32,26 @@ def restore(
         Path | None,
         typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_or_shipped),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", help=f"Instead of --student: the one that comes with snn-tool for {TASK_NAMES}."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")] = Path(
         "restored"
     ),
     tile: Tile = 512,
     overwrite: Overwrite = False,
 ) -> None:
-    """Restore images of any size; without --student, with one that comes with snn-tool."""
+    """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
     from snn_tool.restoration import open_student, plan_outputs, restore_file
 
     terminal = terminal_of(context)
+    if student is not None and task is not None:
+        raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
     if student is None:
-        card = read_card(DEFAULT)
+        card = shipped_for(task or "denoise")
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     loaded = open_student(student)
@@ -47,6 +62,7 @@ def restore(
         "student": str(student),
         "student_kind": loaded.kind,
         "student_sha256": loaded.sha256,
+        "trained_for": dict(loaded.trained_for),
         "images": {str(source): str(target) for source, target in outputs.items()},
     }
     terminal.result("\n".join(str(path) for path in outputs.values()), document)

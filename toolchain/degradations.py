@@ -99,9 +99,8 @@ def degradation_for(task: str | None, strength: str | None, trained_for: Mapping
     """
     trained_task = trained_for.get("task")
     name = task or str(trained_task or "denoise")
-    bounds = trained_for.get("sigma", trained_for.get("strength"))
-    if strength is None and name == trained_task and isinstance(bounds, list) and len(bounds) == 2:
-        strength = "-".join(dict.fromkeys(np.format_float_positional(bound, trim="-") for bound in bounds))
+    if strength is None and name == trained_task:
+        strength = strength_option(trained_for)
     if strength is None and task is None and trained_task is None:
         raise ConfigError("the network does not say for which noise it was trained; name it with --sigma")
     return degradation_from_options(name, strength)
@@ -109,13 +108,35 @@ def degradation_for(task: str | None, strength: str | None, trained_for: Mapping
 
 def task_text(described: Mapping[str, Any]) -> str:
     """`describe()` of a degradation in a few words, e.g. `denoise sigma 5 to 50`."""
-    name = str(described["task"])
-    bounds = described.get("sigma", described.get("strength"))
+    on = "on " if bounds_of(described) is None else ""
+    return f"{described['task']} {on}{strength_text(described)}"
+
+
+def strength_text(described: Mapping[str, Any]) -> str:
+    """The strength alone, e.g. `sigma 5 to 50`; `pairs` where it was recorded, not made."""
+    bounds = bounds_of(described)
     if bounds is None:
-        return f"{name} on pairs"
+        return "pairs"
     low, high = bounds
+    name = str(described["task"])
     symbol = TASKS[name].symbol if name in TASKS else "strength"
-    return f"{name} {symbol} {low:g}" + (f" to {high:g}" if high > low else "")
+    return f"{symbol} {low:g}" + (f" to {high:g}" if high > low else "")
+
+
+def strength_option(described: Mapping[str, Any]) -> str | None:
+    """The strength as `--strength` takes it, e.g. `5-50`; None for recorded pairs."""
+    bounds = bounds_of(described)
+    if bounds is None:
+        return None
+    return "-".join(dict.fromkeys(np.format_float_positional(bound, trim="-") for bound in bounds))
+
+
+def bounds_of(described: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Smallest and largest strength in `describe()` of a degradation; None for recorded pairs."""
+    bounds = described.get("sigma", described.get("strength"))
+    if not (isinstance(bounds, list | tuple) and len(bounds) == 2):
+        return None
+    return float(bounds[0]), float(bounds[1])
 
 
 def image_rng(seed: int, name: str) -> np.random.Generator:

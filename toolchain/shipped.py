@@ -13,7 +13,7 @@ import snn_tool.models
 from snn_tool.artifacts import read_json
 from snn_tool.errors import ArtifactError, ConfigError
 
-KIND, SCHEMA = "model-card", 1
+KIND, SCHEMA = "model-card", 2
 DEFAULT = "denoise-blind"
 FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
 _CARD, _STUDENT = ".card.json", ".int.safetensors"
@@ -27,11 +27,13 @@ class Card:
         name: what `--student` takes.
         summary: one line for people.
         parameters: trainable values.
-        figures: one entry per test set and noise: `set`, `images`, `sigma`, and mean PSNR in dB and SSIM,
-            degraded and restored, of the float and of the integer student.
+        figures: one entry per test set and degradation: `set`, `images`, `task` (its `describe()`), and for
+            `degraded`, `float` and `integer` the mean over the images of PSNR in dB (`_psnr_db`) and of SSIM
+            (`_ssim`), with its standard deviation (`_psnr_std_db`, `_ssim_std`); null where one is infinite.
         recipe: the commands that made it.
         training: what the sidecar says of the training.
-        energy: least and most of the ratios of the energy report, and what they are against.
+        energy: least and most of the ratios of the energy report, and what they are against; synops per
+            pixel (a spike of level n counts as n), deliveries per pixel and nonzero spikes per neuron.
         limits: sentences about what it is not good for.
     """
 
@@ -47,7 +49,17 @@ class Card:
     @property
     def path(self) -> Path:
         """The integer student."""
-        return FOLDER / f"{self.name}{_STUDENT}"
+        return student_path(self.name)
+
+    @property
+    def task(self) -> str:
+        """What it was trained to restore, a key of `TASKS`."""
+        return str(self.training["task"]["task"])
+
+
+def student_path(name: str, folder: Path = FOLDER) -> Path:
+    """The file of the integer student of that name."""
+    return folder / f"{name}{_STUDENT}"
 
 
 def shipped_names(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -79,6 +91,20 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         )
     except KeyError as error:
         raise ArtifactError(f"{path}: the card lacks {error}; install snn-tool again") from error
+
+
+def shipped_for(task: str, folder: Path = FOLDER) -> Card:
+    """The student that restores what `task` names: the default one, or else the first by name.
+
+    Raises:
+        ConfigError: none does; the tasks of those that exist are named.
+    """
+    cards = [read_card(name, folder) for name in shipped_names(folder)]
+    fitting = sorted((card for card in cards if card.task == task), key=lambda card: card.name != DEFAULT)
+    if not fitting:
+        tasks = ", ".join(sorted({card.task for card in cards})) or "no task"
+        raise ConfigError(f"--task {task}: the students that come with snn-tool are for {tasks}")
+    return fitting[0]
 
 
 def student_or_shipped(given: Path | None) -> Path | None:

@@ -1,0 +1,140 @@
+"""The figures of a student's card: what is measured, on which sets, and whether it is good enough to ship."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from snn_tool.degradations import degradation_from_options
+from snn_tool.errors import ConfigError
+
+LEAST_GAIN_DB = 1.0
+"""What a student must gain in integers on every synthetic set that it is measured on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A test set at one strength.
+
+    Attributes:
+        label: name of the set.
+        folder: of its clean images, or of `clean` and `degraded` (rainy, hazy, ...).
+        strength: of the synthetic degradation, as `--strength` takes it; None for recorded pairs.
+    """
+
+    label: str
+    folder: Path
+    strength: str | None
+
+
+Evaluate = Callable[[Path, Measured], Mapping[str, Any]]
+
+
+def wanted(
+    name: str,
+    recipe: Mapping[str, Any],
+    clean: Sequence[tuple[str, Path]],
+    pairs: Sequence[tuple[str, Path]],
+) -> list[Measured]:
+    """Every clean set at every strength of the recipe, then the pairs that it names.
+
+    Raises:
+        ConfigError: pairs that the recipe names were not given.
+    """
+    given = dict(pairs)
+    if missing := [label for label in recipe.get("pairs", []) if label not in given]:
+        raise ConfigError(f"{name} is measured on pairs, too; give --pairs {missing[0]}=FOLDER")
+    synthetic = [Measured(*each, str(strength)) for each in clean for strength in recipe["strengths"]]
+    return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
+
+
+def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+    """Refuse a recipe that says otherwise than the network's own account of its training.
+
+    Args:
+        name: of the student.
+        recipe: its table in the recipes.
+        training: of the student's sidecar.
+
+    Raises:
+        ConfigError: an option of `distill` had another value.
+    """
+    given = {key.replace("-", "_"): value for key, value in recipe["distill"].items()}
+    strength = given.pop("strength", given.pop("sigma", None))
+    asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
+    was = {**training["training"], **training["student"], "task": training["task"]}
+    for key, value in {**given, "task": json.loads(json.dumps(asked))}.items():
+        if was[key] != value:
+            raise ConfigError(f"{name}: trained with {key} = {was[key]}, but its recipe says {value}")
+
+
+def figure(files: Mapping[str, Path], measured: Measured, evaluate: Evaluate) -> dict[str, Any]:
+    """Means and standard deviations of PSNR and SSIM of the float and the integer student on one set.
+
+    Args:
+        files: of the students, by `float` and `integer`.
+        measured: the set.
+        evaluate: gives the JSON of `snn-tool evaluate`.
+    """
+    scored = {kind: evaluate(file, measured) for kind, file in files.items()}
+    found: dict[str, Any] = {
+        "set": measured.label,
+        "images": len(scored["integer"]["images"]),
+        "task": scored["integer"]["task"],
+        **_four("degraded", scored["integer"], "degraded_psnr_db", "degraded_ssim"),
+    }
+    for kind, document in scored.items():
+        found |= _four(kind, document, "psnr_db", "ssim")
+    return found
+
+
+def _four(kind: str, document: Mapping[str, Any], psnr: str, ssim: str) -> dict[str, float | None]:
+    mean, spread = document["mean"], document["standard_deviation"]
+    return {
+        f"{kind}_psnr_db": mean[psnr],
+        f"{kind}_psnr_std_db": spread[psnr],
+        f"{kind}_ssim": mean[ssim],
+        f"{kind}_ssim_std": spread[ssim],
+    }
+
+
+def check_gain(name: str, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a student that is not clearly better than its input where the degradation is as in its training.
+
+    PSNR alone would let a student pass that takes a mean veil off and draws halos for it; so SSIM must not
+    fall. Recorded pairs are degraded in a way of their own; what a student does to them its card says.
+
+    Raises:
+        ConfigError: it gains less than LEAST_GAIN_DB in integers on a synthetic set, or loses SSIM.
+    """
+    for each in figures:
+        if each["task"].get("images") == "pairs":
+            continue
+        before, after = (each[f"{kind}_psnr_db"] for kind in ("degraded", "integer"))
+        similar, restored = (each[f"{kind}_ssim"] for kind in ("degraded", "integer"))
+        if after - before < LEAST_GAIN_DB or restored < similar:
+            raise ConfigError(
+                f"{name} is not filed: on {each['set']} its integers give {before:.2f} -> {after:.2f} dB and "
+                f"SSIM {similar:.3f} -> {restored:.3f}; at least {LEAST_GAIN_DB:g} dB must be gained, and no "
+                "SSIM lost"
+            )
+
+
+def energy_figures(report: Mapping[str, Any]) -> dict[str, float]:
+    """What a card keeps of `energy.json`: the ranges of both ratios, and the counts as means over images."""
+    images = report["images"]
+    return {
+        "least": report["headline"]["least"],
+        "most": report["headline"]["most"],
+        "twin_least": report["twin_headline"]["least"],
+        "twin_most": report["twin_headline"]["most"],
+        "synops_per_pixel": _per_pixel(images, "synops_levels"),
+        "deliveries_per_pixel": _per_pixel(images, "synops_events"),
+        "spikes_per_neuron": round(fmean(image["spikes_per_neuron"] for image in images), 4),
+    }
+
+
+def _per_pixel(images: Sequence[Mapping[str, Any]], count: str) -> float:
+    return round(fmean(image[count] / (image["height"] * image["width"]) for image in images), 1)

@@ -1,0 +1,122 @@
+"""Write docs/results.md and its pictures from the students that come with snn-tool.
+
+    python benchmarks/results.py --test CBSD68=FOLDER --test Set14=FOLDER --pairs DDN20=FOLDER --out docs
+
+The integer students are measured and held against their cards; what the float ones reach is taken from the
+cards. Pictures show photographs of scikit-image whose licences allow it, never a test set. --teacher FILE (of
+`snn-tool train`, repeatable) adds a column to the pictures of the students of its task. The same inputs give
+the same text.
+"""
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from results_page import page
+from results_pictures import jpeg_below
+from results_sets import TILE, SetScore, score_sets
+from results_sheets import TeacherColumn, contact_sheet, failure_sheet, open_teachers
+from results_trials import PHOTOGRAPHS, Trial, conditions, run_trials
+from ship_students import named_folders
+from snn_tool.artifacts import write_bytes, write_text
+from snn_tool.errors import ConfigError, SnnToolError
+from snn_tool.restoration import open_student
+from snn_tool.shipped import FOLDER, Card, read_card, shipped_names, student_path
+from snn_tool.terminal import Terminal
+
+PAGE, PICTURES = "results.md", "results"
+ANCHORS = Path(__file__).with_name("anchors.toml")
+MOST_BYTES, MOST_TOTAL_BYTES = 150_000, 1_500_000
+
+
+def main() -> None:
+    arguments = _arguments()
+    try:
+        write_results(arguments)
+    except SnnToolError as error:
+        sys.exit(f"error: {error}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="students; all by default")
+    parser.add_argument("--test", **named_folders("test set of clean images"))
+    parser.add_argument("--pairs", **named_folders("test set of pairs, with clean/ and degraded/ in it"))
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="teacher.safetensors")
+    parser.add_argument("--students", type=Path, default=FOLDER, help="folder of students with cards")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help=f"folder for {PAGE} and {PICTURES}/")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parsed = parser.parse_args()
+    if not parsed.test:
+        parser.error("--test is needed")
+    return parsed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """One student with everything that the page says of it."""
+
+    card: Card
+    scores: Sequence[SetScore]
+    trials: Sequence[Trial]
+    teachers: Sequence[TeacherColumn]
+
+
+def write_results(arguments: argparse.Namespace) -> None:
+    """Measure, draw, write.
+
+    Raises:
+        ConfigError: no student, or a teacher of a task that no student has.
+        ArtifactError: a card says otherwise than what is measured.
+        DataError: an image is damaged, or a test set is empty.
+    """
+    names = arguments.names or shipped_names(arguments.students)
+    cards = [read_card(name, arguments.students) for name in names]
+    if not cards:
+        raise ConfigError(f"{arguments.students}: holds no students with cards")
+    teachers = open_teachers(arguments.teacher, cards)
+    examined = [examine(card, arguments, teachers) for card in cards]
+    pictures = draw(examined)
+    folder = arguments.out / PICTURES
+    for name, content in pictures.items():
+        write_bytes(folder / name, content)
+    for stale in set(folder.glob("*.jpg")) - {folder / name for name in pictures}:
+        stale.unlink()
+    anchors = tomllib.loads(ANCHORS.read_text(encoding="utf-8"))["anchor"]
+    write_text(arguments.out / PAGE, page(command(arguments), examined, anchors))
+
+
+def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[TeacherColumn]) -> Examined:
+    """Everything about one student."""
+    path = student_path(card.name, arguments.students)
+    track = Terminal(quiet=arguments.quiet).track
+    scores = score_sets(card, path, dict(arguments.test), dict(arguments.pairs), track)
+    student = open_student(path)
+    trials = run_trials(lambda image: student.restore(image, TILE), conditions(card), PHOTOGRAPHS)
+    return Examined(card, scores, trials, [teacher for teacher in teachers if teacher.fits(card)])
+
+
+def draw(examined: Sequence[Examined]) -> dict[str, bytes]:
+    """Both pictures of every student by name, small enough to stay below the total."""
+    most = min(MOST_BYTES, MOST_TOTAL_BYTES // (2 * len(examined)))
+    pictures = {}
+    for each in examined:
+        pictures[f"{each.card.name}.jpg"] = jpeg_below(contact_sheet(each.trials, each.teachers), most)
+        failures = failure_sheet(each.trials, each.teachers)
+        pictures[f"{each.card.name}-failures.jpg"] = jpeg_below(failures, most)
+    return pictures
+
+
+def command(arguments: argparse.Namespace) -> str:
+    """The command line without the places of its files."""
+    words = ["python benchmarks/results.py", *arguments.names]
+    words += [f"--test {label}=DIR" for label, _ in arguments.test]
+    words += [f"--pairs {label}=DIR" for label, _ in arguments.pairs]
+    return " ".join([*words, *("--teacher FILE" for _ in arguments.teacher), "--out docs"])
+
+
+if __name__ == "__main__":
+    main()

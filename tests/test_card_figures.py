@@ -1,0 +1,145 @@
+"""What a card holds of a measurement, by hand, and which students are not filed."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snn_tool.degradations import degradation_from_options
+from snn_tool.errors import ConfigError
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.shipped import read_card, shipped_names
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted  # noqa: E402
+from ship_students import commands  # noqa: E402
+
+RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
+NOISE = {"task": "denoise", "sigma": [25.0, 25.0]}
+
+
+def scored(psnr_db: float) -> dict[str, Any]:
+    keys = ("degraded_psnr_db", "degraded_ssim", "psnr_db", "ssim")
+    return {
+        "task": NOISE,
+        "images": [{}, {}, {}],
+        "mean": dict(zip(keys, (20.0, 0.25, psnr_db, 0.75), strict=True)),
+        "standard_deviation": dict(zip(keys, (2.0, 0.1, psnr_db / 10, 0.2), strict=True)),
+    }
+
+
+def test_a_figure_has_means_and_spreads_of_each_kind() -> None:
+    files = {"float": Path("f"), "integer": Path("i")}
+    values = {Path("f"): 31.0, Path("i"): 30.0}
+    made = figure(files, Measured("Set3", Path("x"), "25"), lambda student, _: scored(values[student]))
+    assert made == {
+        "set": "Set3",
+        "images": 3,
+        "task": NOISE,
+        **{"degraded_psnr_db": 20.0, "degraded_psnr_std_db": 2.0, "degraded_ssim": 0.25},
+        **{"degraded_ssim_std": 0.1, "float_psnr_db": 31.0, "float_psnr_std_db": 3.1, "float_ssim": 0.75},
+        **{"float_ssim_std": 0.2, "integer_psnr_db": 30.0, "integer_psnr_std_db": 3.0},
+        **{"integer_ssim": 0.75, "integer_ssim_std": 0.2},
+    }
+
+
+def test_synops_are_per_pixel_of_each_image() -> None:
+    """20 per pixel on 2 pixels and 40 on 8 are 30 on average, not (40 + 320) / 10."""
+    images = [
+        {"height": 1, "width": 2, "synops_levels": 40, "synops_events": 4, "spikes_per_neuron": 0.5},
+        {"height": 2, "width": 4, "synops_levels": 320, "synops_events": 8, "spikes_per_neuron": 1.0},
+    ]
+    report = {
+        "images": images,
+        "headline": {"least": 1.0, "most": 2.0},
+        "twin_headline": {"least": 3.0, "most": 4.0},
+    }
+    made = energy_figures(report)
+    assert made["synops_per_pixel"] == 30 and made["deliveries_per_pixel"] == 1.5
+    assert made["spikes_per_neuron"] == 0.75
+    assert [made[key] for key in ("least", "most", "twin_least", "twin_most")] == [1, 2, 3, 4]
+
+
+def row(before: float, after: float, ssim: float = 0.5, **task: str) -> dict[str, Any]:
+    figures = {"degraded_psnr_db": before, "integer_psnr_db": after}
+    return {"set": "S", "task": task, **figures, "degraded_ssim": 0.5, "integer_ssim": ssim}
+
+
+def test_a_student_that_is_not_clearly_better_than_its_input_is_not_filed() -> None:
+    check_gain("x", [row(20, 21), row(20, 19, 0.4, images="pairs")])
+    with pytest.raises(ConfigError, match=r"x is not filed: on S its integers give 20.00 -> 20.99 dB"):
+        check_gain("x", [row(20, 30), row(20, 20.99)])
+    with pytest.raises(
+        ConfigError, match=r"SSIM 0.500 -> 0.490; at least 1 dB must be gained, and no SSIM lost"
+    ):
+        check_gain("x", [row(20, 30, 0.49)])
+
+
+def test_what_a_recipe_is_measured_on() -> None:
+    recipe = {"strengths": ["1", "2-3"], "pairs": ["P"]}
+    clean, pairs = [("A", Path("a")), ("B", Path("b"))], [("Q", Path("q")), ("P", Path("p"))]
+    assert wanted("x", recipe, clean, pairs) == [
+        Measured("A", Path("a"), "1"),
+        Measured("A", Path("a"), "2-3"),
+        Measured("B", Path("b"), "1"),
+        Measured("B", Path("b"), "2-3"),
+        Measured("P", Path("p"), None),
+    ]
+    with pytest.raises(ConfigError, match="x is measured on pairs, too; give --pairs P=FOLDER"):
+        wanted("x", recipe, clean, pairs[:1])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_can_be_trained_and_measured(name: str) -> None:
+    """Options that `distill` has, and strengths that its task has."""
+    recipe = RECIPES[name]
+    task = recipe["distill"].get("task", "denoise")
+    for strength in recipe["strengths"]:
+        low, high = bounds = _bounds(degradation_from_options(task, strength).describe())
+        trained = recipe["distill"].get("strength", recipe["distill"].get("sigma"))
+        least, most = _bounds(degradation_from_options(task, trained).describe())
+        assert least <= low <= high <= most, bounds
+    assert recipe["summary"] and recipe["limits"]
+    assert recipe["distill"]["patch"] % 8 == 0 and recipe["distill"]["max-steps"] >= 5000
+
+
+def _bounds(described: dict[str, Any]) -> tuple[float, float]:
+    low, high = described.get("sigma", described.get("strength"))
+    return low, high
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_cards_show_the_commands_of_their_recipe(name: str) -> None:
+    """A recipe that was changed afterwards, or a card that was not made by the program, would differ."""
+    assert list(read_card(name).recipe) == commands(name, RECIPES[name])
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
+    _, provenance = load_integer_network(read_card(name).path)
+    check_recipe(name, RECIPES[name], provenance["training"])
+    for key, value in (("max-steps", 7), ("levels", 3), ("sigma", "24"), ("task", "derain")):
+        other = {"distill": {**RECIPES[name]["distill"], key: value}}
+        if key == "task":
+            del other["distill"]["sigma"]
+        field = {"max-steps": "max_steps", "sigma": "task"}.get(key, key)
+        with pytest.raises(ConfigError, match=f"{name}: trained with {field} = .*, but its recipe says "):
+            check_recipe(name, other, provenance["training"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--test", "A"], "'A' is not NAME=FOLDER"),
+        (["--test", "A=b"], "--data unless --measure"),
+        (["--test", "A=b", "--data", "c", "nobody"], "has no nobody; it has denoise-25"),
+        (["--test", "A=b", "--data", "c", "derain"], "give --pairs DDN20=FOLDER"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    program = [sys.executable, str(BENCHMARKS / "ship_students.py"), "--runs", str(tmp_path)]
+    ran = subprocess.run([*program, *arguments], text=True, capture_output=True)
+    assert ran.returncode in (1, 2) and said in ran.stderr and "Traceback" not in ran.stderr

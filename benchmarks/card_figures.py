@@ -50,6 +50,11 @@ def wanted(
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
 
 
+def options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the last `distill`: those of `finish`, where the recipe has it, over the first one's."""
+    return {**recipe["distill"], **recipe.get("finish", {})}
+
+
 def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any]) -> None:
     """Refuse a recipe that says otherwise than the network's own account of its training.
 
@@ -61,7 +66,7 @@ def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, An
     Raises:
         ConfigError: an option of `distill` had another value.
     """
-    given = {key.replace("-", "_"): value for key, value in recipe["distill"].items()}
+    given = {key.replace("-", "_"): value for key, value in options(recipe).items()}
     strength = given.pop("strength", given.pop("sigma", None))
     asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
     was = {**training["training"], **training["student"], "task": training["task"]}

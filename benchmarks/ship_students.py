@@ -19,7 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, options, wanted
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
@@ -76,12 +76,12 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
             says, or it is hardly better than its input.
         ArtifactError: --measure, and the run did not make the student that is filed.
     """
-    run, filed = arguments.runs / name, student_path(name, arguments.out)
+    run, filed = arguments.runs / last_run(name, recipe), student_path(name, arguments.out)
     sets = wanted(name, recipe, arguments.test, arguments.pairs)
     if arguments.measure:
         integers = _filed(filed, run / "student.safetensors")
     else:
-        integers = _made(run, recipe, arguments.data)
+        integers = _made(name, recipe, arguments)
     network, provenance = load_integer_network(integers)
     check_recipe(name, recipe, provenance["training"])
     files = {"float": run / "student.safetensors", "integer": integers}
@@ -106,25 +106,39 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)
 
 
+def last_run(name: str, recipe: dict[str, Any]) -> str:
+    """The run folder of the student that is kept: the second one's, if the recipe has a `finish`."""
+    return f"{name}-finished" if "finish" in recipe else name
+
+
 def commands(name: str, recipe: dict[str, Any]) -> list[str]:
     """The commands that make a student, as its card shows them."""
-    return [
-        _shown("distill", "--data", "IMAGES", *_options(recipe), "--out", name),
-        _shown("quantize", f"{name}/student.safetensors", "--data", "IMAGES"),
-    ]
+    runs = [_shown("distill", "--data", "IMAGES", *_options(recipe["distill"]), "--out", name)]
+    last = last_run(name, recipe)
+    if last != name:
+        start = ("--init", f"{name}/student.safetensors")
+        runs.append(_shown("distill", "--data", "IMAGES", *_options(options(recipe)), *start, "--out", last))
+    return [*runs, _shown("quantize", f"{last}/student.safetensors", "--data", "IMAGES")]
 
 
-def _options(recipe: dict[str, Any]) -> list[str]:
-    return [text for key, value in recipe["distill"].items() for text in (f"--{key}", str(value))]
+def _options(values: dict[str, Any]) -> list[str]:
+    return [text for key, value in values.items() for text in (f"--{key}", str(value))]
 
 
-def _made(run: Path, recipe: dict[str, Any], data: Path) -> Path:
-    """Train and quantise; the integer student."""
+def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
+    """Train, in one run or two, and quantise; the integer student."""
+    run, last = (arguments.runs / each for each in (name, last_run(name, recipe)))
+    _trained(run, recipe["distill"], arguments.data)
+    if last != run:
+        _trained(last, options(recipe), arguments.data, "--init", run / "student.safetensors")
+    _tool("quantize", last / "student.safetensors", "--data", arguments.data, "--overwrite")
+    return last / "student.int.safetensors"
+
+
+def _trained(run: Path, values: dict[str, Any], data: Path, *start: object) -> None:
     if not (run / "student.safetensors").exists():
         again = ["--resume"] if (run / "checkpoints" / "last.ckpt").exists() else []
-        _tool("distill", "--data", data, *_options(recipe), "--out", run, *again)
-    _tool("quantize", run / "student.safetensors", "--data", data, "--overwrite")
-    return run / "student.int.safetensors"
+        _tool("distill", "--data", data, *_options(values), *start, "--out", run, *again)
 
 
 def _filed(filed: Path, trained: Path) -> Path:

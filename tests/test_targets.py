@@ -143,7 +143,7 @@ WRONG = {
         "tail_in: mine gives as membranes float64, not integers",
     ),
     "NaN": (
-        "v = trace.membranes; v['tail_in'] = v['tail_in'] * np.float32(1); v['tail_in'][0, 1, 2, 3, 4] = np.nan",
+        "v = trace.membranes['tail_in'] * 1.0; v[0, 1, 2, 3, 4] = np.nan; trace.membranes['tail_in'] = v",
         "tail_in: mine gives as membranes float64 with nan at index (0, 1, 2, 3, 4), not integers",
     ),
     "a list": ("trace.readout = trace.readout.tolist()", "mine gives as readout list, not a numpy array"),

@@ -75,8 +75,8 @@ def test_a_membrane_at_the_threshold_fires_in_spikingjelly_and_not_in_norse() ->
     assert output(norse.from_nir(graph, dt=1.0)) == [0.0, 0.0]
     assert output(jelly.import_from_nir(graph, dt=1.0)) == [1.0, 1.0]
     why = {f.target: f.why for f in check_graph(graph, None) if f.kind == "LIF"}
-    assert "v >= threshold" in why["spikingjelly"]
-    assert "v >= threshold" not in why["norse"]
+    assert "fires where v >= 0.5, NIR where v > 0.5" in why["spikingjelly"]
+    assert "v >= 0.5" not in why["norse"]
 
 
 def test_unknown_targets_name_the_known_ones() -> None:

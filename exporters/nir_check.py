@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import nir
-from snn_tool.errors import ConfigError
+import numpy as np
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.nir_effects import CHANGED, REFUSED, Effect
 from snn_tool.exporters.nir_layer_effects import LAYERS
 from snn_tool.exporters.nir_neuron_effects import NEURONS
+from snn_tool.exporters.nir_reading import READING_FAULTS, REPAIR
 from snn_tool.exporters.simulator_semantics import SIMULATORS, Simulator
 
 HELD, DROPPED = "held", "dropped"
@@ -53,6 +55,7 @@ def check_graph(graph: nir.NIRGraph, target: str | None, dt_s: float | None = No
 
     Raises:
         ConfigError: unknown target (names the known ones), or no timestep.
+        ArtifactError: a node's values are of no use, as groups that are no number.
     """
     if target is not None and target not in SIMULATORS:
         raise ConfigError(f"--target {target} is unknown; use one of {', '.join(SIMULATORS)}")
@@ -80,14 +83,19 @@ def _finding(simulator: Simulator, name: str, node: nir.NIRNode, dt_s: float | N
     elif kind not in simulator.holds:
         verdict, why = REFUSED, "not among the types that were tested"
     else:
-        verdict, why = _by_values(simulator, kind, node, dt_s)
+        verdict, why = _by_values(simulator, name, node, dt_s)
     return Finding(simulator.name, name, kind, verdict, why)
 
 
-def _by_values(simulator: Simulator, kind: str, node: nir.NIRNode, dt_s: float | None) -> tuple[str, str]:
+def _by_values(simulator: Simulator, name: str, node: nir.NIRNode, dt_s: float | None) -> tuple[str, str]:
     """The gravest verdict, and all that leads to it; what raises first hides what would change."""
+    kind = type(node).__name__
     step = simulator.dt_s or dt_s or simulator.default_dt_s
-    effects = list(_effects(simulator, kind, node, step))
+    try:
+        with np.errstate(all="ignore"):  # a time constant of 0 is told as it is
+            effects = list(_effects(simulator, kind, node, step))
+    except READING_FAULTS as error:
+        raise ArtifactError(f"{name}: {kind} with values of no use ({error}); {REPAIR}") from error
     if dt_s and dt_s != step and kind in TIMED and simulator.name != "sinabs":
         effects.append(Effect(CHANGED, f"its timestep is {step:g} s, whatever the caller's is"))
     for verdict in (REFUSED, CHANGED):

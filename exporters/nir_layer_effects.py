@@ -31,7 +31,7 @@ def grouped_conv(node: Any, dt: float) -> Effects:
     """A convolution of torch that is told weight.shape[1] input channels, the channels of one group."""
     groups, per_group = int(node.groups), int(node.weight.shape[1])
     why = f"groups is {groups}: it takes {per_group} for the input channels, which {groups} does not divide"
-    yield from refused_unless(per_group % groups == 0, why)
+    yield from refused_unless(groups > 0 and per_group % groups == 0, why)
     yield from _strided_same(node)
 
 

@@ -7,6 +7,7 @@ Inputs hold exact ties: a first frame that lifts the membrane to the threshold a
 
 import contextlib
 import io
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from snn_tool.cli import run
 from snn_tool.exporters.nir_check import check_graph
 from snn_tool.exporters.simulator_semantics import SIMULATORS
 
@@ -319,7 +321,7 @@ def quietly() -> Iterator[None]:
 
 def behaviour(target: str, node: nir.NIRNode, shape: tuple[int, ...], path: Path) -> tuple[str, str, str]:
     """What the importer does, what `check` says of it, and why."""
-    run, dt = IMPORTERS[target]
+    imported, dt = IMPORTERS[target]
     frames = stimulus(node, shape)
     expected = reference(node, frames, dt)
     nir.write(path, graph_of(node, shape, expected.shape[2:], target))
@@ -327,7 +329,7 @@ def behaviour(target: str, node: nir.NIRNode, shape: tuple[int, ...], path: Path
     (said,) = [f for f in check_graph(graph, target) if f.node == "node"]
     try:
         with quietly():
-            found = run(graph, frames)
+            found = imported(graph, frames)
     except (ArithmeticError, AssertionError, AttributeError, NotImplementedError, RuntimeError, ValueError):
         return "refused", said.verdict, said.why
     if found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=1e-5):
@@ -389,3 +391,96 @@ def test_every_type_of_nir_is_judged_in_every_target() -> None:
     for simulator in SIMULATORS.values():
         known = simulator.holds | simulator.drops | simulator.refuses
         assert known == tested, simulator.name
+
+
+def why(node: nir.NIRNode, target: str, dt_s: float | None = None) -> tuple[str, str]:
+    (found,) = check_graph(nir.NIRGraph({"node": node}, [], type_check=False), target, dt_s)
+    return found.verdict, found.why
+
+
+def test_the_numbers_of_a_lif_are_in_the_line() -> None:
+    """Tau of 5 and 20 ms: beta 1 - 0.1 / 5 and 1 - 0.1 / 20, r dt / tau 0.02 and 0.005, exp(-1 / tau)."""
+    node = nir.LIF(full([5e-3, 2e-2]), full(1), full(0), full(0.5), v_reset=full(-0.5))
+    assert why(node, "norse") == ("changed", "v_reset is -0.5, but it resets to 0")
+    assert why(node, "snntorch") == (
+        "changed",
+        "r dt / tau is 0.005 to 0.02 (2 values), but 0.005 is taken for all; "
+        "v_reset is -0.5, but it resets to 0",
+    )
+    verdict, text = why(node, "spikingjelly")
+    assert verdict == "refused" and text.startswith("tau is 0.005 to 0.02 (2 values), but must be one")
+    assert "v_leak is 0, but must be v_reset = -0.5" in text and ">=" not in text
+    verdict, text = why(node, "sinabs")
+    kept = f"{np.exp(-200):.6g} to {np.exp(-50):.6g} (2 values) of the membrane per step"
+    assert verdict == "changed" and kept in text and "as many spikes as 0.5 fits into v" in text
+
+
+def test_the_timestep_of_the_caller_counts() -> None:
+    """R = tau / dt holds for one dt; snntorch has its own whatever is asked for."""
+    node = lif(1e-3, r=4)
+    assert why(node, "spikingjelly", 1e-3)[1] == "fires where v >= 0.5, NIR where v > 0.5"
+    assert why(node, "spikingjelly") == ("refused", "r is 4, but must be 1 or tau / dt = 40")
+    assert why(node, "norse", 5e-3)[1].endswith(
+        "tau is 0.004 s, below dt = 0.005 s: Euler steps overshoot the rest"
+    )
+    assert why(node, "snntorch") == ("held", "at dt = 0.0001 s")
+    assert why(node, "snntorch", 1e-3) == ("changed", "its timestep is 0.0001 s, whatever the caller's is")
+    assert why(conv2d(), "snntorch", 1e-3) == ("held", "")
+
+
+def test_a_step_longer_than_tau_overshoots(tmp_path: Path) -> None:
+    """One negative impulse: tau v' = -v + x keeps v at or below 0, Euler's 1 - dt / tau = -2/3 does not."""
+    node = lif(1e-3, tau=0.6e-3, v_threshold=0.5)
+    frames = np.zeros((STEPS, BATCH, 2))
+    frames[0] = -3
+    nir.write(tmp_path / "net.nir", graph_of(node, FLAT, FLAT, "norse"))
+    graph = nir.read(tmp_path / "net.nir", type_check=False)
+    assert [f.verdict for f in check_graph(graph, "norse") if f.node == "node"] == ["changed"]
+    with quietly():
+        assert norse(graph, frames).any()
+
+
+def test_same_padding_with_a_stride_does_not_load(tmp_path: Path) -> None:
+    node = conv2d(padding="same", stride=2)
+    nir.write(tmp_path / "net.nir", graph_of(node, PLANES, (2, 3, 3), "nirtorch"))
+    for target, (imported, _) in IMPORTERS.items():
+        graph = nir.read(tmp_path / "net.nir", type_check=False)
+        assert why(node, target) == (
+            "refused",
+            "padding 'same' with stride 2 x 2: torch has it with stride 1 only",
+        )
+        with quietly(), pytest.raises(ValueError, match="padding='same' is not supported for strided"):
+            imported(graph, np.zeros((STEPS, BATCH, *PLANES)))
+
+
+def test_a_grouped_file_is_read_although_nir_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Depthwise: 4 groups of 1 channel; one channel is not divided by 4 groups."""
+    path = tmp_path / "grouped.nir"
+    nir.write(path, graph_of(conv2d(4, 4, 4), (4, 6, 6), (4, 6, 6), "nirtorch"))
+    with pytest.raises(ValueError, match="type mismatch"):
+        nir.read(path)
+    assert run(["--json", "check", str(path), "--target", "norse"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    (found,) = document["findings"]
+    assert (found["verdict"], document["schema"]) == ("refused", 2)
+    assert found["why"].startswith("groups is 4: it takes 1 for the input channels")
+    assert len(document["notes"]) == 1 and "type_check=False" in document["notes"][0]
+    nir.write(path, graph_of(conv2d(2, 3), PLANES, (5, 6, 6), "nirtorch"))
+    assert run(["check", str(path)]) == 1
+    assert "not a consistent NIR graph" in capsys.readouterr().err
+
+
+def test_useless_values_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.nir"
+    node = conv2d()
+    node.groups = np.array([1, 2])
+    nir.write(path, graph_of(node, PLANES, PLANES, "nirtorch"))
+    assert run(["check", str(path), "--target", "norse"]) == 1
+    fault = capsys.readouterr().err
+    assert len(fault.splitlines()) == 1
+    nir.write(path, graph_of(lif(1e-3, tau=0), FLAT, FLAT, "norse"))
+    assert run(["check", str(path), "--target", "norse", "--dt", "0.001"]) == 0
+    assert "tau is 0 s, below dt = 0.001 s" in capsys.readouterr().out
+    assert run(["check", str(path), "--dt", "0"]) == 1

@@ -51,6 +51,29 @@ def test_norse_drops_the_node_and_computes_without_it(kind: str) -> None:
     assert output(norse.from_nir(graph)) == [1.0, 1.0]  # what the identity alone gives
 
 
+@pytest.mark.parametrize("kind", [kind for kind in UNPARSED if kind != "LI"])
+def test_sinabs_drops_the_node_and_computes_without_it(kind: str) -> None:
+    sinabs = pytest.importorskip("sinabs.nir")
+    graph = behind_identity(UNPARSED[kind]())
+    assert verdict(graph, "sinabs", kind) == "dropped"
+    module = sinabs.from_nir(graph, batch_size=1)
+    assert output(module) == [1.0, 1.0]  # what the identity alone gives
+
+
+@pytest.mark.parametrize("kind", [*UNPARSED, "LIF", "IF", "CubaLIF"])
+def test_nirtorch_without_maps_refuses_the_node(kind: str) -> None:
+    nirtorch = pytest.importorskip("nirtorch")
+    neurons = {
+        "LIF": lambda: nir.LIF(2 * ONE, ONE, ZERO, ONE, v_reset=ZERO),
+        "IF": lambda: nir.IF(ONE, ONE, v_reset=ZERO),
+        "CubaLIF": lambda: nir.CubaLIF(ONE, 2 * ONE, ONE, ZERO, ONE, v_reset=ZERO, w_in=ONE),
+    }
+    graph = behind_identity({**UNPARSED, **neurons}[kind]())
+    assert verdict(graph, "nirtorch", kind) == "refused"
+    with pytest.raises(ValueError, match=rf"Unknown node type .*\.{kind}'"):
+        nirtorch.nir_to_torch(graph, {})
+
+
 @pytest.mark.parametrize("kind", UNPARSED)
 @pytest.mark.parametrize(
     ("target", "module"),

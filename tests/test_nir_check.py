@@ -121,3 +121,21 @@ def test_the_command_exits_3_if_a_node_would_be_lost_and_0_if_not(
     nir.write(path, chain(nir.Affine(np.eye(2), np.zeros(2))))
     assert run(["check", str(path), "--target", "norse"]) == 0
     assert run(["check", str(tmp_path / "none.nir")]) == 1
+
+
+def test_the_page_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/check.md").read_text(encoding="utf-8")
+    lif = nir.LIF(4e-3 * ONE, ONE, ZERO, ONE / 2, v_reset=-ONE / 2)
+    nodes = {"affine": nir.Affine(np.eye(2), np.zeros(2)), "lif": lif, "li": nir.LI(4e-3 * ONE, ONE, ZERO)}
+    nodes |= {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+    edges = [("input", "affine"), ("affine", "lif"), ("lif", "li"), ("li", "output")]
+    nir.write(tmp_path / "net.nir", nir.NIRGraph(nodes, edges))
+    monkeypatch.chdir(tmp_path)
+    blocks = [block for block in page.split("    $ snn-tool ")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        command, *lines = block.split("\n\n")[0].splitlines()
+        assert run(command.split()) == 3
+        assert capsys.readouterr().out.splitlines() == [line.strip() for line in lines]

@@ -428,9 +428,13 @@ def test_the_timestep_of_the_caller_counts() -> None:
     assert why(conv2d(), "snntorch", 1e-3) == ("held", "")
 
 
-def test_a_step_longer_than_tau_overshoots(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "node",
+    [lif(1e-3, tau=0.6e-3), cuba(1e-3, tau_mem=0.6e-3), cuba(1e-3, tau_syn=0.6e-3)],
+    ids=["lif", "membrane", "synapse"],
+)
+def test_a_step_longer_than_tau_overshoots(node: nir.NIRNode, tmp_path: Path) -> None:
     """One negative impulse: tau v' = -v + x keeps v at or below 0, Euler's 1 - dt / tau = -2/3 does not."""
-    node = lif(1e-3, tau=0.6e-3, v_threshold=0.5)
     frames = np.zeros((STEPS, BATCH, 2))
     frames[0] = -3
     nir.write(tmp_path / "net.nir", graph_of(node, FLAT, FLAT, "norse"))

@@ -22,6 +22,8 @@ from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.nir_network import integer_network
 from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.plugin_backend import PluginBackend
+from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.simulator_semantics import SIMULATORS
 from snn_tool.exporters.simulator_trace import SimulatorNetwork
 from snn_tool.exporters.traces import Trace
@@ -78,13 +80,15 @@ class BundleRunner:
         self.order = [population.name for population in self.program.populations]
         self.lava = lava
         self._simulated: dict[str, SimulatorNetwork] = {}
+        self._plugins: dict[str, PluginBackend] = {}
 
     def trace(self, backend: str, tiles: Integers, record: list[str]) -> Trace:
         """Run tiles [N, 3, H, W] and record populations; the read-out is always there.
 
         Raises:
-            BackendUnavailableError: the simulator is not there, or died.
+            BackendUnavailableError: the simulator is not there, or died; a package's backend cannot be used.
             UnsupportedLayerError: it cannot hold a node.
+            VerificationError: a package's backend fails, or returns no integers of the right shapes.
             ConfigError: unknown backend.
         """
         if backend == "integer":
@@ -96,12 +100,31 @@ class BundleRunner:
                 self._simulated[backend] = SimulatorNetwork(self.program, backend)
             return self._simulated[backend].trace(tiles)
         if backend != self.chip:
-            allowed = ", ".join(("integer", "nir", self.chip, *SIMULATORS))
-            raise ConfigError(f"backend {backend} is not allowed; use one of {allowed}")
+            return self._plugin(backend).trace(self.folder / NETWORK, self.program, tiles, record)
         environment = find_lava()
         if environment is None:
             raise BackendUnavailableError(f"Lava is not installed; run `{REMEDY}`")
         return self.run_on_chip(environment, tiles, record)
+
+    def package(self, backend: str) -> dict[str, str]:
+        """Package and version of another package's backend.
+
+        Raises:
+            ConfigError: unknown backend.
+            BackendUnavailableError: it cannot be used.
+        """
+        item = self._plugin(backend).plugin.declared
+        return {item.package: item.version}
+
+    def _plugin(self, backend: str) -> PluginBackend:
+        """The backend of another package, imported once."""
+        if backend not in self._plugins:
+            plugins = plugin_names()
+            if backend not in plugins:
+                allowed = ", ".join(("integer", "nir", self.chip, *SIMULATORS, *plugins))
+                raise ConfigError(f"backend {backend} is not allowed; use one of {allowed}")
+            self._plugins[backend] = PluginBackend(backend)
+        return self._plugins[backend]
 
     def run_on_chip(self, environment: LavaEnvironment, tiles: Integers, record: list[str]) -> Trace:
         """Let Lava execute the plan."""

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
-from snn_tool.exporters.image_verification import LavaOptions, NetxRunner, netx_remedy
+from snn_tool.exporters.image_verification import netx_remedy
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_netx
 from snn_tool.exporters.netx_file import NetxRun
-from snn_tool.exporters.netx_folder import MANIFEST, NETWORK, NetxFolder, net_follows_network
+from snn_tool.exporters.netx_folder import MANIFEST, NetxFolder, net_follows_network
+from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.traces import Trace
 from snn_tool.exporters.verification import (
     VerificationReport,
     check_backends,
-    interpret_nir,
-    run_engine,
+    verify_file,
 )
 
 BACKEND = "netx"
@@ -46,7 +46,7 @@ def verify_netx_folder(
 
     Args:
         netx: of `read_netx_folder`, hence with matching hashes.
-        backends: names out of `KNOWN_BACKENDS`.
+        backends: names out of `KNOWN_BACKENDS`, or of other packages' backends.
         environment: an interpreter with Lava; looked for, never installed, if None.
         conv: Lava's convolution, `stock` or `blas`.
         timeout_s: Lava's time limit in seconds.
@@ -56,15 +56,15 @@ def verify_netx_folder(
         ConfigError: a backend or `conv` is unknown.
         VerificationError: an implementation refuses the file or gives values of other shapes.
     """
-    check_backends(backends, KNOWN_BACKENDS)
+    check_backends(backends, (*KNOWN_BACKENDS, *plugin_names()))
     folder, golden = netx.folder, netx.golden
     options = {"environment": environment, "conv": conv, "timeout_s": timeout_s, "log": log}
-    run: dict[str, Callable[[], BackendResult]] = {
-        "integer": lambda: run_engine(NetxRunner(netx, LavaOptions()), golden),
-        "nir": lambda: interpret_nir(folder / NETWORK, golden.tiles, golden),
-        BACKEND: lambda: verify_netx(folder, netx.run, golden.tiles, golden, **options),  # type: ignore[arg-type]
-    }
-    results = tuple(run[name]() for name in dict.fromkeys(backends))
+    results = tuple(
+        verify_netx(folder, netx.run, golden.tiles, golden, **options)  # type: ignore[arg-type]
+        if name == BACKEND
+        else verify_file(name, folder, golden)
+        for name in dict.fromkeys(backends)
+    )
     return VerificationReport(sha256_file(folder / MANIFEST), net_follows_network(netx), results)
 
 

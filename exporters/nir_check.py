@@ -1,17 +1,24 @@
 """What a simulator would drop, refuse or change of a NIR graph, node by node, before anything is converted.
 
-The facts are `simulator_semantics`; this module only holds a graph against them.
+Which types an importer knows is in `simulator_semantics`; what it makes of their values in
+`nir_neuron_effects` and `nir_layer_effects`. This module holds a graph against them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import nir
-from snn_tool.errors import ConfigError
-from snn_tool.exporters.simulator_semantics import AT_LEAST, SIMULATORS, Simulator
+import numpy as np
+from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.exporters.nir_effects import CHANGED, REFUSED, Effect
+from snn_tool.exporters.nir_layer_effects import LAYERS
+from snn_tool.exporters.nir_neuron_effects import NEURONS
+from snn_tool.exporters.nir_reading import READING_FAULTS, REPAIR
+from snn_tool.exporters.simulator_semantics import SIMULATORS, Simulator
 
-HELD, CHANGED, DROPPED, REFUSED = "held", "changed", "dropped", "refused"
-SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)
+HELD, DROPPED = "held", "dropped"
+TIMED = frozenset({"CubaLIF", "IF", "LIF"})
+"""Types whose meaning in an importer depends on its timestep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Finding:
         node: its name; nodes of a subgraph as `subgraph.node`.
         kind: its NIR type.
         verdict: `held`, `changed`, `dropped` or `refused`.
-        why: empty if held.
+        why: with the node's numbers; of what is held the timestep for which a neuron is, else empty.
     """
 
     target: str
@@ -38,17 +45,25 @@ class Finding:
         return self.verdict in {DROPPED, REFUSED}
 
 
-def check_graph(graph: nir.NIRGraph, target: str | None) -> tuple[Finding, ...]:
+def check_graph(graph: nir.NIRGraph, target: str | None, dt_s: float | None = None) -> tuple[Finding, ...]:
     """Every node against one target, or against all.
 
+    Args:
+        graph: of any tool.
+        target: a simulator; None for all.
+        dt_s: timestep in seconds that the importers are called with; None takes each one's default.
+
     Raises:
-        ConfigError: unknown target; names the known ones.
+        ConfigError: unknown target (names the known ones), or no timestep.
+        ArtifactError: a node's values are of no use, as groups that are no number.
     """
     if target is not None and target not in SIMULATORS:
         raise ConfigError(f"--target {target} is unknown; use one of {', '.join(SIMULATORS)}")
+    if dt_s is not None and not 0 < dt_s < float("inf"):
+        raise ConfigError(f"--dt {dt_s:g}: a timestep in seconds is above 0")
     chosen = [s for name, s in SIMULATORS.items() if target in (None, name)]
     nodes = list(_nodes(graph, ""))
-    return tuple(_finding(simulator, name, node) for simulator in chosen for name, node in nodes)
+    return tuple(_finding(simulator, name, node, dt_s) for simulator in chosen for name, node in nodes)
 
 
 def _nodes(graph: nir.NIRGraph, prefix: str) -> Iterator[tuple[str, nir.NIRNode]]:
@@ -59,24 +74,37 @@ def _nodes(graph: nir.NIRGraph, prefix: str) -> Iterator[tuple[str, nir.NIRNode]
             yield f"{prefix}{name}", node
 
 
-def _finding(simulator: Simulator, name: str, node: nir.NIRNode) -> Finding:
+def _finding(simulator: Simulator, name: str, node: nir.NIRNode, dt_s: float | None) -> Finding:
     kind = type(node).__name__
     if kind in simulator.drops:
         verdict, why = DROPPED, "vanishes without an error"
     elif kind in simulator.refuses:
-        verdict, why = REFUSED, "its importer raises an error"
+        verdict, why = REFUSED, simulator.reasons.get(kind, "its importer raises an error")
     elif kind not in simulator.holds:
         verdict, why = REFUSED, "not among the types that were tested"
     else:
-        why = "; ".join(_changes(simulator, kind, isinstance(node, SPIKING)))
-        verdict = CHANGED if why else HELD
+        verdict, why = _by_values(simulator, name, node, dt_s)
     return Finding(simulator.name, name, kind, verdict, why)
 
 
-def _changes(simulator: Simulator, kind: str, spiking: bool) -> Iterator[str]:
-    if kind in simulator.deviates:
-        yield simulator.deviates[kind]
-    if spiking and simulator.comparison == AT_LEAST:
-        yield "fires where v >= threshold, NIR where v > threshold"
-    if spiking and simulator.dt_s is not None:
-        yield f"timestep fixed at {simulator.dt_s:g} s"
+def _by_values(simulator: Simulator, name: str, node: nir.NIRNode, dt_s: float | None) -> tuple[str, str]:
+    """The gravest verdict, and all that leads to it; what raises first hides what would change."""
+    kind = type(node).__name__
+    step = simulator.dt_s or dt_s or simulator.default_dt_s
+    try:
+        with np.errstate(all="ignore"):  # a time constant of 0 is told as it is
+            effects = list(_effects(simulator, kind, node, step))
+    except READING_FAULTS as error:
+        raise ArtifactError(f"{name}: {kind} with values of no use ({error}); {REPAIR}") from error
+    if dt_s and dt_s != step and kind in TIMED and simulator.name != "sinabs":
+        effects.append(Effect(CHANGED, f"its timestep is {step:g} s, whatever the caller's is"))
+    for verdict in (REFUSED, CHANGED):
+        if found := [effect.why for effect in effects if effect.verdict == verdict]:
+            return verdict, "; ".join(found)
+    return HELD, f"at dt = {step:g} s" if kind in TIMED else ""
+
+
+def _effects(simulator: Simulator, kind: str, node: nir.NIRNode, step: float) -> Iterator[Effect]:
+    for rules in (NEURONS, LAYERS):
+        if kind in rules[simulator.name]:
+            yield from rules[simulator.name][kind](node, step)

@@ -32,21 +32,43 @@ READING_FAULTS = (
 """What nir 1.0.8 and h5py raise on damaged or contradictory content (nir validates by assert in places)."""
 
 
-def read_foreign_nir(path: Path) -> nir.NIRGraph:
+def read_foreign_nir(path: Path, *, grouped: bool = False) -> nir.NIRGraph:
     """Read a NIR graph of any origin; no array is loaded before all declared sizes are known to be bounded.
+
+    Args:
+        path: of the file.
+        grouped: also read a file with grouped convolutions whose shapes nir finds contradictory: it takes
+            weight.shape[1] for the input channels, which are `groups` times as many.
 
     Raises:
         ArtifactError: not a file, not HDF5, not NIR, truncated, too large, contradictory shapes, an edge
             twice or to a missing node, a loop that nothing delays, or a value that is not finite.
     """
     _guard(path)
-    graph = load_graph(path, REPAIR)
+    try:
+        graph = load_graph(path, REPAIR)
+    except ArtifactError:
+        if not grouped:
+            raise
+        graph = load_graph(path, REPAIR, type_check=False)
+        if not has_groups(graph):
+            raise
     _check_graph(path, graph, "")
     return graph
 
 
-def load_graph(path: Path, remedy: str) -> nir.NIRGraph:
-    """Load a file whose sizes were looked at; `remedy` ends every message.
+def has_groups(graph: nir.NIRGraph) -> bool:
+    """Whether a convolution of more than one group is in it, or in a graph inside it."""
+    return any(
+        has_groups(node)
+        if isinstance(node, nir.NIRGraph)
+        else isinstance(node, nir.Conv1d | nir.Conv2d) and int(node.groups) > 1
+        for node in graph.nodes.values()
+    )
+
+
+def load_graph(path: Path, remedy: str, type_check: bool = True) -> nir.NIRGraph:
+    """Load a file whose sizes were looked at; `remedy` ends every message, `type_check` is nir's.
 
     Raises:
         ArtifactError: nir finds the content contradictory, or it is a node and no graph.
@@ -54,7 +76,7 @@ def load_graph(path: Path, remedy: str) -> nir.NIRGraph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            graph = nir.read(path)
+            graph = nir.read(path, type_check=type_check)
     except READING_FAULTS as error:
         first_line = str(error).partition("\n")[0] or type(error).__name__
         raise ArtifactError(f"{path}: not a consistent NIR graph ({first_line}); {remedy}") from error

@@ -29,11 +29,12 @@ class Simulator:
         reset: `zero`, `v_reset` or `subtract`, as imported.
         dt_s: timestep in seconds that a graph must be written for; None where it is an argument.
         uses_gain: r is taken into account; False: r is ignored and the threshold must hold it.
-        holds: types that are imported with NIR's meaning, within `deviates`.
+        default_dt_s: timestep in seconds where the caller of the importer names none.
+        holds: types that are imported, with NIR's meaning as far as their values allow (`nir_neuron_effects`,
+            `nir_layer_effects`).
         drops: types that vanish without an error.
         refuses: types that raise.
-        deviates: types that are imported with another meaning, or under a condition, and which; `NIRGraph` is
-            said of whole graphs, `reset` of what our own maps must avoid.
+        reasons: why a type raises, where there is more to say than that it is unknown.
     """
 
     name: str
@@ -45,10 +46,11 @@ class Simulator:
     reset: str
     dt_s: float | None
     uses_gain: bool
+    default_dt_s: float
     holds: frozenset[str]
     drops: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
-    deviates: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 NORSE = Simulator(
@@ -61,15 +63,9 @@ NORSE = Simulator(
     reset="zero",
     dt_s=None,
     uses_gain=False,
+    default_dt_s=1e-3,
     holds=frozenset({"Affine", "Conv2d", "CubaLIF", "Flatten", "IF", "LIF", "Linear", "SumPool2d"}),
     drops=UNPARSED | {"AvgPool2d", "Conv1d"},
-    deviates={
-        "NIRGraph": "nirtorch.load may run a node before one of its sources and leave that source out",
-        "IF": "r is ignored (a warning), v_reset is dropped: it resets to 0",
-        "LIF": "r is ignored (a warning), v_reset is dropped: it resets to 0",
-        "CubaLIF": "v_reset is dropped: it resets to 0",
-        "SumPool2d": "padding is dropped (a warning)",
-    },
 )
 
 SNNTORCH = Simulator(
@@ -82,17 +78,11 @@ SNNTORCH = Simulator(
     reset="zero",
     dt_s=1e-4,
     uses_gain=True,
+    default_dt_s=1e-4,
     holds=frozenset(
         {"Affine", "AvgPool2d", "Conv1d", "Conv2d", "CubaLIF", "Flatten", "IF", "LIF", "Linear", "SumPool2d"}
     ),
     refuses=UNPARSED,
-    deviates={
-        "IF": "becomes a Leaky with beta = 0.9 and subtraction, and r must be 1",
-        "LIF": "v_reset is dropped: it resets to 0; one threshold per population; v_leak must be 0",
-        "CubaLIF": "v_reset is dropped: it resets to 0; r must be tau_mem / 1e-4",
-        "Conv1d": "nirtorch's default map takes channels from the wrong axes",
-        "SumPool2d": "padding is dropped",
-    },
 )
 
 SPIKINGJELLY = Simulator(
@@ -105,18 +95,11 @@ SPIKINGJELLY = Simulator(
     reset="v_reset",
     dt_s=None,
     uses_gain=True,
+    default_dt_s=1e-4,
     holds=frozenset(
         {"Affine", "AvgPool2d", "Conv1d", "Conv2d", "CubaLIF", "Flatten", "IF", "LIF", "Linear", "SumPool2d"}
     ),
     refuses=UNPARSED,
-    deviates={
-        "IF": "r must be 1 / dt; one value of each parameter per population",
-        "LIF": "r must be 1 or tau / dt, tau above dt, v_leak equal to v_reset; one value per population",
-        "CubaLIF": "r must be tau_mem / dt, w_in tau_syn / dt, v_leak 0; one value per population",
-        "Conv1d": "groups are refused",
-        "Conv2d": "groups are refused",
-        "SumPool2d": "padding is dropped",
-    },
 )
 
 SINABS = Simulator(
@@ -129,17 +112,11 @@ SINABS = Simulator(
     reset="subtract",
     dt_s=1.0,
     uses_gain=False,
+    default_dt_s=1.0,
     holds=frozenset({"Affine", "Conv2d", "Flatten", "IF", "LI", "LIF", "SumPool2d"}),
     drops=frozenset({"AvgPool2d", "CubaLI", "CubaLIF", "Delay", "I", "Linear", "Scale", "Threshold"}),
     refuses=frozenset({"Conv1d"}),
-    deviates={
-        "IF": "several spikes per step, subtraction, r and v_reset ignored, membrane held above -v_threshold",
-        "LI": "decay exp(-1 / tau) with tau in steps; fails on parameters of more than one dimension",
-        "LIF": "decay exp(-1 / tau) with tau in steps, several spikes per step, subtraction, r and v_reset "
-        "ignored; fails on parameters of more than one dimension",
-        "SumPool2d": "padding is dropped",
-        "reset": "MembraneReset(value) adds the value to every neuron, fired or not: only 0 is a reset",
-    },
+    reasons={"Conv1d": "its importer calls torch's methods on numpy arrays"},
 )
 
 NIRTORCH = Simulator(
@@ -152,16 +129,10 @@ NIRTORCH = Simulator(
     reset="v_reset",
     dt_s=None,
     uses_gain=True,
+    default_dt_s=1e-4,
     holds=frozenset({"Affine", "AvgPool2d", "Conv1d", "Conv2d", "Flatten", "Linear", "SumPool2d"}),
     refuses=UNPARSED | {"CubaLIF", "IF", "LIF"},
-    deviates={
-        "Affine": "the default map loses the bias",
-        "Conv1d": "the default map takes channels from the wrong axes",
-        "Conv2d": "the default map swaps input and output channels",
-        "SumPool2d": "the default map drops the padding",
-        "LIF": "no default map; this tool's own holds it",
-        "IF": "no default map; this tool's own holds it",
-    },
+    reasons=dict.fromkeys(("IF", "LIF"), "no default map; this tool's own holds it"),
 )
 
 SIMULATORS: Mapping[str, Simulator] = {s.name: s for s in (NORSE, SNNTORCH, SPIKINGJELLY, SINABS, NIRTORCH)}

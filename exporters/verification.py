@@ -2,14 +2,13 @@
 
 `nir` interprets network.nir, `lava` executes the plan in Lava's fixed-point simulation, `integer` runs what
 network.nir says on the engine that made the golden integers; norse, snntorch, spikingjelly, sinabs and
-nirtorch hold a lowering of network.nir in their own neurons. All must give every spike and every membrane of
-every population at every timestep. What did not run is reported as not run, with the reason; nothing that
-compared no value can be exact.
+nirtorch hold a lowering of network.nir in their own neurons; other packages bring more (`targets`). All must
+give every spike and every membrane of every population at every timestep. What did not run is reported as not
+run, with the reason; nothing that compared no value can be exact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.plugin_backend import verify_plugin
+from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.simulator_semantics import SIMULATORS
 from snn_tool.exporters.simulator_verification import verify_simulator
 from snn_tool.exporters.traces import Trace
@@ -35,6 +36,8 @@ BACKENDS = ("nir", "lava")
 """The implementations that are independent of the engine which usually made the golden integers."""
 
 KNOWN_BACKENDS = ("integer", *BACKENDS, *SIMULATORS)
+FILE_BACKENDS = ("integer", "nir", *SIMULATORS)
+"""Those that need nothing but network.nir."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def verify_bundle(
 
     Args:
         bundle: of `read_bundle`, hence with matching hashes.
-        backends: names out of `KNOWN_BACKENDS`.
+        backends: names out of `KNOWN_BACKENDS`, or of other packages' backends.
         environment: an interpreter with Lava; looked for, never installed, if None.
         conv: Lava's convolution, `stock` or `blas`.
         timeout_s: Lava's time limit in seconds.
@@ -119,17 +122,37 @@ def verify_bundle(
         ConfigError: a backend or `conv` is unknown.
         VerificationError: an implementation refuses the bundle or gives values of other shapes.
     """
-    check_backends(backends, KNOWN_BACKENDS)
-    run: dict[str, Callable[[], BackendResult]] = {
-        "integer": lambda: run_engine(BundleRunner(bundle.folder, LavaOptions()), bundle.golden),
-        "nir": lambda: interpret_nir(bundle.folder / NETWORK, bundle.golden.tiles, bundle.golden),
-        "lava": lambda: _verify_lava(bundle, environment, conv, timeout_s, log),
-    }
-    run |= {name: partial(_verify_simulator, bundle, name) for name in SIMULATORS}
-    results = tuple(run[name]() for name in dict.fromkeys(backends))
+    check_backends(backends, (*KNOWN_BACKENDS, *plugin_names()))
+    results = tuple(
+        _verify_lava(bundle, environment, conv, timeout_s, log)
+        if name == "lava"
+        else verify_file(name, bundle.folder, bundle.golden)
+        for name in dict.fromkeys(backends)
+    )
     return VerificationReport(
         sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
     )
+
+
+def verify_file(name: str, folder: Path, golden: Golden) -> BackendResult:
+    """Hold an implementation that needs nothing but an export's network.nir against its golden integers.
+
+    Args:
+        name: out of `FILE_BACKENDS`, or of another package's backend.
+        folder: of the export.
+        golden: its tiles and integers.
+
+    Raises:
+        VerificationError: the implementation refuses the file or gives values of other shapes.
+    """
+    network = folder / NETWORK
+    if name == "integer":
+        return run_engine(BundleRunner(folder, LavaOptions()), golden)
+    if name == "nir":
+        return interpret_nir(network, golden.tiles, golden)
+    if name in SIMULATORS:
+        return verify_simulator(name, read_program(network), golden.tiles, golden)
+    return verify_plugin(name, network, read_program(network), golden.tiles, golden)
 
 
 def check_backends(names: Sequence[str], known: Sequence[str]) -> None:
@@ -167,11 +190,6 @@ def run_engine(runner: BundleRunner, golden: Golden) -> BackendResult:
     trace = runner.trace("integer", golden.tiles, runner.order)
     result = compare(golden, trace, runner.order, "integer")
     return replace(result, versions={"torch": version("torch")})
-
-
-def _verify_simulator(bundle: Bundle, name: str) -> BackendResult:
-    program = read_program(bundle.folder / NETWORK)
-    return verify_simulator(name, program, bundle.golden.tiles, bundle.golden)
 
 
 def _verify_lava(

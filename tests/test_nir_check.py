@@ -51,6 +51,29 @@ def test_norse_drops_the_node_and_computes_without_it(kind: str) -> None:
     assert output(norse.from_nir(graph)) == [1.0, 1.0]  # what the identity alone gives
 
 
+@pytest.mark.parametrize("kind", [kind for kind in UNPARSED if kind != "LI"])
+def test_sinabs_drops_the_node_and_computes_without_it(kind: str) -> None:
+    sinabs = pytest.importorskip("sinabs.nir")
+    graph = behind_identity(UNPARSED[kind]())
+    assert verdict(graph, "sinabs", kind) == "dropped"
+    module = sinabs.from_nir(graph, batch_size=1)
+    assert output(module) == [1.0, 1.0]  # what the identity alone gives
+
+
+@pytest.mark.parametrize("kind", [*UNPARSED, "LIF", "IF", "CubaLIF"])
+def test_nirtorch_without_maps_refuses_the_node(kind: str) -> None:
+    nirtorch = pytest.importorskip("nirtorch")
+    neurons = {
+        "LIF": lambda: nir.LIF(2 * ONE, ONE, ZERO, ONE, v_reset=ZERO),
+        "IF": lambda: nir.IF(ONE, ONE, v_reset=ZERO),
+        "CubaLIF": lambda: nir.CubaLIF(ONE, 2 * ONE, ONE, ZERO, ONE, v_reset=ZERO, w_in=ONE),
+    }
+    graph = behind_identity({**UNPARSED, **neurons}[kind]())
+    assert verdict(graph, "nirtorch", kind) == "refused"
+    with pytest.raises(ValueError, match=rf"Unknown node type .*\.{kind}'"):
+        nirtorch.nir_to_torch(graph, {})
+
+
 @pytest.mark.parametrize("kind", UNPARSED)
 @pytest.mark.parametrize(
     ("target", "module"),
@@ -75,8 +98,8 @@ def test_a_membrane_at_the_threshold_fires_in_spikingjelly_and_not_in_norse() ->
     assert output(norse.from_nir(graph, dt=1.0)) == [0.0, 0.0]
     assert output(jelly.import_from_nir(graph, dt=1.0)) == [1.0, 1.0]
     why = {f.target: f.why for f in check_graph(graph, None) if f.kind == "LIF"}
-    assert "v >= threshold" in why["spikingjelly"]
-    assert "v >= threshold" not in why["norse"]
+    assert "fires where v >= 0.5, NIR where v > 0.5" in why["spikingjelly"]
+    assert "v >= 0.5" not in why["norse"]
 
 
 def test_unknown_targets_name_the_known_ones() -> None:
@@ -98,3 +121,21 @@ def test_the_command_exits_3_if_a_node_would_be_lost_and_0_if_not(
     nir.write(path, chain(nir.Affine(np.eye(2), np.zeros(2))))
     assert run(["check", str(path), "--target", "norse"]) == 0
     assert run(["check", str(tmp_path / "none.nir")]) == 1
+
+
+def test_the_page_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/check.md").read_text(encoding="utf-8")
+    lif = nir.LIF(4e-3 * ONE, ONE, ZERO, ONE / 2, v_reset=-ONE / 2)
+    nodes = {"affine": nir.Affine(np.eye(2), np.zeros(2)), "lif": lif, "li": nir.LI(4e-3 * ONE, ONE, ZERO)}
+    nodes |= {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+    edges = [("input", "affine"), ("affine", "lif"), ("lif", "li"), ("li", "output")]
+    nir.write(tmp_path / "net.nir", nir.NIRGraph(nodes, edges))
+    monkeypatch.chdir(tmp_path)
+    blocks = [block for block in page.split("    $ snn-tool ")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        command, *lines = block.split("\n\n")[0].splitlines()
+        assert run(command.split()) == 3
+        assert capsys.readouterr().out.splitlines() == [line.strip() for line in lines]

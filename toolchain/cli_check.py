@@ -7,6 +7,10 @@ import typer
 from snn_tool.terminal import terminal_of
 
 CHECK_FAILED = 3
+GROUPS = (
+    "nir.read finds grouped convolutions between nodes of known shape contradictory, whichever tool calls "
+    "it; read such a file with type_check=False"
+)
 
 
 def check(
@@ -16,19 +20,28 @@ def check(
         str | None,
         typer.Option("--target", help="norse, snntorch, spikingjelly, sinabs or nirtorch. [default: all]"),
     ] = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(
+            "--dt", help="Timestep in seconds that the importers are called with. [default: each one's own]"
+        ),
+    ] = None,
 ) -> None:
     """Report the nodes that a simulator would drop, refuse or change; exit 3 if one would be lost."""
     from dataclasses import asdict
 
     from snn_tool.exporters.nir_check import HELD, check_graph
-    from snn_tool.exporters.nir_reading import read_foreign_nir
+    from snn_tool.exporters.nir_reading import has_groups, read_foreign_nir
 
-    findings = check_graph(read_foreign_nir(source), target)
+    graph = read_foreign_nir(source, grouped=True)
+    findings = check_graph(graph, target, dt)
     lost = any(finding.lost for finding in findings)
     lines = [f"{f.target}: {f.node} ({f.kind}): {f.verdict}{f', {f.why}' if f.why else ''}" for f in findings]
     kept = sum(finding.verdict == HELD for finding in findings)
     lines.append(f"{kept} of {len(findings)} node and target pairs are held unchanged")
-    document = {"schema": 1, "file": str(source), "lost": lost, "findings": [asdict(f) for f in findings]}
-    terminal_of(context).result("\n".join(lines), document)
+    notes = [GROUPS] if has_groups(graph) else []
+    document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
+    document["findings"] = [asdict(f) for f in findings]
+    terminal_of(context).result("\n".join([*lines, *notes]), document)
     if lost:
         raise typer.Exit(CHECK_FAILED)

@@ -15,6 +15,10 @@ def conformance(
         Path | None, typer.Option("--images", help="Folder of clean images. [default: shipped photographs]")
     ] = None,
     tiles: Annotated[int, typer.Option("--tiles", help="Tiles of the bundle's size.")] = 20,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="Another package's, besides the simulators; repeatable."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for conformance.json and conformance.html.")
     ] = None,
@@ -36,13 +40,21 @@ def conformance(
     )
     from snn_tool.degradations import degradation_from_options
     from snn_tool.exporters.loihi_bundle import read_bundle
+    from snn_tool.exporters.plugin_registry import plugin_names
 
+    if unknown := ", ".join(name for name in backend or () if name not in plugin_names()):
+        raise typer.BadParameter(
+            f"{unknown} is not one of {', '.join(plugin_names()) or 'none that is installed'}",
+            context,
+            param_hint="--backend",
+        )
     if out:
         refuse_existing_file(out / JSON, overwrite)
     terminal = terminal_of(context)
     folder = read_bundle(bundle).folder
     with terminal.steps() as log:
-        made = run_conformance(folder, images, tiles, degradation_from_options("denoise", sigma), seed, log)
+        noise = degradation_from_options("denoise", sigma)
+        made = run_conformance(folder, images, tiles, noise, seed, log, backend or ())
     if out:
         write_conformance(out, made)
     terminal.result(conformance_text(made), conformance_document(made))

@@ -60,7 +60,9 @@ def export(
             callback=student_or_shipped,
         ),
     ],
-    target: Annotated[str, typer.Option("--target", help="nir, loihi or netx.")],
+    target: Annotated[
+        str, typer.Option("--target", help="nir, loihi, netx, or another package's: see 'backend list'.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     lowering: Annotated[
         str,
@@ -87,7 +89,7 @@ def export(
     lava_conv: Convolution = "stock",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a NIR file, a Loihi-style bundle or a netx file (.net of lava-dl), and verify it bit for bit."""
+    """Write a NIR file, a Loihi-style bundle, a netx file or a package's files, and verify bit for bit."""
     from snn_tool.deployment import export_student
     from snn_tool.deployment_text import export_document, export_text
     from snn_tool.golden import GoldenOptions
@@ -113,13 +115,13 @@ def export(
 
 def verify(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Folder, from export --target loihi or netx.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder, from export; not of --target nir.")],
     backend: Annotated[
         list[str] | None,
         typer.Option(
             "--backend",
-            help="integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs or "
-            "nirtorch; repeatable. [default: nir and lava or netx]",
+            help="integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs, "
+            "nirtorch, or another package's: see 'backend list'; repeatable. [default: nir and lava or netx]",
         ),
     ] = None,
     images: Annotated[
@@ -165,12 +167,18 @@ def verify(
         raise typer.Exit(CHECK_FAILED)
 
 
-backend_app = typer.Typer(help="Simulators that live outside this environment.", no_args_is_help=True)
+backend_app = typer.Typer(help="What networks are exported for and verified by.", no_args_is_help=True)
 
 
-@backend_app.callback()
-def _backends() -> None:
-    """A group even with one command."""
+@backend_app.command("list")
+def list_backends(context: typer.Context) -> None:
+    """List all targets and backends, those of other packages included."""
+    from dataclasses import asdict
+
+    from snn_tool.backend_list import list_all, list_text
+
+    items = list_all()
+    terminal_of(context).result(list_text(items), {"schema": 1, "items": [asdict(item) for item in items]})
 
 
 @backend_app.command("install")

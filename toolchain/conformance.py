@@ -42,7 +42,7 @@ class Row:
 
     Attributes:
         backend: its name.
-        membrane: `register`, `float`, or `integers` for the NIR interpreter.
+        membrane: `register`, `float`, or `integers` for the NIR interpreter and for packages' backends.
         loads, runs: whether it came so far; `reason` says why not.
         spikes_compared: neurons times timesteps times tiles.
         differing_spikes: for each population, the read-out excepted.
@@ -124,6 +124,7 @@ def run_conformance(
     degradation: Degradation,
     seed: int = 0,
     log: Callable[[str], None] | None = None,
+    backends: Sequence[str] = (),
 ) -> Conformance:
     """Run tiles of photographs through every simulator.
 
@@ -134,6 +135,7 @@ def run_conformance(
         degradation: added to them.
         seed: of places and noise.
         log: receives a line for each backend.
+        backends: of other packages, which must be exact as well.
 
     Raises:
         ConfigError: `count` is not positive.
@@ -149,6 +151,7 @@ def run_conformance(
     wanted = [
         ("nir", INTEGERS),
         *((name, arithmetic) for name in SIMULATORS for arithmetic in (REGISTER, FLOAT)),
+        *((name, INTEGERS) for name in dict.fromkeys(backends)),
     ]
     rows = []
     for step, (backend, membrane) in enumerate(wanted, start=1):
@@ -180,7 +183,10 @@ class _Sheet:
         row = Row(backend, membrane)
         run: Run = self._interpret
         try:
-            if backend != "nir":
+            if backend not in SIMULATORS and backend != "nir":
+                row = replace(row, versions=self.runner.package(backend))
+                run = self._of_package(backend)
+            elif backend != "nir":
                 network = SimulatorNetwork(self.runner.program, backend)
                 row = replace(row, versions=network.loaded.versions)
                 run = _with(network, membrane)
@@ -189,11 +195,14 @@ class _Sheet:
         row = replace(row, loads=True)
         try:
             return self._compared(row, run)
-        except (RuntimeError, TypeError, ValueError, DataError) as error:
+        except (RuntimeError, TypeError, ValueError, DataError, VerificationError) as error:
             return replace(row, reason=str(error).partition("\n")[0])
 
     def _interpret(self, part: NDArray[np.int16]) -> Trace:
         return run_program(self.runner.program, part.astype(np.int64))
+
+    def _of_package(self, backend: str) -> Run:
+        return lambda part: self.runner.trace(backend, part, self.runner.order)
 
     def _compared(self, row: Row, run: Run) -> Row:
         differing, compared, found = dict.fromkeys(self.order, 0), 0, []

@@ -1,6 +1,7 @@
 """`snn-tool export`: an integer student becomes a NIR file, a Loihi-style bundle or a netx file, verified.
 
-Bundle and netx file are always built from the NIR file, never from the network: what is verified is the file.
+Other packages bring further targets (`snn_tool.exporters.targets`). Bundle, netx file and theirs are always
+built from the NIR file, never from the network: what is verified is the file.
 """
 
 import tempfile
@@ -20,6 +21,14 @@ from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.netx_folder import NETX, run_entry
 from snn_tool.exporters.netx_verification import verify_netx
 from snn_tool.exporters.nir_file import read_program
+from snn_tool.exporters.plugin_registry import Plugin, plugin_names
+from snn_tool.exporters.target_folder import (
+    open_target,
+    read_target_folder,
+    verify_target_folder,
+    write_target,
+)
+from snn_tool.exporters.targets import BUILT_IN_TARGETS
 from snn_tool.exporters.verification import (
     VerificationReport,
     interpret_nir,
@@ -30,14 +39,17 @@ from snn_tool.golden import Golden, GoldenOptions, make_golden
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.models.streams import FANOUT, check_lowering
 
-TARGETS = ("nir", "loihi", "netx")
+TARGETS = tuple(BUILT_IN_TARGETS)
 EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
 KINDS = {"nir": ("nir-export", 1), "netx": (netx_folder.KIND, netx_folder.SCHEMA)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exported:
-    """What an export left behind: a bundle, or a netx file and how it is run, or a NIR file alone."""
+    """What an export left behind: a bundle, a netx file and how it is run, a NIR file, or a package's files.
+
+    `made_by` names the target of another package.
+    """
 
     folder: Path
     tiles_shape: tuple[int, ...]
@@ -45,6 +57,7 @@ class Exported:
     bundle: Bundle | None = None
     lowerings: tuple[LoweringCost | LoweringRefused, ...] = ()
     netx: NetxRun | None = None
+    made_by: str = ""
 
 
 def export_student(
@@ -62,8 +75,8 @@ def export_student(
     """Export to a folder and verify what lies there.
 
     Args:
-        source: `student.int.safetensors`, or a `.nir` file for targets `loihi` and `netx`.
-        target: `nir`, `loihi` or `netx`.
+        source: `student.int.safetensors`, or a `.nir` file for targets other than `nir`.
+        target: `nir`, `loihi`, `netx` or one of another package.
         out: folder to make.
         options: golden tiles.
         lowering: of membrane shortcuts, `fanout` or `relay`; of a bundle only, a NIR file is not lowered.
@@ -74,19 +87,24 @@ def export_student(
 
     Raises:
         ConfigError: unknown target, source or lowering; a lowered NIR file is asked for; `out` exists.
-        ExportError: the network cannot be carried to the target.
+        ExportError: the network cannot be carried to the target, or a package's target fails.
+        BackendUnavailableError: a package's target cannot be used.
     """
-    if target not in TARGETS:
-        raise ConfigError(f"--target {target} is unknown; use one of {', '.join(TARGETS)}")
+    known = (*TARGETS, *plugin_names())
+    if target not in known:
+        raise ConfigError(f"--target {target} is unknown; use one of {', '.join(known)}")
     check_lowering(lowering)
     if target != "loihi" and lowering != FANOUT:
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
+    plugin = open_target(target) if target not in TARGETS else None
     with tempfile.TemporaryDirectory(prefix="snn-tool-export-") as name:
         golden = make_golden(source, Path(name), options)
         if target == "nir":
             return _export_nir(golden, out, overwrite, verify)
         if target == "netx":
             return _export_netx(golden, out, overwrite, verify, conv, log)
+        if plugin:
+            return _export_plugin(plugin, golden, out, overwrite, verify)
         bundle = export_bundle(
             golden.nir,
             out,
@@ -144,6 +162,23 @@ def _export_netx(
     return Exported(out, golden.tiles.shape, report, netx=run)
 
 
+def _export_plugin(plugin: Plugin, golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exported:
+    """The folder of another package's target (see `target_folder`) with `verification.json`."""
+    report = None
+    with staged_folder(out, overwrite, EXPORT) as stage:
+        (stage / NETWORK).write_bytes(golden.nir.read_bytes())
+        arrays = golden_arrays(read_program(stage / NETWORK), golden.tiles, golden.trace)
+        write_golden(stage / GOLDEN, arrays)
+        write_target(plugin, stage, _manifest_body(golden, ("nir", "numpy")))
+        made = read_target_folder(stage)
+        # The interpreter made the integers of a NIR file, so the engine is the one that can disagree.
+        backends = made.usual if "nir" in golden.backends else ("integer", *made.usual[1:])
+        if verify:
+            report = verify_target_folder(made, backends)
+            write_verification(stage / VERIFICATION, report)
+    return Exported(out, golden.tiles.shape, report, made_by=str(plugin.declared))
+
+
 def _write_manifest(
     stage: Path,
     target: str,
@@ -153,16 +188,18 @@ def _write_manifest(
     further: dict[str, Any],
 ) -> None:
     """Write export.json for the files that lie in `stage`."""
-    body = {
-        "target": target,
+    hashes = {name: sha256_file(stage / name) for name in files}
+    body = {"target": target, **_manifest_body(golden, packages), **further, "files": hashes}
+    write_json(stage / EXPORT, *KINDS[target], body)
+
+
+def _manifest_body(golden: Golden, packages: tuple[str, ...]) -> dict[str, Any]:
+    return {
         "image_size": list(golden.tiles.shape[2:]),
         "student_sha256": golden.source_sha256,
         "golden": dict(golden.origin),
-        **further,
         "versions": {name: version(name) for name in packages},
-        "files": {name: sha256_file(stage / name) for name in files},
     }
-    write_json(stage / EXPORT, *KINDS[target], body)
 
 
 def _write_report(stage: Path, results: list[BackendResult]) -> VerificationReport:

@@ -29,6 +29,7 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "resources": asdict(bundle.resources) if bundle else None,
         "ranges": _weakest_statements(bundle) if bundle else None,
         "netx": asdict(exported.netx) if exported.netx else None,
+        "made_by": exported.made_by or None,
         "verification": verification_document(report) if report else None,
     }
 
@@ -94,6 +95,8 @@ def export_text(exported: Exported) -> str:
         lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
         counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
         lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
+    if exported.made_by:
+        lines[0] += f", with files by {exported.made_by}"
     if exported.netx:
         run = exported.netx
         lines.append(

@@ -43,7 +43,8 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything; nothing is installed and no network is used."""
     checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir)
-    return [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
+    ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
+    return [*ours, *_plugins()]
 
 
 def _package(name: str) -> Finding:
@@ -142,3 +143,21 @@ def _sanafe() -> Finding:
         return Finding("backend sanafe", None, "not installed", REMEDY)
     detail = f"sanafe {found.version}, Python {found.python_version} ({found.origin})"
     return Finding("backend sanafe", True, detail)
+
+
+def _plugins() -> list[Finding]:
+    """Targets and backends of other packages."""
+    try:
+        from snn_tool.backend_list import list_plugins
+    except BROKEN:
+        return []  # `_nir` says so
+    return [
+        Finding(f"plug-in {item.name}", False, item.fault, f"pip uninstall {item.package}")
+        if item.fault
+        else Finding(
+            f"plug-in {item.name}",
+            True,
+            f"{' and '.join(item.roles)}, {item.package} {item.version}: {item.description}",
+        )
+        for item in list_plugins()
+    ]

@@ -8,12 +8,19 @@ from typing import Any, Protocol
 from snn_tool.artifacts import read_json
 from snn_tool.deployment import VERIFICATION
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters import loihi_bundle, netx_folder, netx_verification, verification
+from snn_tool.exporters import loihi_bundle, netx_folder, netx_verification, target_folder, verification
 from snn_tool.exporters.golden_file import GOLDEN
 from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, NetxRunner
 from snn_tool.exporters.loihi_bundle import MANIFEST, read_bundle
 from snn_tool.exporters.netx_folder import NETX, read_netx_folder
 from snn_tool.exporters.netx_verification import verify_netx_folder
+from snn_tool.exporters.plugin_registry import plugin_names
+from snn_tool.exporters.target_folder import (
+    is_target_folder,
+    known_backends,
+    read_target_folder,
+    verify_target_folder,
+)
 from snn_tool.exporters.verification import VerificationReport, verify_bundle, write_verification
 from snn_tool.verifying import PhotographOptions, verify_photographs
 
@@ -42,10 +49,11 @@ class Checks(Protocol):
 class LoihiChecks:
     """Of a Loihi-style bundle."""
 
-    known, usual = verification.KNOWN_BACKENDS, verification.BACKENDS
+    usual = verification.BACKENDS
 
     def __init__(self, folder: Path) -> None:
         self.bundle = read_bundle(folder)
+        self.known = (*verification.KNOWN_BACKENDS, *plugin_names())
 
     def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
         """Compare on the golden tiles."""
@@ -59,10 +67,11 @@ class LoihiChecks:
 class NetxChecks:
     """Of a netx folder."""
 
-    known, usual = netx_verification.KNOWN_BACKENDS, netx_verification.BACKENDS
+    usual = netx_verification.BACKENDS
 
     def __init__(self, folder: Path) -> None:
         self.netx = read_netx_folder(folder)
+        self.known = (*netx_verification.KNOWN_BACKENDS, *plugin_names())
 
     def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
         """Compare on the golden tiles."""
@@ -73,6 +82,22 @@ class NetxChecks:
         return NetxRunner(self.netx, lava)
 
 
+class TargetChecks:
+    """Of an export by another package's target."""
+
+    def __init__(self, folder: Path) -> None:
+        self.export = read_target_folder(folder)
+        self.known, self.usual = known_backends(self.export), self.export.usual
+
+    def on_golden(self, backends: Sequence[str], lava: LavaOptions) -> VerificationReport:
+        """Compare on the golden tiles."""
+        return verify_target_folder(self.export, backends)
+
+    def runner(self, lava: LavaOptions) -> BundleRunner:
+        """The implementations, for other images; Lava is not among `known`."""
+        return BundleRunner(self.export.folder, lava)
+
+
 def open_export(folder: Path) -> Checks:
     """The checks of a folder.
 
@@ -81,17 +106,21 @@ def open_export(folder: Path) -> Checks:
     """
     if (folder / MANIFEST).is_file():
         return LoihiChecks(folder)
+    if is_target_folder(folder):
+        return TargetChecks(folder)
     if (folder / NETX).is_file() or (folder / GOLDEN).is_file():
         return NetxChecks(folder)
     raise ArtifactError(
-        f"{folder}: neither a Loihi-style bundle ({MANIFEST}) nor a netx folder ({NETX}); make one with "
-        "'snn-tool export --target loihi' or '--target netx'"
+        f"{folder}: neither a Loihi-style bundle ({MANIFEST}) nor a netx folder ({NETX}), nor of another "
+        "package's target; make one with 'snn-tool export --target loihi' or '--target netx'"
     )
 
 
 def exported_for(folder: Path) -> Mapping[str, Any]:
     """`describe()` of the degradation of the golden tiles, which is what the student was trained for."""
-    module = loihi_bundle if (folder / MANIFEST).is_file() else netx_folder
+    module = target_folder if is_target_folder(folder) else netx_folder
+    if (folder / MANIFEST).is_file():
+        module = loihi_bundle
     golden = read_json(folder / module.MANIFEST, module.KIND, module.SCHEMA).get("golden")
     described = golden.get("degradation") if isinstance(golden, dict) else None
     return described if isinstance(described, dict) else UNRECORDED

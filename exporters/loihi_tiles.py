@@ -37,7 +37,7 @@ def resized(program: Program, height: int, width: int) -> Program:
             raise ConfigError(f"{population.name}: {remedy}")
         sizes[population.name] = size
         populations.append(replace(population, height=size[0], width=size[1]))
-    if sizes[program.readout.name] != (height, width):
+    if program.adds_image and sizes[program.readout.name] != (height, width):
         raise ConfigError(f"{program.readout.name}: {remedy}")
     return replace(program, populations=tuple(populations), height=height, width=width)
 

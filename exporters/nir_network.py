@@ -19,7 +19,7 @@ from snn_tool.exporters.nir_program import (
     Program,
 )
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
-from snn_tool.models.topology import Population, Synapse, fits_any_size
+from snn_tool.models.topology import Population, Synapse
 
 
 def integer_network(program: Program) -> IntegerNetwork:
@@ -45,9 +45,7 @@ def integer_network(program: Program) -> IntegerNetwork:
         input_step=program.input_step,
         input_offset=program.input_offset,
         adds_image=program.adds_image,
-        image_size=None
-        if fits_any_size([s.wiring for s in synapses], wirings)
-        else (program.height, program.width),
+        image_size=None if program.fits_any_size else (program.height, program.width),
     )
     if network.input_range != (program.input_low, program.input_high):
         raise ArtifactError(

@@ -167,6 +167,22 @@ class Program:
         return next(int(conv.weight.shape[1]) for conv in self.convs if conv.source == IMAGE)
 
     @cached_property
+    def fits_any_size(self) -> bool:
+        """Whether the convolutions run on images of other sides; not so of networks imported for one size.
+
+        A convolution of stride s makes n / s positions of every multiple n of s if and only if padding and
+        kernel together add less than one position.
+        """
+        height = {IMAGE: self.height} | {p.name: p.height for p in self.populations}
+        return all(
+            -conv.stride <= 2 * conv.padding - conv.dilation * (side - 1) - 1 < 0
+            and height[population.name] * conv.stride == height[conv.source] * conv.upsample
+            for population in self.populations
+            for conv in map(self.conv.__getitem__, population.inputs)
+            for side in conv.weight.shape[2:]
+        )
+
+    @cached_property
     def conv(self) -> Mapping[str, ConvNode]:
         """Convolutions by name."""
         return {conv.name: conv for conv in self.convs}

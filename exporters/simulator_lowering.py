@@ -48,8 +48,8 @@ def lower(program: Program) -> tuple[nir.NIRGraph, dict[str, Ladder]]:
     """The graph, to be encoded with `STEP_S`, and the ladders of its graded populations.
 
     Raises:
-        UnsupportedLayerError: a pixel-shuffle, a read-out that leaks, a graded network of several timesteps, or
-            sums of products that float64 does not hold; names the node.
+        UnsupportedLayerError: a pixel-shuffle, a read-out that leaks, a graded network of several timesteps,
+            or sums of products that float64 does not hold; names the node.
     """
     _check(program)
     ladders = {p.name: _ladder(p) for p in program.populations if isinstance(p, GradedNode)}

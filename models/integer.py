@@ -106,7 +106,7 @@ class IntegerNetwork:
     def input_range(self) -> tuple[int, int]:
         """Smallest and largest integer input: grey levels -128 to 383, less 128, on the input grid.
 
-        Without an offset 0 to 255: a wider range would cost weights their precision, since no image whatsoever
+        Without an offset 0 to 255: a wider range would cost weights their precision, since no image at all
         may drive a current out of its register, and networks trained elsewhere expect images in [0, 1].
         """
         if not self.input_offset:

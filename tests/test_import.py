@@ -1,4 +1,4 @@
-"""`import`: networks of three libraries against the library itself, and their integers against numpy loops."""
+"""`import`: three libraries' networks against the libraries themselves, integers against numpy loops."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,8 @@ from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_imagefrom snntorch.export_nir import export_to_nir as export_snntorch
+from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snntorch.export_nir import export_to_nir as export_snntorch
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.nir_exchange import export_to_nir as export_spikingjelly
 from torch import nn
@@ -150,7 +151,9 @@ def by_library(library: str, module: Any, image: NDArray[np.float32]) -> tuple[l
     parts = [m for m in module.modules() if type(m).__name__ in ("Leaky", "LIFNode", "IFNode", "LIFBoxCell")]
     hooks = [
         part.register_forward_hook(
-            lambda _m, _i, out, at=at: seen.setdefault(at, []).append(out[0] if isinstance(out, tuple) else out)
+            lambda _module, _given, out, at=at: seen.setdefault(at, []).append(
+                out[0] if isinstance(out, tuple) else out
+            )
         )
         for at, part in enumerate(parts)
     ]
@@ -198,9 +201,7 @@ def convolve(synapse: Any, source: NDArray[np.int64]) -> NDArray[np.int64]:
     kernel, stride, dilation = wiring.kernel, wiring.stride, wiring.dilation
     padding = dilation * (kernel // 2) if wiring.given_padding is None else wiring.given_padding
     padded = np.pad(source, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
-    rows, columns = (
-        (side - dilation * (kernel - 1) - 1) // stride + 1 for side in padded.shape[2:]
-    )
+    rows, columns = ((side - dilation * (kernel - 1) - 1) // stride + 1 for side in padded.shape[2:])
     out = np.zeros((len(source), len(weight), rows, columns), dtype=np.int64)
     for y, x in np.ndindex(rows, columns):
         taken = padded[:, :, y * stride :, x * stride :][
@@ -217,11 +218,13 @@ def test_the_reported_loss_is_that_against_the_library_itself(
     """Library on one side, numpy loops on the other; the report's counts follow, spike by spike."""
     made = imported(library)
     network, report = made["network"], made["provenance"]["comparison"]
-    counted = [dict.fromkeys(("float_spikes", "integer_spikes", "differing"), 0) for _ in report["populations"]]
+    keys = ("float_spikes", "integer_spikes", "differing")
+    counted = [dict.fromkeys(keys, 0) for _ in report["populations"]]
     squared, outputs = 0.0, 0
     for image in shown(images):
         expected, output = by_library(library, made["module"], image)
-        found, readout = by_loops(network, np.floor((image * 255.0) / 4 + 0.5).astype(np.int16), lif_reference)
+        grid = np.floor(image.astype(np.float64) * 255 / 4 + 0.5).astype(np.int16)
+        found, readout = by_loops(network, grid, lif_reference)
         for count, theirs, population in zip(counted, expected, report["populations"], strict=True):
             mine = found[population["population"]].reshape(theirs.shape) > 0
             count["float_spikes"] += int(theirs.sum())
@@ -273,7 +276,8 @@ def test_what_the_networks_are(imported: Callable[[str], dict[str, Any]]) -> Non
     classifier: IntegerNetwork = imported("spikingjelly")["network"]
     assert classifier.image_size == (SIDE, SIDE) and not classifier.topology.restores
     # 16 -> 16 -> (pool 2, conv 3 without padding) 6 -> 1; the pooled kernel spans 2 (3 - 1) + 2 pixels.
-    assert list(classifier.topology.sizes(SIDE, SIDE).values()) == [(16, 16), (16, 16), (6, 6), (1, 1), (1, 1)]
+    sides = [rows for rows, _ in classifier.topology.sizes(SIDE, SIDE).values()]
+    assert sides == [16, 16, 6, 1, 1]
     assert [s.wiring.kernel for s in classifier.synapses] == [3, 6, 6, 1]
     assert [s.wiring.padding for s in classifier.synapses] == [1, 0, 0, 0]
     # tau = 1 / 100 s at a step of 1 ms: a tenth leaks from the read-out.

@@ -293,7 +293,7 @@ def test_what_needs_an_output_image_says_so(
     classifier = str(imported("spikingjelly")["path"])
     for command in (
         ["restore", str(images), "--student", classifier, "--out", str(tmp_path / "a")],
-        ["energy", "report", classifier, "--images", str(images), "--out", str(tmp_path / "b")],
+        ["energy", "report", "--student", classifier, "--images", str(images), "--out", str(tmp_path / "b")],
     ):
         assert run(["-q", *command]) == 1
         assert "restores no colour image of any size" in capsys.readouterr().err

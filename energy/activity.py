@@ -153,7 +153,7 @@ def _population(
         events=fired,
         levels=int(maps.levels[wiring.name].sum()) if spiking else 0,
         bias_adds=updates if _has_bias(wiring, network) else 0,
-        leak_multiplies=updates if spiking and network.decay else 0,
+        leak_multiplies=updates if network.decay_of(population) else 0,
         compares=updates * _thresholds(network) if spiking else 0,
         resets=fired if network.neuron == "lif" else 0,
         membrane_adds=updates * (len(wiring.inputs) - 1),

@@ -58,7 +58,7 @@ def _input_png(network: IntegerNetwork, image: NDArray[np.int16]) -> str:
     block = block_side(height, width, LARGEST_INPUT)
     sums = block_sums(image.astype(np.int64), block)
     means = sums / block_sums(np.ones(image.shape, np.int64), block)
-    grey = np.clip(np.rint(means * network.input_step + 128), 0, 255).astype(np.uint8)
+    grey = np.clip(np.rint(means * network.input_step + network.input_offset), 0, 255).astype(np.uint8)
     return base64.b64encode(png(grey.transpose(1, 2, 0))).decode("ascii")
 
 

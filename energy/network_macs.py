@@ -39,7 +39,7 @@ def synapse_macs(synapse: Synapse, height: int, width: int) -> LayerMacs:
 
     padded = out in k^2 H_out W_out        exact = the synops of an all-ones source
     """
-    rows, columns = -(-height // synapse.stride), -(-width // synapse.stride)
+    rows, columns = (length // synapse.upsample for length in synapse.output_size(height, width))
     padded = synapse.out_channels * synapse.in_channels * synapse.kernel**2 * rows * columns
     ones = np.ones((1, height, width), dtype=np.int64)
     exact = synapse.in_channels * conv_synops(

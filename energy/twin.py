@@ -26,9 +26,9 @@ def twin_load(topology: Topology, height: int, width: int, bits: int | None = No
 
     Every synapse is computed once, and its result is added wherever it is read:
 
-        sum over synapses of [bias] outputs + sum over populations of (inputs - 1 + [spiking]) N + 3 H W
+        sum over synapses of [bias] outputs + sum over populations of (inputs - 1 + [spiking]) N + [skip] 3HW
 
-    additions and comparisons: biases, sums of synapses, activations, and the global skip.
+    additions and comparisons: biases, sums of synapses, activations, and the global skip of a residual.
 
     Args:
         topology: the wiring.
@@ -70,7 +70,8 @@ def _scalars(topology: Topology, sizes: dict[str, int], bits: int | None) -> Ite
         if population is not topology.readout:
             yield _scalar(f"{population.name} activation", size, size, size, bits)
     readout = sizes[topology.readout.name]
-    yield _scalar("global skip", readout, 2 * readout, readout, None)
+    if topology.adds_image:
+        yield _scalar("global skip", readout, 2 * readout, readout, None)
 
 
 def _scalar(name: str, operations: int, inputs: int, outputs: int, bits: int | None) -> DenseLayer:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import write_bytes
 from snn_tool.errors import ArtifactError, ExportError
-from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.nir_program import PopulationNode, Program
 from snn_tool.exporters.traces import Trace
 
 GOLDEN = "golden.npz"
@@ -45,13 +45,11 @@ def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) 
     """
     count = len(tiles)
     arrays: dict[str, NDArray[Any]] = {
-        "tiles": _fitting("tiles", tiles, (count, 3, program.height, program.width), np.int16),
-        "readout": _fitting(
-            "readout", reference.readout, (count, 3, program.height, program.width), np.int32
-        ),
+        "tiles": _fitting("tiles", tiles, (count, program.channels, program.height, program.width), np.int16),
+        "readout": _fitting("readout", reference.readout, (count, *shape_of(program.readout)), np.int32),
     }
     for node in program.populations:
-        shape = (program.timesteps, count, node.channels, node.height, node.width)
+        shape = (program.timesteps, count, *shape_of(node))
         for kind, values, narrow in (
             ("spikes", reference.spikes, np.int8),
             ("membranes", reference.membranes, np.int32),
@@ -64,6 +62,11 @@ def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) 
                 f"{kind} of {node.name}", values[node.name], shape, narrow
             )
     return arrays
+
+
+def shape_of(node: PopulationNode) -> tuple[int, int, int]:
+    """(C, H, W) of a population."""
+    return node.channels, node.height, node.width
 
 
 def _fitting(

@@ -62,7 +62,7 @@ class Bounds:
 
 def bound(program: Program) -> Bounds:
     """Carry the image's range through a program."""
-    image = Interval(np.full(3, program.input_low), np.full(3, program.input_high))
+    image = Interval(*(np.full(program.channels, value) for value in (program.input_low, program.input_high)))
     spikes: dict[str, Interval] = {IMAGE: image}
     sums: dict[str, Interval] = {}
     currents: dict[str, Interval] = {}

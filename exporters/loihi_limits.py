@@ -17,6 +17,7 @@ from snn_tool.exporters.nir_program import (
     LifNode,
     PopulationNode,
     Program,
+    ReadoutNode,
 )
 
 BIAS_MANTISSA_RANGE: Limit = (-(1 << 12), (1 << 12) - 1)
@@ -70,7 +71,7 @@ def _of_population(node: PopulationNode, program: Program) -> Iterator[Quantity]
         yield bounded(node.name, "bias", MEMBRANE_RANGE, FIXED, bias, bias)
     else:
         yield bounded(node.name, "bias_mant", BIAS_MANTISSA_RANGE, FIXED, bias, bias)
-    if isinstance(node, LifNode):
+    if isinstance(node, LifNode) or (isinstance(node, ReadoutNode) and node.decay):
         decay = np.array([node.decay])
         yield bounded(node.name, "dv", DECAY_RANGE, FIXED, decay, decay)
     if isinstance(node, LifNode | GradedNode):

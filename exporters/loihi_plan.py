@@ -81,5 +81,5 @@ def _sources(lowered: LoweredProgram) -> tuple[SourceSpec, ...]:
     """One presentation of the image for each depth at which it is read."""
     readers = [name for name, sources in lowered.sources.items() if IMAGE in sources]
     offsets = sorted({lowered.depths[name] - 1 for name in readers})
-    shape = (lowered.program.width, lowered.program.height, 3)
+    shape = (lowered.program.width, lowered.program.height, lowered.program.channels)
     return tuple(SourceSpec(f"{IMAGE}_{o}", o, shape, image_bits(lowered)) for o in offsets)

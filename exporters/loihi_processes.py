@@ -36,7 +36,7 @@ def neuron_process(lowered: LoweredProgram, population: LoweredPopulation) -> Ne
         )
     if isinstance(node, LifNode):
         return LifSpec(node.name, lava_shape(node), mantissa, node.decay, node.threshold, depth, False, False)
-    return LifSpec(node.name, lava_shape(node), mantissa, 0, READOUT_THRESHOLD, depth, False, True)
+    return LifSpec(node.name, lava_shape(node), mantissa, node.decay, READOUT_THRESHOLD, depth, False, True)
 
 
 def relay_stage(node: PopulationNode, stage: int, depth: int) -> tuple[ConvSpec, NeuronSpec]:
@@ -59,7 +59,7 @@ def _conv(lowered: LoweredProgram, conv: ConvNode, reader: LoweredPopulation) ->
     depths, program = lowered.depths, lowered.program
     if conv.source == IMAGE:
         source = f"{IMAGE}_{depths[reader.name] - 1}"
-        input_shape, bits = (program.width, program.height, 3), image_bits(lowered)
+        input_shape, bits = (program.width, program.height, program.channels), image_bits(lowered)
     else:
         sender = program.population[conv.source]
         source = _delayed(sender.name, depths[reader.name] - depths[sender.name] - 1)

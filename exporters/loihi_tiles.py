@@ -12,6 +12,8 @@ from snn_tool.models.streams import FANOUT
 
 def size_multiple(program: Program) -> int:
     """Sides of an image must be multiples of this: the coarsest population's downscale."""
+    if not program.fits_any_size:
+        return program.height
     return max(program.height // population.height for population in program.populations)
 
 
@@ -23,7 +25,11 @@ def resized(program: Program, height: int, width: int) -> Program:
     Raises:
         ConfigError: the convolutions of some population would deliver different sizes, or none.
     """
-    multiple = size_multiple(program)
+    if not program.fits_any_size and (height, width) != (program.height, program.width):
+        raise ConfigError(
+            f"image size {width}x{height}: the network was imported for {program.width}x{program.height}"
+        )
+    multiple = size_multiple(program) if program.fits_any_size else 1
     remedy = f"image size {width}x{height} does not fit the network; use multiples of {multiple}"
     if height < 1 or width < 1 or height % multiple or width % multiple:
         raise ConfigError(remedy)
@@ -37,7 +43,7 @@ def resized(program: Program, height: int, width: int) -> Program:
             raise ConfigError(f"{population.name}: {remedy}")
         sizes[population.name] = size
         populations.append(replace(population, height=size[0], width=size[1]))
-    if sizes[program.readout.name] != (height, width):
+    if program.adds_image and sizes[program.readout.name] != (height, width):
         raise ConfigError(f"{program.readout.name}: {remedy}")
     return replace(program, populations=tuple(populations), height=height, width=width)
 
@@ -45,8 +51,13 @@ def resized(program: Program, height: int, width: int) -> Program:
 def largest_tile(program: Program, chip: Chip, chips: int, lowering: str = FANOUT) -> int:
     """Side in pixels of the largest square image that fits on `chips` chips by the low bound; 0 if none does.
 
+    Of a network that was imported for one size only that one is tried, by its shorter side.
+
     Every candidate is counted exactly; more pixels never take fewer cores, so that bisection is right.
     """
+    if not program.fits_any_size:
+        used = chips_of(layer_resources(build_plan(program, lowering)), chip).low
+        return min(program.height, program.width) if used <= chips else 0
     multiple = size_multiple(program)
 
     def fits(steps: int) -> bool:

@@ -164,7 +164,7 @@ def largest_readout(program: Program) -> int:
 def _write_layers(file: h5py.File, program: Program) -> None:
     image = file.create_group("layer/0")
     image["type"] = _text("input")
-    image["shape"] = np.array([3, program.height, program.width])
+    image["shape"] = np.array([program.channels, program.height, program.width])
     for index, population in enumerate(program.populations, start=1):
         layer = file.create_group(f"layer/{index}")
         conv = program.conv[population.inputs[0]]
@@ -183,9 +183,8 @@ def _write_conv(layer: h5py.Group, conv: ConvNode) -> None:
 
 
 def _write_neuron(group: h5py.Group, population: PopulationNode) -> None:
-    decay, threshold = 0, READOUT_THRESHOLD
-    if isinstance(population, LifNode):
-        decay, threshold = population.decay, population.threshold
+    threshold = population.threshold if isinstance(population, LifNode) else READOUT_THRESHOLD
+    decay = 0 if isinstance(population, GradedNode) else population.decay
     group["type"] = _text("CUBA")
     group["iDecay"] = DECAY_STEPS
     group["vDecay"] = decay
@@ -209,6 +208,6 @@ def _run_of(program: Program) -> NetxRun:
         populations=tuple(population.name for population in program.populations),
         input_low=program.input_low,
         input_high=program.input_high,
-        image=(program.width, program.height, 3),
+        image=(program.width, program.height, program.channels),
         shapes=tuple(lava_shape(population) for population in program.populations),
     )

@@ -2,12 +2,12 @@
 
 | part | nodes |
 |---|---|
-| image | Input `image`, integers [3, H, W] of the input grid |
+| image | Input `image`, integers [3, H, W] of the input grid; other channels of networks from elsewhere |
 | synapse | Conv2d, weight and bias float32 = integer 2^lsb_exponent of the population that it feeds |
 | meeting of synapses | several edges into one node, which NIR adds |
 | lif | LIF with r = tau / dt, tau = dt 4096 / decay, hard reset to 0; IF with r = 1 / dt without decay |
 | graded | a nested graph of Threshold nodes (`nir_ladder`) |
-| read-out | I with r = 1 / dt, then Output `output` |
+| read-out | I with r = 1 / dt, or LI like LIF where it leaks, then Output `output` |
 | pixel-shuffle | Output `<conv>_unshuffled` and Input `<conv>_shuffled`: the host permutes in between |
 
 NIR has no node that trades channels for pixels, and its type check admits no nested graph that does. Ports
@@ -16,6 +16,7 @@ computing something else. Thresholds lie half a unit above the membrane's grid (
 and `>=` agree.
 """
 
+import math
 from collections.abc import Iterator
 
 import nir
@@ -47,25 +48,22 @@ def to_nir(network: IntegerNetwork, height: int, width: int) -> nir.NIRGraph:
             populations of unequal LSB share a synapse.
     """
     _check_exportable(network, height, width)
-    sizes = {
-        p.wiring.name: (height // p.wiring.downscale, width // p.wiring.downscale)
-        for p in network.populations
-    }
-    sizes[IMAGE] = (height, width)
-    nodes: dict[str, nir.NIRNode] = {IMAGE: nir.Input({"input": np.array([3, height, width])})}
+    topology = network.topology
+    sizes = topology.sizes(height, width)
+    shape = np.array([topology.image_channels, height, width])
+    nodes: dict[str, nir.NIRNode] = {IMAGE: nir.Input({"input": shape})}
     for population in network.populations:
         nodes[population.wiring.name] = _population_node(population, network, sizes[population.wiring.name])
     lsb = _lsb_of_synapses(network)
     for synapse in network.synapses:
         nodes |= dict(_synapse_nodes(synapse, lsb[synapse.wiring.name], sizes[synapse.wiring.source]))
-    nodes[OUTPUT] = nir.Output({"output": np.array([3, height, width])})
+    readout = topology.readout
+    nodes[OUTPUT] = nir.Output({"output": np.array([readout.channels, *sizes[readout.name]])})
     return nir.NIRGraph(nodes, list(_edges(network)), metadata={KEY: to_metadata(_constants(network))})
 
 
 def _check_exportable(network: IntegerNetwork, height: int, width: int) -> None:
-    multiple = network.topology.multiple
-    if height < 1 or width < 1 or height % multiple or width % multiple:
-        raise ExportError(f"image size {height}x{width}: sides must be positive multiples of {multiple}")
+    _check_size(network, height, width)
     names = [IMAGE, OUTPUT, *(p.wiring.name for p in network.populations)]
     for synapse in network.synapses:
         names.append(synapse.wiring.name)
@@ -74,13 +72,24 @@ def _check_exportable(network: IntegerNetwork, height: int, width: int) -> None:
         raise ExportError(
             f"{twice[0]}: two nodes of the NIR graph would have this name; rename one in the topology"
         )
-    neurons = sum(p.wiring.channels * height * width // p.wiring.downscale**2 for p in network.populations)
+    sizes = network.topology.sizes(height, width)
+    neurons = sum(p.wiring.channels * math.prod(sizes[p.wiring.name]) for p in network.populations)
     arrays = 2 * network.levels + 2 if network.neuron == "graded" else 5
     if neurons * arrays * 8 > MAX_ARRAY_BYTES:
         raise ExportError(
             f"image size {height}x{width}: NIR stores {arrays} values per neuron, "
             f"{neurons * arrays >> 27} GiB in all; export a smaller size and restore larger ones tile by tile"
         )
+
+
+def _check_size(network: IntegerNetwork, height: int, width: int) -> None:
+    fixed, multiple = network.image_size, network.topology.multiple
+    if fixed and (height, width) != fixed:
+        raise ExportError(
+            f"image size {height}x{width}: the network takes {fixed[0]}x{fixed[1]} alone, as it was imported"
+        )
+    if not fixed and (height < 1 or width < 1 or height % multiple or width % multiple):
+        raise ExportError(f"image size {height}x{width}: sides must be positive multiples of {multiple}")
 
 
 def _lsb_of_synapses(network: IntegerNetwork) -> dict[str, int]:
@@ -130,17 +139,18 @@ def _on_grid(integers: NDArray[np.int64], lsb: int, name: str) -> NDArray[np.flo
 
 def _population_node(population: IntegerPopulation, network: IntegerNetwork, size: Size) -> nir.NIRNode:
     shape = (population.wiring.channels, *size)
+    decay = network.decay_of(population)
     if population is network.populations[-1]:
-        return nir.I(r=np.full(shape, 1 / DT_S))
+        return _readout_node(shape, decay)
     if network.neuron == "graded":
         node = GradedNode(
             population.wiring.name, (), *shape, population.threshold, network.levels, network.signed
         )
         return ladder_graph(node, population.lsb_exponent)
     threshold = np.full(shape, float_threshold(population.threshold, population.lsb_exponent))
-    if network.decay == 0:
+    if decay == 0:
         return nir.IF(r=np.full(shape, 1 / DT_S), v_threshold=threshold, v_reset=np.zeros(shape))
-    tau = time_constant(network.decay, DT_S)
+    tau = time_constant(decay, DT_S)
     return nir.LIF(
         tau=np.full(shape, tau),
         r=np.full(shape, tau / DT_S),
@@ -148,6 +158,13 @@ def _population_node(population: IntegerPopulation, network: IntegerNetwork, siz
         v_reset=np.zeros(shape),
         v_threshold=threshold,
     )
+
+
+def _readout_node(shape: tuple[int, ...], decay: int) -> nir.NIRNode:
+    if decay == 0:
+        return nir.I(r=np.full(shape, 1 / DT_S))
+    tau = time_constant(decay, DT_S)
+    return nir.LI(tau=np.full(shape, tau), r=np.full(shape, tau / DT_S), v_leak=np.zeros(shape))
 
 
 def _edges(network: IntegerNetwork) -> Iterator[tuple[str, str]]:
@@ -173,6 +190,8 @@ def _constants(network: IntegerNetwork) -> Constants:
         populations={p.wiring.name: _population_constants(p, network) for p in network.populations},
         mantissa_exponents={s.wiring.name: s.exponent for s in network.synapses},
         shuffles={s.wiring.name: s.wiring.upsample for s in network.synapses if s.wiring.upsample > 1},
+        input_offset=network.input_offset,
+        adds_image=network.adds_image,
     )
 
 
@@ -183,7 +202,7 @@ def _population_constants(population: IntegerPopulation, network: IntegerNetwork
         fan_in=len(population.wiring.inputs),
         lsb_exponent=population.lsb_exponent,
         threshold=population.threshold,
-        decay=0 if is_readout else network.decay,
+        decay=network.decay_of(population),
         levels=1 if is_readout else network.levels,
         signed=network.signed and not is_readout,
     )

@@ -6,7 +6,7 @@ else: it exists to disagree with any other implementation that is wrong. Per tim
     c  = low 24 bits, as a signed number, of conv(z)         bias excluded; then the pixel-shuffle
     u  = 64 sum c, and 2^24 less if above 2^23, 2^24 more if at or below -2^23
     v  = v (4096 - decay) / 4096 toward zero + u + 64 bias, held in -(2^23 - 1) .. 2^23 - 1
-    z  = [v > 64 threshold], and v = 0 where it fires          the read-out neither decays nor fires
+    z  = [v > 64 threshold], and v = 0 where it fires          the read-out does not fire
     graded: v = sum c + bias, held likewise; z = number of rungs that v reaches less those that -v reaches
 """
 
@@ -36,7 +36,7 @@ class ProgramTrace:
     """Everything that a run produced; without the batch axis N if the image had none.
 
     Attributes:
-        readout: int64 [N, 3, H, W], the read-out's membrane after the last timestep, in 64ths of its LSB.
+        readout: int64 [N, C, H, W], the read-out's membrane after the last timestep, in 64ths of its LSB.
         spikes: for each population int64 [T, N, C, H, W]; the read-out's are zero.
         membranes: likewise, after the reset; 64ths of an LSB, for graded neurons whole LSB.
     """
@@ -47,7 +47,7 @@ class ProgramTrace:
 
 
 def run_program(program: Program, image: Integers) -> ProgramTrace:
-    """Run a program on integer images [3, H, W] or [N, 3, H, W] of the program's size and input range.
+    """Run a program on integer images [C, H, W] or [N, C, H, W] of the program's size and input range.
 
     Raises:
         DataError: the image has another shape, another type or values outside the range.
@@ -65,10 +65,10 @@ def run_program(program: Program, image: Integers) -> ProgramTrace:
 
 
 def _check_image(program: Program, image: Integers) -> None:
-    shape = (3, program.height, program.width)
+    shape = (program.channels, program.height, program.width)
     if image.ndim not in (3, 4) or image.shape[-3:] != shape or image.size == 0:
         raise DataError(
-            f"image of shape {list(image.shape)}: the program takes [N, 3, {shape[1]}, {shape[2]}]"
+            f"image of shape {list(image.shape)}: the program takes [N, {shape[0]}, {shape[1]}, {shape[2]}]"
         )
     if not np.issubdtype(image.dtype, np.integer):
         raise DataError(f"image of type {image.dtype}: the program takes integers of its input grid")
@@ -150,7 +150,7 @@ def _respond(population: PopulationNode, currents: Integers, bias: Integers) -> 
 
 def kept_steps(population: PopulationNode) -> int:
     """4096ths of the membrane that a LIF or a read-out keeps from one timestep to the next."""
-    return DECAY_STEPS - (population.decay if isinstance(population, LifNode) else 0)
+    return DECAY_STEPS - (0 if isinstance(population, GradedNode) else population.decay)
 
 
 def integrated(membrane: Integers, amount: Integers, bias: Integers, kept: int) -> Integers:

@@ -16,8 +16,11 @@ from snn_tool.exporters.nir_program import MEMBRANE_SHIFT
 KEY = "snn_tool"
 SCHEMA = 1
 PIXEL_SHUFFLE = "pixel_shuffle"
-INPUT_OFFSET = 128
-"""Grey levels subtracted from the image before it is divided by the input step."""
+ADDS_IMAGE = "adds_image"
+"""Written where it is false, which is so of networks trained elsewhere only."""
+
+GREY, BLACK = 128, 0
+"""Input offsets: grey levels subtracted from the image before it is divided by the input step."""
 
 CONVENTIONS = {"comparison": ">", "reset": "to_zero", "graded_rounding": "half_away_from_zero"}
 KINDS = ("lif", "graded", "readout")
@@ -32,7 +35,7 @@ class PopulationConstants:
         fan_in: number of convolutions that it sums.
         lsb_exponent: one LSB is 2^lsb_exponent of the graph's units.
         threshold: in LSB.
-        decay: in 4096ths per timestep.
+        decay: in 4096ths per timestep; of a read-out 0, unless the network was trained elsewhere.
     """
 
     kind: str
@@ -53,6 +56,8 @@ class Constants:
         populations: by node name.
         mantissa_exponents: for each convolution, the left shift contained in its weights.
         shuffles: for each convolution whose output the host shuffles, the factor.
+        input_offset: grey levels subtracted from the image first.
+        adds_image: the read-out is a residual, which the host adds to the image.
     """
 
     timesteps: int
@@ -63,6 +68,8 @@ class Constants:
     populations: Mapping[str, PopulationConstants]
     mantissa_exponents: Mapping[str, int]
     shuffles: Mapping[str, int]
+    input_offset: int = GREY
+    adds_image: bool = True
 
     @property
     def readout(self) -> str:
@@ -84,9 +91,10 @@ def to_metadata(constants: Constants) -> dict[str, Any]:
         "input_low": constants.input_low,
         "input_high": constants.input_high,
         "input_step": constants.input_step,
-        "input_offset": INPUT_OFFSET,
+        "input_offset": constants.input_offset,
         "membrane_shift": MEMBRANE_SHIFT,
         "residual_exponent": constants.residual_exponent,
+        **({} if constants.adds_image else {ADDS_IMAGE: 0}),
         **CONVENTIONS,
         "extensions": {PIXEL_SHUFFLE: dict(constants.shuffles)} if constants.shuffles else {},
         "populations": {
@@ -115,11 +123,7 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
     if not isinstance(document, Mapping):
         raise ArtifactError(foreign(file))
     check_schema(_integer(document, "schema", (1, 1 << 30), file), file)
-    for key, expected in {
-        **CONVENTIONS,
-        "input_offset": INPUT_OFFSET,
-        "membrane_shift": MEMBRANE_SHIFT,
-    }.items():
+    for key, expected in {**CONVENTIONS, "membrane_shift": MEMBRANE_SHIFT}.items():
         if str(document.get(key)) != str(expected):
             raise ArtifactError(
                 f"{file}: metadata '{key}' is {document.get(key)}, this tool knows {expected} only"
@@ -136,7 +140,13 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
             for n, s in _table(document, "synapses", file).items()
         },
         shuffles=_shuffles(document, file),
+        input_offset=_integer(document, "input_offset", (BLACK, GREY), file),
+        adds_image=bool(_integer({ADDS_IMAGE: 1, **document}, ADDS_IMAGE, (0, 1), file)),
     )
+    if constants.input_offset not in (BLACK, GREY):
+        raise ArtifactError(
+            f"{file}: metadata 'input_offset' is {constants.input_offset}, not {BLACK} or {GREY}; {REMEDY}"
+        )
     if [p.kind for p in constants.populations.values()].count("readout") != 1:
         raise ArtifactError(f"{file}: metadata must name exactly one read-out; {REMEDY}")
     if constants.residual_exponent != _integer(document, "residual_exponent", (-200, 200), file):

@@ -5,6 +5,8 @@ also where the student that was exported is no longer there.
 """
 
 import math
+from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 from snn_tool.errors import ArtifactError
@@ -28,17 +30,22 @@ def integer_network(program: Program) -> IntegerNetwork:
     """
     spiking = [p for p in program.populations if isinstance(p, LifNode | GradedNode)]
     first = _uniform(spiking)
+    wirings = [_wiring(node, program) for node in program.populations]
+    synapses = tuple(_synapse(conv) for conv in program.convs)
     # residual_scale = 2^(lsb - 6) / T, a power of two over T
     lsb = round(math.log2(program.residual_scale * program.timesteps)) + MEMBRANE_SHIFT
     network = IntegerNetwork(
-        synapses=tuple(_synapse(conv) for conv in program.convs),
-        populations=tuple(_population(p, program, lsb) for p in program.populations),
+        synapses=synapses,
+        populations=tuple(map(_population, wirings, program.populations, repeat(lsb))),
         neuron="graded" if isinstance(first, GradedNode) else "lif",
         timesteps=program.timesteps,
         levels=first.levels if isinstance(first, GradedNode) else 1,
         signed=isinstance(first, GradedNode) and first.signed,
         decay=first.decay if isinstance(first, LifNode) else 0,
         input_step=program.input_step,
+        input_offset=program.input_offset,
+        adds_image=program.adds_image,
+        image_size=None if program.fits_any_size else (program.height, program.width),
     )
     if network.input_range != (program.input_low, program.input_high):
         raise ArtifactError(
@@ -49,11 +56,8 @@ def integer_network(program: Program) -> IntegerNetwork:
 
 
 def _uniform(spiking: list[LifNode | GradedNode]) -> LifNode | GradedNode:
-    """The first population, after seeing that all others have its kind, decay, levels and sign."""
-    kinds = {
-        (p.levels, p.signed) if isinstance(p, GradedNode) else ("lif", p.decay)
-        for p in spiking
-    }  # fmt: skip
+    """The first population, after seeing that all others have its kind, levels and sign."""
+    kinds = {(p.levels, p.signed) if isinstance(p, GradedNode) else ("lif",) for p in spiking}
     if len(kinds) != 1:
         raise ArtifactError(
             f"{len(kinds)} kinds of neurons; an integer network has one, export each part by itself"
@@ -74,16 +78,21 @@ def _synapse(conv: ConvNode) -> IntegerSynapse:
         upsample=conv.upsample,
         bias=conv.upsample == 1,
     )
-    if conv.padding != wiring.padding or conv.weight.shape[3] != kernel:
+    if conv.weight.shape[3] != kernel:
         raise ArtifactError(
-            f"{conv.name}: a kernel of {kernel}x{conv.weight.shape[3]} with padding {conv.padding}; "
-            f"the engine runs square ones with padding {wiring.padding}"
+            f"{conv.name}: a kernel of {kernel}x{conv.weight.shape[3]}; the engine runs square ones"
         )
+    if conv.padding != wiring.padding:
+        wiring = replace(wiring, given_padding=conv.padding)
     mantissa = (conv.weight >> conv.mantissa_exponent).astype(np.int8)
     return IntegerSynapse(wiring, mantissa, conv.mantissa_exponent, conv.bias.astype(np.int32))
 
 
-def _population(node: PopulationNode, program: Program, lsb: int) -> IntegerPopulation:
+def _wiring(node: PopulationNode, program: Program) -> Population:
+    return Population(node.name, node.inputs, node.channels, max(1, program.height // node.height))
+
+
+def _population(wiring: Population, node: PopulationNode, lsb: int) -> IntegerPopulation:
     threshold = node.threshold if isinstance(node, LifNode | GradedNode) else 0
-    wiring = Population(node.name, node.inputs, node.channels, program.height // node.height)
-    return IntegerPopulation(wiring, threshold, lsb)
+    decay = 0 if isinstance(node, GradedNode) else node.decay
+    return IntegerPopulation(wiring, threshold, lsb, decay)

@@ -22,7 +22,7 @@ LARGEST_INTEGER = (1 << 31) - 1
 LARGEST_GEOMETRY = 1 << 10
 """Bound on stride, padding, dilation and kernel sides, in pixels; beyond it a file is damaged."""
 
-NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I,)}
+NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I, nir.LI)}
 
 
 def parse_conv(
@@ -111,25 +111,28 @@ def parse_population(
         graded = GradedNode(name, inputs, *shape, claimed.threshold, claimed.levels, claimed.signed)
         check_ladder(node, graded, claimed.lsb_exponent, where)
         return graded
-    if isinstance(node, nir.I):
-        _check_constant(node.r, 1 / constants.dt_s, "r", where)
-        return ReadoutNode(name, inputs, *shape)
+    if isinstance(node, nir.I | nir.LI):
+        _check_integrator(node, claimed.decay, constants.dt_s, where)
+        return ReadoutNode(name, inputs, *shape, claimed.decay)
     _check_lif(node, claimed, constants.dt_s, where)
     return LifNode(name, inputs, *shape, claimed.threshold, claimed.decay)
 
 
-def _check_lif(node: nir.LIF | nir.IF, claimed: PopulationConstants, dt_s: float, where: str) -> None:
-    if isinstance(node, nir.IF) != (claimed.decay == 0):
-        raise ArtifactError(
-            f"{where}: a {type(node).__name__}, but its decay is {claimed.decay} / 4096; {REMEDY}"
-        )
-    if isinstance(node, nir.LIF):
-        tau = time_constant(claimed.decay, dt_s)
+def _check_integrator(node: nir.NIRNode, decay: int, dt_s: float, where: str) -> None:
+    """What IF and I, or LIF and LI, have in common."""
+    if isinstance(node, nir.IF | nir.I) != (decay == 0):
+        raise ArtifactError(f"{where}: a {type(node).__name__}, but its decay is {decay} / 4096; {REMEDY}")
+    if decay:
+        tau = time_constant(decay, dt_s)
         _check_constant(node.tau, tau, "tau", where)
         _check_constant(node.r, tau / dt_s, "r", where)
         _check_constant(node.v_leak, 0.0, "v_leak", where)
     else:
         _check_constant(node.r, 1 / dt_s, "r", where)
+
+
+def _check_lif(node: nir.LIF | nir.IF, claimed: PopulationConstants, dt_s: float, where: str) -> None:
+    _check_integrator(node, claimed.decay, dt_s, where)
     _check_constant(node.v_reset, 0.0, "v_reset", where)
     _check_constant(
         node.v_threshold, float_threshold(claimed.threshold, claimed.lsb_exponent), "v_threshold", where

@@ -32,6 +32,8 @@ def parse_graph(graph: nir.NIRGraph, file: str) -> Program:
         height=height,
         width=width,
         residual_scale=float(2.0**constants.residual_exponent / constants.timesteps),
+        input_offset=constants.input_offset,
+        adds_image=constants.adds_image,
     )
     _check_shapes(program, graph, file)
     return program
@@ -59,13 +61,14 @@ def _lsb(conv: str, wiring: Wiring, constants: Constants, file: str) -> int:
 
 def _image_size(graph: nir.NIRGraph, file: str) -> tuple[int, int]:
     shape = [int(n) for n in np.ravel(graph.nodes[IMAGE].input_type["input"])]
-    if len(shape) != 3 or shape[0] != 3 or min(shape) < 1:
-        raise ArtifactError(f"{file}: {IMAGE}: shape {shape} is not [3, height, width]; {REMEDY}")
+    if len(shape) != 3 or min(shape) < 1:
+        raise ArtifactError(f"{file}: {IMAGE}: shape {shape} is not [channels, height, width]; {REMEDY}")
     return shape[1], shape[2]
 
 
 def _check_shapes(program: Program, graph: nir.NIRGraph, file: str) -> None:
-    shapes = {IMAGE: (3, program.height, program.width)}
+    channels = int(np.ravel(graph.nodes[IMAGE].input_type["input"])[0])
+    shapes = {IMAGE: (channels, program.height, program.width)}
     shapes |= {p.name: (p.channels, p.height, p.width) for p in program.populations}
     for conv in program.convs:
         source = shapes[conv.source]
@@ -87,7 +90,7 @@ def _check_shapes(program: Program, graph: nir.NIRGraph, file: str) -> None:
                     f"{file}: {population.name}: shape {list(shapes[population.name])}, but {name} delivers "
                     f"{list(arriving)}; {REMEDY}"
                 )
-    if shapes[program.readout.name] != shapes[IMAGE]:
+    if program.adds_image and shapes[program.readout.name] != shapes[IMAGE]:
         raise ArtifactError(
             f"{file}: {program.readout.name}: the read-out has not the image's shape; {REMEDY}"
         )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGE = "image"
-"""The input's name, a tensor of integers [3, height, width]."""
+"""The input's name, a tensor of integers [channels, height, width]; 3 channels of students."""
 
 MEMBRANE_SHIFT = 6
 """A LIF holds its membrane in 2^-6 of a weight unit (lava.proc.lif.models, fixed_pt)."""
@@ -114,13 +114,18 @@ class GradedNode:
 
 @dataclass(frozen=True, slots=True)
 class ReadoutNode:
-    """Integrators that neither leak nor fire; their membrane after the last timestep is the result."""
+    """Integrators that do not fire; their membrane after the last timestep is the result.
+
+    Attributes:
+        decay: in 4096ths, 0 unless the network was trained elsewhere.
+    """
 
     name: str
     inputs: tuple[str, ...]
     channels: int
     height: int
     width: int
+    decay: int = 0
 
 
 PopulationNode = LifNode | GradedNode | ReadoutNode
@@ -136,9 +141,11 @@ class Program:
         timesteps: T; the image's currents repeat at each of them.
         dt_s: the duration of a timestep that the file's time constants assume, in seconds.
         input_low, input_high: range of the integer image.
-        input_step: grey levels (of 255) per integer input unit, 128 subtracted first.
-        height, width: of the image and the read-out, in pixels.
-        residual_scale: factor from the read-out's membrane to the residual image in [0, 1] units.
+        input_step: grey levels (of 255) per integer input unit, `input_offset` subtracted first.
+        height, width: of the image, in pixels.
+        residual_scale: factor from the read-out's membrane to the residual image, or the output, in [0, 1]
+            units.
+        adds_image: the read-out is a residual, of the image's shape; otherwise the output, of any shape.
     """
 
     convs: tuple[ConvNode, ...]
@@ -151,6 +158,29 @@ class Program:
     height: int
     width: int
     residual_scale: float
+    input_offset: int = 128
+    adds_image: bool = True
+
+    @cached_property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return next(int(conv.weight.shape[1]) for conv in self.convs if conv.source == IMAGE)
+
+    @cached_property
+    def fits_any_size(self) -> bool:
+        """Whether the convolutions run on images of other sides; not so of networks imported for one size.
+
+        A convolution of stride s makes n / s positions of every multiple n of s if and only if padding and
+        kernel together add less than one position.
+        """
+        height = {IMAGE: self.height} | {p.name: p.height for p in self.populations}
+        return all(
+            -conv.stride <= 2 * conv.padding - conv.dilation * (side - 1) - 1 < 0
+            and height[population.name] * conv.stride == height[conv.source] * conv.upsample
+            for population in self.populations
+            for conv in map(self.conv.__getitem__, population.inputs)
+            for side in conv.weight.shape[2:]
+        )
 
     @cached_property
     def conv(self) -> Mapping[str, ConvNode]:

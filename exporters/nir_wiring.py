@@ -9,7 +9,7 @@ from snn_tool.exporters.nir_metadata import REMEDY, Constants
 from snn_tool.exporters.nir_program import IMAGE
 from snn_tool.exporters.nir_units import OUTPUT, shuffle_ports
 
-POPULATION_TYPES = (nir.LIF, nir.IF, nir.I, nir.NIRGraph)
+POPULATION_TYPES = (nir.LIF, nir.IF, nir.I, nir.LI, nir.NIRGraph)
 
 
 @dataclass(frozen=True, slots=True)

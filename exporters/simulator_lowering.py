@@ -24,6 +24,7 @@ from snn_tool.exporters.nir_program import (
     LifNode,
     PopulationNode,
     Program,
+    ReadoutNode,
 )
 from snn_tool.exporters.nir_units import OUTPUT
 from snn_tool.exporters.simulator_encoding import identity_conv
@@ -47,12 +48,12 @@ def lower(program: Program) -> tuple[nir.NIRGraph, dict[str, Ladder]]:
     """The graph, to be encoded with `STEP_S`, and the ladders of its graded populations.
 
     Raises:
-        UnsupportedLayerError: a pixel-shuffle, a graded network of several timesteps, or sums of products
-            that float64 does not hold; names the node.
+        UnsupportedLayerError: a pixel-shuffle, a read-out that leaks, a graded network of several timesteps,
+            or sums of products that float64 does not hold; names the node.
     """
     _check(program)
     ladders = {p.name: _ladder(p) for p in program.populations if isinstance(p, GradedNode)}
-    shape = np.array([3, program.height, program.width])
+    shape = np.array([program.channels, program.height, program.width])
     nodes: dict[str, nir.NIRNode] = {IMAGE: nir.Input({"input": shape})}
     sizes = {p.name: (p.height, p.width) for p in program.populations}
     sizes[IMAGE] = (program.height, program.width)
@@ -63,7 +64,8 @@ def lower(program: Program) -> tuple[nir.NIRGraph, dict[str, Ladder]]:
             nodes[_negated(conv.name)] = _conv(conv, sizes[conv.source], -1)
     for population in program.populations:
         nodes |= dict(_neurons(population, ladders))
-    nodes[OUTPUT] = nir.Output({"output": shape})
+    readout = program.readout
+    nodes[OUTPUT] = nir.Output({"output": np.array([readout.channels, readout.height, readout.width])})
     return nir.NIRGraph(nodes, list(_edges(program, ladders))), ladders
 
 
@@ -80,6 +82,10 @@ def _check(program: Program) -> None:
             raise UnsupportedLayerError(
                 f"{conv.name}: sums of products up to {bound} are not exact in float64"
             )
+    if isinstance(program.readout, ReadoutNode) and program.readout.decay:
+        raise UnsupportedLayerError(
+            f"{program.readout.name}: a read-out that leaks: the host would have to keep its register"
+        )
     graded = [p for p in program.populations if isinstance(p, GradedNode)]
     if graded and program.timesteps > 1:
         raise UnsupportedLayerError(

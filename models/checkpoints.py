@@ -37,8 +37,10 @@ def write_tensors(
     write_json(sidecar_of(path), kind, schema, {"sha256": sha256_bytes(data), **description})
 
 
-def read_tensors(path: Path, kind: str, schema: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read a pair written by `write_tensors`.
+def read_tensors(
+    path: Path, kind: str, schema: int | tuple[int, ...]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a pair written by `write_tensors`, in one schema or one of several.
 
     Raises:
         ArtifactError: a file is missing, truncated, of another kind or schema, does not match its hash, or

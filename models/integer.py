@@ -16,6 +16,9 @@ from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 CURRENT_SHIFT = 6
 """Lava's LIF holds current and membrane in 64ths of a weight unit (lava.proc.lif.models, fixed_pt)."""
 
+INPUT_OFFSET = 128
+"""Grey levels that a student's input has subtracted, so that zero padding stands for middle grey."""
+
 WRAP = 1 << 23
 """Lava's signed 24-bit range: currents wrap at +-2^23, membranes saturate at +-(2^23 - 1)."""
 
@@ -45,11 +48,14 @@ class IntegerPopulation:
         wiring: inputs, channels, resolution and name.
         threshold: in LSB, 1 to 2^17 - 1; 0 for the read-out, which never fires.
         lsb_exponent: one LSB is 2^lsb_exponent of the float student's membrane unit.
+        decay: 4096ths of the membrane lost per timestep, of networks trained elsewhere, whose populations may
+            differ; None takes the network's, and no decay for the read-out.
     """
 
     wiring: Population
     threshold: int
     lsb_exponent: int
+    decay: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +69,9 @@ class IntegerNetwork:
         levels, signed: range of graded spikes; 1 and False for `lif`.
         decay: 4096ths of the membrane lost per timestep (Lava's dv); 0 for `graded`.
         input_step: grey levels per integer input unit.
+        input_offset: grey levels that are subtracted first, 128; 0 where zero padding must stand for black.
+        adds_image: the output is the image plus the scaled read-out; otherwise the scaled read-out alone.
+        image_size: (H, W) of the only images that fit; None for all multiples of the topology's own.
     """
 
     synapses: tuple[IntegerSynapse, ...]
@@ -73,11 +82,20 @@ class IntegerNetwork:
     signed: bool
     decay: int
     input_step: int
+    input_offset: int = INPUT_OFFSET
+    adds_image: bool = True
+    image_size: tuple[int, int] | None = None
 
     @cached_property
     def topology(self) -> Topology:
         """The wiring alone."""
-        return Topology(tuple(s.wiring for s in self.synapses), tuple(p.wiring for p in self.populations), ())
+        return Topology(
+            tuple(s.wiring for s in self.synapses),
+            tuple(p.wiring for p in self.populations),
+            (),
+            self.adds_image,
+            self.image_size,
+        )
 
     @cached_property
     def by_name(self) -> Mapping[str, IntegerSynapse]:
@@ -86,7 +104,13 @@ class IntegerNetwork:
 
     @property
     def input_range(self) -> tuple[int, int]:
-        """Smallest and largest integer input: grey levels -128 to 383 of 255, less 128, on the input grid."""
+        """Smallest and largest integer input: grey levels -128 to 383, less 128, on the input grid.
+
+        Without an offset 0 to 255: a wider range would cost weights their precision, since no image at all
+        may drive a current out of its register, and networks trained elsewhere expect images in [0, 1].
+        """
+        if not self.input_offset:
+            return 0, (255 + self.input_step // 2) // self.input_step
         return -(256 // self.input_step), 256 // self.input_step - 1
 
     @property
@@ -98,6 +122,12 @@ class IntegerNetwork:
     def residual_scale(self) -> float:
         """Residual in units of [0, 1] per unit of the read-out's integer membrane: a power of two over T."""
         return float(2.0 ** (self.populations[-1].lsb_exponent - CURRENT_SHIFT) / self.timesteps)
+
+    def decay_of(self, population: IntegerPopulation) -> int:
+        """4096ths of the membrane that a population loses per timestep."""
+        if population.decay is not None:
+            return population.decay
+        return 0 if population is self.populations[-1] else self.decay
 
     def source_range(self, source: str) -> tuple[int, int]:
         """Smallest and largest value that a synapse's source can emit."""

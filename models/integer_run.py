@@ -2,14 +2,14 @@
 
 With M = 2^23, all quantities integers, one line per operation:
 
-    input       x = clip(floor((255 image - 128) / step + 1/2), input_range)
+    input       x = clip(floor((255 image - offset) / step + 1/2), input_range)
     synapse     c = wrap24(conv(mantissa, z) << exponent), then pixel-shuffle
                 wrap24(a) = ((a + M) mod 2M) - M
     lif         u = wrap_once((sum c) << 6);  v = clip(decay(v) + u + (bias << 6), -M + 1, M - 1)
                 z = [v > threshold << 6];  v = 0 where z           decay(v) = sign(v) (|v| (4096 - dv) >> 12)
     graded      v = clip(sum c + bias, -M + 1, M - 1)
                 z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
-    read-out    lif without decay that never fires; residual = v residual_scale
+    read-out    lif, usually without decay, that never fires; residual = v residual_scale
 
 `lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. The arithmetic
 is that of bytes or floats wherever a proof shows that it gives these integers (`exact_conv`,
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.models.exact_conv import ExactConv
-from snn_tool.models.integer import WRAP, IntegerNetwork, IntegerPopulation
+from snn_tool.models.integer import INPUT_OFFSET, WRAP, IntegerNetwork, IntegerPopulation
 from snn_tool.models.integer_neurons import GradedNeurons, LifNeurons, encode
 from snn_tool.models.ranges import synapse_range
 from snn_tool.models.topology import IMAGE
@@ -51,15 +51,17 @@ class IntegerTrace:
     membranes: dict[str, NDArray[np.int64]]
 
 
-def to_input_grid(image: NDArray[np.float32], step: int, low: int, high: int) -> NDArray[np.int16]:
+def to_input_grid(
+    image: NDArray[np.float32], step: int, low: int, high: int, offset: int = INPUT_OFFSET
+) -> NDArray[np.int16]:
     """Integer input of the same shape from an image in [0, 1] before noise; any real values, clipped."""
-    grey = image.astype(np.float64) * 255 - 128
+    grey = image.astype(np.float64) * 255 - offset
     return np.clip(np.floor(grey / step + 0.5), low, high).astype(np.int16)
 
 
 def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArray[np.int16]:
     """`to_input_grid` with a network's own grid."""
-    return to_input_grid(image, network.input_step, *network.input_range)
+    return to_input_grid(image, network.input_step, *network.input_range, network.input_offset)
 
 
 class IntegerEngine:
@@ -178,11 +180,16 @@ def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNe
     is_readout = population is network.populations[-1]
     if network.neuron == "graded" and not is_readout:
         return GradedNeurons(bias, population.threshold, network.spike_range, bound)
-    threshold, decay = (None, 0) if is_readout else (population.threshold, network.decay)
-    return LifNeurons(bias, threshold, decay, bound, network.timesteps)
+    threshold = None if is_readout else population.threshold
+    return LifNeurons(bias, threshold, network.decay_of(population), bound, network.timesteps)
 
 
 def restore(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Restored images [N, 3, H, W]: the degraded image plus the scaled read-out; not clamped."""
-    trace = engine.run(quantize_image(image, engine.network))
-    return image.astype(np.float64) + trace.readout * engine.network.residual_scale
+    """Restored images [N, 3, H, W], not clamped: the scaled read-out, added to the image if it is a residual.
+
+    Of a network that does not restore, e.g. a classifier, it is the output [N, C, h, w].
+    """
+    network = engine.network
+    readout = engine.run(quantize_image(image, network)).readout
+    base = image.astype(np.float64) if network.adds_image else np.zeros(readout.shape)
+    return base + readout * network.residual_scale

@@ -24,12 +24,13 @@ class Synapse:
 
     Attributes:
         source: `IMAGE` or the name of an earlier population.
-        kernel: odd side length of the square kernel.
+        kernel: side length of the square kernel; odd, unless the padding is given.
         stride: 1, or 2 to halve the resolution.
         upsample: 1, or the pixel-shuffle factor applied to the output (channels in / factor^2 out).
         zero_mean: each kernel [kh, kw] sums to zero, so that brightness does not spend spikes.
         bias: adds a learned constant per output channel and timestep.
         gain: factor on the Kaiming initialisation.
+        given_padding: zero padding in pixels of networks trained elsewhere; None takes the one above.
     """
 
     name: str
@@ -43,11 +44,23 @@ class Synapse:
     zero_mean: bool = False
     bias: bool = True
     gain: float = 1.0
+    given_padding: int | None = None
 
     @property
     def padding(self) -> int:
-        """Zero padding in pixels that keeps the size at stride 1."""
-        return self.dilation * (self.kernel // 2)
+        """Zero padding in pixels; unless it was given, the one that keeps the size at stride 1."""
+        return self.dilation * (self.kernel // 2) if self.given_padding is None else self.given_padding
+
+    @property
+    def reach(self) -> int:
+        """Source pixels by which an output can depend on what lies beyond its own place, on either side."""
+        return max(self.padding, self.dilation * (self.kernel - 1) - self.padding)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after convolution and pixel-shuffle; below 1 where the kernel does not fit."""
+        surplus = 2 * self.padding - self.dilation * (self.kernel - 1) - 1
+        rows, columns = ((length + surplus) // self.stride + 1 for length in (height, width))
+        return rows * self.upsample, columns * self.upsample
 
     @property
     def target_channels(self) -> int:
@@ -77,13 +90,17 @@ class Topology:
 
     Attributes:
         synapses: each reads the image or an earlier population.
-        populations: each reads earlier synapses; `populations[-1]` is the read-out [3, H, W].
+        populations: each reads earlier synapses; `populations[-1]` is the read-out, [3, H, W] of students.
         hints: names of populations whose membrane is compared with a teacher's decoder feature.
+        adds_image: the read-out is a residual, to be added to the image; otherwise it is the output.
+        image_size: (H, W) of the only images that fit; None for all whose sides are multiples of `multiple`.
     """
 
     synapses: tuple[Synapse, ...]
     populations: tuple[Population, ...]
     hints: tuple[str, ...]
+    adds_image: bool = True
+    image_size: tuple[int, int] | None = None
 
     @property
     def readout(self) -> Population:
@@ -94,6 +111,25 @@ class Topology:
     def spiking(self) -> tuple[Population, ...]:
         """All populations but the read-out."""
         return self.populations[:-1]
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the image, which all synapses that read it agree on."""
+        return next(synapse.in_channels for synapse in self.synapses if synapse.source == IMAGE)
+
+    @property
+    def restores(self) -> bool:
+        """The output is a colour image as large as the input, of any size; otherwise class scores, say."""
+        return self.image_size is None and self.readout.channels == self.image_channels == 3
+
+    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """(H, W) of the image and of every population, as its first synapse delivers it."""
+        by_name = {synapse.name: synapse for synapse in self.synapses}
+        found = {IMAGE: (height, width)}
+        for population in self.populations:
+            synapse = by_name[population.inputs[0]]
+            found[population.name] = synapse.output_size(*found[synapse.source])
+        return found
 
     @property
     def multiple(self) -> int:
@@ -114,7 +150,7 @@ class Topology:
 def receptive_radius(topology: Topology) -> int:
     """Bound the receptive radius by adding each synapse's reach along the longest path.
 
-    A kernel reaches dilation * (kernel // 2) source pixels, each `downscale` image pixels wide; striding and
+    A kernel reaches `reach` source pixels, each `downscale` image pixels wide; striding and
     shuffling move the sampling grid by at most one coarse pixel, which is added.
     """
     scale = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}
@@ -124,10 +160,26 @@ def receptive_radius(topology: Topology) -> int:
         for synapse in topology.synapses:
             if synapse.name in population.inputs and synapse.name not in of_synapse:
                 grid_shift = scale[population.name] if population.downscale != scale[synapse.source] else 0
-                reach_here = (synapse.padding * scale[synapse.source]) + grid_shift
+                reach_here = (synapse.reach * scale[synapse.source]) + grid_shift
                 of_synapse[synapse.name] = reach[synapse.source] + reach_here
         reach[population.name] = max(of_synapse[name] for name in population.inputs)
     return reach[topology.readout.name]
+
+
+def fits_any_size(synapses: Sequence[Synapse], populations: Sequence[Population]) -> bool:
+    """Whether each population has its image's size / `downscale` for every image of fitting sides.
+
+    A convolution of stride s makes n / s positions of every multiple n of s if and only if its padding and
+    its kernel together add less than one position: -s <= 2 p - d (k - 1) - 1 < 0.
+    """
+    scale = {IMAGE: 1} | {p.name: p.downscale for p in populations}
+    by_name = {synapse.name: synapse for synapse in synapses}
+    return all(
+        -synapse.stride <= 2 * synapse.padding - synapse.dilation * (synapse.kernel - 1) - 1 < 0
+        and scale[synapse.source] * synapse.stride == population.downscale * synapse.upsample
+        for population in populations
+        for synapse in map(by_name.__getitem__, population.inputs)
+    )
 
 
 class _SynapseOptions(TypedDict, total=False):

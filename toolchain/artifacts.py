@@ -79,8 +79,8 @@ def write_json(path: Path, kind: str, schema: int, body: Mapping[str, Any]) -> N
     write_text(path, json.dumps({**head, **body}, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
-    """Read a JSON artefact of the given kind and schema.
+def read_json(path: Path, kind: str, schema: int | tuple[int, ...]) -> dict[str, Any]:
+    """Read a JSON artefact of the given kind and schema, or of one of several schemas.
 
     Raises:
         ArtifactError: missing, not JSON (NaN is not), another kind, or another schema (both versions are
@@ -95,9 +95,11 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("kind") != kind:
         found = document.get("kind") if isinstance(document, dict) else type(document).__name__
         raise ArtifactError(f"{path}: expected a file of kind '{kind}', found '{found}'")
-    if document.get("schema") != schema:
+    readable = schema if isinstance(schema, tuple) else (schema,)
+    if document.get("schema") not in readable:
+        known = " or ".join(map(str, readable))
         raise ArtifactError(
-            f"{path}: schema {document.get('schema')}, but snn-tool {__version__} reads schema {schema}; "
+            f"{path}: schema {document.get('schema')}, but snn-tool {__version__} reads schema {known}; "
             "write the file again with this version"
         )
     return document

@@ -19,6 +19,7 @@ from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.verdict import check_claim
+from snn_tool.errors import ConfigError
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import quantize_image
@@ -95,8 +96,9 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         track: shows how far the images are, e.g. `Terminal.track`.
 
     Raises:
-        ConfigError: a twin has another shape than the student, an option is out of range, a file exists, or
-            the profile holds what cannot be used, or the check on SANA-FE is of another student.
+        ConfigError: the student restores no image, a twin has another shape than the student, an option is
+            out of range, a file exists, or the profile holds what cannot be used, or the check on SANA-FE is
+            of another student.
         ArtifactError: the check on SANA-FE is damaged.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
@@ -108,6 +110,11 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         refuse_existing_file(out / name, overwrite)
     check = read_check(options.sanafe, options.student) if options.sanafe else None
     network, provenance = load_integer_network(options.student)
+    if not network.topology.restores:
+        raise ConfigError(
+            f"{options.student}: restores no colour image of any size, so that it has no PSNR and no twin; "
+            "'snn-tool energy report --nir' counts the NIR file that it was imported from"
+        )
     degradation = source_for(options.pairs, options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = audited_teacher(options.teacher, options.weights)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)

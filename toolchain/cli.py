@@ -14,6 +14,7 @@ from snn_tool.cli_check import check
 from snn_tool.cli_conformance import conformance
 from snn_tool.cli_degrade import degrade
 from snn_tool.cli_deploy import backend_app, export, quantize, verify
+from snn_tool.cli_import import import_nir
 from snn_tool.cli_models import models
 from snn_tool.cli_resources import resources
 from snn_tool.cli_sanafe import energy_sanafe
@@ -61,6 +62,7 @@ for _name, _command in (
     ("train", train),
     ("distill", distill),
     ("quantize", quantize),
+    ("import", import_nir),
     ("export", export),
     ("verify", verify),
     ("conformance", conformance),

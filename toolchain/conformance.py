@@ -138,13 +138,15 @@ def run_conformance(
         backends: of other packages, which must be exact as well.
 
     Raises:
-        ConfigError: `count` is not positive.
+        ConfigError: `count` is not positive, or the network restores no image.
         ArtifactError: network.nir cannot be read.
         DataError: no image is as large as a tile.
     """
     if count < 1:
         raise ConfigError(f"--tiles {count}: use at least 1")
     runner = BundleRunner(folder, LavaOptions())
+    if not runner.engine.network.topology.restores:
+        raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
     keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
     degraded = draw_tiles(images, count, size, keeping, seed)
     sheet = _Sheet(runner, degraded, np.stack(keeping.clean))
@@ -224,14 +226,15 @@ class _Sheet:
         )
 
     def residuals(self, readouts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Residual images [N, 3, H, W] in [0, 1] units."""
+        """Residual images, or outputs, [N, 3, H, W] in [0, 1] units."""
         scale = self.runner.engine.network.residual_scale
         whole: NDArray[np.float64] = np.concatenate(readouts).astype(np.float64) * scale
         return whole
 
     def score(self, residuals: NDArray[np.float64]) -> float:
         """PSNR in dB of all restored tiles, stacked to one image."""
-        restored, clean = to_uint8(self.degraded + residuals), to_uint8(self.clean)
+        base = self.degraded if self.runner.engine.network.adds_image else np.zeros_like(self.degraded)
+        restored, clean = to_uint8(base + residuals), to_uint8(self.clean)
         return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
 
 

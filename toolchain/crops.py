@@ -12,6 +12,9 @@ from snn_tool.images import Pixels, find_images, read_image
 from snn_tool.pairs import Source, degrade, read_source
 from snn_tool.photographs import TEST, read_photograph
 
+LUMA = (0.299, 0.587, 0.114)
+"""Grey of red, green and blue: ITU-R BT.601."""
+
 LOGGER = logging.getLogger("snn_tool")
 Tiles = NDArray[np.float32]
 
@@ -58,6 +61,21 @@ def load_crop(
 def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """[H, W, C] as a contiguous [C, H, W]."""
     return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def to_channels(tiles: Tiles, channels: int) -> Tiles:
+    """Colour tiles [N, 3, H, W] as a network of 3 channels sees them, or of 1: grey, by their luma.
+
+    Raises:
+        DataError: another number of channels.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"the network takes {channels} channels; images have 3, or 1 if they are grey")
+    if channels == 3:
+        return tiles
+    weights = np.array(LUMA, dtype=np.float32)[:, None, None]
+    grey: Tiles = (tiles * weights).sum(axis=1, keepdims=True, dtype=np.float32)
+    return grey
 
 
 def draw_tiles(

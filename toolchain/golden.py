@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file
-from snn_tool.crops import draw_tiles
+from snn_tool.crops import draw_tiles, to_channels
 from snn_tool.degradations import Degradation, degradation_for
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.loihi_bundle import NETWORK
@@ -37,7 +37,8 @@ class GoldenOptions:
     Attributes:
         images: folder of clean images; None takes photographs that ship with scikit-image.
         tiles: how many.
-        size: side of a tile in pixels, and the size that the NIR file is written for.
+        size: side of a tile in pixels, and the size that the NIR file is written for; a network that was
+            imported for one size keeps it.
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of places and noise.
     """
@@ -65,7 +66,7 @@ class Golden:
 
     Attributes:
         nir: the file.
-        tiles: int16 [N, 3, H, W].
+        tiles: int16 [N, C, H, W].
         trace: of the integer engine, or of the interpreter where a NIR file was the source.
         source_sha256: hash of what was exported.
         origin: JSON values that say how tiles and integers were made.
@@ -102,11 +103,10 @@ def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
 def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
     network, provenance = load_integer_network(source)
     degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
-    write_nir(nir, to_nir(network, options.size, options.size))
-    size = (options.size, options.size)
-    tiles = quantize_image(
-        draw_tiles(options.images, options.tiles, size, degradation, options.seed), network
-    )
+    size = network.image_size or (options.size, options.size)
+    write_nir(nir, to_nir(network, *size))
+    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+    tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     origin = _origin(options, degradation, "integer engine")
     return Golden(nir, tiles, trace, sha256_file(source), origin, BACKENDS)
@@ -117,7 +117,8 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
     degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, {})
     size = (program.height, program.width)
     degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
-    tiles = to_input_grid(degraded, program.input_step, program.input_low, program.input_high)
+    grid = (program.input_step, program.input_low, program.input_high, program.input_offset)
+    tiles = to_input_grid(to_channels(degraded, program.channels), *grid)
     trace = run_program(program, tiles.astype(np.int64))
     others = tuple(backend for backend in BACKENDS if backend != "nir")
     origin = _origin(options, degradation, "nir interpreter")

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json
+from snn_tool.crops import LUMA as LUMA
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_exact_ops import NeuronWork
 from snn_tool.energy.torch_kinds import Spikes
@@ -20,9 +21,6 @@ from snn_tool.nir_energy_report import KIND, SCHEMA, ImageCount, NirEnergyReport
 from torch import Tensor
 
 JSON_FILE = "energy.json"
-LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue: ITU-R BT.601."""
-
 _Item = TypeVar("_Item")
 
 

@@ -59,7 +59,7 @@ def open_student(path: Path) -> Student:
     """Load `student.safetensors` (float) or `student.int.safetensors` (integer).
 
     Raises:
-        ConfigError: neither of the two.
+        ConfigError: neither of the two, or an imported network that restores no image.
         ArtifactError: damaged, or of another schema.
     """
     if path.name.endswith(INTEGER_SUFFIX):
@@ -74,12 +74,14 @@ def open_student(path: Path) -> Student:
 
 def _integer_student(path: Path) -> Student:
     network, provenance = load_integer_network(path)
+    if not network.topology.restores:
+        raise ConfigError(f"{path}: restores no colour image of any size; 'export' and 'verify' take it")
     engine = IntegerEngine(network)
 
     def run(batch: Batch) -> Batch:
         return restore_integers(engine, batch).astype(np.float32)
 
-    trained_for = provenance.get("training", {}).get("task", {})
+    trained_for = provenance.get("training", {}).get("task") or provenance.get("noise", {})
     return Student(path, run, network.topology, "integer", sha256_file(path), trained_for)
 
 

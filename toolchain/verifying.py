@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.crops import channels_first, draw_tiles
+from snn_tool.crops import channels_first, draw_tiles, to_channels
 from snn_tool.degradations import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.evaluation import load_pair
@@ -61,7 +61,7 @@ def verify_photographs(
 
     Raises:
         DataError: an image is damaged, or none is as large as the network's.
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or whole images are asked for and the network has one size.
         VerificationError: an implementation refuses the network.
     """
     others = [backend for backend in dict.fromkeys(backends) if backend != "integer"]
@@ -70,9 +70,11 @@ def verify_photographs(
     if options.tiles:
         size = (runner.program.height, runner.program.width)
         degraded = draw_tiles(options.images, options.tiles, size, options.degradation, options.seed)
-        tiles = quantize_image(degraded, runner.engine.network)
+        shown = to_channels(degraded, runner.engine.network.topology.image_channels)
+        tiles = quantize_image(shown, runner.engine.network)
         tiled = [verify_tiles(runner, tiles, backend) for backend in others]
-        costs = {r.backend: _cost_db(runner, r.backend, degraded) for r in tiled if r.status == MISMATCH}
+        if runner.engine.network.topology.restores:
+            costs = {r.backend: _cost_db(runner, r.backend, degraded) for r in tiled if r.status == MISMATCH}
     whole = [
         verify_whole_image(runner, name, image, backend)
         for name, image in _whole_images(runner, options)
@@ -92,8 +94,9 @@ def _cost_db(runner: BundleRunner, backend: str, degraded: NDArray[np.float32]) 
     """PSNR in dB of the tiles that a differing implementation restores against the engine's."""
     network = runner.engine.network
     tiles = quantize_image(degraded, network)
+    base = degraded if network.adds_image else np.zeros_like(degraded)
     restored = [
-        to_uint8(degraded + runner.trace(name, tiles, []).readout * network.residual_scale)
+        to_uint8(base + runner.trace(name, tiles, []).readout * network.residual_scale)
         for name in (backend, "integer")
     ]
     first, second = (np.concatenate(list(tiles.transpose(0, 2, 3, 1))) for tiles in restored)
@@ -105,6 +108,10 @@ def _whole_images(runner: BundleRunner, options: PhotographOptions) -> list[tupl
     if not options.whole or options.images is None:
         return []
     network = runner.engine.network
+    if not network.topology.restores:
+        raise ConfigError(
+            "--whole: the network was imported for one image size and has no output image; leave it out"
+        )
     found = []
     for path in find_images(options.images)[: options.whole]:
         pair = load_pair(path, options.images, options.degradation, options.seed)

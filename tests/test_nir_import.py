@@ -1,0 +1,252 @@
+"""Foreign graphs as real networks: folded layers and neurons do what the nodes say; the rest is named."""
+
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from snn_tool.errors import QuantizationError, UnsupportedLayerError
+from snn_tool.exporters.nir_import import ImportedGraph, import_graph
+from snn_tool.exporters.nir_module import NirModule
+from snn_tool.models.integer_file import load_integer_network, save_integer_network
+from snn_tool.models.real_network import RealNetwork
+from snn_tool.models.real_quantization import quantize_real
+from torch.nn import functional
+
+RNG = np.random.default_rng(5)
+SHAPE = (2, 8, 8)
+Reals = NDArray[np.float64]
+
+
+def graph(shape: tuple[int, ...], edges: Any = None, **nodes: Any) -> nir.NIRGraph:
+    """A chain of the nodes in their order between `in` and `out`, or other edges."""
+    chain = ["in", *nodes, "out"]
+    named = {"in": nir.Input(np.array(shape)), **nodes, "out": nir.Output(np.array([1]))}
+    return nir.NIRGraph(named, edges or list(zip(chain, chain[1:], strict=False)), type_check=False)
+
+
+def imported(made: nir.NIRGraph, timesteps: int = 4, dt_s: float = 1.0) -> ImportedGraph:
+    return import_graph(made, NirModule(made, "a.nir", dt_s), timesteps)
+
+
+def fire(threshold: float = 1.0) -> nir.IF:
+    return nir.IF(np.ones(1), np.full(1, threshold), np.zeros(1))
+
+
+def conv(out: int, given: int, kernel: Any = 3, padding: Any = 1, **options: Any) -> nir.Conv2d:
+    rows, columns = np.broadcast_to(kernel, 2)
+    weight = RNG.normal(size=(out, given // options.get("groups", 1), rows, columns))
+    values = {"stride": 1, "dilation": 1, "groups": 1, "bias": np.zeros(out), **options}
+    return nir.Conv2d(None, weight, padding=padding, **values)
+
+
+def current(network: RealNetwork, image: Reals) -> Reals:
+    """What the first population receives: torch's convolutions of the folded weights."""
+    first = network.populations[0]
+    total: Any = first.bias[:, None, None]
+    for synapse in network.incoming(first):
+        wiring, weight = synapse.wiring, torch.from_numpy(synapse.weight)
+        args = (None, wiring.stride, wiring.padding, wiring.dilation)
+        total = total + functional.conv2d(torch.from_numpy(image)[None], weight, *args)[0].numpy()
+    return np.asarray(total)
+
+
+CHAINS = {
+    "groups, dilation and stride": {"a": conv(4, 2, groups=2, dilation=2, stride=2)},
+    "an even kernel": {"a": conv(3, 2, kernel=4, stride=2)},
+    "a rectangle as a square": {"a": conv(3, 2, kernel=(3, 1), padding=(1, 0))},
+    "same, with a bias": {"a": conv(3, 2, padding="same", bias=np.arange(3.0))},
+    "conv, mean pool": {
+        "a": conv(3, 2),
+        "b": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.zeros(2, int)),
+    },
+    "dilated conv, conv": {
+        "a": conv(3, 2, dilation=2, stride=2),
+        "b": conv(2, 3, padding=0, bias=np.ones(2)),
+    },
+    "conv, pointwise": {"a": conv(3, 2, dilation=2, padding=2), "b": conv(4, 3, kernel=1, padding=0)},
+    "scale, sum pool, conv": {
+        "a": nir.Scale(np.array([2.0, -1])[:, None, None] * np.ones(SHAPE)),
+        "b": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.zeros(2, int)),
+        "c": conv(2, 2, padding=0),
+    },
+    "pool, flatten, affine": {
+        "a": nir.AvgPool2d(np.array([4, 4]), np.array([4, 4]), np.zeros(2, int)),
+        "b": nir.Flatten({"input": np.array([2, 2, 2])}, 0, -1),
+        "c": nir.Affine(RNG.normal(size=(5, 8)), RNG.normal(size=5)),
+    },
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_layers_between_neurons_become_one_convolution(name: str) -> None:
+    """Against the nodes one after the other, each by its own torch layer."""
+    layers = CHAINS[name]
+    network = imported(graph(SHAPE, **layers, n=fire())).network
+    image = RNG.normal(size=SHAPE)
+    nodes = NirModule(graph(SHAPE, **layers), "a.nir")
+    expected = nodes(torch.from_numpy(image)[None])[0].numpy()
+    assert len(network.synapses) == 2
+    np.testing.assert_allclose(current(network, image).reshape(expected.shape), expected, atol=1e-12)
+
+
+def test_edges_add_up_and_a_skip_of_the_image_stays_with_the_host() -> None:
+    edges = [("in", "a"), ("in", "b"), ("a", "n"), ("b", "n"), ("n", "c"), ("c", "out"), ("in", "out")]
+    made = graph(SHAPE, edges, a=conv(3, 2), b=conv(3, 2, kernel=5, padding=2), n=fire(), c=conv(2, 3))
+    found = imported(made).network
+    assert found.adds_image and found.image_size is None
+    assert [p.wiring.inputs for p in found.populations] == [("a", "b"), ("c",)]
+    image = torch.from_numpy(RNG.normal(size=SHAPE))[None]
+    module = NirModule(made, "a.nir")
+    branches = [module._modules[name](image)[0].numpy() for name in ("a", "b")]
+    np.testing.assert_allclose(current(found, image[0].numpy()), branches[0] + branches[1], atol=1e-12)
+
+
+NEURONS = {
+    "IF": nir.IF(np.full(2, 0.5), np.array([0.75, 1.5]), np.array([-0.25, 0.5])),
+    "LIF": nir.LIF(
+        np.full(2, 4.0), np.array([3.0, 2]), np.array([0.5, -1]), np.array([0.7, 0.6]), np.full(2, -0.2)
+    ),
+    "CubaLIF": nir.CubaLIF(
+        np.ones(2), np.full(2, 2.0), np.full(2, 1.5), np.zeros(2), np.ones(2), np.zeros(2), np.full(2, 2.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NEURONS)
+def test_reset_rest_and_thresholds_go_into_weights_and_bias(kind: str) -> None:
+    """Two neurons of unlike thresholds and resets; the normalised ones spike at the same steps."""
+    node = NEURONS[kind]
+    for name, value in vars(node).items():
+        if isinstance(value, np.ndarray):
+            setattr(node, name, value.reshape(2, 1, 1))
+    made = graph((2, 1, 1), n=node, c=conv(1, 2, kernel=1, padding=0))
+    module, found = NirModule(made, "a.nir", 1.0), imported(made).network
+    population, weight = found.populations[0], found.synapses[0].weight[:, :, 0, 0]
+    v, fired = np.zeros(2), 0
+    for x in RNG.uniform(-0.5, 1.5, size=(300, 2)):
+        module(torch.from_numpy(x.reshape(1, 2, 1, 1)))
+        v = (1 - population.decay) * v + weight @ x + population.bias
+        spikes = v > 1
+        v = np.where(spikes, 0, v)
+        state = module.neurons["n"].v
+        assert state is not None
+        # The file's membrane is v_threshold - v_reset times the normalised one, above v_reset.
+        np.testing.assert_allclose(
+            state[0].numpy(), node.v_reset + (node.v_threshold - node.v_reset) * v[:, None, None], atol=1e-9
+        )
+        fired += int(spikes.sum())
+    assert 30 < fired < 570
+
+
+LIF2 = {"r": np.ones(2), "v_leak": np.zeros(2), "v_threshold": np.ones(2), "v_reset": np.zeros(2)}
+REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
+    "two paddings": (
+        graph(SHAPE, a=conv(2, 2), b=conv(2, 2), n=fire()),
+        "b: pads the output of a with zeros",
+    ),
+    "recurrence": (
+        graph(SHAPE, [("in", "n"), ("n", "a"), ("a", "n"), ("n", "out")], a=conv(2, 2), n=fire()),
+        "a recurrent connection",
+    ),
+    "positions": (
+        graph(SHAPE, n=nir.IF(np.ones(SHAPE), 1 + np.arange(128.0).reshape(SHAPE), np.zeros(SHAPE))),
+        "n: v_threshold differs between the positions",
+    ),
+    "decays": (
+        graph((2, 1, 1), n=nir.LIF(np.array([2.0, 3]), **LIF2)),
+        "n: its time constants lie between 2 and 3",
+    ),
+    "slow current": (
+        graph((2, 1, 1), n=nir.CubaLIF(np.full(2, 2.0), np.full(2, 2.0), **LIF2)),
+        "n: CubaLIF with tau_syn = 2 s",
+    ),
+    "threshold": (graph(SHAPE, n=fire(0.0)), "n: v_threshold is not above v_reset"),
+    "a reading inside": (graph(SHAPE, i=nir.I(np.ones(1)), n=fire()), "i: I does not fire"),
+    "no neurons": (graph(SHAPE, a=conv(2, 2)), "nothing would spike"),
+    "a vector": (graph((4,), n=fire()), "takes .4., which is no image"),
+    "no flatten": (
+        graph(SHAPE, a=nir.Linear(np.ones((3, 128))), n=fire()),
+        "a: takes .128., but .* put Flatten",
+    ),
+    "strides": (graph(SHAPE, a=conv(2, 2, stride=(1, 2)), n=fire()), "n: its strides .1, 2. differ"),
+    "maps": (
+        graph(
+            (1, 2, 3),
+            f=nir.Flatten({"input": np.array([1, 2, 3])}, 0, -1),
+            a=nir.Linear(np.ones((2, 6))),
+            n=fire(),
+        ),
+        "n: a kernel of 2x3 with padding .0, 0. has no square form",
+    ),
+    "shapes": (
+        graph(SHAPE, [("in", "a"), ("in", "n"), ("a", "n"), ("n", "out")], a=conv(3, 2), n=fire()),
+        "n: what arrives has unequal shapes",
+    ),
+    "one dimension": (
+        graph(SHAPE, a=nir.Conv1d(8, np.ones((2, 2, 3)), 1, 1, 1, 1, np.zeros(2)), n=fire()),
+        "a: Conv1d",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_chip_does_not_have_is_named(name: str) -> None:
+    made, message = REFUSED[name]
+    with pytest.raises(UnsupportedLayerError, match=message) as raised:
+        imported(made)
+    assert str(raised.value).startswith("a.nir: ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_integers_stay_in_their_registers_and_near_the_weights(step: int) -> None:
+    made = graph((3, 8, 8), a=conv(6, 3, bias=np.linspace(-1, 1, 6)), n=fire(0.8), b=conv(3, 6))
+    real = imported(made).network
+    network = quantize_real(real, 4, step)
+    first, readout = network.populations
+    synapse = network.by_name["a"]
+    lsb = 1 / (first.threshold + 0.5), 1 / (first.threshold - 0.5)
+    # real threshold 1, rounded to the LSB; weights per grey level of 255, in the same LSB
+    whole = synapse.mantissa.astype(np.float64) * 2**synapse.exponent
+    error = np.abs(whole / first.threshold - real.synapses[0].weight * step / 255).max()
+    assert error <= 2**synapse.exponent * lsb[1] / 2 + np.abs(whole).max() * (lsb[1] - lsb[0])
+    low, high = (
+        np.clip(whole, *ends).sum(axis=(1, 2, 3)) * (256 // step - 1) for ends in ((-9e9, 0), (0, 9e9))
+    )
+    assert max(-low.min(), high.max()) + np.abs(synapse.bias).max() < 1 << 17
+    assert np.abs(synapse.bias).max() <= 4095 and first.threshold < 1 << 17
+    last = network.by_name["b"]
+    rounded = last.mantissa * 2.0 ** (last.exponent + readout.lsb_exponent)
+    np.testing.assert_allclose(
+        rounded, real.synapses[1].weight, atol=2.0 ** (last.exponent + readout.lsb_exponent) * 2
+    )
+
+
+def test_a_bias_that_no_register_holds_is_refused() -> None:
+    weight = np.full((1, 1, 1, 1), 1e-9)
+    huge = nir.Conv2d(None, weight, 1, 0, 1, 1, np.full(1, 0.5))
+    real = imported(graph((1, 4, 4), a=huge, n=fire(1e-6), b=conv(1, 1))).network
+    with pytest.raises(
+        QuantizationError, match="n: no scale keeps its currents and bias in the chip's registers"
+    ):
+        quantize_real(real, 4, 1)
+
+
+def test_a_file_keeps_what_students_do_not_have(tmp_path: Path) -> None:
+    """Padding, offset, size, output and decay of each population."""
+    nodes = {
+        "a": conv(2, 3, padding=0),
+        "n": nir.LIF(np.full(1, 4.0), np.ones(1), np.zeros(1), np.ones(1), np.zeros(1)),
+        "b": conv(4, 2, kernel=6, padding=0),
+    }
+    network = quantize_real(imported(graph((3, 8, 8), **nodes)).network, 4, 2)
+    path = tmp_path / "a.int.safetensors"
+    save_integer_network(path, network, {})
+    loaded, _ = load_integer_network(path)
+    assert loaded.topology == network.topology
+    assert (loaded.input_offset, loaded.image_size, loaded.adds_image) == (0, (8, 8), False)
+    assert [p.decay for p in loaded.populations] == [1024, 0]
+    assert [s.wiring.given_padding for s in loaded.synapses] == [0, 0]

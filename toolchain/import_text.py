@@ -1,0 +1,74 @@
+"""What `snn-tool import` prints."""
+
+from typing import Any
+
+from snn_tool.import_comparison import Comparison
+from snn_tool.importing import ImportedNetwork
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_neurons import DECAY_STEPS
+
+SCHEMA = 1
+
+
+def import_text(imported: ImportedNetwork) -> str:
+    """The network in a line, a line for each population, and what the integers change."""
+    network, found = imported.network, imported.comparison
+    biggest = max(len(one.population) for one in found.spikes)
+    lines = [
+        f"{imported.path}: {len(network.populations) - 1} spiking populations, {len(network.synapses)} "
+        f"synapses, {weights(network):,} weights of 8 bits; {_takes(network)}",
+        f"{'population':{max(biggest, 10)}}  threshold  leak/4096  spikes/neuron/step  integers  differing",
+    ]
+    by_name = {population.wiring.name: population for population in network.populations}
+    for one in found.spikes:
+        population = by_name[one.population]
+        lines.append(
+            f"{one.population:{max(biggest, 10)}}  {population.threshold:9,}  "
+            f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
+            f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
+        )
+    return "\n".join([*lines, *_outputs(found)])
+
+
+def weights(network: IntegerNetwork) -> int:
+    """Number of stored weights."""
+    return sum(synapse.mantissa.size for synapse in network.synapses)
+
+
+def _takes(network: IntegerNetwork) -> str:
+    channels, multiple = network.topology.image_channels, network.topology.multiple
+    if network.image_size:
+        return f"images of {channels}x{network.image_size[0]}x{network.image_size[1]} alone"
+    sides = f" with sides that are multiples of {multiple}" if multiple > 1 else ""
+    return f"images of {channels} channels and any size{sides}"
+
+
+def _outputs(found: Comparison) -> list[str]:
+    lines = [
+        f"output, integers less float64, on {len(found.images)} images: rms {found.rms_difference:.3g} "
+        f"({found.relative_difference:.2%} of the output's), largest {found.largest:.3g}"
+    ]
+    if found.same_class is not None:
+        lines.append(f"largest output at the same place on {found.same_class} of {len(found.images)} images")
+    if psnr := found.document()["psnr_db"]["float"]:
+        integer = found.document()["psnr_db"]["integer"]
+        lines.append(f"against the clean images: float64 {psnr:.2f} dB, integers {integer:.2f} dB")
+    return lines
+
+
+def import_document(imported: ImportedNetwork) -> dict[str, Any]:
+    """The same as JSON values."""
+    network = imported.network
+    return {
+        "schema": SCHEMA,
+        "path": str(imported.path),
+        "timesteps": network.timesteps,
+        "image_channels": network.topology.image_channels,
+        "image_size": list(network.image_size) if network.image_size else None,
+        "adds_image": network.adds_image,
+        "restores": network.topology.restores,
+        "weights": weights(network),
+        "thresholds": {p.wiring.name: p.threshold for p in network.populations[:-1]},
+        "leaks": {p.wiring.name: network.decay_of(p) / DECAY_STEPS for p in network.populations},
+        **imported.comparison.document(),
+    }

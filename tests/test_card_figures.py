@@ -14,7 +14,7 @@ from snn_tool.shipped import read_card, shipped_names
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, wanted  # noqa: E402
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, options, wanted  # noqa: E402
 from ship_students import commands  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
@@ -122,7 +122,7 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
     _, provenance = load_integer_network(read_card(name).path)
     check_recipe(name, RECIPES[name], provenance["training"])
     for key, value in (("max-steps", 7), ("levels", 3), ("sigma", "24"), ("task", "derain")):
-        other = {"distill": {**RECIPES[name]["distill"], key: value}}
+        other = {"distill": {**options(RECIPES[name]), key: value}}
         if key == "task":
             del other["distill"]["sigma"]
         field = {"max-steps": "max_steps", "sigma": "task"}.get(key, key)

@@ -42,9 +42,9 @@ def test_files_and_card_belong_together(name: str) -> None:
     trained = provenance["training"]
     for key in ("steps", "best_step", "seed", "validation_psnr_db", "task", "data"):
         assert card.training[key] == trained[key]
-    assert (
-        card.recipe[0].startswith("snn-tool distill ") and f"--max-steps {trained['steps']}" in card.recipe[0]
-    )
+    *_, last_run, quantised = card.recipe
+    assert last_run.startswith("snn-tool distill ") and f"--max-steps {trained['steps']}" in last_run
+    assert quantised.startswith("snn-tool quantize ")
     assert card.limits and card.figures[0]["set"] == "CBSD68" and card.figures[0]["images"] == 68
     for figure in card.figures:
         if "images" not in figure["task"]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -108,7 +107,7 @@ class Comparison:
 
 def compare_images(
     module: NirModule,
-    graph: nir.NIRGraph,
+    graph: Any,
     imported: ImportedGraph,
     network: IntegerNetwork,
     pairs: Iterable[Pair],

@@ -27,6 +27,10 @@ SPIKINGJELLY_CLOSE = 1e-6
 """Relative tolerance of `_is_close_finite` in spikingjelly's from_nir."""
 
 
+FLOAT32 = 1e-6
+"""Relative difference that is the rounding of a file's float32: 0.001 s is not below a dt of 0.001 s."""
+
+
 def _reset_to_zero(node: Any) -> Effects:
     reset = floats(node.v_reset)
     yield from changed_unless(not reset.any(), f"v_reset is {told(reset)}, but it resets to 0")
@@ -34,7 +38,7 @@ def _reset_to_zero(node: Any) -> Effects:
 
 def _slower_than_dt(tau: Any, dt: float, name: str) -> Effects:
     why = f"{name} is {told(tau)} s, below dt = {dt:g} s: Euler steps overshoot the rest"
-    yield from changed_unless(bool((floats(tau) >= dt * (1 - 1e-9)).all()), why)
+    yield from changed_unless(bool((floats(tau) >= dt * (1 - FLOAT32)).all()), why)
 
 
 def norse_lif(node: Any, dt: float) -> Effects:
@@ -65,7 +69,7 @@ def norse_cuba(node: Any, dt: float) -> Effects:
 
 def _snntorch_cut(tau: Any, dt: float, factor: str, name: str) -> Effects:
     why = f"{factor} = 1 - dt / {name} is {told(1 - dt / floats(tau))}, but is cut to 0"
-    yield from changed_unless(bool((floats(tau) >= dt * (1 - 1e-9)).all()), why)
+    yield from changed_unless(bool((floats(tau) >= dt * (1 - FLOAT32)).all()), why)
 
 
 def _snntorch_threshold(scale: Any, threshold: Any, formula: str) -> Effects:

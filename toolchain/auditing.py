@@ -1,9 +1,8 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
 from snn_tool.audit_chip import chip_check, read_check
@@ -25,17 +24,9 @@ from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import quantize_image
 from snn_tool.models.streams import FANOUT, check_lowering
 from snn_tool.pairs import Pairs, source_for
+from snn_tool.terminal import Track
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
-_Item = TypeVar("_Item")
-
-
-class Track(Protocol):
-    """Iterates over items and shows how far it is, as `Terminal.track` does."""
-
-    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
-        """The items, one by one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ Data = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Run folder: log, checkpoints, network.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with [training], [loss], [student].")
+    Path | None, typer.Option("--config", help="TOML file with tables training, loss, student.")
 ]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Optimiser steps. [default: 4000]")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Patches per step. [default: 8]")]

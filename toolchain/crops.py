@@ -41,6 +41,27 @@ def centre_crop(image: Pixels, side: int, multiple: int) -> Pixels:
     return image[top : top + sizes[0], left : left + sizes[1]]
 
 
+def central(path: Path, height: int, width: int) -> Pixels:
+    """The middle [height, width, 3] of an image file, for networks that take one size; never resized.
+
+    Raises:
+        DataError: the file is damaged, or the image is smaller.
+    """
+    image = read_image(path)
+    if image.shape[0] < height or image.shape[1] < width:
+        raise DataError(
+            f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but the network takes {width}x{height}; "
+            "give a larger one, or remove it"
+        )
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def name_below(path: Path, folder: Path) -> str:
+    """The name of an image in reports, and the seed of its noise: its path below the folder, or its own."""
+    return path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+
+
 def load_crop(
     path: Path, folder: Path, degradation: Source, side: int, multiple: int, seed: int = 0
 ) -> Crop | None:
@@ -53,7 +74,7 @@ def load_crop(
     if 0 in stack.shape:
         LOGGER.warning("%s: left out, smaller than %d pixels", path, multiple)
         return None
-    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    name = name_below(path, folder)
     degraded, _ = degrade(stack, degradation, image_rng(seed, name))
     return Crop(name, np.ascontiguousarray(stack[..., :3]), degraded)
 

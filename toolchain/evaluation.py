@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import refuse_existing, refuse_existing_file, sha256_bytes, write_json
+from snn_tool.crops import name_below
 from snn_tool.degradations import image_rng, task_text
 from snn_tool.images import find_images, write_image
 from snn_tool.metrics import luma, psnr_db, ssim, to_uint8
@@ -150,7 +151,7 @@ class EvaluationFiles:
 def load_pair(path: Path, folder: Path, degradation: Source, seed: int) -> Pair:
     """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone."""
     stack = read_source(path, degradation)
-    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    name = name_below(path, folder)
     degraded, _ = degrade(stack, degradation, image_rng(seed, name))
     return Pair(name, np.ascontiguousarray(stack[..., :3]), degraded)
 

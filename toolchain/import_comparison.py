@@ -37,7 +37,7 @@ class SpikeDifference:
     Attributes:
         node: of the file.
         population: of the integer network.
-        neurons_steps: neurons times timesteps times images.
+        neuron_steps: neurons times timesteps times images.
         float_spikes, integer_spikes: of the file in float64, and of the integers.
         differing: places and timesteps at which exactly one of the two fires.
     """

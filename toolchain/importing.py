@@ -1,39 +1,28 @@
 """`snn-tool import`: integers of a NIR file that another tool wrote, and what they cost on given images."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import refuse_existing_file, sha256_file
-from snn_tool.crops import channels_first, to_channels
+from snn_tool.crops import central, channels_first, name_below, to_channels
 from snn_tool.degradations import Degradation, degradation_for, image_rng
-from snn_tool.errors import ConfigError, DataError
+from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir_import import import_graph
 from snn_tool.exporters.nir_module import DT_S, NirModule
 from snn_tool.exporters.nir_module_file import read_foreign
-from snn_tool.images import find_images, read_image
+from snn_tool.images import find_images
 from snn_tool.import_comparison import Comparison, Pair, compare_images
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import save_integer_network
 from snn_tool.models.real_quantization import quantize_real
 from snn_tool.restoration import INTEGER_SUFFIX
+from snn_tool.terminal import Track
 
 MOST_TIMESTEPS, MOST_STEP = 64, 16
 UNDEGRADED = {"task": "denoise", "sigma": [0.0, 0.0]}
 """What images are taken to be degraded by where nobody says it: nothing."""
-
-_Item = TypeVar("_Item")
-
-
-class Track(Protocol):
-    """Iterates over items and shows how far it is, as `Terminal.track` does."""
-
-    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
-        """The items, one by one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +123,8 @@ def import_network(options: ImportOptions, out: Path, overwrite: bool, track: Tr
 def _pair(path: Path, options: ImportOptions, degradation: Degradation, module: NirModule) -> Pair:
     """The centre of an image, of the network's size: clean, and as the network sees it."""
     channels, height, width = module.input_shape
-    pixels = read_image(path)
-    if pixels.shape[0] < height or pixels.shape[1] < width:
-        raise DataError(
-            f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels, but the network takes {width}x{height}; "
-            "give a larger one, or remove it"
-        )
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    clean = pixels[top : top + height, left : left + width].astype(np.float32) / np.float32(255)
-    folder = options.images
-    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    clean = central(path, height, width).astype(np.float32) / np.float32(255)
+    name = name_below(path, options.images)
     degraded = degradation.apply(clean, image_rng(options.seed, name))
     shown: NDArray[np.float32] = to_channels(channels_first(degraded)[None], channels)
     return Pair(name, channels_first(clean), shown)

@@ -1,35 +1,26 @@
 """`snn-tool energy report --nir`: what a NIR file of another tool computes on given images, and its price."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json
-from snn_tool.crops import LUMA as LUMA
+from snn_tool.crops import LUMA, central, name_below
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_exact_ops import NeuronWork
 from snn_tool.energy.torch_kinds import Spikes
 from snn_tool.energy.torch_spikes import count_spikes
-from snn_tool.errors import ConfigError, DataError, UnsupportedLayerError
+from snn_tool.errors import ConfigError, UnsupportedLayerError
 from snn_tool.exporters.nir_module import DT_S, NirModule, load_nir_module
 from snn_tool.exporters.nir_module_neurons import NirIntegrator, NirSpiking
-from snn_tool.images import find_images, read_image
+from snn_tool.images import find_images
 from snn_tool.nir_energy_report import KIND, SCHEMA, ImageCount, NirEnergyReport
+from snn_tool.terminal import Track
 from torch import Tensor
 
 JSON_FILE = "energy.json"
-_Item = TypeVar("_Item")
-
-
-class Track(Protocol):
-    """Iterates over items and shows how far it is, as `Terminal.track` does."""
-
-    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
-        """The items, one by one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +96,7 @@ def present(path: Path, shape: Sequence[int]) -> Tensor:
         DataError: damaged, or smaller than the input.
     """
     channels, height, width = shape
-    image = read_image(path)
-    if image.shape[0] < height or image.shape[1] < width:
-        found = f"{image.shape[1]}x{image.shape[0]}"
-        raise DataError(
-            f"{path}: {found} pixels, but the network takes {width}x{height}; give a larger one, or remove it"
-        )
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    values = image[top : top + height, left : left + width].astype(np.float64) / 255
+    values = central(path, height, width).astype(np.float64) / 255
     planes = values if channels == 3 else (values @ np.array(LUMA))[..., None]
     return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))[None]
 
@@ -128,7 +112,6 @@ def count_image(module: NirModule, image: Tensor, timesteps: int) -> SpikeCount:
 
 
 def _counted(module: NirModule, path: Path, options: NirEnergyOptions) -> ImageCount:
-    folder = options.images
-    name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
+    name = name_below(path, options.images)
     image = present(path, module.input_shape)
     return ImageCount(name, sha256_file(path), count_image(module, image, options.timesteps))

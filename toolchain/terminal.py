@@ -4,10 +4,10 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +17,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 LOGGER = "snn_tool"
 STEP_LINE = re.compile(r"(?P<name>[^:]+): step (?P<step>\d+) of (?P<total>\d+)")
 _Item = TypeVar("_Item")
+
+
+class Track(Protocol):
+    """Iterates over items and shows how far it is, as `Terminal.track` does."""
+
+    def __call__(self, items: Sequence[_Item], label: str) -> Iterable[_Item]:
+        """The items, one by one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ NOTES = """\
 - Difference: paired by seed, mean and standard error. A verdict needs the two-sided 95 % interval of
   Student's t to leave out zero, each variant by itself: of many, one in twenty is resolved by chance.
 - Steps to `none`: until the curve first reaches the same seed's final PSNR without a teacher, on straight
-  lines between validations. The rate falls to zero at the last step of every run, so a shorter run could be faster.
+  lines between validations. The rate falls to zero at the last step of every run, so a shorter run could be
+  faster.
 - CPU-seconds per step: of the process, teacher included, validation left out.
 - Variants were looked at on the validation crops; test sets, if any, are reported and chose nothing.
 """
@@ -83,7 +84,7 @@ def page(document: dict[str, Any], lead: Sequence[str]) -> str:
     ]
     if settings:
         parts.append("What the further variants set:\n\n" + "\n".join(settings))
-    return "\n\n".join([*parts, f"    {document['command']}"]) + "\n"
+    return "\n\n".join([*parts, f"```sh\n{document['command']}\n```"]) + "\n"
 
 
 def draw(document: dict[str, Any], folder: Path) -> None:
@@ -110,7 +111,7 @@ def draw(document: dict[str, Any], folder: Path) -> None:
         )
         left.set_ylabel("validation PSNR (dB)")
         right.set_ylabel("difference to none, same seed (dB)")
-        figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize="small")
+        figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize="small")
         for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
             with atomic_path(folder / f"hkd{suffix}") as part:
                 figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=150)

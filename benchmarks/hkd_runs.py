@@ -1,18 +1,21 @@
 """The training runs of the distillation benchmark: each in a process, resumable, with its cost beside it."""
 
 import multiprocessing
+import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from snn_tool.artifacts import read_json, sha256_file, write_json
-from snn_tool.errors import SnnToolError
+from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.evaluation import KIND, SCHEMA, EvaluationFiles, run_evaluation
 from snn_tool.own_teachers import TeacherSource
 from snn_tool.run_folder import LAST, RunFolder
@@ -86,11 +89,19 @@ class StepCost(Callback):
 def work(job: Job) -> Job:
     """Train what is not trained, score what is not scored."""
     torch.set_num_threads(job.threads)
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        _train_and_score(job)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return job
+
+
+def _train_and_score(job: Job) -> None:
     if not job.student.exists():
         train(job)
     for name, images in job.tests.items():
         _score(job, name, images)
-    return job
 
 
 def train(job: Job) -> None:
@@ -117,18 +128,23 @@ def _score(job: Job, name: str, images: Path) -> None:
 def run_all(jobs: Sequence[Job], processes: int, say: Callable[[Job], None]) -> None:
     """Run all jobs, `processes` at a time, in processes that are started once.
 
-    A stop or the failure of one lets the others end their step and write a checkpoint.
+    A stop or the failure of one lets the others end their step and write a checkpoint. A pool fetches work
+    ahead that cannot be taken back, so it is given no more than it can start.
 
     Raises:
         SnnToolError: a run failed or was interrupted, or a process died.
     """
     context = multiprocessing.get_context("spawn")
+    waiting, running = deque(jobs), set[Future[Job]]()
     with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_alone) as pool:
         try:
-            for done in as_completed([pool.submit(work, job) for job in jobs]):
-                say(done.result())
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    running.add(pool.submit(work, waiting.popleft()))
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    say(future.result())
         except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 child.terminate()
             if isinstance(error, BrokenExecutor):
@@ -140,7 +156,10 @@ def run_all(jobs: Sequence[Job], processes: int, say: Callable[[Job], None]) -> 
 
 def _alone() -> None:
     """Leave Ctrl-C to the parent, which asks each run to stop once; a second request would kill it."""
-    import os
-
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Before and after its training a run has nothing to save."""
+    raise Interrupted("interrupted; the same command goes on")

@@ -9,33 +9,51 @@ whose weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
     output  mean |y - y_T|
     hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
 
-A_k is a 1x1 convolution from the student's to the teacher's channels that is discarded after training. P_k
-brings F_k to the student's resolution: over whole blocks by their mean, or by repeating each value over a
-whole block; sides that are no multiple of each other are refused. norm gives each channel of a batch mean 0
-and variance 1, so that one weight suits any teacher.
+A_k is a 1x1 convolution from the student's to the teacher's channels that is discarded after training;
+without it both sides are normalised and need as many channels. The mean spikes over time can take the
+place of v_k. P_k brings F_k to the student's resolution: over whole blocks by their mean, or by repeating
+each value over a whole block; sides that are no multiple of each other are refused. norm gives each channel
+of a batch mean 0 and variance 1, so that one weight suits any teacher.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from snn_tool.errors import ConfigError, TeacherError
+from snn_tool.models.network import FEATURES, MEMBRANE
 from torch import Tensor, nn
 from torch.nn import functional
+
+LINEAR, NO_ADAPTER = "linear", "none"
+ADAPTERS = (LINEAR, NO_ADAPTER)
 
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of the four terms; the last falls linearly to zero from `hint_decay_from` of the steps on."""
+    """Weights of the four terms, and what the hints compare.
+
+    Attributes:
+        hint_decay_from: fraction of the steps from which on the hints' weight falls linearly to zero.
+        hint_sites: the student's populations that are compared, in this order; empty takes the body's own.
+        hint_targets: the teacher's feature for each of them; empty chooses by resolution.
+        hint_feature: `membrane` or `spikes` of the student, the mean over time.
+        hint_adapter: `linear`, a trained 1x1 convolution, or `none`.
+    """
 
     l1: float = 1.0
     fft: float = 0.02
     output: float = 0.5
     hints: float = 0.02
     hint_decay_from: float = 0.5
+    hint_sites: tuple[str, ...] = ()
+    hint_targets: tuple[str, ...] = ()
+    hint_feature: str = MEMBRANE
+    hint_adapter: str = LINEAR
 
     def __post_init__(self) -> None:
-        """Refuse negative weights and a decay that starts outside the training.
+        """Refuse negative weights, a decay that starts outside the training, and unknown choices.
 
         Raises:
             ConfigError: names the key and what is allowed.
@@ -46,6 +64,21 @@ class LossWeights:
                 raise ConfigError(f"loss.{key} = {value} is not allowed; use 0 or more")
         if not 0 <= self.hint_decay_from <= 1:
             raise ConfigError(f"loss.hint_decay_from = {self.hint_decay_from} is not allowed; use 0 to 1")
+        for key, allowed in (("hint_feature", FEATURES), ("hint_adapter", ADAPTERS)):
+            if getattr(self, key) not in allowed:
+                raise ConfigError(
+                    f"loss.{key} = '{getattr(self, key)}' is not allowed; use {' or '.join(allowed)}"
+                )
+        if len(set(self.hint_sites)) < len(self.hint_sites):
+            raise ConfigError(
+                f"loss.hint_sites = {list(self.hint_sites)} is not allowed; name each site once"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values; what the hints compare is left out where it is the default, as older runs lack it."""
+        older = ("l1", "fft", "output", "hints", "hint_decay_from")
+        default = {field.name: field.default for field in fields(self)}
+        return {key: value for key, value in asdict(self).items() if key in older or value != default[key]}
 
     def hints_at(self, progress: float) -> float:
         """The hints' weight after the fraction `progress` of all steps."""
@@ -103,28 +136,56 @@ def to_resolution(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class HintLoss(nn.Module):
-    """The hints with their adapters A_k; train it with the student, then throw it away."""
+    """The hints with their adapters A_k; train it with the student, then throw it away.
+
+    Args:
+        pairs: what is compared.
+        student_channels, teacher_channels: by name of a feature.
+        adapter: one of `ADAPTERS`.
+
+    Raises:
+        ConfigError: no adapter between different numbers of channels; both are named.
+    """
 
     def __init__(
         self,
         pairs: tuple[HintPair, ...],
         student_channels: Mapping[str, int],
         teacher_channels: Mapping[str, int],
+        adapter: str = LINEAR,
     ) -> None:
         super().__init__()
         self.pairs = pairs
+        ends = {p: (student_channels[p.student], teacher_channels[p.teacher]) for p in pairs}
+        if adapter == NO_ADAPTER:
+            _require_equal(ends)
         self.adapters = nn.ModuleDict(
-            {p.student: nn.Conv2d(student_channels[p.student], teacher_channels[p.teacher], 1) for p in pairs}
+            {p.student: nn.Conv2d(*ends[p], 1) for p in pairs} if adapter == LINEAR else {}
         )
 
     def forward(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Tensor:
         """The mean over the pairs of the squared distance between adapted membrane and normalised feature."""
         terms = []
         for pair in self.pairs:
-            adapted = self.adapters[pair.student](student[pair.student])
+            adapted = self._adapted(pair.student, student[pair.student])
             target = normalised(to_resolution(teacher[pair.teacher], (adapted.shape[2], adapted.shape[3])))
             terms.append(functional.mse_loss(adapted.float(), target))
         return torch.stack(terms).mean()
+
+    def _adapted(self, name: str, feature: Tensor) -> Tensor:
+        if name not in self.adapters:
+            return normalised(feature)
+        adapted: Tensor = self.adapters[name](feature)
+        return adapted
+
+
+def _require_equal(ends: Mapping[HintPair, tuple[int, int]]) -> None:
+    for pair, (ours, theirs) in ends.items():
+        if ours != theirs:
+            raise ConfigError(
+                f"loss.hint_adapter = '{NO_ADAPTER}' needs equal channels, but the student's {pair.student} "
+                f"has {ours} and the teacher's {pair.teacher} {theirs}; use '{LINEAR}' or other sites"
+            )
 
 
 def pair_hints(

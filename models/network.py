@@ -1,15 +1,19 @@
 """A topology as a float network: the spiking student, its ANN twin and the `unet` teacher are one class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
-from snn_tool.models.topology import IMAGE, Synapse, Topology
+from snn_tool.errors import ConfigError
+from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 from torch import Tensor, nn
 from torch.nn import functional
 
 IMAGE_OFFSET = 128 / 255
 """Subtracted from an image in [0, 1]: the integer network's inputs are grey levels minus 128."""
+
+MEMBRANE, SPIKES = "membrane", "spikes"
+FEATURES = (MEMBRANE, SPIKES)
 
 
 class SynapticConv(nn.Module):
@@ -69,16 +73,35 @@ class Network(nn.Module):
         self.timesteps = timesteps
         self.synapses = nn.ModuleDict({s.name: SynapticConv(s) for s in topology.synapses})
         self.neurons = nn.ModuleDict({p.name: neuron() for p in topology.spiking})
+        self.tap(topology.hints)
+
+    def tap(self, sites: Sequence[str], feature: str = MEMBRANE) -> None:
+        """Choose which populations show a feature, and which.
+
+        Args:
+            sites: names of spiking populations, in the order in which the features are named.
+            feature: `membrane`, what arrives at the neuron, or `spikes`, what leaves it.
+
+        Raises:
+            ConfigError: there is no such population; those that exist are named.
+        """
+        populations = {p.name: p for p in self.topology.spiking}
+        if unknown := [name for name in sites if name not in populations]:
+            raise ConfigError(
+                f"hints: the network has no population '{unknown[0]}'; use some of {', '.join(populations)}"
+            )
+        self._tapped: tuple[Population, ...] = tuple(populations[name] for name in sites)
+        self._feature = feature
 
     @property
     def feature_channels(self) -> dict[str, int]:
         """Channels of each named decoder feature."""
-        return {p.name: p.channels for p in self.topology.populations if p.name in self.topology.hints}
+        return {population.name: population.channels for population in self._tapped}
 
     @property
     def feature_scales(self) -> dict[str, int]:
         """Downscale factor of each named decoder feature relative to the image."""
-        return {p.name: p.downscale for p in self.topology.populations if p.name in self.topology.hints}
+        return {population.name: population.downscale for population in self._tapped}
 
     @property
     def multiple(self) -> int:
@@ -90,7 +113,7 @@ class Network(nn.Module):
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Restore, and return each hint population's membrane input, its mean over time, [N, C, h, w]."""
+        """Restore, and return each tapped population's feature, its mean over time, [N, C, h, w]."""
         outputs: dict[str, Tensor] = {IMAGE: (image - IMAGE_OFFSET).unsqueeze(0)}
         currents: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}
@@ -99,12 +122,13 @@ class Network(nn.Module):
                 if synapse.name in population.inputs and synapse.name not in currents:
                     currents[synapse.name] = self.synapses[synapse.name](outputs[synapse.source])
             membrane = sum_currents([currents[name] for name in population.inputs])
-            if population.name in self.topology.hints:
-                features[population.name] = membrane.mean(0)
             if population is self.topology.readout:
                 return image + membrane.mean(0), features
             steps = membrane.expand(self.timesteps, *membrane.shape[1:])
             outputs[population.name] = self.neurons[population.name](steps)
+            if population in self._tapped:
+                shown = membrane if self._feature == MEMBRANE else outputs[population.name]
+                features[population.name] = shown.mean(0)
         raise AssertionError("a topology ends with its read-out")
 
 

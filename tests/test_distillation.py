@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from snn_tool.errors import ConfigError
@@ -10,6 +12,8 @@ from snn_tool.models.distillation import (
     pair_hints,
     to_resolution,
 )
+from snn_tool.models.network import Network
+from snn_tool.models.student import StudentConfig
 
 STUDENT = {"up_in": 2, "tail_in": 1}
 TEACHER = {"decoder3": 4, "decoder2": 2, "decoder1": 1, "refinement": 1}
@@ -75,3 +79,59 @@ def test_hints_are_chosen_by_resolution() -> None:
 def test_hints_that_do_not_exist_list_those_that_do(wanted: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         pair_hints(STUDENT, TEACHER, wanted)
+
+
+def test_without_an_adapter_both_sides_are_normalised() -> None:
+    """The same map in another scale and shift is no distance; its negative has (v + v)^2 = 4 var = 4."""
+    loss = HintLoss((HintPair("up_in", "decoder2"),), {"up_in": 3}, {"decoder2": 3}, "none")
+    assert not list(loss.parameters())
+    feature = torch.randn(2, 3, 8, 8)
+    assert loss({"up_in": 0.01 * feature + 5}, {"decoder2": feature}).item() == pytest.approx(0, abs=1e-3)
+    assert loss({"up_in": -feature}, {"decoder2": feature}).item() == pytest.approx(4, abs=1e-3)
+
+
+def test_no_adapter_between_different_channels_is_refused() -> None:
+    message = "the student's up_in has 48 and the teacher's decoder2 96; use 'linear'"
+    with pytest.raises(ConfigError, match=message):
+        HintLoss((HintPair("up_in", "decoder2"),), {"up_in": 48}, {"decoder2": 96}, "none")
+
+
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_tapped_spikes_and_membranes_are_those_at_the_neuron(
+    neuron: str, make_student: Callable[..., tuple[Network, StudentConfig]]
+) -> None:
+    """Recorded by hooks on the neurons themselves: what arrives, what leaves, both as means over time."""
+    student, _ = make_student(neuron)
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for name in ("mid_in", "dec_mid"):
+
+        def record(_: object, given: tuple[torch.Tensor], left: torch.Tensor, name: str = name) -> None:
+            seen[name] = (given[0].mean(0), left.mean(0))
+
+        student.neurons[name].register_forward_hook(record)
+    image = torch.rand(1, 3, 16, 16)
+    for place, feature in enumerate(("membrane", "spikes")):
+        student.tap(("dec_mid", "mid_in"), feature)
+        _, features = student.forward_features(image)
+        assert set(features) == {"dec_mid", "mid_in"}
+        for name, value in features.items():
+            torch.testing.assert_close(value, seen[name][place])
+    assert list(student.feature_scales.items()) == [("dec_mid", 1), ("mid_in", 2)]
+    assert student.feature_channels == {"dec_mid": 4, "mid_in": 8}
+
+
+def test_a_site_that_does_not_exist_lists_those_that_do(
+    make_student: Callable[..., tuple[Network, StudentConfig]],
+) -> None:
+    with pytest.raises(ConfigError, match="no population 'readout'; use some of enc_in, enc_mid, down_in"):
+        make_student("graded")[0].tap(("readout",))
+
+
+def test_choices_are_described_only_where_they_are_not_the_default() -> None:
+    """Runs of versions without the choices go on: their settings are word for word the same."""
+    plain = {"l1": 1.0, "fft": 0.02, "output": 0.5, "hints": 0.02, "hint_decay_from": 0.5}
+    assert LossWeights().describe() == plain
+    assert LossWeights(hint_sites=("a",), hint_feature="spikes").describe() == plain | {
+        "hint_sites": ("a",),
+        "hint_feature": "spikes",
+    }

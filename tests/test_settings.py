@@ -32,6 +32,13 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
         ("[training]\nlr = nan\n", "training.lr = nan"),
         ("[training]\npatch = 20\n", "multiple of 8"),
         ("[loss]\nhints = -1\n", "loss.hints = -1"),
+        (
+            "[loss]\nhint_feature = 'voltage'\n",
+            "loss.hint_feature = 'voltage' is not allowed; use membrane or",
+        ),
+        ("[loss]\nhint_adapter = 'mlp'\n", "loss.hint_adapter = 'mlp' is not allowed; use linear or none"),
+        ("[loss]\nhint_sites = 'up_in'\n", "loss.hint_sites = 'up_in' is not allowed; use a list of names"),
+        ("[loss]\nhint_sites = ['a', 'a']\n", "is not allowed; name each site once"),
         ("[student]\nbody = 'tree'\n", "student.body = 'tree' is not allowed; use one of unet, flat, chain"),
         ("[student]\ntimesteps = 4\n", "student.timesteps = 4 is not allowed; use 1 with graded neurons"),
         ("training = 3\n", "'training' must be a table"),

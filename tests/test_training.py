@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -17,7 +19,13 @@ from snn_tool.errors import ArtifactError, ConfigError, DataError, SnnToolError
 from snn_tool.photographs import read_photograph
 from snn_tool.run_folder import RunFolder
 from snn_tool.settings import load_settings
-from snn_tool.training_runs import TaskOptions, TrainedNetwork, distill_student, train_teacher
+from snn_tool.training_runs import (
+    TaskOptions,
+    TrainedNetwork,
+    distill_student,
+    load_training_data,
+    train_teacher,
+)
 
 SMALL = {"student": {"width": 4}, "training": {"batch": 2, "patch": 16, "validate_every": 4, "device": "cpu"}}
 
@@ -34,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def distill(
-    folder: Path, out: Path, steps: int, resume: bool = False, teacher: Path | None = None, **loss: float
+    folder: Path, out: Path, steps: int, resume: bool = False, teacher: Path | None = None, **loss: Any
 ) -> TrainedNetwork:
     overrides = {**SMALL, "training": {**SMALL["training"], "max_steps": steps}, "loss": loss}
     settings = load_settings(None, overrides)
@@ -64,6 +72,42 @@ def test_a_teacher_guides_and_every_term_is_logged(folder: Path, tmp_path: Path)
     assert student.training["hints"][0] == {"student": "up_in", "teacher": "up_in"}
     alone = distill(folder, tmp_path / "alone", 8)
     assert alone.path.read_bytes() != student.path.read_bytes()
+
+
+def test_hints_choose_any_population_of_student_and_teacher(folder: Path, tmp_path: Path) -> None:
+    """Names of both sides in the order given, though the teacher shows only two by itself."""
+    settings = load_settings(None, {**SMALL, "training": {**SMALL["training"], "max_steps": 4}})
+    options = TaskOptions(folder, "denoise", "25")
+    run = RunFolder(tmp_path / "t", False, False, True)
+    teacher = train_teacher("unet", {"width": 4}, options, settings, run).path
+    chosen = {"hint_sites": ["dec_in", "mid_mid"], "hint_targets": ["dec_mid", "mid_in"]}
+    plain = distill(folder, tmp_path / "plain", 4, teacher=teacher, **chosen)
+    assert plain.training["hints"] == [
+        {"student": "dec_in", "teacher": "dec_mid"},
+        {"student": "mid_mid", "teacher": "mid_in"},
+    ]
+    other = {"hint_feature": "spikes", "hint_adapter": "none"}
+    spikes = distill(folder, tmp_path / "spikes", 4, teacher=teacher, **chosen, **other)
+    assert plain.path.read_bytes() != spikes.path.read_bytes()
+    with pytest.raises(ConfigError, match="started with loss"):
+        distill(folder, tmp_path / "spikes", 4, resume=True, teacher=teacher, **chosen)
+    with pytest.raises(ConfigError, match="no population 'dec_out'; use some of enc_in"):
+        distill(folder, tmp_path / "x", 4, teacher=teacher, hint_sites=["dec_out", "mid_in"])
+
+
+def test_the_split_stays_when_its_own_seed_does(folder: Path, tmp_path: Path) -> None:
+    """The validation images and their noise are those of seed 0; weights and patches are of seed 1."""
+    both = [
+        load_settings(None, {**SMALL, "training": {**SMALL["training"], "seed": seed}}) for seed in (0, 1)
+    ]
+    options = TaskOptions(folder, "denoise", "25")
+    first = load_training_data(options, both[0])
+    kept = load_training_data(replace(options, split_seed=0), both[1])
+    assert kept.validation.digests == first.validation.digests
+    for ours, theirs in zip(kept.crops, first.crops, strict=True):
+        assert bool((ours[0] == theirs[0]).all())
+    moved = load_training_data(options, both[1])
+    assert moved.validation.digests != first.validation.digests
 
 
 COMMAND = """

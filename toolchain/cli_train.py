@@ -159,6 +159,10 @@ def distill(
     kernel_lr: KernelRate = None,
     validate_every: ValidateEvery = None,
     seed: Seed = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option("--split-seed", min=0, help="Seed of the validation split. [--seed]"),
+    ] = None,
     device: Device = None,
     precision: Precision = None,
     ema: Ema = None,
@@ -189,7 +193,7 @@ def distill(
     chosen = tuple(name.strip() for name in hints.split(",") if name.strip())
     source = source_from_options(teacher, weights)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
-    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners)
+    options = TaskOptions(clean, task or (None if partners else "denoise"), sigma, partners, split_seed)
     trained = distill_student(source, chosen, options, settings, folder, terminal.note, initial)
     _report(terminal, "student", trained)
 

@@ -1,9 +1,10 @@
 """How a teacher guides a student: which features meet, asked of the first batch before training starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from snn_tool.errors import ConfigError, TeacherError
-from snn_tool.models.distillation import HintLoss, HintPair, pair_hints
+from snn_tool.models.distillation import HintLoss, HintPair, LossWeights, pair_hints
 from snn_tool.models.network import Network
 from snn_tool.models.onnx_teacher import OnnxTeacher
 from snn_tool.models.tapped import TappedTeacher
@@ -32,7 +33,7 @@ def guide_with(
     opened: OpenedTeacher | None,
     student: Network,
     hints: tuple[str, ...],
-    weighted: bool,
+    weights: LossWeights,
     batch: Batch,
     note: Note,
 ) -> tuple[Guide | None, tuple[HintPair, ...]]:
@@ -40,9 +41,9 @@ def guide_with(
 
     Args:
         opened: the teacher, or None for no guide.
-        student: whose hint populations are compared.
+        student: whose populations are compared; those that `weights` names are tapped.
         hints: names of teacher features, one for each hint population; empty chooses by resolution.
-        weighted: the hints have a weight.
+        weights: whether the hints have a weight, and what they compare.
         batch: degraded and clean patches.
         note: told how good the teacher is there, and which features meet how.
 
@@ -60,13 +61,14 @@ def guide_with(
     )
     if found.teacher_psnr_db < found.degraded_psnr_db:
         note("warning: the teacher is worse than the degraded images; is it for this task?")
-    if not weighted:
+    if not weights.hints:
         return Guide(teacher, None), ()
+    student.tap(weights.hint_sites or student.topology.hints, weights.hint_feature)
     pairs = _pairs(teacher, student, hints, degraded)
     for line in check_pairs(pairs, student.feature_scales, found, degraded):
         note(f"hint {line}")
-    channels = teacher.feature_channels
-    return Guide(teacher, HintLoss(pairs, student.feature_channels, channels)), pairs  # type: ignore[arg-type]
+    ours, theirs = student.feature_channels, cast(Mapping[str, int], teacher.feature_channels)
+    return Guide(teacher, HintLoss(pairs, ours, theirs, weights.hint_adapter)), pairs
 
 
 def _pairs(

@@ -15,6 +15,7 @@ from typing import Any
 from snn_tool.artifacts import sha256_bytes, sha256_file
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.factories import build_from_factory, names_factory
+from snn_tool.models.network import Network
 from snn_tool.models.onnx_teacher import OnnxTeacher
 from snn_tool.models.tapped import TappedTeacher
 from snn_tool.models.teacher_sizes import recognise
@@ -91,17 +92,19 @@ def open_teacher(source: TeacherSource, hints: tuple[str, ...] = ()) -> OpenedTe
     if named.endswith((".safetensors", ".onnx")):
         if weights:
             raise ConfigError(f"--teacher {named} has its weights inside; leave --weights out")
-        return _from_onnx(Path(named), hints) if named.endswith(".onnx") else _from_file(Path(named))
+        return _from_onnx(Path(named), hints) if named.endswith(".onnx") else _from_file(Path(named), hints)
     if names_factory(named):
         return _from_factory(named, weights, hints)
     raise ConfigError(f"--teacher {named}: use {FORMS}")
 
 
-def _from_file(path: Path) -> OpenedTeacher:
+def _from_file(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:
     network, description = load_teacher(path)
+    if isinstance(network, Network) and hints:
+        network.tap(hints)
     options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
     title = f"{description['architecture']}, {options}" if options else description["architecture"]
-    return OpenedTeacher(network, title, sha256_file(path), {})
+    return OpenedTeacher(_tapped(network, hints), title, sha256_file(path), {})
 
 
 def _from_onnx(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:

@@ -44,6 +44,20 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
             stale.unlink(missing_ok=True)
         write_json(path, RUN_KIND, RUN_SCHEMA, asked)
         return
+    require_same(path, asked)
+    if not (folder.checkpoints / LAST).exists():
+        raise ArtifactError(
+            f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
+        )
+
+
+def require_same(path: Path, asked: Mapping[str, Any]) -> None:
+    """Compare each value of `asked` with what a run's `settings.json` says.
+
+    Raises:
+        ConfigError: the first difference, with both values.
+        ArtifactError: the file is missing or damaged.
+    """
     before = read_json(path, RUN_KIND, RUN_SCHEMA)
     wanted = json.loads(json.dumps(asked))
     for table, values in wanted.items():
@@ -52,10 +66,6 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
                 f"{path}: this run was started with {table} = {json.dumps(before.get(table))}, not "
                 f"{json.dumps(values)}; resume with the same options or start anew with --overwrite"
             )
-    if not (folder.checkpoints / LAST).exists():
-        raise ArtifactError(
-            f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
-        )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -148,11 +148,24 @@ def _fill(section: _Section, values: Mapping[str, Any], table: str, path: Path |
         raise ConfigError(
             f"{where}unknown key '{table}.{unknown[0]}'; valid keys: {', '.join(sorted(defaults))}"
         )
-    for key, value in values.items():
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    for key, value in given.items():
+        if isinstance(defaults[key], tuple):
+            _require_names(value, f"{where}{table}.{key}")
+            continue
         wanted = float if isinstance(defaults[key], float) else type(defaults[key])
         same_kind = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
         if not same_kind or (isinstance(value, bool) and wanted is not bool):
             raise ConfigError(
                 f"{where}{table}.{key} = {value!r} is not allowed; use a value like {defaults[key]!r}"
             )
-    return replace(section, **values)
+    return replace(section, **given)
+
+
+def _require_names(value: Any, where: str) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(
+            f"{where} = {value!r} is not allowed; use a list of names like ['up_in', 'tail_in']"
+        )

@@ -5,6 +5,7 @@ The network that is kept is the one with the best PSNR on the validation split o
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,17 @@ from torch.utils.data import DataLoader
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Images in memory, split once: training patches and fixed validation crops."""
+    """Images in memory, split once by `split_seed`: training patches and fixed validation crops."""
 
     training: ImageSet
     validation: ImageSet
     degradation: Source
+    split_seed: int
+
+    @property
+    def crops(self) -> ValidationSet:
+        """The degraded and clean validation crops, the same for every run of this split."""
+        return ValidationSet(self.validation, self.degradation, self.split_seed)
 
 
 def fit(
@@ -47,6 +54,7 @@ def fit(
     guide: Guide | None,
     folder: RunFolder,
     student: StudentConfig | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Train `network` in place and leave the best weights in it.
 
@@ -58,6 +66,7 @@ def fit(
         guide: the teacher.
         folder: where the run is kept.
         student: the student's configuration.
+        callbacks: run after this tool's own.
 
     Returns:
         JSON values for the artefact's sidecar: steps, seed, validation PSNR in dB, hash of the settings.
@@ -70,7 +79,7 @@ def fit(
     device = resolve_device(settings)
     module = RestorationModule(network, settings, weights, guide, student)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _trainer(settings, device, folder)
+    trainer = _trainer(settings, device, folder, callbacks)
     last = folder.checkpoints / LAST if folder.resume else None
     start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
@@ -109,16 +118,17 @@ def _run(
     last: Path | None,
 ) -> None:
     patches = _patches(data, settings, start)
-    crops = ValidationSet(data.validation, data.degradation, settings.seed)
     loader = DataLoader(patches, batch_size=None)
-    val_loader = DataLoader(crops, batch_size=None)
+    val_loader = DataLoader(data.crops, batch_size=None)
     with warnings.catch_warnings():
         # Lightning advises worker processes and epoch ends; patches take microseconds and have no epochs.
         warnings.filterwarnings("ignore", module="lightning.*")
         trainer.fit(module, loader, val_loader, ckpt_path=last, weights_only=True)
 
 
-def _trainer(settings: TrainingSettings, device: str, folder: RunFolder) -> lightning.Trainer:
+def _trainer(
+    settings: TrainingSettings, device: str, folder: RunFolder, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -131,7 +141,7 @@ def _trainer(settings: TrainingSettings, device: str, folder: RunFolder) -> ligh
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
-        callbacks=_callbacks(settings, folder),
+        callbacks=[*_callbacks(settings, folder), *callbacks],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

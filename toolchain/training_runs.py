@@ -1,11 +1,12 @@
 """`snn-tool train` and `snn-tool distill`: from a folder of images to a network on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import Callback
 from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.guidance import Note, guide_with, open_source
@@ -33,12 +34,14 @@ class TaskOptions:
         data: the clean images.
         task, sigma: name of the task (pairs do not say it) and strength; None takes the usual strength.
         pairs: the degraded partners of `data`; replaces the synthetic degradation.
+        split_seed: of the validation split and its noise; None takes the run's seed.
     """
 
     data: Path
     task: str | None
     sigma: str | None
     pairs: Pairs | None = None
+    split_seed: int | None = None
 
     @property
     def degradation(self) -> Source:
@@ -84,10 +87,11 @@ def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
 def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingData:
     """Decode the images and split off the validation images by the seed."""
     degradation = options.degradation
-    training, validation = split_validation(find_images(options.data), seed=settings.training.seed)
+    seed = settings.training.seed if options.split_seed is None else options.split_seed
+    training, validation = split_validation(find_images(options.data), seed=seed)
     read = options.pairs.read if options.pairs else read_image
     images = (ImageSet.load(paths, settings.training.patch, read) for paths in (training, validation))
-    return TrainingData(next(images), next(images), degradation)
+    return TrainingData(next(images), next(images), degradation, seed)
 
 
 def train_teacher(
@@ -101,7 +105,7 @@ def train_teacher(
     lightning.seed_everything(settings.training.seed, verbose=False)
     teacher = build_teacher(architecture, build)
     data = load_training_data(options, settings)
-    asked = {"teacher": {"architecture": architecture, **build}, **_asked(options, settings, data)}
+    asked = {"teacher": {"architecture": architecture, **build}, **asked_of(options, settings, data)}
     if is_first():
         open_run(folder, asked)
     account = {**asked, **fit(teacher, data, settings.training, settings.loss, None, folder)}
@@ -123,41 +127,56 @@ def distill_student(
     folder: RunFolder,
     note: Note = _silent,
     initial: InitialStudent | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainedNetwork:
-    """Distil a student from a teacher, or train it alone, and write `student.safetensors`."""
+    """Distil a student from a teacher, or train it alone, and write `student.safetensors`.
+
+    Args:
+        teacher: its source or its file; None for no teacher.
+        hints: names of its features; empty takes those of the settings.
+        options: the data.
+        settings: of the student, the training and the loss.
+        folder: of the run.
+        note: is told what the teacher gives, line by line.
+        initial: weights to start from; None draws them.
+        callbacks: run after this tool's own.
+    """
     lightning.seed_everything(settings.training.seed, verbose=False)
+    hints = hints or settings.loss.hint_targets
     student = build_student(settings.student)
     if initial:
         student.load_state_dict(initial.weights)
     opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
     data = load_training_data(options, settings)
     batch, say = first_batch(data, settings.training), note if is_first() else _silent
-    guide, pairs = guide_with(opened, student, hints, settings.loss.hints > 0, batch, say)
+    guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say)
     asked = {
         "student": asdict(settings.student),
         "teacher": opened.sha256 if opened else NO_TEACHER,
         **({"teacher_source": dict(opened.description)} if opened and opened.description else {}),
         **({"init": initial.sha256} if initial else {}),
         "hints": [asdict(pair) for pair in pairs],
-        **_asked(options, settings, data),
+        **asked_of(options, settings, data),
     }
     if is_first():
         open_run(folder, asked)
-    account = {
-        **asked,
-        **fit(student, data, settings.training, settings.loss, guide, folder, settings.student),
-    }
+    trained = fit(student, data, settings.training, settings.loss, guide, folder, settings.student, callbacks)
+    account = {**asked, **trained}
     path = folder.path / STUDENT_FILE
     if is_first():
         save_student(path, student, settings.student, account)
     return TrainedNetwork(path, account, student.topology.parameters)
 
 
-def _asked(options: TaskOptions, settings: RunSettings, data: TrainingData) -> dict[str, Any]:
+def asked_of(options: TaskOptions, settings: RunSettings, data: TrainingData) -> dict[str, Any]:
     """What defines a run; the same values give the same weights on the CPU."""
     return {
         "task": options.degradation.describe(),
         "training": asdict(settings.training),
-        "loss": asdict(settings.loss),
-        "data": {"training": data_hash(data.training), "validation": data_hash(data.validation)},
+        "loss": settings.loss.describe(),
+        "data": {
+            "training": data_hash(data.training),
+            "validation": data_hash(data.validation),
+            **({} if data.split_seed == settings.training.seed else {"split_seed": data.split_seed}),
+        },
     }

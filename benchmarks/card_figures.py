@@ -55,22 +55,26 @@ def options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {**recipe["distill"], **recipe.get("finish", {})}
 
 
-def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any], teacher: str) -> None:
     """Refuse a recipe that says otherwise than the network's own account of its training.
 
     Args:
         name: of the student.
         recipe: its table in the recipes.
         training: of the student's sidecar.
+        teacher: SHA-256 of the last run's teacher, or `none`.
 
     Raises:
-        ConfigError: an option of `distill` had another value.
+        ConfigError: an option of `distill` had another value, or the teacher was another one.
     """
     given = {key.replace("-", "_"): value for key, value in options(recipe).items()}
     strength = given.pop("strength", given.pop("sigma", None))
     asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
     was = {**training["training"], **training["student"], "task": training["task"]}
-    for key, value in {**given, "task": json.loads(json.dumps(asked))}.items():
+    was |= {f"loss_{key}": value for key, value in training["loss"].items()} | {
+        "teacher": training["teacher"]
+    }
+    for key, value in {**given, "task": json.loads(json.dumps(asked)), "teacher": teacher}.items():
         if was[key] != value:
             raise ConfigError(f"{name}: trained with {key} = {was[key]}, but its recipe says {value}")
 

@@ -23,6 +23,7 @@ from card_figures import Measured, check_gain, check_recipe, energy_figures, fig
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
+from snn_tool.own_teachers import NO_TEACHER
 from snn_tool.shipped import KIND, SCHEMA, student_path
 
 RECIPES = Path(__file__).with_suffix(".toml")
@@ -83,7 +84,8 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     else:
         integers = _made(name, recipe, arguments)
     network, provenance = load_integer_network(integers)
-    check_recipe(name, recipe, provenance["training"])
+    taught = sha256_file(teacher_file(name, arguments.runs)) if "teacher" in recipe else NO_TEACHER
+    check_recipe(name, recipe, provenance["training"], taught)
     files = {"float": run / "student.safetensors", "integer": integers}
     figures = [figure(files, each, evaluate) for each in sets]
     check_gain(name, figures)
@@ -113,12 +115,25 @@ def last_run(name: str, recipe: dict[str, Any]) -> str:
 
 def commands(name: str, recipe: dict[str, Any]) -> list[str]:
     """The commands that make a student, as its card shows them."""
-    runs = [_shown("distill", "--data", "IMAGES", *_options(recipe["distill"]), "--out", name)]
-    last = last_run(name, recipe)
+    data, last = ("--data", "IMAGES"), last_run(name, recipe)
+    runs = [_shown("distill", *data, *_options(recipe["distill"]), "--out", name)]
+    if "teacher" in recipe:
+        runs.append(_shown("train", *data, *_options(recipe["teacher"]), "--out", f"{name}-teacher"))
     if last != name:
-        start = ("--init", f"{name}/student.safetensors")
-        runs.append(_shown("distill", "--data", "IMAGES", *_options(options(recipe)), *start, "--out", last))
-    return [*runs, _shown("quantize", f"{last}/student.safetensors", "--data", "IMAGES")]
+        start = map(str, _start(name, recipe, Path()))
+        runs.append(_shown("distill", *data, *_options(options(recipe)), *start, "--out", last))
+    return [*runs, _shown("quantize", f"{last}/student.safetensors", *data)]
+
+
+def _start(name: str, recipe: dict[str, Any], runs: Path) -> list[object]:
+    """Options of the second run: the weights that it starts from, and the recipe's own teacher, if any."""
+    taught = ["--teacher", teacher_file(name, runs)] if "teacher" in recipe else []
+    return ["--init", runs / name / "student.safetensors", *taught]
+
+
+def teacher_file(name: str, runs: Path) -> Path:
+    """The teacher of a student whose recipe trains one."""
+    return runs / f"{name}-teacher" / "teacher.safetensors"
 
 
 def _options(values: dict[str, Any]) -> list[str]:
@@ -128,17 +143,20 @@ def _options(values: dict[str, Any]) -> list[str]:
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
     """Train, in one run or two, and quantise; the integer student."""
     run, last = (arguments.runs / each for each in (name, last_run(name, recipe)))
-    _trained(run, recipe["distill"], arguments.data)
+    _trained("distill", run / "student.safetensors", recipe["distill"], arguments.data)
+    if "teacher" in recipe:
+        _trained("train", teacher_file(name, arguments.runs), recipe["teacher"], arguments.data)
     if last != run:
-        _trained(last, options(recipe), arguments.data, "--init", run / "student.safetensors")
+        start = _start(name, recipe, arguments.runs)
+        _trained("distill", last / "student.safetensors", options(recipe), arguments.data, *start)
     _tool("quantize", last / "student.safetensors", "--data", arguments.data, "--overwrite")
     return last / "student.int.safetensors"
 
 
-def _trained(run: Path, values: dict[str, Any], data: Path, *start: object) -> None:
-    if not (run / "student.safetensors").exists():
-        again = ["--resume"] if (run / "checkpoints" / "last.ckpt").exists() else []
-        _tool("distill", "--data", data, *_options(values), *start, "--out", run, *again)
+def _trained(command: str, made: Path, values: dict[str, Any], data: Path, *start: object) -> None:
+    if not made.exists():
+        again = ["--resume"] if (made.parent / "checkpoints" / "last.ckpt").exists() else []
+        _tool(command, "--data", data, *_options(values), *start, "--out", made.parent, *again)
 
 
 def _filed(filed: Path, trained: Path) -> Path:

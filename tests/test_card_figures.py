@@ -103,12 +103,24 @@ def test_recipes_can_be_trained_and_measured(name: str) -> None:
         least, most = _bounds(degradation_from_options(task, trained).describe())
         assert least <= low <= high <= most, bounds
     assert recipe["summary"] and recipe["limits"]
-    assert recipe["distill"]["patch"] % 8 == 0 and recipe["distill"]["max-steps"] >= 5000
+    assert recipe["distill"]["patch"] % 8 == 0 and recipe["distill"]["max-steps"] >= 4000
 
 
 def _bounds(described: dict[str, Any]) -> tuple[float, float]:
     low, high = described.get("sigma", described.get("strength"))
     return low, high
+
+
+def test_a_teacher_is_trained_before_the_run_that_it_teaches() -> None:
+    recipe = {"distill": {"batch": 8}, "teacher": {"arch": "unet"}, "finish": {"qat": 1, "loss-hints": 0.0}}
+    first, teacher, second, integers = commands("x", recipe)
+    assert first == "snn-tool distill --data IMAGES --batch 8 --out x"
+    assert teacher == "snn-tool train --data IMAGES --arch unet --out x-teacher"
+    assert second == (
+        "snn-tool distill --data IMAGES --batch 8 --qat 1 --loss-hints 0.0 --init x/student.safetensors "
+        "--teacher x-teacher/teacher.safetensors --out x-finished"
+    )
+    assert integers == "snn-tool quantize x-finished/student.safetensors --data IMAGES"
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -120,14 +132,20 @@ def test_cards_show_the_commands_of_their_recipe(name: str) -> None:
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
     _, provenance = load_integer_network(read_card(name).path)
-    check_recipe(name, RECIPES[name], provenance["training"])
+    taught = provenance["training"]["teacher"]
+    assert (taught == "none") == ("teacher" not in RECIPES[name])
+    check_recipe(name, RECIPES[name], provenance["training"], taught)
+    with pytest.raises(
+        ConfigError, match=f"{name}: trained with teacher = {taught}, but its recipe says other"
+    ):
+        check_recipe(name, RECIPES[name], provenance["training"], "other")
     for key, value in (("max-steps", 7), ("levels", 3), ("sigma", "24"), ("task", "derain")):
         other = {"distill": {**options(RECIPES[name]), key: value}}
         if key == "task":
             del other["distill"]["sigma"]
         field = {"max-steps": "max_steps", "sigma": "task"}.get(key, key)
         with pytest.raises(ConfigError, match=f"{name}: trained with {field} = .*, but its recipe says "):
-            check_recipe(name, other, provenance["training"])
+            check_recipe(name, other, provenance["training"], taught)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""An ONNX graph, node by node: equal nodes are made once, constants are shared, the file is checked.
+
+The operator set is pinned: what onnxruntime 1.20 and newer run, and what `onnx.checker` knows since 1.17.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from snn_tool import __version__
+from snn_tool.errors import ExportError
+
+OPSET, IR_VERSION = 20, 10
+PREFIX = "snn_tool."
+"""Of the keys in `metadata_props`."""
+
+Sizes = Sequence[int | str]
+
+
+class Graph:
+    """Collects nodes in the order in which they are needed, which is the topological one.
+
+    Args:
+        name: of the graph in the file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Any] = {}
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._made: dict[Any, str] = {}
+
+    def input(self, name: str, kind: Any, sizes: Sizes) -> str:
+        """Declare an input of a numpy type; a text among `sizes` names a side that may be any."""
+        self._inputs.append(_value(name, kind, sizes))
+        return name
+
+    def output(self, name: str, kind: Any, sizes: Sizes) -> None:
+        """Declare a tensor that was made under this name as an output."""
+        self._outputs.append(_value(name, kind, sizes))
+
+    def constant(self, value: NDArray[Any], name: str = "") -> str:
+        """A constant's name; equal constants are stored once."""
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self._made:
+            self._made[key] = name or f"constant_{len(self._constants)}"
+            self._constants[self._made[key]] = numpy_helper.from_array(value, self._made[key])
+        return self._made[key]
+
+    def number(self, value: float, kind: Any) -> str:
+        """A scalar constant of a numpy type."""
+        return self.constant(np.array(value, kind))
+
+    def op(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """The output of a node, which is made unless an equal one is there; under `name`, if one is given."""
+        key = (kind, inputs, repr(sorted(attributes.items())))
+        if key not in self._made:
+            self._made[key] = name or f"{kind.lower()}_{len(self._nodes)}"
+            self._nodes.append(helper.make_node(kind, inputs, [self._made[key]], **attributes))
+        made = self._made[key]
+        return made if name in ("", made) else self.op("Identity", made, name=name)
+
+    def cast(self, tensor: str, kind: Any) -> str:
+        """A tensor as another numpy type."""
+        return self.op("Cast", tensor, to=_type(kind))
+
+    def model(self, metadata: Mapping[str, str]) -> Any:
+        """The checked file; `metadata` goes into `metadata_props` under keys with our prefix.
+
+        Raises:
+            ExportError: `onnx.checker` refuses the graph, which is a fault of this exporter.
+        """
+        graph = helper.make_graph(
+            self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values())
+        )
+        return finished(graph, metadata)
+
+
+def finished(graph: Any, metadata: Mapping[str, str]) -> Any:
+    """A graph as a checked file of the pinned versions; equal graphs give equal bytes.
+
+    Raises:
+        ExportError: `onnx.checker` refuses it.
+    """
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="snn-tool",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, {PREFIX + key: metadata[key] for key in sorted(metadata)})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the ONNX graph does not pass onnx.checker: {error}") from error
+    return model
+
+
+def metadata_of(model: Any) -> dict[str, str]:
+    """What `finished` wrote into a file, without the prefix; empty for a file of other tools."""
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    return {key.removeprefix(PREFIX): value for key, value in props.items() if key.startswith(PREFIX)}
+
+
+def _type(kind: Any) -> int:
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
+
+
+def _value(name: str, kind: Any, sizes: Sizes) -> Any:
+    return helper.make_tensor_value_info(name, _type(kind), list(sizes))

@@ -3,6 +3,7 @@
 The operator set is pinned: what onnxruntime 1.20 and newer run, and what `onnx.checker` knows since 1.17.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,12 +66,12 @@ class Graph:
         made = self._made[key]
         return made if name in ("", made) else self.op("Identity", made, name=name)
 
-    def cast(self, tensor: str, kind: Any) -> str:
+    def cast(self, tensor: str, kind: Any, name: str = "") -> str:
         """A tensor as another numpy type."""
-        return self.op("Cast", tensor, to=_type(kind))
+        return self.op("Cast", tensor, name=name, to=_type(kind))
 
-    def model(self, metadata: Mapping[str, str]) -> Any:
-        """The checked file; `metadata` goes into `metadata_props` under keys with our prefix.
+    def model(self, kind: str, schema: int, metadata: Mapping[str, Any]) -> Any:
+        """The checked file; see `finished`.
 
         Raises:
             ExportError: `onnx.checker` refuses the graph, which is a fault of this exporter.
@@ -78,11 +79,17 @@ class Graph:
         graph = helper.make_graph(
             self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values())
         )
-        return finished(graph, metadata)
+        return finished(graph, kind, schema, metadata)
 
 
-def finished(graph: Any, metadata: Mapping[str, str]) -> Any:
+def finished(graph: Any, kind: str, schema: int, metadata: Mapping[str, Any]) -> Any:
     """A graph as a checked file of the pinned versions; equal graphs give equal bytes.
+
+    Args:
+        graph: with all its nodes and constants.
+        kind: of the metadata.
+        schema: their version.
+        metadata: JSON values that go into `metadata_props`, texts as they are, everything else as JSON.
 
     Raises:
         ExportError: `onnx.checker` refuses it.
@@ -94,7 +101,11 @@ def finished(graph: Any, metadata: Mapping[str, str]) -> Any:
         producer_name="snn-tool",
         producer_version=__version__,
     )
-    helper.set_model_props(model, {PREFIX + key: metadata[key] for key in sorted(metadata)})
+    values = {**metadata, "kind": kind, "schema": schema, "tool_version": __version__}
+    texts = {
+        PREFIX + k: v if isinstance(v, str) else json.dumps(v, allow_nan=False) for k, v in values.items()
+    }
+    helper.set_model_props(model, dict(sorted(texts.items())))
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -106,6 +117,14 @@ def metadata_of(model: Any) -> dict[str, str]:
     """What `finished` wrote into a file, without the prefix; empty for a file of other tools."""
     props = {entry.key: entry.value for entry in model.metadata_props}
     return {key.removeprefix(PREFIX): value for key, value in props.items() if key.startswith(PREFIX)}
+
+
+def value_text(value: Any) -> str:
+    """An input or output in a few words, e.g. `image float32 [batch, 3, height, width]`."""
+    held = value.type.tensor_type
+    kind = helper.tensor_dtype_to_np_dtype(held.elem_type).name
+    sizes = ", ".join(str(side.dim_param or side.dim_value) for side in held.shape.dim)
+    return f"{value.name} {kind} [{sizes}]"
 
 
 def _type(kind: Any) -> int:

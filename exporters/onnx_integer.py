@@ -6,6 +6,7 @@ ten times faster than with signed weights.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from snn_tool.errors import ExportError
@@ -17,7 +18,7 @@ from snn_tool.models.integer import WRAP, IntegerNetwork, IntegerSynapse
 
 BYTE, WORD = 255, (1 << 31) - 1
 WEIGHT_ZERO = 128
-GREY, OFFSET, HALF = 255.0, 128.0, 0.5
+GREY, HALF = 255.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,22 @@ class IntegerArithmetic:
         ExportError: a sum of products could leave 32 bits; the synapse is named.
     """
 
+    number: Any = np.int32
+    pixel: Any = np.uint8
+
     def __init__(self, graph: Graph, network: IntegerNetwork) -> None:
         self.graph, self.network = graph, network
-        self.stateful = network.neuron == "lif"
         self._neurons = {p.wiring.name: IntegerNeurons(graph, network, p) for p in network.populations}
         for synapse in network.synapses:
             if 2 * absolute_product_bound(synapse, network) > WORD:
-                raise ExportError(f"{synapse.wiring.name}: a sum of products may exceed ConvInteger's 32 bits")
+                raise ExportError(
+                    f"{synapse.wiring.name}: a sum of products may exceed 32 bits; use fewer levels"
+                )
 
     def source(self, image: str) -> str:
-        """clip(floor((255 image - 128) / step + 1/2), input_range) in float64, as the engine does; int32."""
-        op, (low, high) = self.graph.op, self.network.input_range
-        grey = op("Sub", op("Mul", self.graph.cast(image, np.float64), self._real(GREY)), self._real(OFFSET))
+        """The integer input int32: clip(floor((255 image - offset) / step + 1/2), input_range) in float64."""
+        op, (low, high), offset = self.graph.op, self.network.input_range, self.network.input_offset
+        grey = op("Sub", op("Mul", self.graph.cast(image, np.float64), self._real(GREY)), self._real(offset))
         steps = op("Div", grey, self._real(self.network.input_step))
         nearest = op("Floor", op("Add", steps, self._real(HALF)))
         return self.graph.cast(op("Clip", nearest, self._real(low), self._real(high)), np.int32)
@@ -65,14 +70,14 @@ class IntegerArithmetic:
             total = self.graph.op("Add", total, self._convolved(held, part))
         total = self._shifted(held, total)
         factor = held.wiring.upsample
-        return (
-            pixel_shuffle(self.graph, total, held.wiring.target_channels, factor) if factor > 1 else total
-        )
+        return pixel_shuffle(self.graph, total, held.wiring.target_channels, factor) if factor > 1 else total
 
     def respond(self, population: str, current: str, state: str, step: int) -> tuple[str, str]:
         """Spikes and the membrane after the reset, int32."""
         neurons = self._neurons[population]
-        return neurons.fire(current, state, step) if self.stateful else neurons.grade(current, step)
+        if self.network.neuron == "graded":
+            return neurons.grade(current, step)
+        return neurons.fire(current, state, step)
 
     def integrate(self, current: str, state: str, step: int) -> str:
         """The read-out, LIF without decay that never fires: its membrane, int32."""
@@ -83,8 +88,9 @@ class IntegerArithmetic:
     def restored(self, image: str, readout: str) -> str:
         """uint8, by the operations, types and roundings of `models.integer_run.restore` and `to_uint8`."""
         op, cast, number = self.graph.op, self.graph.cast, self.graph.number
-        residual = op("Mul", cast(readout, np.float64), self._real(self.network.residual_scale))
-        restored = cast(op("Add", cast(image, np.float64), residual), np.float32)
+        scaled = op("Mul", cast(readout, np.float64), self._real(self.network.residual_scale))
+        whole = op("Add", cast(image, np.float64), scaled) if self.network.adds_image else scaled
+        restored = cast(whole, np.float32)
         scaled = op("Add", op("Mul", restored, number(GREY, np.float32)), number(HALF, np.float32))
         low, high = number(0, np.float32), number(GREY, np.float32)
         return cast(op("Clip", op("Floor", scaled), low, high), np.uint8)

@@ -1,9 +1,10 @@
-"""Integer neurons as nodes: `lif`, `graded` and the read-out, an equation of `models.integer_run` at a time."""
+"""Integer neurons as nodes: `lif`, `graded` and the read-out; `models.integer_run` states the equations."""
 
 from math import gcd
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from snn_tool.errors import ExportError
 from snn_tool.exporters.onnx_graph import Graph
 from snn_tool.models.integer import CURRENT_SHIFT, WRAP, IntegerNetwork, IntegerPopulation
@@ -32,10 +33,12 @@ class IntegerNeurons:
         self._bias = sum(biases, np.zeros(population.wiring.channels, np.int64))
         self._bound = sum(min(synapse_range(s, network).largest, WRAP) for s in synapses)
         if self._bound + int(np.abs(self._bias).max()) + WRAP > WORD:
-            raise ExportError(f"{population.wiring.name}: a sum of currents may exceed 32 bits")
+            raise ExportError(
+                f"{population.wiring.name}: a sum of currents may exceed 32 bits; use fewer levels"
+            )
 
     def grade(self, current: str, step: int) -> tuple[str, str]:
-        """z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold)), v = clip(current + bias)."""
+        """Levels z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold)), v = clip(current + bias)."""
         op, name, threshold = self.graph.op, self.population.wiring.name, self.population.threshold
         biased = self._add_bias(current, self._bias, np.int32)
         membrane = op("Identity", self._clipped(biased, np.int32), name=f"membranes.{name}.{step}")
@@ -46,23 +49,58 @@ class IntegerNeurons:
         return op("Clip", signed, low, high, name=f"spikes.{name}.{step}"), membrane
 
     def fire(self, current: str, state: str, step: int) -> tuple[str, str]:
-        """z = [v > threshold << 6], v = 0 where z."""
+        """Spikes z = [v > threshold << 6], v = 0 where z."""
         op, name = self.graph.op, self.population.wiring.name
         potential = self.integrate(current, state)
         fired = op("Greater", potential, self._whole(self.population.threshold << CURRENT_SHIFT))
         membrane = op("Where", fired, self._whole(0), potential, name=f"membranes.{name}.{step}")
-        return op("Cast", fired, to=6, name=f"spikes.{name}.{step}"), membrane
+        return self.graph.cast(fired, np.int32, name=f"spikes.{name}.{step}"), membrane
 
     def integrate(self, current: str, state: str) -> str:
-        """v = clip(decay(v) + wrap_once(current << 6) + (bias << 6)); `state` is empty at rest."""
+        """Membrane v = clip(decay(v) + wrap_once(current << 6) + (bias << 6)); `state` is empty at rest."""
         op, bias = self.graph.op, self._bias << CURRENT_SHIFT
         largest = (self._bound << CURRENT_SHIFT) + int(np.abs(bias).max()) + WRAP
         kind: Any = np.int32 if largest <= WORD else np.int64
-        wide = current if kind is np.int32 else self.graph.cast(current, kind)
-        drive = op("Mul", wide, self.graph.number(1 << CURRENT_SHIFT, kind))
+        drive = op("Mul", self._from_int32(current, kind), self.graph.number(1 << CURRENT_SHIFT, kind))
         if self._bound << CURRENT_SHIFT > WRAP:
             drive = self._wrapped_once(drive, kind)
         drive = self._add_bias(drive, bias, kind)
         if state:
-            drive = op("Add", drive, self._as(self._kept(state), kind))
-        return self._as(self._clipped(drive, kind), np.int32)
+            drive = op("Add", drive, self._from_int32(self._kept(state), kind))
+        clipped = self._clipped(drive, kind)
+        return clipped if kind is np.int32 else self.graph.cast(clipped, np.int32)
+
+    def _kept(self, state: str) -> str:
+        """decay(v): |v| (4096 - dv) >> 12 with v's sign, which is what ONNX's division does, toward zero."""
+        decay = self.network.decay_of(self.population)
+        if not decay:
+            return state
+        common = gcd(decay, DECAY_STEPS)
+        kept, steps = (DECAY_STEPS - decay) // common, DECAY_STEPS // common
+        kind: Any = np.int32 if LARGEST * kept <= WORD else np.int64
+        product = self.graph.op("Mul", self._from_int32(state, kind), self.graph.number(kept, kind))
+        divided = self.graph.op("Div", product, self.graph.number(steps, kind))
+        return divided if kind is np.int32 else self.graph.cast(divided, np.int32)
+
+    def _wrapped_once(self, drive: str, kind: Any) -> str:
+        """Above M subtract 2M, at or below -M add 2M; M = 2^23."""
+        op, number = self.graph.op, self.graph.number
+        turn = number(2 * WRAP, kind)
+        lowered = op("Where", op("Greater", drive, number(WRAP, kind)), op("Sub", drive, turn), drive)
+        low = op("LessOrEqual", lowered, number(-WRAP, kind))
+        return op("Where", low, op("Add", lowered, turn), lowered)
+
+    def _clipped(self, membrane: str, kind: Any) -> str:
+        return self.graph.op("Clip", membrane, *(self.graph.number(m, kind) for m in (-LARGEST, LARGEST)))
+
+    def _add_bias(self, current: str, bias: NDArray[np.int64], kind: Any) -> str:
+        """Per channel; nothing where all are 0."""
+        if not bias.any():
+            return current
+        return self.graph.op("Add", current, self.graph.constant(bias.astype(kind)[:, None, None]))
+
+    def _from_int32(self, tensor: str, kind: Any) -> str:
+        return tensor if kind is np.int32 else self.graph.cast(tensor, kind)
+
+    def _whole(self, value: int) -> str:
+        return self.graph.number(value, np.int32)

@@ -8,7 +8,7 @@ Tensors have names by which a check finds them, N the timestep (0 in a step of i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from snn_tool.exporters.onnx_graph import Graph
@@ -20,11 +20,13 @@ class Arithmetic(Protocol):
 
     Attributes:
         graph: receives the nodes.
-        stateful: populations keep membranes from step to step.
+        number: numpy type of currents, membranes and spikes.
+        pixel: numpy type of restored images.
     """
 
     graph: Graph
-    stateful: bool
+    number: Any
+    pixel: Any
 
     def source(self, image: str) -> str:
         """What the first synapses read, from a float32 image [N, 3, H, W] of fitting sides."""

@@ -75,7 +75,7 @@ def check_integer_student(
 def _check_outputs(
     model: Any, out: Path, engine: IntegerEngine, form: Form, images: Image, readout: Any
 ) -> tuple[str, ...]:
-    """The file without further outputs, which is optimised otherwise: the read-out, and restored images of fitting and of odd sides."""
+    """The file without further outputs, which is optimised otherwise; restored images of odd sides, too."""
     network, run = engine.network, FileRun(model, out)
     topology, steps = network.topology, network.timesteps
     found = run_steps(run, topology, form, steps, images)[-1]

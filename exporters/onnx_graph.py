@@ -4,7 +4,7 @@ The operator set is pinned: what onnxruntime 1.20 and newer run, and what `onnx.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,35 @@ class Graph:
     def cast(self, tensor: str, kind: Any, name: str = "") -> str:
         """A tensor as another numpy type."""
         return self.op("Cast", tensor, name=name, to=_type(kind))
+
+    def adopt(
+        self, graph: Any, given: Mapping[str, str], kept: Collection[str], prefix: str
+    ) -> dict[str, str]:
+        """Add nodes and constants of another graph, without what it says of their origin.
+
+        Args:
+            graph: as `onnx` reads it.
+            given: for each of its inputs the tensor that takes its place.
+            kept: names that stay.
+            prefix: of all other names.
+
+        Returns:
+            The new names of its tensors.
+        """
+        names = {"": "", **given}
+
+        def renamed(values: Iterable[str]) -> list[str]:
+            return [names.setdefault(v, v if v in kept else prefix + v) for v in values]
+
+        for constant in graph.initializer:
+            array = numpy_helper.to_array(constant)
+            (name,) = renamed([constant.name])
+            self._constants[name] = numpy_helper.from_array(array, name)
+        for node in graph.node:
+            made = helper.make_node(node.op_type, renamed(node.input), renamed(node.output))
+            made.attribute.extend(node.attribute)
+            self._nodes.append(made)
+        return names
 
     def model(self, kind: str, schema: int, metadata: Mapping[str, Any]) -> Any:
         """The checked file; see `finished`.

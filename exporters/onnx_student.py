@@ -63,6 +63,11 @@ def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
             graph.output(name, arithmetic.number, _sizes(topology, population))
 
 
+def readout_name(topology: Topology, form: Form) -> str:
+    """The output that holds the read-out's membrane."""
+    return f"{NEXT}.{topology.readout.name}" if form.stateful else READOUT
+
+
 def spike_tensors(topology: Topology, steps: int) -> dict[str, Population]:
     """Names of the tensors of each timestep's spikes, in the order of execution, and their populations."""
     return {f"spikes.{p.name}.{step}": p for step in range(steps) for p in topology.spiking}

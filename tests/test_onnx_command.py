@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from skimage import data
-from snn_tool import onnx_students
+from snn_tool import onnx_integer_students
 from snn_tool.artifacts import sha256_file
 from snn_tool.cli import run
 from snn_tool.exporters.onnx_trace import FileRun
@@ -95,7 +95,7 @@ def test_the_file_restores_what_restore_writes(call: Run, integers: dict[str, Pa
 def test_a_file_that_computes_something_else_is_not_written(
     call: Run, integers: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = onnx_students.integer_model
+    made = onnx_integer_students.integer_model
 
     def tampered(*arguments: Any) -> Any:
         model = made(*arguments)
@@ -105,7 +105,7 @@ def test_a_file_that_computes_something_else_is_not_written(
         held.CopyFrom(onnx.numpy_helper.from_array(weight, held.name))
         return model
 
-    monkeypatch.setattr(onnx_students, "integer_model", tampered)
+    monkeypatch.setattr(onnx_integer_students, "integer_model", tampered)
     out = tmp_path / "a.onnx"
     out.write_bytes(b"before")
     code, text, err = export(call, integers["graded"], out, "--overwrite")

@@ -16,7 +16,7 @@ from snn_tool.exporters.onnx_student import Form, spike_tensors
 from snn_tool.exporters.onnx_trace import FileRun, trace_file
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_run import IntegerEngine, quantize_image
-from snn_tool.onnx_students import check_integer_student, restored_pixels
+from snn_tool.onnx_integer_students import check_integer_student, restored_pixels
 from snn_tool.tiling import pad_to_multiple
 
 MakeNetwork = Callable[..., IntegerNetwork]

@@ -11,14 +11,21 @@ from typing import Any
 from snn_tool.artifacts import refuse_existing_file, write_bytes
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.onnx_graph import OPSET, metadata_of, value_text
+from snn_tool.models import integer_file, student_file, teachers
 from snn_tool.models.checkpoints import kind_of
+from snn_tool.onnx_integer_students import integer_student
+from snn_tool.onnx_networks import float_student
 from snn_tool.onnx_options import OnnxOptions
-from snn_tool.onnx_students import integer_student
+from snn_tool.onnx_teachers import teacher
 
 SUFFIX = ".onnx"
 
 Maker = Callable[[Path, Path, OnnxOptions], tuple[Any, tuple[str, ...]]]
-MAKERS: Mapping[str, Maker] = {"integer-network": integer_student}
+MAKERS: Mapping[str, Maker] = {
+    integer_file.KIND: integer_student,
+    student_file.KIND: float_student,
+    teachers.KIND: teacher,
+}
 """By the kind of a checkpoint: what makes the graph, and a line for each comparison that it passed."""
 
 
@@ -50,7 +57,7 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
     """Write an ONNX file.
 
     Args:
-        source: `student.int.safetensors`.
+        source: `student.int.safetensors`, `student.safetensors` or `teacher.safetensors`.
         out: file to make, `.onnx`.
         options: of graph and check.
 

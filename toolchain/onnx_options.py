@@ -71,19 +71,28 @@ def origin_of(source: Path, trained_for: Mapping[str, Any]) -> dict[str, Any]:
     return {"source": source.name, "source_sha256": sha256_file(source), "trained_for": dict(trained_for)}
 
 
-def check_images(topology: Topology, trained_for: Mapping[str, Any], options: GoldenOptions) -> Image:
-    """Degraded tiles float32 [N, C, H, W] of sides that fit a topology.
+def check_images(
+    trained_for: Mapping[str, Any], options: GoldenOptions, topology: Topology | None = None
+) -> Image:
+    """Degraded tiles float32 [N, C, H, W]; of colour, or as many channels as a topology's image has.
+
+    Args:
+        trained_for: the degradation, unless the options name one.
+        options: of the tiles.
+        topology: whose multiples or whose one size the sides must fit.
 
     Raises:
         ConfigError: the size does not fit, or nothing says which noise to add.
         DataError: no image is as large as a tile.
     """
-    if topology.image_size is None and options.size % topology.multiple:
+    size = (options.size, options.size)
+    if topology and topology.image_size:
+        size = topology.image_size
+    elif topology and options.size % topology.multiple:
         raise ConfigError(f"--size {options.size}: use a multiple of {topology.multiple}")
     degradation = degradation_for(options.task, options.sigma, trained_for)
-    size = topology.image_size or (options.size, options.size)
     drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
-    return to_channels(drawn, topology.image_channels)
+    return to_channels(drawn, topology.image_channels if topology else 3)
 
 
 def cut_to_odd(images: Image) -> Image:

@@ -7,7 +7,7 @@ import numpy as np
 from snn_tool.errors import VerificationError
 from snn_tool.exporters.comparison import EXACT
 from snn_tool.exporters.onnx_integer_file import compare_integers, integer_model
-from snn_tool.exporters.onnx_student import READOUT, RESTORED, Form
+from snn_tool.exporters.onnx_student import RESTORED, Form, readout_name
 from snn_tool.exporters.onnx_trace import FileRun, run_steps
 from snn_tool.metrics import to_uint8
 from snn_tool.models.integer import IntegerNetwork
@@ -37,7 +37,7 @@ def integer_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any,
     model = integer_model(network, form, origin_of(source, trained_for))
     if not options.verify:
         return model, ()
-    images = check_images(network.topology, trained_for, options.golden)
+    images = check_images(trained_for, options.golden, network.topology)
     return model, check_integer_student(model, out, network, form, images)
 
 
@@ -79,7 +79,7 @@ def _check_outputs(
     network, run = engine.network, FileRun(model, out)
     topology, steps = network.topology, network.timesteps
     found = run_steps(run, topology, form, steps, images)[-1]
-    name = f"next.{topology.readout.name}" if form.stateful else READOUT
+    name = readout_name(topology, form)
     _require_equal(out, name, found[name], readout)
     if not topology.restores:
         return ()

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from snn_tool.errors import ExportError
-from snn_tool.exporters.onnx_graph import OPSET, Graph
+from snn_tool.exporters.onnx_graph import Graph
+from snn_tool.exporters.onnx_model import OPSET
 from snn_tool.exporters.onnx_sides import REPEAT, cropped, extended
 from snn_tool.exporters.onnx_student import IMAGE_INPUT, RESTORED
 from torch import Tensor, nn

@@ -59,7 +59,7 @@ def export(
         Path,
         typer.Argument(
             help="student.int.safetensors, from quantize, or a name from 'models'; "
-            "for loihi, netx also a .nir file.",
+            "for loihi, netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
             callback=student_or_shipped,
         ),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 from snn_tool.artifacts import refuse_existing_file, write_bytes
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.onnx_graph import OPSET, metadata_of, value_text
+from snn_tool.exporters.onnx_model import OPSET, metadata_of, value_text
 from snn_tool.models import integer_file, student_file, teachers
 from snn_tool.models.checkpoints import kind_of
 from snn_tool.onnx_integer_students import integer_student

@@ -70,8 +70,8 @@ def check_network(model: Any, out: Path, network: Network, form: Form, images: I
     check = check_steps(model, out, network, form, images)
     versions = ", ".join(f"{name} {version(name)}" for name in ("onnx", "onnxruntime", "torch"))
     first = (
-        f"{check.values:,} values of all populations: neurons answer as torch's, sums differ from float64 by at most "
-        f"{check.share:.0%} of float32's bound ({versions})"
+        f"{check.values:,} values of all populations: neurons answer as torch's, sums differ from "
+        f"float64 by at most {check.share:.0%} of float32's bound ({versions})"
     )
     return first, _check_outputs(model, out, network, form, images)
 

@@ -5,29 +5,20 @@ exactly on every processor (with signed weights it adds two products in 16 bits 
 ten times faster than with signed weights.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from snn_tool.errors import ExportError
+from snn_tool.exporters.onnx_bytes import Part, byte_parts
 from snn_tool.exporters.onnx_graph import Graph
 from snn_tool.exporters.onnx_integer_neurons import IntegerNeurons
 from snn_tool.exporters.onnx_walk import pixel_shuffle
 from snn_tool.models.exact_conv import absolute_product_bound
 from snn_tool.models.integer import WRAP, IntegerNetwork, IntegerSynapse
 
-BYTE, WORD = 255, (1 << 31) - 1
+WORD = (1 << 31) - 1
 WEIGHT_ZERO = 128
 GREY, HALF = 255.0, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Unsigned bytes of a source, whose values are the sum over its parts of factor * (byte - zero_point)."""
-
-    tensor: str
-    zero_point: int
-    factor: int
 
 
 class IntegerArithmetic:
@@ -64,7 +55,7 @@ class IntegerArithmetic:
     def current(self, synapse: str, source: str) -> str:
         """Currents int32 [N, C', H', W'] after shift, wrap and pixel-shuffle."""
         held = self.network.by_name[synapse]
-        parts = self._parts(source, *self.network.source_range(held.wiring.source))
+        parts = byte_parts(self.graph, source, *self.network.source_range(held.wiring.source))
         total = self._convolved(held, parts[0])
         for part in parts[1:]:
             total = self.graph.op("Add", total, self._convolved(held, part))
@@ -100,22 +91,6 @@ class IntegerArithmetic:
 
     def _whole(self, value: int) -> str:
         return self.graph.number(value, np.int32)
-
-    def _parts(self, source: str, low: int, high: int) -> list[Part]:
-        """Values low..high, 0 among them, as one byte, or as high and low bits where they need more."""
-        op, shift = self.graph.op, 0
-        while (high >> shift) - (low >> shift) > BYTE:
-            shift += 1
-        zero = -(low >> shift)
-        raised = op("Add", source, self._whole(zero << shift))
-        if not shift:
-            return [Part(self.graph.cast(raised, np.uint8), zero, 1)]
-        upper = op("Div", raised, self._whole(1 << shift))
-        lower = op("Sub", raised, op("Mul", upper, self._whole(1 << shift)))
-        return [
-            Part(self.graph.cast(upper, np.uint8), zero, 1 << shift),
-            Part(self.graph.cast(lower, np.uint8), 0, 1),
-        ]
 
     def _convolved(self, synapse: IntegerSynapse, part: Part) -> str:
         """Sums of products int32 of one part, times its factor; padded places hold the value 0."""

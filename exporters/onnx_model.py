@@ -27,7 +27,7 @@ def finished(graph: Any, kind: str, schema: int, metadata: Mapping[str, Any]) ->
         metadata: JSON values that go into `metadata_props`, texts as they are, everything else as JSON.
 
     Raises:
-        ExportError: `onnx.checker` refuses it.
+        ExportError: `onnx.checker` refuses it, or it is over 2 GB.
     """
     model = helper.make_model(
         graph,
@@ -43,7 +43,7 @@ def finished(graph: Any, kind: str, schema: int, metadata: Mapping[str, Any]) ->
     helper.set_model_props(model, dict(sorted(texts.items())))
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise ExportError(f"the ONNX graph does not pass onnx.checker: {error}") from error
     return model
 

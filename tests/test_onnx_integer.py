@@ -106,6 +106,18 @@ def test_populations_with_decays_of_their_own(make_network: MakeNetwork) -> None
     check_integer_student(integer_model(other, Form(4), {}), PATH, other, Form(4), photographs(16, 16))
 
 
+def test_a_network_of_one_size_has_no_restored_image(make_network: MakeNetwork) -> None:
+    """What `import` makes of classifiers: the read-out alone, of fixed sides; other images are refused."""
+    fixed = replace(make_network("graded", "chain"), image_size=(16, 24))
+    model = integer_model(fixed, Form(1), {})
+    assert [output.name for output in model.graph.output] == ["readout"]
+    sides = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
+    assert sides == [0, 3, 16, 24]
+    assert len(check_integer_student(model, PATH, fixed, Form(1), photographs(16, 24))) == 1
+    with pytest.raises(Exception, match="Got invalid dimensions for input"):
+        FileRun(model, PATH)({"image": photographs(16, 16)})
+
+
 def test_largest_bytes_are_multiplied_exactly(make_network: MakeNetwork) -> None:
     """Weights of 127 and -128 on levels of 127: products of one sign that 16-bit sums would saturate."""
     network = replace(make_network("graded", "chain"), levels=127)

@@ -57,6 +57,7 @@ BUILT_IN_TARGETS: Mapping[str, str] = {
     "nir": "one NIR file of standard nodes",
     "loihi": "bundle with plan, range proof and resources for a Loihi-class chip",
     "netx": "network.net for lava-dl's hdf5.Network",
+    "onnx": "one ONNX file, compared in onnxruntime before it is written",
 }
 
 BUILT_IN_BACKENDS: Mapping[str, str] = {

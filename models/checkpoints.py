@@ -4,6 +4,7 @@
 network, and the SHA-256 of the tensors, so that a mixed-up pair is found at once.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,24 @@ from snn_tool.errors import ArtifactError
 def sidecar_of(path: Path) -> Path:
     """The JSON file beside a tensor file."""
     return path.with_suffix(".json")
+
+
+def kind_of(path: Path) -> str:
+    """What a pair is by its sidecar, e.g. `student`.
+
+    Raises:
+        ArtifactError: the sidecar is missing or is none.
+    """
+    sidecar = sidecar_of(path)
+    try:
+        document = json.loads(sidecar.read_text(encoding="utf-8"))
+        return str(document["kind"])
+    except OSError as error:
+        raise ArtifactError(
+            f"{sidecar}: cannot be read ({error.strerror}); it belongs beside {path.name}"
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"{sidecar}: is not the sidecar of {path.name}; copy both files again") from error
 
 
 def write_tensors(

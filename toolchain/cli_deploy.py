@@ -1,12 +1,15 @@
 """The commands that carry a student to integers and hardware: `quantize`, `export`, `verify`, `backend`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from snn_tool.cli_tasks import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
 from snn_tool.shipped import student_or_shipped
-from snn_tool.terminal import terminal_of
+from snn_tool.terminal import Terminal, terminal_of
+
+if TYPE_CHECKING:
+    from snn_tool.onnx_options import OnnxOptions
 
 CHECK_FAILED = 3
 
@@ -56,14 +59,15 @@ def export(
         Path,
         typer.Argument(
             help="student.int.safetensors, from quantize, or a name from 'models'; "
-            "for loihi, netx also a .nir file.",
+            "for loihi, netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
             callback=student_or_shipped,
         ),
     ],
     target: Annotated[
-        str, typer.Option("--target", help="nir, loihi, netx, or another package's: see 'backend list'.")
+        str,
+        typer.Option("--target", help="nir, loihi, netx, onnx, or another package's: see 'backend list'."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make; for onnx a file, NAME.onnx.")],
     lowering: Annotated[
         str,
         typer.Option(
@@ -87,15 +91,25 @@ def export(
         bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")
     ] = True,
     lava_conv: Convolution = "stock",
+    taps: Annotated[
+        bool, typer.Option("--taps", help="onnx: the spikes of all populations become outputs.")
+    ] = False,
+    stateful: Annotated[
+        bool,
+        typer.Option("--stateful", help="onnx, lif: one timestep, its membranes as inputs and outputs."),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a NIR file, a Loihi-style bundle, a netx file or a package's files, and verify bit for bit."""
+    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
     from snn_tool.deployment import export_student
     from snn_tool.deployment_text import export_document, export_text
     from snn_tool.golden import GoldenOptions
+    from snn_tool.onnx_options import OnnxOptions, check_target
 
     terminal = terminal_of(context)
     options = GoldenOptions(images, tiles, size, task, sigma, seed)
+    if check_target(target, lowering, taps or stateful):
+        return _export_onnx(terminal, student, out, OnnxOptions(options, taps, stateful, verify, overwrite))
     with terminal.steps() as log:
         exported = export_student(
             student,
@@ -111,6 +125,15 @@ def export(
     terminal.result(export_text(exported), export_document(exported))
     if exported.verification and exported.verification.failed:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _export_onnx(terminal: Terminal, source: Path, out: Path, options: "OnnxOptions") -> None:
+    from dataclasses import asdict
+
+    from snn_tool.onnx_export import export_onnx, export_text
+
+    exported = export_onnx(source, out, options)
+    terminal.result(export_text(exported), {**asdict(exported), "path": str(exported.path)})
 
 
 def verify(

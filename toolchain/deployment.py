@@ -38,6 +38,7 @@ from snn_tool.exporters.verification import (
 from snn_tool.golden import Golden, GoldenOptions, make_golden
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.onnx_options import ONNX
 
 TARGETS = tuple(BUILT_IN_TARGETS)
 EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
@@ -93,6 +94,8 @@ def export_student(
     known = (*TARGETS, *plugin_names())
     if target not in known:
         raise ConfigError(f"--target {target} is unknown; use one of {', '.join(known)}")
+    if target == ONNX:
+        raise ConfigError(f"--target {ONNX} makes a file and no folder; see onnx_export.export_onnx")
     check_lowering(lowering)
     if target != "loihi" and lowering != FANOUT:
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")

@@ -45,7 +45,7 @@ class LossWeights:
     l1: float = 1.0
     fft: float = 0.02
     output: float = 0.5
-    hints: float = 0.02
+    hints: float = 0.005
     hint_decay_from: float = 0.5
     hint_sites: tuple[str, ...] = ()
     hint_targets: tuple[str, ...] = ()

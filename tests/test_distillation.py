@@ -129,7 +129,7 @@ def test_a_site_that_does_not_exist_lists_those_that_do(
 
 def test_choices_are_described_only_where_they_are_not_the_default() -> None:
     """Runs of versions without the choices go on: their settings are word for word the same."""
-    plain = {"l1": 1.0, "fft": 0.02, "output": 0.5, "hints": 0.02, "hint_decay_from": 0.5}
+    plain = {"l1": 1.0, "fft": 0.02, "output": 0.5, "hints": 0.005, "hint_decay_from": 0.5}
     assert LossWeights().describe() == plain
     assert LossWeights(hint_sites=("a",), hint_feature="spikes").describe() == plain | {
         "hint_sites": ("a",),

@@ -148,7 +148,7 @@ def distill(
         float | None, typer.Option("--loss-output", help="Weight of the teacher's output. [default: 0.5]")
     ] = None,
     loss_hints: Annotated[
-        float | None, typer.Option("--loss-hints", help="Weight of hints. [default: 0.02]")
+        float | None, typer.Option("--loss-hints", help="Weight of hints. [default: 0.005]")
     ] = None,
     config: ConfigFile = None,
     max_steps: MaxSteps = None,

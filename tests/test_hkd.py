@@ -197,7 +197,7 @@ def test_only_what_a_variant_names_differs(finished: tuple[Path, list[str | Path
     asked = {v: json.loads((runs / f"{v}-1" / "settings.json").read_text()) for v in VARIANTS}
     weights = {v: (a["loss"]["output"], a["loss"]["hints"]) for v, a in asked.items()}
     assert weights == {
-        "none": (0, 0), "hints": (0, 0.02), "output": (0.5, 0), "both": (0.5, 0.02), "late": (0.5, 0.5)
+        "none": (0, 0), "hints": (0, 0.005), "output": (0.5, 0), "both": (0.5, 0.005), "late": (0.5, 0.5)
     }  # fmt: skip
     assert [v for v, a in asked.items() if a["teacher"] == "none"] == ["none"]
     assert len({json.dumps([a["training"], a["data"], a["student"]]) for a in asked.values()}) == 1

@@ -452,7 +452,7 @@ def test_hints_that_do_not_exist_list_those_that_do(
         "decoder9,tail_in", *SMALL,
     )  # fmt: skip
     assert code == 1
-    assert "the teacher has no feature 'decoder9'; available: up_in (1/2), tail_in (1/1)" in err
+    assert "the network has no population 'decoder9'; use some of enc_in, enc_mid, down_in" in err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.errors import VerificationError
+from snn_tool.errors import ExportDiffersError
 from snn_tool.exporters.onnx_float_exact import ExactSum, exact_sum
 from snn_tool.exporters.onnx_student import Form
 from snn_tool.exporters.onnx_trace import FileRun, Image, Values, run_steps
@@ -47,8 +47,8 @@ def check_steps(model: Any, path: Path, network: Network, form: Form, images: Im
         images: float32 [N, 3, H, W] of fitting sides.
 
     Raises:
-        VerificationError: a value is further off than float32 can explain, or a neuron answers otherwise; the
-            population, the timestep and the index are named.
+        ExportDiffersError: a value is further off than float32 can explain, or a neuron answers otherwise;
+            the population, the timestep and the index are named.
     """
     names = [f"membranes.{network.topology.readout.name}"]
     for population in network.topology.spiking:
@@ -84,12 +84,12 @@ def _check_step(
 
 def _check_sum(exact: ExactSum, value: Floats, place: str, found: FloatCheck) -> None:
     if value.shape != exact.total.shape:
-        raise VerificationError(f"{place}: is {value.shape}, not {exact.total.shape}")
+        raise ExportDiffersError(f"{place}: is {value.shape}, not {exact.total.shape}")
     off = np.abs(value.astype(np.float64) - exact.total)
     # A NaN compares false, and is off.
     if not (off <= exact.bound).all():
         index = tuple(int(i) for i in np.unravel_index(int((~(off <= exact.bound)).argmax()), off.shape))
-        raise VerificationError(
+        raise ExportDiffersError(
             f"{place}, index {index}: {value[index]:.9g} is {off[index]:.3g} off float64, of which float32 "
             f"explains {exact.bound[index]:.3g}"
         )
@@ -106,4 +106,4 @@ def _check_neuron(neuron: Any, now: Values, name: str, place: str) -> None:
     if f"membranes.{name}" in now:
         pairs.append((now[f"membranes.{name}"], np.where(spikes > 0, np.float32(0), potential)))
     if any((here != torchs).any() for here, torchs in pairs):
-        raise VerificationError(f"{place}: its neurons answer otherwise than torch's to equal potentials")
+        raise ExportDiffersError(f"{place}: its neurons answer otherwise than torch's to equal potentials")

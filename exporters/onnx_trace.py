@@ -1,7 +1,6 @@
 """What onnxruntime computes in a student's file: every spike and membrane, by the names of `onnx_walk`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +8,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from snn_tool.exporters.onnx_student import IMAGE_INPUT, NEXT, STATE, Form
+from snn_tool.exporters.traces import RecordedTrace
 from snn_tool.models.onnx_file import start_session, with_outputs
 from snn_tool.models.topology import Topology
 
 Image = NDArray[np.float32]
 Values = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OnnxTrace:
-    """Integers or floats of a run; fits `Trace`. The read-out's spikes are zeros: it has none."""
-
-    readout: NDArray[Any]
-    spikes: Mapping[str, NDArray[Any]]
-    membranes: Mapping[str, NDArray[Any]]
 
 
 class FileRun:
@@ -75,8 +66,10 @@ def rest_states(topology: Topology, image: Image, kind: Any) -> Values:
 
 def trace_file(
     model: Any, path: Path, topology: Topology, form: Form, timesteps: int, image: Image
-) -> OnnxTrace:
+) -> RecordedTrace:
     """Run images [N, C, H, W] through a student's file and keep every population at every timestep.
+
+    The read-out's spikes are zeros: it has none.
 
     Raises:
         ArtifactError: onnxruntime refuses the file.
@@ -92,4 +85,4 @@ def trace_file(
     membranes = {p.name: held[f"membranes.{p.name}"] for p in topology.populations}
     spikes = {p.name: held[f"spikes.{p.name}"] for p in topology.spiking}
     last = membranes[topology.readout.name]
-    return OnnxTrace(last[-1], spikes | {topology.readout.name: np.zeros_like(last)}, membranes)
+    return RecordedTrace(last[-1], spikes | {topology.readout.name: np.zeros_like(last)}, membranes)

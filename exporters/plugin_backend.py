@@ -7,7 +7,7 @@ broadcast or left out to make it fit.
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,10 @@ from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
 from snn_tool.exporters.nir_program import PopulationNode, Program
 from snn_tool.exporters.plugin_registry import Plugin, failure, open_plugin
 from snn_tool.exporters.targets import Backend
-from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.traces import RecordedTrace, Trace
 
 TILES_PER_RUN = 8
 QUANTITIES = ("spikes", "membranes")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PluginTrace:
-    """What a backend returned; fits `Trace`."""
-
-    readout: NDArray[Any]
-    spikes: Mapping[str, NDArray[Any]]
-    membranes: Mapping[str, NDArray[Any]]
 
 
 class PluginBackend:
@@ -56,7 +47,7 @@ class PluginBackend:
 
     def trace(
         self, network: Path, program: Program, tiles: NDArray[np.int16], record: Sequence[str]
-    ) -> PluginTrace:
+    ) -> RecordedTrace:
         """Run tiles [N, 3, H, W] and keep the populations of `record`; the read-out is always there.
 
         Raises:
@@ -72,11 +63,11 @@ class PluginBackend:
         membranes = {
             name: np.concatenate([part.membranes[name] for part in parts], axis=1) for name in record
         }
-        return PluginTrace(np.concatenate([part.readout for part in parts]), spikes, membranes)
+        return RecordedTrace(np.concatenate([part.readout for part in parts]), spikes, membranes)
 
     def _part(
         self, network: Path, program: Program, tiles: NDArray[np.int16], record: Sequence[str]
-    ) -> PluginTrace:
+    ) -> RecordedTrace:
         with foreign_code(self.plugin, VerificationError):
             found = self.backend.run(network, tiles.copy())
         return _checked(found, program, len(tiles), record, self.plugin.declared.name)
@@ -108,7 +99,7 @@ def foreign_code(plugin: Plugin, fault: type[SnnToolError]) -> Iterator[None]:
         raise fault(f"{item} fails: {failure(item, error)}; report it to its author") from error
 
 
-def _checked(found: Trace, program: Program, tiles: int, record: Sequence[str], name: str) -> PluginTrace:
+def _checked(found: Trace, program: Program, tiles: int, record: Sequence[str], name: str) -> RecordedTrace:
     size = (tiles, 3, program.height, program.width)
     readout = _integers(getattr(found, "readout", None), size, f"{name} gives as readout")
     kept: dict[str, dict[str, NDArray[Any]]] = {quantity: {} for quantity in QUANTITIES}
@@ -120,7 +111,7 @@ def _checked(found: Trace, program: Program, tiles: int, record: Sequence[str], 
             array = _population(values, node, program.timesteps, tiles, f"{node.name}: {name}", quantity)
             if node.name in record:
                 kept[quantity][node.name] = array
-    return PluginTrace(readout, kept["spikes"], kept["membranes"])
+    return RecordedTrace(readout, kept["spikes"], kept["membranes"])
 
 
 def _population(

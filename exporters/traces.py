@@ -1,6 +1,7 @@
 """What every implementation of a network hands over for comparison."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -26,3 +27,12 @@ class Trace(Protocol):
     def membranes(self) -> Mapping[str, NDArray[Any]]:
         """For each population [T, N, C, H, W], after the reset."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedTrace:
+    """A `Trace` of any number type, as a runtime gave it: onnxruntime, or a backend of another package."""
+
+    readout: NDArray[Any]
+    spikes: Mapping[str, NDArray[Any]]
+    membranes: Mapping[str, NDArray[Any]]

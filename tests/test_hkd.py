@@ -351,3 +351,15 @@ def test_verdicts_by_hand(gains: list[float], verdict: str) -> None:
 def test_variants_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         module("hkd_variants").variants([text], [])
+
+
+def test_the_documented_report_is_what_its_figures_give() -> None:
+    """docs/hkd.md ends with the program's page of docs/hkd.json, under a heading of its own."""
+    docs = BENCHMARKS.parent / "docs"
+    document = json.loads((docs / "hkd.json").read_text())
+    known = ("title", "sha256", "parameters", "psnr_db", "degraded_psnr_db", "crops", "held_out")
+    teacher = module("hkd_teacher").TeacherFigures(**{key: document["teacher"][key] for key in known})
+    none_db = document["variants"][0]["summary"]["final_psnr_db"]["mean"]
+    made = module("hkd_report").page(document, module("hkd_teacher").lead_text(teacher, none_db))
+    shown = (docs / "hkd.md").read_text()
+    assert shown.partition("## Report\n")[2] == made.partition("\n")[2]

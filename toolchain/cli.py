@@ -13,14 +13,14 @@ from snn_tool.cli_audit import audit_app
 from snn_tool.cli_check import check
 from snn_tool.cli_conformance import conformance
 from snn_tool.cli_degrade import degrade
-from snn_tool.cli_deploy import backend_app, export, quantize, verify
+from snn_tool.cli_deploy import CHECK_FAILED, backend_app, export, quantize, verify
 from snn_tool.cli_import import import_nir
 from snn_tool.cli_models import models
 from snn_tool.cli_resources import resources
 from snn_tool.cli_sanafe import energy_sanafe
 from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
-from snn_tool.errors import Interrupted, SnnToolError
+from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError
 from snn_tool.memory import is_out_of_memory
 from snn_tool.terminal import Terminal, configure_logging
 
@@ -104,6 +104,9 @@ def run(arguments: list[str]) -> int:
     except Interrupted as error:
         _say(str(error))
         return INTERRUPTED
+    except ExportDiffersError as error:
+        _say(f"error: {error}")
+        return CHECK_FAILED
     except SnnToolError as error:
         _say(f"error: {error}")
         return 1

@@ -48,5 +48,9 @@ class VerificationError(SnnToolError):
     """Two implementations disagree; the message names layer, timestep, index, expected and actual value."""
 
 
+class ExportDiffersError(VerificationError):
+    """An export computes something else than its source, and was not written; the command line exits with 3."""
+
+
 class Interrupted(SnnToolError):
     """The user stopped a long run; nothing is lost and it can be resumed; the command line exits with 130."""

@@ -66,7 +66,7 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
         ArtifactError: the source is damaged.
         DataError: no image is as large as a tile.
         ExportError: the network cannot be expressed exactly.
-        VerificationError: onnxruntime computes something else; nothing is written.
+        ExportDiffersError: onnxruntime computes something else; nothing is written.
     """
     if out.suffix != SUFFIX:
         raise ConfigError(f"--out {out}: --target onnx makes one file; let its name end in {SUFFIX}")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snn_tool.errors import VerificationError
+from snn_tool.errors import ExportDiffersError
 from snn_tool.exporters.comparison import EXACT
 from snn_tool.exporters.onnx_integer_file import compare_integers, integer_model
 from snn_tool.exporters.onnx_student import RESTORED, Form, readout_name
@@ -29,7 +29,7 @@ def integer_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any,
         ConfigError: an option does not fit the network.
         ArtifactError: the source is damaged.
         ExportError: a sum may exceed 32 bits.
-        VerificationError: onnxruntime gives another integer; the first is named.
+        ExportDiffersError: onnxruntime gives another integer; the first is named.
     """
     network, provenance = load_integer_network(source)
     form = student_form(network.neuron, network.timesteps, options)
@@ -57,13 +57,13 @@ def check_integer_student(
         What was compared, a line each.
 
     Raises:
-        VerificationError: the first integer that differs, or how many pixels.
+        ExportDiffersError: the first integer that differs, or how many pixels.
     """
     engine = IntegerEngine(network)
     reference = engine.run(quantize_image(images, network), [p.wiring.name for p in network.populations])
     result = compare_integers(model, out, network, form, images, reference)
     if result.status != EXACT:
-        raise VerificationError(
+        raise ExportDiffersError(
             f"{out}: not written, {result.mismatches:,} of {result.values_compared:,} integers differ in "
             f"onnxruntime; first: {result.first}"
         )
@@ -99,6 +99,8 @@ def restored_pixels(engine: IntegerEngine, images: Image) -> Any:
 
 def _require_equal(out: Path, name: str, found: Any, expected: Any) -> None:
     if found.shape != expected.shape:
-        raise VerificationError(f"{out}: not written, '{name}' is {found.shape}, not {expected.shape}")
+        raise ExportDiffersError(f"{out}: not written, '{name}' is {found.shape}, not {expected.shape}")
     if different := int((found != expected).sum()):
-        raise VerificationError(f"{out}: not written, {different:,} values of '{name}' differ in onnxruntime")
+        raise ExportDiffersError(
+            f"{out}: not written, {different:,} values of '{name}' differ in onnxruntime"
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from snn_tool.errors import VerificationError
+from snn_tool.errors import ExportDiffersError
 from snn_tool.exporters.onnx_float_check import check_steps
 from snn_tool.exporters.onnx_float_file import STUDENT, float_model
 from snn_tool.exporters.onnx_student import RESTORED, Form, readout_name
@@ -26,7 +26,7 @@ def float_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, t
     Raises:
         ConfigError: an option does not fit the student.
         ArtifactError: the source is damaged.
-        VerificationError: onnxruntime computes something else.
+        ExportDiffersError: onnxruntime computes something else.
     """
     student, config, training = load_student(source)
     form = student_form(config.neuron, config.timesteps, options)
@@ -65,7 +65,7 @@ def check_network(model: Any, out: Path, network: Network, form: Form, images: I
         What was compared, a line each.
 
     Raises:
-        VerificationError: what differs, by more than float32 explains.
+        ExportDiffersError: what differs, by more than float32 explains.
     """
     check = check_steps(model, out, network, form, images)
     versions = ", ".join(f"{name} {version(name)}" for name in ("onnx", "onnxruntime", "torch"))
@@ -87,7 +87,7 @@ def _check_outputs(model: Any, out: Path, network: Network, form: Form, images: 
     readout = whole[readout_name(network.topology, form)]
     added = fitting + readout / np.float32(network.timesteps)
     if not np.array_equal(found[RESTORED], added[:, :, :height, :width]):
-        raise VerificationError(
+        raise ExportDiffersError(
             f"{out}: not written, '{RESTORED}' of {width}x{height} pixels is not the image and the read-out"
         )
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.errors import ConfigError, VerificationError
+from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.onnx_float_file import SCHEMA, TEACHER
 from snn_tool.exporters.onnx_student import IMAGE_INPUT, RESTORED, Form
 from snn_tool.exporters.onnx_trace import FileRun
@@ -33,7 +33,7 @@ def teacher(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[s
         ConfigError: an option of students is given.
         ArtifactError: the source is damaged.
         ExportError: torch cannot trace the teacher.
-        VerificationError: onnxruntime computes something else.
+        ExportDiffersError: onnxruntime computes something else.
     """
     if options.taps or options.stateful:
         raise ConfigError(f"{source}: is a teacher; --taps and --stateful belong to students")
@@ -62,7 +62,7 @@ def check_teacher(model: Any, out: Path, network: Any, images: Image) -> tuple[s
         What was compared, a line.
 
     Raises:
-        VerificationError: a tensor is further off than `FACTOR` times torch's float32; it is named.
+        ExportDiffersError: a tensor is further off than `FACTOR` times torch's float32; it is named.
     """
     run = FileRun(model, out, tuple(network.feature_channels))
     exact = copy.deepcopy(network).double()
@@ -91,12 +91,12 @@ def _values(network: Any, images: torch.Tensor) -> dict[str, NDArray[Any]]:
 def _share(out: Path, name: str, found: Any, torchs: Any, exact: NDArray[np.float64]) -> float:
     """The largest error in units of torch's own, which is at least one rounding of the largest value."""
     if found.shape != exact.shape:
-        raise VerificationError(f"{out}: not written, '{name}' is {found.shape}, not {exact.shape}")
+        raise ExportDiffersError(f"{out}: not written, '{name}' is {found.shape}, not {exact.shape}")
     unit = max(float(np.abs(torchs - exact).max()), UNIT * float(np.abs(exact).max()))
     share = float(np.abs(found - exact).max()) / unit if unit else float(np.abs(found).max())
     # A NaN compares false, and is refused.
     if not share <= FACTOR:
-        raise VerificationError(
+        raise ExportDiffersError(
             f"{out}: not written, '{name}' is {share:.1f} times as far off float64 as torch's float32; "
             f"allowed are {FACTOR}"
         )

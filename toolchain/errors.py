@@ -49,7 +49,7 @@ class VerificationError(SnnToolError):
 
 
 class ExportDiffersError(VerificationError):
-    """An export that computes something else than its source and was not written; the command exits with 3."""
+    """An export computes something else than its source, so none was written; the command exits with 3."""
 
 
 class Interrupted(SnnToolError):

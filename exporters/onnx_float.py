@@ -73,7 +73,7 @@ class FloatArithmetic:
         total = self.graph.op("Add", state, current) if state else current
         return self.graph.op("Identity", total, name=f"membranes.{self.network.topology.readout.name}.{step}")
 
-    def restored(self, image: str, readout: str) -> str:
+    def restored(self, image: str, source: str, readout: str) -> str:
         """The image plus the mean of the read-out's currents."""
         mean = self.graph.op("Div", readout, self._real(self.network.timesteps))
         return self.graph.op("Add", image, mean)

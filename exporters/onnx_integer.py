@@ -76,15 +76,21 @@ class IntegerArithmetic:
         membrane = self._neurons[name].integrate(current, state)
         return self.graph.op("Identity", membrane, name=f"membranes.{name}.{step}")
 
-    def restored(self, image: str, readout: str) -> str:
+    def restored(self, image: str, source: str, readout: str) -> str:
         """uint8, by the operations, types and roundings of `models.integer_run.restore` and `to_uint8`."""
         op, cast, number = self.graph.op, self.graph.cast, self.graph.number
         scaled = op("Mul", cast(readout, np.float64), self._real(self.network.residual_scale))
-        whole = op("Add", cast(image, np.float64), scaled) if self.network.adds_image else scaled
+        whole = op("Add", self._base(source), scaled) if self.network.adds_image else scaled
         restored = cast(whole, np.float32)
         scaled = op("Add", op("Mul", restored, number(GREY, np.float32)), number(HALF, np.float32))
         low, high = number(0, np.float32), number(GREY, np.float32)
         return cast(op("Clip", op("Floor", scaled), low, high), np.uint8)
+
+    def _base(self, source: str) -> str:
+        """`models.integer_run.base_image` in float64."""
+        op, network = self.graph.op, self.network
+        steps = op("Mul", self.graph.cast(source, np.float64), self._real(network.input_step))
+        return op("Div", op("Add", steps, self._real(network.input_offset)), self._real(GREY))
 
     def _real(self, value: float) -> str:
         return self.graph.number(value, np.float64)

@@ -48,7 +48,7 @@ def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
         states = walk_step(topology, arithmetic, source, states, step)
     readout = states[topology.readout.name]
     if topology.restores:
-        whole = arithmetic.restored(fitting, readout)
+        whole = arithmetic.restored(fitting, source, readout)
         cropped(graph, whole, image, multiple, RESTORED)
         graph.output(RESTORED, arithmetic.pixel, ("batch", topology.image_channels, height, width))
     if form.stateful:

@@ -40,8 +40,8 @@ class Arithmetic(Protocol):
     def integrate(self, current: str, state: str, step: int) -> str:
         """The read-out's membrane after one more step."""
 
-    def restored(self, image: str, readout: str) -> str:
-        """The restored image from the degraded one and the read-out's membrane after the last step."""
+    def restored(self, image: str, source: str, readout: str) -> str:
+        """The restored image from the degraded one, its `source`, and the read-out's last membrane."""
 
 
 def walk_step(

@@ -490,6 +490,7 @@ def test_the_command_line_says_where_and_what_it_costs(
 
 
 def restore(network: IntegerNetwork, degraded: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Tiles as 8-bit images: degraded plus residual, rounded and clamped."""
-    readout = IntegerEngine(network).run(quantize_image(degraded, network), []).readout
-    return np.clip(np.rint(255 * (degraded + readout * network.residual_scale)), 0, 255)
+    """Tiles as 8-bit images: what the network saw plus its residual, rounded and clamped."""
+    inputs = quantize_image(degraded, network)
+    residual = IntegerEngine(network).run(inputs, []).readout * network.residual_scale
+    return np.clip(np.rint(inputs * float(network.input_step) + 128 + 255 * residual), 0, 255)

@@ -144,6 +144,23 @@ def test_integer_output_is_close_to_the_float_student(
     assert residual > 0.01
 
 
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_the_residual_is_added_to_what_the_network_saw(
+    make_network: MakeNetwork, photograph: Image, neuron: str
+) -> None:
+    """Images that are one on the grid are restored to one, which lies a residual from the grid."""
+    network = make_network(neuron)
+    engine, step = IntegerEngine(network), network.input_step
+    levels = np.floor((photograph[None].astype(np.float64) * 255 - 128) / step + 0.5)
+    on_grid = (levels * step + 128) / 255
+    within = np.random.default_rng(0).uniform(-0.49, 0.49, on_grid.shape) * step / 255
+    restored = restore(engine, (on_grid + within).astype(np.float32))
+    readout = engine.run(levels.astype(np.int16)).readout
+    np.testing.assert_allclose(restored - on_grid, readout * network.residual_scale, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(restored, restore(engine, photograph[None]))
+    assert np.abs(readout).max() > 0
+
+
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_no_recorded_current_leaves_its_proved_range(
     make_network: MakeNetwork, photograph: Image, neuron: str, body: str

@@ -92,7 +92,9 @@ def test_decays_round_toward_zero(make_network: MakeNetwork, decay: int) -> None
     """With 1 / 4096 the kept product, up to 2^23 * 4095, takes int64; with 2048 / 4096 int32 holds it."""
     network = replace(make_network("lif"), decay=decay)
     nodes = [n for n in integer_model(network, Form(4), {}).graph.node if n.op_type == "Div"]
-    assert len(nodes) == 1 + 3 * len(network.populations[:-1]), "the input's, and three steps with a past"
+    assert len(nodes) == 2 + 3 * len(network.populations[:-1]), (
+        "of the input twice, of three steps with a past"
+    )
     assert_equal(network, photographs(16, 16))
 
 

@@ -27,7 +27,7 @@ from snn_tool.exporters.simulator_semantics import SIMULATORS
 from snn_tool.exporters.simulator_trace import FLOAT, REGISTER, SimulatorNetwork
 from snn_tool.exporters.traces import Trace
 from snn_tool.metrics import psnr_db, to_uint8
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer_run import base_image, quantize_image
 
 KIND, SCHEMA = "conformance", 1
 TILES_PER_RUN = 4
@@ -169,8 +169,9 @@ class _Sheet:
     """The tiles, the engine's trace of them, and how an implementation compares."""
 
     def __init__(self, runner: BundleRunner, degraded: Images, clean: Images) -> None:
-        self.runner, self.degraded, self.clean = runner, degraded, clean
+        self.runner, self.clean = runner, clean
         tiles = quantize_image(degraded, runner.engine.network)
+        self.base = base_image(tiles, runner.engine.network)
         self.parts = [tiles[i : i + TILES_PER_RUN] for i in range(0, len(tiles), TILES_PER_RUN)]
         self.order = runner.order[:-1]
         self.spikes: list[dict[str, NDArray[np.int8]]] = []
@@ -233,8 +234,7 @@ class _Sheet:
 
     def score(self, residuals: NDArray[np.float64]) -> float:
         """PSNR in dB of all restored tiles, stacked to one image."""
-        base = self.degraded if self.runner.engine.network.adds_image else np.zeros_like(self.degraded)
-        restored, clean = to_uint8(base + residuals), to_uint8(self.clean)
+        restored, clean = to_uint8(self.base + residuals), to_uint8(self.clean)
         return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
 
 

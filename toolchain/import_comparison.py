@@ -12,7 +12,7 @@ from snn_tool.exporters.nir_module import NirModule
 from snn_tool.exporters.nir_module_neurons import NirSpiking
 from snn_tool.metrics import psnr_db, to_uint8
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.models.integer_run import IntegerEngine, base_image, quantize_image
 from torch import Tensor
 
 IDENTICAL_DB = 999.0
@@ -126,10 +126,11 @@ def compare_images(
     total = Comparison([], [SpikeDifference(node, name) for node, name in spiking.items()])
     for pair in pairs:
         spikes, expected = run_float(module, pair.shown, network.timesteps, integrates is not None)
-        trace = engine.run(quantize_image(pair.shown, network), spiking.values())
+        inputs = quantize_image(pair.shown, network)
+        trace = engine.run(inputs, spiking.values())
         found = trace.readout[0] * network.residual_scale
         if network.adds_image:
-            found = found + pair.shown[0]
+            found = found + base_image(inputs, network)[0]
         for one in total.spikes:
             made = trace.spikes[one.population][:, 0] > 0
             one.add(spikes[one.node].reshape(made.shape), made)

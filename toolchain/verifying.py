@@ -20,7 +20,7 @@ from snn_tool.exporters.image_verification import (
 from snn_tool.exporters.verification import PhotographReport
 from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, to_uint8
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer_run import base_image, quantize_image
 from snn_tool.tiling import pad_to_multiple
 
 
@@ -94,7 +94,7 @@ def _cost_db(runner: BundleRunner, backend: str, degraded: NDArray[np.float32]) 
     """PSNR in dB of the tiles that a differing implementation restores against the engine's."""
     network = runner.engine.network
     tiles = quantize_image(degraded, network)
-    base = degraded if network.adds_image else np.zeros_like(degraded)
+    base = base_image(tiles, network)
     restored = [
         to_uint8(base + runner.trace(name, tiles, []).readout * network.residual_scale)
         for name in (backend, "integer")

@@ -1,5 +1,6 @@
 """The figures of a student's card: what is measured, on which sets, and whether it is good enough to ship."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,9 +51,11 @@ def wanted(
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
 
 
-def options(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the last `distill`: those of `finish`, where the recipe has it, over the first one's."""
-    return {**recipe["distill"], **recipe.get("finish", {})}
+def stages(name: str, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options of each `distill` by its run folder, first to last: those of `finish` over the first one's."""
+    finishes = [{**recipe["distill"], **finish} for finish in recipe.get("finish", [])]
+    folders = (f"{name}-finished" + (f"-{i}" if i > 1 else "") for i in itertools.count(1))
+    return {name: recipe["distill"], **dict(zip(folders, finishes, strict=False))}
 
 
 def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any], teacher: str) -> None:
@@ -67,7 +70,7 @@ def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, An
     Raises:
         ConfigError: an option of `distill` had another value, or the teacher was another one.
     """
-    given = {key.replace("-", "_"): value for key, value in options(recipe).items()}
+    given = {key.replace("-", "_"): value for key, value in [*stages(name, recipe).values()][-1].items()}
     strength = given.pop("strength", given.pop("sigma", None))
     asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
     was = {**training["training"], **training["student"], "task": training["task"]}

@@ -16,10 +16,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, options, wanted
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, stages, wanted
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
@@ -109,26 +110,30 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
 
 
 def last_run(name: str, recipe: dict[str, Any]) -> str:
-    """The run folder of the student that is kept: the second one's, if the recipe has a `finish`."""
-    return f"{name}-finished" if "finish" in recipe else name
+    """The run folder of the student that is kept: the last one's."""
+    return [*stages(name, recipe)][-1]
 
 
 def commands(name: str, recipe: dict[str, Any]) -> list[str]:
     """The commands that make a student, as its card shows them."""
-    data, last = ("--data", "IMAGES"), last_run(name, recipe)
-    runs = [_shown("distill", *data, *_options(recipe["distill"]), "--out", name)]
+    data, runs = ("--data", "IMAGES"), []
     if "teacher" in recipe:
         runs.append(_shown("train", *data, *_options(recipe["teacher"]), "--out", f"{name}-teacher"))
-    if last != name:
-        start = map(str, _start(name, recipe, Path()))
-        runs.append(_shown("distill", *data, *_options(options(recipe)), *start, "--out", last))
-    return [*runs, _shown("quantize", f"{last}/student.safetensors", *data)]
+    for run, values, start in _runs(name, recipe, Path()):
+        shown = [str(each) for each in start]
+        runs.append(_shown("distill", *data, *_options(values), *shown, "--out", str(run)))
+    return [*runs, _shown("quantize", f"{run}/student.safetensors", *data)]
 
 
-def _start(name: str, recipe: dict[str, Any], runs: Path) -> list[object]:
-    """Options of the second run: the weights that it starts from, and the recipe's own teacher, if any."""
-    taught = ["--teacher", teacher_file(name, runs)] if "teacher" in recipe else []
-    return ["--init", runs / name / "student.safetensors", *taught]
+def _runs(
+    name: str, recipe: dict[str, Any], folder: Path
+) -> Iterator[tuple[Path, dict[str, Any], list[object]]]:
+    """Folder and options of each `distill`, and what a later one starts with: weights, and a teacher."""
+    taught = ["--teacher", teacher_file(name, folder)] if "teacher" in recipe else []
+    start: list[object] = []
+    for run, values in stages(name, recipe).items():
+        yield folder / run, values, start
+        start = ["--init", folder / run / "student.safetensors", *taught]
 
 
 def teacher_file(name: str, runs: Path) -> Path:
@@ -141,16 +146,13 @@ def _options(values: dict[str, Any]) -> list[str]:
 
 
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
-    """Train, in one run or two, and quantise; the integer student."""
-    run, last = (arguments.runs / each for each in (name, last_run(name, recipe)))
-    _trained("distill", run / "student.safetensors", recipe["distill"], arguments.data)
+    """Train, in one run or several, and quantise; the integer student."""
     if "teacher" in recipe:
         _trained("train", teacher_file(name, arguments.runs), recipe["teacher"], arguments.data)
-    if last != run:
-        start = _start(name, recipe, arguments.runs)
-        _trained("distill", last / "student.safetensors", options(recipe), arguments.data, *start)
-    _tool("quantize", last / "student.safetensors", "--data", arguments.data, "--overwrite")
-    return last / "student.int.safetensors"
+    for run, values, start in _runs(name, recipe, arguments.runs):
+        _trained("distill", run / "student.safetensors", values, arguments.data, *start)
+    _tool("quantize", run / "student.safetensors", "--data", arguments.data, "--overwrite")
+    return run / "student.int.safetensors"
 
 
 def _trained(command: str, made: Path, values: dict[str, Any], data: Path, *start: object) -> None:

@@ -14,7 +14,7 @@ from snn_tool.shipped import read_card, shipped_names
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, options, wanted  # noqa: E402
+from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, stages, wanted  # noqa: E402
 from ship_students import commands  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
@@ -111,16 +111,21 @@ def _bounds(described: dict[str, Any]) -> tuple[float, float]:
     return low, high
 
 
-def test_a_teacher_is_trained_before_the_run_that_it_teaches() -> None:
-    recipe = {"distill": {"batch": 8}, "teacher": {"arch": "unet"}, "finish": {"qat": 1, "loss-hints": 0.0}}
-    first, teacher, second, integers = commands("x", recipe)
+def test_each_run_starts_from_the_one_before_and_the_teacher_teaches_the_later_ones() -> None:
+    finish = [{"qat": 1, "loss-hints": 0.0}, {"batch": 4}]
+    recipe = {"distill": {"batch": 8}, "teacher": {"arch": "unet"}, "finish": finish}
+    teacher, first, second, third, integers = commands("x", recipe)
     assert first == "snn-tool distill --data IMAGES --batch 8 --out x"
     assert teacher == "snn-tool train --data IMAGES --arch unet --out x-teacher"
     assert second == (
         "snn-tool distill --data IMAGES --batch 8 --qat 1 --loss-hints 0.0 --init x/student.safetensors "
         "--teacher x-teacher/teacher.safetensors --out x-finished"
     )
-    assert integers == "snn-tool quantize x-finished/student.safetensors --data IMAGES"
+    assert third == (
+        "snn-tool distill --data IMAGES --batch 4 --init x-finished/student.safetensors "
+        "--teacher x-teacher/teacher.safetensors --out x-finished-2"
+    )
+    assert integers == "snn-tool quantize x-finished-2/student.safetensors --data IMAGES"
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -140,7 +145,7 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
     ):
         check_recipe(name, RECIPES[name], provenance["training"], "other")
     for key, value in (("max-steps", 7), ("levels", 3), ("sigma", "24"), ("task", "derain")):
-        other = {"distill": {**options(RECIPES[name]), key: value}}
+        other = {"distill": {**[*stages(name, RECIPES[name]).values()][-1], key: value}}
         if key == "task":
             del other["distill"]["sigma"]
         field = {"max-steps": "max_steps", "sigma": "task"}.get(key, key)

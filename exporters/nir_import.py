@@ -124,7 +124,7 @@ class _Parts:
         self.population(self.names[name] if name else self.new_name(READOUT), form, ready, where)
 
     def without_image(self, form: Form) -> Form:
-        """The image itself among what is read out is added by the host, which has it exactly."""
+        """The image itself among what is read out is added by the host, on the input grid."""
         skips = [term for term in form.terms if term.source == IMAGE and term.is_identity]
         if len(skips) != 1 or form.shape != self.module.input_shape:
             return form

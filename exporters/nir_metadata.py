@@ -57,7 +57,7 @@ class Constants:
         mantissa_exponents: for each convolution, the left shift contained in its weights.
         shuffles: for each convolution whose output the host shuffles, the factor.
         input_offset: grey levels subtracted from the image first.
-        adds_image: the read-out is a residual, which the host adds to the image.
+        adds_image: the read-out is a residual, which the host adds to the image on the input grid.
     """
 
     timesteps: int

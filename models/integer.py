@@ -70,7 +70,7 @@ class IntegerNetwork:
         decay: 4096ths of the membrane lost per timestep (Lava's dv); 0 for `graded`.
         input_step: grey levels per integer input unit.
         input_offset: grey levels that are subtracted first, 128; 0 where zero padding must stand for black.
-        adds_image: the output is the image plus the scaled read-out; otherwise the scaled read-out alone.
+        adds_image: the output is the image, on the input grid, plus the scaled read-out; else that alone.
         image_size: (H, W) of the only images that fit; None for all multiples of the topology's own.
     """
 

@@ -14,8 +14,8 @@ from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.network import Network
 from snn_tool.models.quantization import quantize, source_unit
 from snn_tool.models.quantization_aware import deployed_parameters, forward_deployed, round_parameters
-from snn_tool.models.student import StudentConfig
-from snn_tool.models.student_file import load_student
+from snn_tool.models.student import StudentConfig, build_student
+from snn_tool.models.student_file import load_student, save_student
 from snn_tool.models.topology import IMAGE
 from snn_tool.photographs import read_photograph
 from snn_tool.run_folder import RunFolder
@@ -153,6 +153,29 @@ def test_a_start_from_given_weights(folder: Path, tmp_path: Path, make_student: 
     wrong = replace(settings.student, width=8, levels=2)
     with pytest.raises(ConfigError, match=r"width is 4, not 8; levels is 4, not 2"):
         read_initial(first.path, wrong)
+
+
+def test_a_start_with_more_timesteps(folder: Path, tmp_path: Path, make_student: Students) -> None:
+    _, four = make_student("lif")
+    config = replace(four, timesteps=1)
+    student = build_student(config)
+    save_student(tmp_path / "one.safetensors", student, config, {})
+    sizes = {
+        "max_steps": 1,
+        "batch": 2,
+        "patch": 16,
+        "device": "cpu",
+        "lr": 1e-9,
+        "kernel_lr": 1e-9,
+        "qat": 0.0,
+    }
+    settings = replace(load_settings(None, {"training": sizes}), student=four)
+    options, out = TaskOptions(folder, "denoise", "25"), RunFolder(tmp_path / "four", False, False, True)
+    initial = read_initial(tmp_path / "one.safetensors", four)
+    made = distill_student(None, (), options, settings, out, initial=initial)
+    weights, started = load_file(made.path), student.state_dict()
+    assert all(torch.allclose(weights[name], started[name], atol=1e-6) for name in started)
+    assert load_student(made.path)[0].timesteps == 4
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])

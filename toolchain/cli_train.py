@@ -45,7 +45,10 @@ SynopBudget = Annotated[
 ]
 Initial = Annotated[
     Path | None,
-    typer.Option("--init", help="Start from the weights, and with the shape, of this student.safetensors."),
+    typer.Option(
+        "--init",
+        help="Start from the weights of this student.safetensors, of the same shape; timesteps may differ.",
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in the run folder.")]

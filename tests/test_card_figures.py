@@ -144,11 +144,14 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
         ConfigError, match=f"{name}: trained with teacher = {taught}, but its recipe says other"
     ):
         check_recipe(name, RECIPES[name], provenance["training"], "other")
-    for key, value in (("max-steps", 7), ("levels", 3), ("sigma", "24"), ("task", "derain")):
-        other = {"distill": {**[*stages(name, RECIPES[name]).values()][-1], key: value}}
+    last = [*stages(name, RECIPES[name]).values()][-1]
+    strength = "sigma" if "sigma" in last else "strength"
+    another = "dehaze" if last.get("task") == "derain" else "derain"
+    for key, value in (("max-steps", 7), ("levels", 3), (strength, "0.5"), ("task", another)):
+        other = {"distill": {**last, key: value}}
         if key == "task":
-            del other["distill"]["sigma"]
-        field = {"max-steps": "max_steps", "sigma": "task"}.get(key, key)
+            del other["distill"][strength]
+        field = {"max-steps": "max_steps", strength: "task"}.get(key, key)
         with pytest.raises(ConfigError, match=f"{name}: trained with {field} = .*, but its recipe says "):
             check_recipe(name, other, provenance["training"], taught)
 

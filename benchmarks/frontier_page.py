@@ -107,6 +107,7 @@ def draw(document: dict[str, Any], folder: Path) -> None:
         best = [(synops(shapes[name]), psnr_db(shapes[name])) for name in frontier(document["shapes"])]
         axes.plot(*zip(*best, strict=True), color="tab:green", linewidth=1, zorder=0, label="frontier")
         axes.set_xscale("log")
+        axes.margins(x=0.15)  # labels stand to the right of their points
         axes.set_xlabel("synaptic operations per pixel")
         axes.set_ylabel("validation PSNR (dB)")
         axes.grid(alpha=0.3, which="both")

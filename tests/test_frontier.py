@@ -16,6 +16,7 @@ from snn_tool.models.topology import macs_per_pixel
 from snn_tool.photographs import read_photograph
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+DOCS = Path(__file__).parents[1] / "docs"
 SMALL = """
 [twin]
 body = "unet"
@@ -138,6 +139,15 @@ def test_the_page_has_every_shape_and_no_path_of_this_machine(report: Path) -> N
     assert all(name in page for name in ("twin", "levels", "dense", "spikes"))
     assert "--data IMAGES --out FOLDER" in page
     assert str(report) not in page + (report / "out" / "frontier.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (DOCS / "frontier.json").exists(), reason="installed without its documents")
+def test_the_page_that_is_kept_has_the_figures_of_its_document() -> None:
+    kept = json.loads((DOCS / "frontier.json").read_text(encoding="utf-8"))
+    assert (DOCS / "frontier.md").read_text(encoding="utf-8") == module("frontier_page").page(kept)
+    compared = [shape["name"] for shape in kept["shapes"]]
+    frontier = module("frontier")
+    assert compared == [each.name for each in frontier.shapes_of(frontier.SHAPES, [])]
 
 
 def point(name: str, psnr_db: float, synops: float | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from safetensors.torch import load_file
+from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.network import Network
@@ -128,51 +129,33 @@ def test_the_stage_begins_where_it_is_asked_to(folder: Path, tmp_path: Path) -> 
     assert losses[0.0][1] != losses[0.5][1]
 
 
-def test_a_start_from_given_weights(folder: Path, tmp_path: Path, make_student: Students) -> None:
+def restart(folder: Path, start: Path, config: StudentConfig, out: Path) -> TrainedNetwork:
+    """One step from given weights that hardly moves them."""
+    sizes = {"max_steps": 1, "batch": 2, "patch": 16, "device": "cpu", "qat": 0.0}
+    rates = {"lr": 1e-9, "kernel_lr": 1e-9}
+    settings = replace(load_settings(None, {"training": sizes | rates}), student=config)
+    options, run = TaskOptions(folder, "denoise", "25"), RunFolder(out, False, False, True)
+    return distill_student(None, (), options, settings, run, initial=read_initial(start, config))
+
+
+def test_a_start_from_given_weights(folder: Path, tmp_path: Path) -> None:
     first = distill(folder, tmp_path / "a", max_steps=4)
-    settings = load_settings(
-        None,
-        {
-            "student": {"width": 4},
-            "training": {
-                "max_steps": 1,
-                "batch": 2,
-                "patch": 16,
-                "device": "cpu",
-                "lr": 1e-9,
-                "kernel_lr": 1e-9,
-            },
-        },
-    )
-    options, out = TaskOptions(folder, "denoise", "25"), RunFolder(tmp_path / "b", False, False, True)
-    initial = read_initial(first.path, settings.student)
-    second = distill_student(None, (), options, settings, out, initial=initial)
+    config = load_student(first.path)[1]
+    second = restart(folder, first.path, config, tmp_path / "b")
     weights, started = load_file(second.path), load_file(first.path)
     assert all(torch.allclose(weights[name], started[name], atol=1e-6) for name in started)
-    assert second.training["init"] == initial.sha256
-    wrong = replace(settings.student, width=8, levels=2)
+    assert second.training["init"] == sha256_file(first.path)
+    wrong = replace(config, width=8, levels=2)
     with pytest.raises(ConfigError, match=r"width is 4, not 8; levels is 4, not 2"):
         read_initial(first.path, wrong)
 
 
 def test_a_start_with_more_timesteps(folder: Path, tmp_path: Path, make_student: Students) -> None:
     _, four = make_student("lif")
-    config = replace(four, timesteps=1)
-    student = build_student(config)
-    save_student(tmp_path / "one.safetensors", student, config, {})
-    sizes = {
-        "max_steps": 1,
-        "batch": 2,
-        "patch": 16,
-        "device": "cpu",
-        "lr": 1e-9,
-        "kernel_lr": 1e-9,
-        "qat": 0.0,
-    }
-    settings = replace(load_settings(None, {"training": sizes}), student=four)
-    options, out = TaskOptions(folder, "denoise", "25"), RunFolder(tmp_path / "four", False, False, True)
-    initial = read_initial(tmp_path / "one.safetensors", four)
-    made = distill_student(None, (), options, settings, out, initial=initial)
+    one = replace(four, timesteps=1)
+    student, start = build_student(one), tmp_path / "one.safetensors"
+    save_student(start, student, one, {})
+    made = restart(folder, start, four, tmp_path / "four")
     weights, started = load_file(made.path), student.state_dict()
     assert all(torch.allclose(weights[name], started[name], atol=1e-6) for name in started)
     assert load_student(made.path)[0].timesteps == 4

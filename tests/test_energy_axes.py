@@ -37,7 +37,8 @@ def test_a_logarithmic_axis_holds_its_values_between_whole_powers(values: list[f
     assert axis.low < axis.high
     assert all(-1e-6 <= axis.at(value) <= 100 for value in values)
     assert math.isclose(axis.at(10.0**axis.low), 0, abs_tol=1e-9) and axis.at(10.0**axis.high) == 100
-    assert axis.low == max(p for p in range(-12, 14) if 10.0**p <= min(values) * (1 + 1e-12))
+    # Within rounding of a power of ten both decades next to it are right.
+    assert 10.0**axis.low <= min(values) * (1 + 1e-12) and min(values) < 10.0 ** (axis.low + 1)
 
 
 @given(st.lists(st.floats(-1e9, 1e9).map(lambda v: round(v, 3)), min_size=1))

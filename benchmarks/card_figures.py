@@ -1,6 +1,5 @@
 """The figures of a student's card: what is measured, on which sets, and whether it is good enough to ship."""
 
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,11 +50,27 @@ def wanted(
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
 
 
-def stages(name: str, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options of each `distill` by its run folder, first to last: those of `finish` over the first one's."""
-    finishes = [{**recipe["distill"], **finish} for finish in recipe.get("finish", [])]
-    folders = (f"{name}-finished" + (f"-{i}" if i > 1 else "") for i in itertools.count(1))
-    return {name: recipe["distill"], **dict(zip(folders, finishes, strict=False))}
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One `distill` of a recipe.
+
+    Attributes:
+        options: of the command, those of a `finish` over the first run's.
+        from_integers: it starts from the quantised student of the run before, not from the float one.
+    """
+
+    options: dict[str, Any]
+    from_integers: bool
+
+
+def stages(name: str, recipe: Mapping[str, Any]) -> dict[str, Stage]:
+    """Each `distill` by its run folder, first to last."""
+    found = {name: Stage(recipe["distill"], False)}
+    for number, finish in enumerate(recipe.get("finish", []), 1):
+        options = recipe["distill"] | finish
+        from_integers = options.pop("from-integers", False)
+        found[f"{name}-finished" + (f"-{number}" if number > 1 else "")] = Stage(options, from_integers)
+    return found
 
 
 def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any], teacher: str) -> None:
@@ -70,7 +85,8 @@ def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, An
     Raises:
         ConfigError: an option of `distill` had another value, or the teacher was another one.
     """
-    given = {key.replace("-", "_"): value for key, value in [*stages(name, recipe).values()][-1].items()}
+    last = [*stages(name, recipe).values()][-1].options
+    given = {key.replace("-", "_"): value for key, value in last.items()}
     strength = given.pop("strength", given.pop("sigma", None))
     asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
     was = {**training["training"], **training["student"], "task": training["task"]}

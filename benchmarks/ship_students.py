@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,24 +117,45 @@ def last_run(name: str, recipe: dict[str, Any]) -> str:
 
 def commands(name: str, recipe: dict[str, Any]) -> list[str]:
     """The commands that make a student, as its card shows them."""
-    data, runs = ("--data", "IMAGES"), []
+    return [_shown(*step.arguments) for step in _steps(name, recipe, Path(), "IMAGES")]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command: a fit in a run folder, which can be resumed, or a quantisation."""
+
+    makes: Path
+    arguments: list[object]
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it trains."""
+        return self.arguments[0] != "quantize"
+
+
+def _steps(name: str, recipe: dict[str, Any], folder: Path, data: object) -> Iterator[Step]:
+    """What is to be run, in this order; the last one makes the integer student."""
+    taught: list[object] = []
     if "teacher" in recipe:
-        runs.append(_shown("train", *data, *_options(recipe["teacher"]), "--out", f"{name}-teacher"))
-    for run, values, start in _runs(name, recipe, Path()):
-        shown = [str(each) for each in start]
-        runs.append(_shown("distill", *data, *_options(values), *shown, "--out", str(run)))
-    return [*runs, _shown("quantize", f"{run}/student.safetensors", *data)]
-
-
-def _runs(
-    name: str, recipe: dict[str, Any], folder: Path
-) -> Iterator[tuple[Path, dict[str, Any], list[object]]]:
-    """Folder and options of each `distill`, and what a later one starts with: weights, and a teacher."""
-    taught = ["--teacher", teacher_file(name, folder)] if "teacher" in recipe else []
+        taught = ["--teacher", teacher_file(name, folder)]
+        yield _fit("train", teacher_file(name, folder), recipe["teacher"], data)
     start: list[object] = []
-    for run, values in stages(name, recipe).items():
-        yield folder / run, values, start
-        start = ["--init", folder / run / "student.safetensors", *taught]
+    for run, stage in stages(name, recipe).items():
+        student = folder / run / "student.safetensors"
+        if stage.from_integers:
+            yield (quantised := _quantisation(start[1], data))
+            start[1] = quantised.makes
+        yield _fit("distill", student, stage.options, data, *start)
+        start = ["--init", student, *taught]
+    yield _quantisation(student, data)
+
+
+def _fit(command: str, makes: Path, options: dict[str, Any], data: object, *start: object) -> Step:
+    return Step(makes, [command, "--data", data, *_options(options), *start, "--out", makes.parent])
+
+
+def _quantisation(student: Path, data: object) -> Step:
+    return Step(student.with_name("student.int.safetensors"), ["quantize", student, "--data", data])
 
 
 def teacher_file(name: str, runs: Path) -> Path:
@@ -147,18 +169,13 @@ def _options(values: dict[str, Any]) -> list[str]:
 
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
     """Train, in one run or several, and quantise; the integer student."""
-    if "teacher" in recipe:
-        _trained("train", teacher_file(name, arguments.runs), recipe["teacher"], arguments.data)
-    for run, values, start in _runs(name, recipe, arguments.runs):
-        _trained("distill", run / "student.safetensors", values, arguments.data, *start)
-    _tool("quantize", run / "student.safetensors", "--data", arguments.data, "--overwrite")
-    return run / "student.int.safetensors"
-
-
-def _trained(command: str, made: Path, values: dict[str, Any], data: Path, *start: object) -> None:
-    if not made.exists():
-        again = ["--resume"] if (made.parent / "checkpoints" / "last.ckpt").exists() else []
-        _tool(command, "--data", data, *_options(values), *start, "--out", made.parent, *again)
+    for step in _steps(name, recipe, arguments.runs, arguments.data):
+        if not step.is_fit:
+            _tool(*step.arguments, "--overwrite")
+        elif not step.makes.exists():
+            begun = (step.makes.parent / "checkpoints" / "last.ckpt").exists()
+            _tool(*step.arguments, *(["--resume"] if begun else []))
+    return step.makes
 
 
 def _filed(filed: Path, trained: Path) -> Path:
@@ -189,7 +206,7 @@ def energy(run: Path, student: Path, sets: list[Measured]) -> dict[str, Any]:
 def _tool(*arguments: object) -> Any:
     """Run a command of snn-tool; its JSON."""
     shown = [str(argument) for argument in arguments]
-    print(_shown(*shown), file=sys.stderr)
+    print(_shown(*arguments), file=sys.stderr)
     ran = subprocess.run(
         [sys.executable, "-m", "snn_tool", "--json", *shown], text=True, stdout=subprocess.PIPE
     )
@@ -198,8 +215,8 @@ def _tool(*arguments: object) -> Any:
     return json.loads(ran.stdout)
 
 
-def _shown(*arguments: str) -> str:
-    return "snn-tool " + " ".join(arguments)
+def _shown(*arguments: object) -> str:
+    return " ".join(["snn-tool", *map(str, arguments)])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The distillation losses: L1 and FFT on the output, the teacher's output, and its decoder features as hints.
+"""The losses: L1, MSE and FFT on the output, the teacher's output, and its decoder features as hints.
 
 With y the student's output, x the clean image, y_T the teacher's output, F(.) the orthonormal 2-D Fourier
 transform, v_k the student's membrane at read-out and F_k a decoder feature of the teacher (arXiv 2504.01755,
 whose weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
 
     l1      mean |y - x|
+    mse     mean (y - x)^2, which is PSNR's own error
     fft     mean (|Re d| + |Im d|),  d = F(y) - F(x)
     output  mean |y - y_T|
     hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
@@ -32,7 +33,7 @@ ADAPTERS = (LINEAR, NO_ADAPTER)
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of the four terms, and what the hints compare.
+    """Weights of the five terms, and what the hints compare.
 
     Attributes:
         hint_decay_from: fraction of the steps from which on the hints' weight falls linearly to zero.
@@ -51,6 +52,7 @@ class LossWeights:
     hint_targets: tuple[str, ...] = ()
     hint_feature: str = MEMBRANE
     hint_adapter: str = LINEAR
+    mse: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse negative weights, a decay that starts outside the training, and unknown choices.
@@ -58,7 +60,7 @@ class LossWeights:
         Raises:
             ConfigError: names the key and what is allowed.
         """
-        for key in ("l1", "fft", "output", "hints"):
+        for key in ("l1", "mse", "fft", "output", "hints"):
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise ConfigError(f"loss.{key} = {value} is not allowed; use 0 or more")

@@ -11,6 +11,7 @@ from snn_tool.models.checkpoints import read_tensors, write_tensors
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import Population, Synapse
 
+INTEGER_SUFFIX = ".int.safetensors"
 KIND, SCHEMA, SCHEMA_ELSEWHERE = "integer-network", 1, 2
 """Students are written in schema 1; what schema 1 would lose of a network trained elsewhere makes it 2."""
 

@@ -6,13 +6,10 @@ Q is `quantization.quantize` itself, without calibration, so that training sees 
 the zero-mean kernels and the thresholds that the chip will hold, and no second description of them exists.
 """
 
-from collections.abc import Iterator
-
 import torch
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.network import Network, SynapticConv
-from snn_tool.models.neurons import GradedNeuron, LifNeuron
-from snn_tool.models.quantization import quantize, source_unit
+from snn_tool.models.dequantization import real_parameters
+from snn_tool.models.network import Network
+from snn_tool.models.quantization import quantize
 from snn_tool.models.student import StudentConfig
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -35,35 +32,7 @@ def deployed_parameters(student: Network, config: StudentConfig) -> dict[str, Te
     Raises:
         QuantizationError: a weight is not finite, or a threshold does not fit; the layer is named.
     """
-    integers = quantize(student, config, [])
-    values = dict(_weights(student, config, integers)) | dict(_thresholds(student, integers))
-    return {
-        name: values[name].to(parameter).reshape(parameter.shape)
-        for name, parameter in student.named_parameters()
-    }
-
-
-def _weights(
-    student: Network, config: StudentConfig, integers: IntegerNetwork
-) -> Iterator[tuple[str, Tensor]]:
-    lsb = {s: 2.0**p.lsb_exponent for p in integers.populations for s in p.wiring.inputs}
-    for synapse in integers.synapses:
-        name = synapse.wiring.name
-        scale = lsb[name] * 2.0**synapse.exponent / source_unit(student, synapse.wiring, config)
-        yield f"synapses.{name}.raw_weight", torch.from_numpy(synapse.mantissa * scale)
-        conv = student.synapses[name]
-        assert isinstance(conv, SynapticConv)
-        if conv.bias is not None:
-            yield f"synapses.{name}.bias", torch.from_numpy(synapse.bias * lsb[name])
-
-
-def _thresholds(student: Network, integers: IntegerNetwork) -> Iterator[tuple[str, Tensor]]:
-    for population in integers.populations:
-        name = population.wiring.name
-        if name in student.neurons:
-            assert isinstance(student.neurons[name], LifNeuron | GradedNeuron)
-            threshold = torch.tensor(population.threshold * 2.0**population.lsb_exponent, dtype=torch.float64)
-            yield f"neurons.{name}.log_threshold", threshold.log()
+    return real_parameters(student, config, quantize(student, config, []))
 
 
 def forward_deployed(

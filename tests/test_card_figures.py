@@ -112,17 +112,18 @@ def _bounds(described: dict[str, Any]) -> tuple[float, float]:
 
 
 def test_each_run_starts_from_the_one_before_and_the_teacher_teaches_the_later_ones() -> None:
-    finish = [{"qat": 1, "loss-hints": 0.0}, {"batch": 4}]
+    finish = [{"qat": 1, "loss-hints": 0.0}, {"batch": 4, "from-integers": True}]
     recipe = {"distill": {"batch": 8}, "teacher": {"arch": "unet"}, "finish": finish}
-    teacher, first, second, third, integers = commands("x", recipe)
+    teacher, first, second, between, third, integers = commands("x", recipe)
     assert first == "snn-tool distill --data IMAGES --batch 8 --out x"
     assert teacher == "snn-tool train --data IMAGES --arch unet --out x-teacher"
     assert second == (
         "snn-tool distill --data IMAGES --batch 8 --qat 1 --loss-hints 0.0 --init x/student.safetensors "
         "--teacher x-teacher/teacher.safetensors --out x-finished"
     )
+    assert between == "snn-tool quantize x-finished/student.safetensors --data IMAGES"
     assert third == (
-        "snn-tool distill --data IMAGES --batch 4 --init x-finished/student.safetensors "
+        "snn-tool distill --data IMAGES --batch 4 --init x-finished/student.int.safetensors "
         "--teacher x-teacher/teacher.safetensors --out x-finished-2"
     )
     assert integers == "snn-tool quantize x-finished-2/student.safetensors --data IMAGES"
@@ -144,7 +145,7 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
         ConfigError, match=f"{name}: trained with teacher = {taught}, but its recipe says other"
     ):
         check_recipe(name, RECIPES[name], provenance["training"], "other")
-    last = [*stages(name, RECIPES[name]).values()][-1]
+    last = [*stages(name, RECIPES[name]).values()][-1].options
     strength = "sigma" if "sigma" in last else "strength"
     another = "dehaze" if last.get("task") == "derain" else "derain"
     for key, value in (("max-steps", 7), ("levels", 3), (strength, "0.5"), ("task", another)):

@@ -37,8 +37,8 @@ def quantize(
     """Turn a student into 8-bit weights and integer thresholds."""
     from dataclasses import asdict
 
+    from snn_tool.models.integer_file import INTEGER_SUFFIX
     from snn_tool.quantizing import quantize_student
-    from snn_tool.restoration import INTEGER_SUFFIX
 
     path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)

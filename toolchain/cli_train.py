@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from snn_tool.cli_tasks import DegradedFolder, PairsFolder, Strength, Task, images_or_pairs
+from snn_tool.shipped import student_or_shipped
 from snn_tool.terminal import Terminal, terminal_of
 
 Data = Annotated[
@@ -47,7 +48,9 @@ Initial = Annotated[
     Path | None,
     typer.Option(
         "--init",
-        help="Start from the weights of this student.safetensors, of the same shape; timesteps may differ.",
+        help="Start from this student.safetensors or student.int.safetensors, or a name from 'models', of "
+        "the same shape but for timesteps.",
+        callback=student_or_shipped,
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
@@ -146,6 +149,7 @@ def distill(
     ] = None,
     signed: Annotated[bool | None, typer.Option("--signed/--unsigned", help="Sign of graded spikes.")] = None,
     loss_l1: Annotated[float | None, typer.Option("--loss-l1", help="Weight of L1. [default: 1]")] = None,
+    loss_mse: Annotated[float | None, typer.Option("--loss-mse", help="Weight of MSE. [default: 0]")] = None,
     loss_fft: LossFft = None,
     loss_output: Annotated[
         float | None, typer.Option("--loss-output", help="Weight of the teacher's output. [default: 0.5]")
@@ -187,7 +191,7 @@ def distill(
     )
     overrides = {
         "training": {**training, "qat": qat, "synop_budget": synop_budget},
-        "loss": {"l1": loss_l1, "fft": loss_fft, "output": loss_output, "hints": loss_hints},
+        "loss": {"l1": loss_l1, "mse": loss_mse, "fft": loss_fft, "output": loss_output, "hints": loss_hints},
         "student": _student(neuron, body, width, timesteps, levels, signed),
     }
     settings = load_settings(config, overrides)

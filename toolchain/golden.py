@@ -21,9 +21,8 @@ from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.traces import Trace
 from snn_tool.exporters.verification import BACKENDS
-from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, load_integer_network
 from snn_tool.models.integer_run import IntegerEngine, quantize_image, to_input_grid
-from snn_tool.restoration import INTEGER_SUFFIX
 
 NIR_SUFFIX = ".nir"
 DEFAULT_SIGMA = "25"

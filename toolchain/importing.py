@@ -15,9 +15,8 @@ from snn_tool.exporters.nir_module_file import read_foreign
 from snn_tool.images import find_images
 from snn_tool.import_comparison import Comparison, Pair, compare_images
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, save_integer_network
 from snn_tool.models.real_quantization import quantize_real
-from snn_tool.restoration import INTEGER_SUFFIX
 from snn_tool.terminal import Track
 
 MOST_TIMESTEPS, MOST_STEP = 64, 16

@@ -12,14 +12,13 @@ from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, to_uint8
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, save_integer_network
 from snn_tool.models.integer_run import IntegerEngine, restore
 from snn_tool.models.network import Network
 from snn_tool.models.quantization import quantize
 from snn_tool.models.student_file import load_student
 from snn_tool.pairs import Pairs, Source, source_for
 from snn_tool.patches import split_validation
-from snn_tool.restoration import INTEGER_SUFFIX
 
 CROP = 256
 MOST_IMAGES = 16

@@ -12,14 +12,13 @@ from snn_tool.artifacts import refuse_existing_file, sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.images import find_images, read_image, write_image
 from snn_tool.metrics import to_uint8
-from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, load_integer_network
 from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.integer_run import restore as restore_integers
 from snn_tool.models.student_file import load_student
 from snn_tool.models.topology import Topology
 from snn_tool.tiling import restore_tiled
 
-INTEGER_SUFFIX = ".int.safetensors"
 Batch = NDArray[np.float32]
 
 

@@ -79,6 +79,8 @@ class RestorationModule(lightning.LightningModule):
         rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
         restored, features = self._run(degraded, rounded)
         terms = {"l1": functional.l1_loss(restored.float(), clean)}
+        if self.weights.mse:
+            terms["mse"] = functional.mse_loss(restored.float(), clean)
         if self.weights.fft:
             terms["fft"] = fft_loss(restored, clean)
         if self._teacher:

@@ -11,6 +11,8 @@ from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ConfigError
 from snn_tool.guidance import Note, guide_with, open_source
 from snn_tool.images import find_images, read_image
+from snn_tool.models.dequantization import load_dequantized
+from snn_tool.models.integer_file import INTEGER_SUFFIX
 from snn_tool.models.student import StudentConfig, build_student
 from snn_tool.models.student_file import load_student, save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
@@ -67,7 +69,7 @@ class InitialStudent:
 
 
 def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
-    """The weights of a student of the same configuration, timesteps left aside.
+    """The weights of a float or quantised student of the same configuration, timesteps left aside.
 
     No weight belongs to a timestep, and a start with fewer of them costs less: the time inheritance training
     of Deng et al., ICLR 2022 (arXiv 2202.11946).
@@ -76,7 +78,7 @@ def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
         ConfigError: the student has another shape; every key that differs is named.
         ArtifactError: the file is missing, damaged, or not a student.
     """
-    student, config, _ = load_student(path)
+    student, config = load_dequantized(path) if path.name.endswith(INTEGER_SUFFIX) else load_student(path)[:2]
     differing = [
         f"{key} is {value}, not {asked}"
         for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)

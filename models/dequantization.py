@@ -1,0 +1,73 @@
+"""From integers back to a float student whose currents are theirs: a quantised student can be trained on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from snn_tool.errors import ArtifactError
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.network import Network, SynapticConv
+from snn_tool.models.neurons import GradedNeuron, LifNeuron
+from snn_tool.models.quantization import source_unit
+from snn_tool.models.student import StudentConfig, build_student
+from snn_tool.models.student_file import parse_config
+from torch import Tensor
+
+
+def load_dequantized(path: Path) -> tuple[Network, StudentConfig]:
+    """The float student that deploys as the integers of `student.int.safetensors`, in evaluation mode.
+
+    Raises:
+        ArtifactError: damaged, not an integer network, or not quantised from a student.
+    """
+    integers, provenance = load_integer_network(path)
+    if "student" not in provenance.get("training", {}):
+        raise ArtifactError(f"{path}: was not quantised from a student, so none can be rebuilt from it")
+    config = parse_config(path, provenance["training"]["student"])
+    student = build_student(config)
+    if [s.wiring for s in integers.synapses] != list(student.topology.synapses):
+        raise ArtifactError(f"{path}: its layers are not those of its training's student; quantise it again")
+    with torch.no_grad():
+        values = real_parameters(student, config, integers)
+        for name, parameter in student.named_parameters():
+            parameter.copy_(values[name])
+    return student.eval(), config
+
+
+def real_parameters(student: Network, config: StudentConfig, integers: IntegerNetwork) -> dict[str, Tensor]:
+    """What integers stand for, for every parameter of `student`: in its units, shape, dtype and device.
+
+    Args:
+        student: gives the parameters' names and shapes; its values do not matter.
+        config: its configuration.
+        integers: of the student's topology.
+    """
+    values = dict(_weights(student, config, integers)) | dict(_thresholds(student, integers))
+    return {
+        name: values[name].to(parameter).reshape(parameter.shape)
+        for name, parameter in student.named_parameters()
+    }
+
+
+def _weights(
+    student: Network, config: StudentConfig, integers: IntegerNetwork
+) -> Iterator[tuple[str, Tensor]]:
+    lsb = {s: 2.0**p.lsb_exponent for p in integers.populations for s in p.wiring.inputs}
+    for synapse in integers.synapses:
+        name = synapse.wiring.name
+        scale = lsb[name] * 2.0**synapse.exponent / source_unit(student, synapse.wiring, config)
+        yield f"synapses.{name}.raw_weight", torch.from_numpy(synapse.mantissa * scale)
+        conv = student.synapses[name]
+        assert isinstance(conv, SynapticConv)
+        if conv.bias is not None:
+            yield f"synapses.{name}.bias", torch.from_numpy(synapse.bias * lsb[name])
+
+
+def _thresholds(student: Network, integers: IntegerNetwork) -> Iterator[tuple[str, Tensor]]:
+    for population in integers.populations:
+        name = population.wiring.name
+        if name in student.neurons:
+            assert isinstance(student.neurons[name], LifNeuron | GradedNeuron)
+            threshold = torch.tensor(population.threshold * 2.0**population.lsb_exponent, dtype=torch.float64)
+            yield f"neurons.{name}.log_threshold", threshold.log()

@@ -74,6 +74,19 @@ def test_a_teacher_guides_and_every_term_is_logged(folder: Path, tmp_path: Path)
     assert alone.path.read_bytes() != student.path.read_bytes()
 
 
+def test_mse_alone_is_the_loss(folder: Path, tmp_path: Path) -> None:
+    """Without its weight it is neither computed nor logged."""
+    rows = {}
+    for name, loss in {"mse": {"l1": 0, "fft": 0, "mse": 1}, "l1": {}}.items():
+        distill(folder, tmp_path / name, 4, **loss)
+        with (tmp_path / name / "metrics.csv").open(newline="") as stream:
+            (rows[name],) = csv.DictReader(stream)
+    assert rows["l1"]["loss_mse"] == "" and float(rows["mse"]["loss_mse"]) > 0
+    assert rows["mse"]["loss"] == rows["mse"]["loss_mse"] and rows["mse"]["loss_fft"] == ""
+    absolute, squared = (float(rows["mse"][f"loss_{term}"]) for term in ("l1", "mse"))
+    assert absolute**2 < squared < absolute  # a mean of squares exceeds the squared mean; errors are below 1
+
+
 def test_hints_choose_any_population_of_student_and_teacher(folder: Path, tmp_path: Path) -> None:
     """Names of both sides in the order given, though the teacher shows only two by itself."""
     settings = load_settings(None, {**SMALL, "training": {**SMALL["training"], "max_steps": 4}})

@@ -72,8 +72,8 @@ class TrainingLog(Callback):
     """
 
     COLUMNS = (
-        *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_fft", "loss_output", "loss_hints"),
-        *("loss_synops", "synops_per_px"),
+        *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
+        *("loss_hints", "loss_synops", "synops_per_px"),
     )
 
     def __init__(self, path: Path) -> None:

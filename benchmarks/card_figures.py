@@ -1,13 +1,11 @@
 """The figures of a student's card: what is measured, on which sets, and whether it is good enough to ship."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from snn_tool.degradations import degradation_from_options
 from snn_tool.errors import ConfigError
 
 LEAST_GAIN_DB = 1.0
@@ -48,54 +46,6 @@ def wanted(
         raise ConfigError(f"{name} is measured on pairs, too; give --pairs {missing[0]}=FOLDER")
     synthetic = [Measured(*each, str(strength)) for each in clean for strength in recipe["strengths"]]
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One `distill` of a recipe.
-
-    Attributes:
-        options: of the command, those of a `finish` over the first run's.
-        from_integers: it starts from the quantised student of the run before, not from the float one.
-    """
-
-    options: dict[str, Any]
-    from_integers: bool
-
-
-def stages(name: str, recipe: Mapping[str, Any]) -> dict[str, Stage]:
-    """Each `distill` by its run folder, first to last."""
-    found = {name: Stage(recipe["distill"], False)}
-    for number, finish in enumerate(recipe.get("finish", []), 1):
-        options = recipe["distill"] | finish
-        from_integers = options.pop("from-integers", False)
-        found[f"{name}-finished" + (f"-{number}" if number > 1 else "")] = Stage(options, from_integers)
-    return found
-
-
-def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, Any], teacher: str) -> None:
-    """Refuse a recipe that says otherwise than the network's own account of its training.
-
-    Args:
-        name: of the student.
-        recipe: its table in the recipes.
-        training: of the student's sidecar.
-        teacher: SHA-256 of the last run's teacher, or `none`.
-
-    Raises:
-        ConfigError: an option of `distill` had another value, or the teacher was another one.
-    """
-    last = [*stages(name, recipe).values()][-1].options
-    given = {key.replace("-", "_"): value for key, value in last.items()}
-    strength = given.pop("strength", given.pop("sigma", None))
-    asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
-    was = {**training["training"], **training["student"], "task": training["task"]}
-    was |= {f"loss_{key}": value for key, value in training["loss"].items()} | {
-        "teacher": training["teacher"]
-    }
-    for key, value in {**given, "task": json.loads(json.dumps(asked)), "teacher": teacher}.items():
-        if was[key] != value:
-            raise ConfigError(f"{name}: trained with {key} = {was[key]}, but its recipe says {value}")
 
 
 def figure(files: Mapping[str, Path], measured: Measured, evaluate: Evaluate) -> dict[str, Any]:

@@ -16,12 +16,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, stages, wanted
+from card_figures import Measured, check_gain, energy_figures, figure, wanted
+from ship_recipes import check_recipe, commands, last_run, shown_command, steps, teacher_file
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.models.integer_file import load_integer_network
@@ -110,66 +109,9 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)
 
 
-def last_run(name: str, recipe: dict[str, Any]) -> str:
-    """The run folder of the student that is kept: the last one's."""
-    return [*stages(name, recipe)][-1]
-
-
-def commands(name: str, recipe: dict[str, Any]) -> list[str]:
-    """The commands that make a student, as its card shows them."""
-    return [_shown(*step.arguments) for step in _steps(name, recipe, Path(), "IMAGES")]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One command: a fit in a run folder, which can be resumed, or a quantisation."""
-
-    makes: Path
-    arguments: list[object]
-
-    @property
-    def is_fit(self) -> bool:
-        """Whether it trains."""
-        return self.arguments[0] != "quantize"
-
-
-def _steps(name: str, recipe: dict[str, Any], folder: Path, data: object) -> Iterator[Step]:
-    """What is to be run, in this order; the last one makes the integer student."""
-    taught: list[object] = []
-    if "teacher" in recipe:
-        taught = ["--teacher", teacher_file(name, folder)]
-        yield _fit("train", teacher_file(name, folder), recipe["teacher"], data)
-    start: list[object] = []
-    for run, stage in stages(name, recipe).items():
-        student = folder / run / "student.safetensors"
-        if stage.from_integers:
-            yield (quantised := _quantisation(start[1], data))
-            start[1] = quantised.makes
-        yield _fit("distill", student, stage.options, data, *start)
-        start = ["--init", student, *taught]
-    yield _quantisation(student, data)
-
-
-def _fit(command: str, makes: Path, options: dict[str, Any], data: object, *start: object) -> Step:
-    return Step(makes, [command, "--data", data, *_options(options), *start, "--out", makes.parent])
-
-
-def _quantisation(student: Path, data: object) -> Step:
-    return Step(student.with_name("student.int.safetensors"), ["quantize", student, "--data", data])
-
-
-def teacher_file(name: str, runs: Path) -> Path:
-    """The teacher of a student whose recipe trains one."""
-    return runs / f"{name}-teacher" / "teacher.safetensors"
-
-
-def _options(values: dict[str, Any]) -> list[str]:
-    return [text for key, value in values.items() for text in (f"--{key}", str(value))]
-
-
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
     """Train, in one run or several, and quantise; the integer student."""
-    for step in _steps(name, recipe, arguments.runs, arguments.data):
+    for step in steps(name, recipe, arguments.runs, arguments.data):
         if not step.is_fit:
             _tool(*step.arguments, "--overwrite")
         elif not step.makes.exists():
@@ -206,17 +148,13 @@ def energy(run: Path, student: Path, sets: list[Measured]) -> dict[str, Any]:
 def _tool(*arguments: object) -> Any:
     """Run a command of snn-tool; its JSON."""
     shown = [str(argument) for argument in arguments]
-    print(_shown(*arguments), file=sys.stderr)
+    print(shown_command(*arguments), file=sys.stderr)
     ran = subprocess.run(
         [sys.executable, "-m", "snn_tool", "--json", *shown], text=True, stdout=subprocess.PIPE
     )
     if ran.returncode:
         sys.exit(ran.returncode)  # the command has said why
     return json.loads(ran.stdout)
-
-
-def _shown(*arguments: object) -> str:
-    return " ".join(["snn-tool", *map(str, arguments)])
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from snn_tool.shipped import read_card, shipped_names
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from card_figures import Measured, check_gain, check_recipe, energy_figures, figure, stages, wanted  # noqa: E402
-from ship_students import commands  # noqa: E402
+from card_figures import Measured, check_gain, energy_figures, figure, wanted  # noqa: E402
+from ship_recipes import check_recipe, commands, stages  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
 NOISE = {"task": "denoise", "sigma": [25.0, 25.0]}
@@ -148,11 +148,17 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
     last = [*stages(name, RECIPES[name]).values()][-1].options
     strength = "sigma" if "sigma" in last else "strength"
     another = "dehaze" if last.get("task") == "derain" else "derain"
-    for key, value in (("max-steps", 7), ("levels", 3), (strength, "0.5"), ("task", another)):
+    for key, value in (
+        ("max-steps", 7),
+        ("levels", 3),
+        ("loss-mse", 0.5),
+        (strength, "0.5"),
+        ("task", another),
+    ):
         other = {"distill": {**last, key: value}}
         if key == "task":
             del other["distill"][strength]
-        field = {"max-steps": "max_steps", strength: "task"}.get(key, key)
+        field = {"max-steps": "max_steps", "loss-mse": "loss_mse", strength: "task"}.get(key, key)
         with pytest.raises(ConfigError, match=f"{name}: trained with {field} = .*, but its recipe says "):
             check_recipe(name, other, provenance["training"], taught)
 

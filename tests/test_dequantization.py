@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from snn_tool.artifacts import sha256_file
+from snn_tool.cli import run
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.dequantization import load_dequantized
 from snn_tool.models.integer import IntegerNetwork
@@ -17,6 +19,8 @@ from snn_tool.models.integer_run import IntegerEngine, base_image, quantize_imag
 from snn_tool.models.network import Network
 from snn_tool.models.quantization import quantize
 from snn_tool.models.student import StudentConfig
+from snn_tool.models.student_file import load_student
+from snn_tool.photographs import read_photograph
 from snn_tool.shipped import shipped_names, student_path
 from snn_tool.training_runs import read_initial
 
@@ -90,6 +94,28 @@ def test_every_shipped_student_can_be_trained_on(name: str) -> None:
     before, after = (deployed(n) for n in (load_integer_network(path)[0], quantize(student, config, [])))
     for key, value in before.items():
         np.testing.assert_allclose(after[key], value, rtol=1e-6, err_msg=key)
+
+
+def test_distill_starts_from_a_shipped_student_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One step that hardly moves the weights; a name that is none is told which there are."""
+    data = tmp_path / "data"
+    data.mkdir()
+    clean = read_photograph("skimage.data", "chelsea.png")
+    for index in range(2):
+        Image.fromarray(np.ascontiguousarray(clean[64 * index :][:64, :64])).save(data / f"{index}.png")
+    rates = ["--lr", "1e-9", "--kernel-lr", "1e-9", "--qat", "0", "--levels", "8"]
+    sizes = ["--max-steps", "1", "--batch", "1", "--patch", "16", "--device", "cpu"]
+    out = tmp_path / "run"
+    command = ["distill", "--data", str(data), *rates, *sizes, "--out", str(out), "--init"]
+    assert run([*command, "nobody"]) == 1
+    assert "no student 'nobody' comes with snn-tool; there are deblur" in capsys.readouterr().err
+    assert run([*command, "denoise-25"]) == 0
+    trained, _, training = load_student(out / "student.safetensors")
+    started = load_dequantized(student_path("denoise-25"))[0].state_dict()
+    assert all(torch.allclose(w, started[name], atol=1e-6) for name, w in trained.state_dict().items())
+    assert training["init"] == sha256_file(student_path("denoise-25"))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
 
 The integer students are measured and held against their cards; what the float ones reach is taken from the
 cards. Pictures show photographs of scikit-image whose licences allow it, never a test set. --teacher FILE (of
-`snn-tool train`, repeatable) adds a column to the pictures of the students of its task. The same inputs give
-the same text.
+`snn-tool train`, repeatable) adds a column to the pictures of the students of its task, and its own figures.
+The same inputs give the same text.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from pathlib import Path
 from results_page import page
 from results_pictures import jpeg_below
 from results_sets import TILE, SetScore, score_sets
-from results_sheets import TeacherColumn, contact_sheet, failure_sheet, open_teachers
+from results_sheets import contact_sheet, failure_sheet
+from results_teachers import TeacherColumn, open_teachers, score_teacher, teachers_table
 from results_trials import PHOTOGRAPHS, Trial, conditions, run_trials
 from ship_students import named_folders
 from snn_tool.artifacts import write_bytes, write_text
@@ -86,7 +87,8 @@ def write_results(arguments: argparse.Namespace) -> None:
     for stale in set(folder.glob("*.jpg")) - {folder / name for name in pictures}:
         stale.unlink()
     anchors = tomllib.loads(ANCHORS.read_text(encoding="utf-8"))["anchor"]
-    write_text(arguments.out / PAGE, page(command(arguments), examined, anchors))
+    text = page(command(arguments), examined, anchors, of_teachers(teachers, cards, arguments))
+    write_text(arguments.out / PAGE, text)
 
 
 def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[TeacherColumn]) -> Examined:
@@ -97,6 +99,16 @@ def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[Teache
     student = open_student(path)
     trials = run_trials(lambda image: student.restore(image, TILE), conditions(card), PHOTOGRAPHS)
     return Examined(card, scores, trials, [teacher for teacher in teachers if teacher.fits(card)])
+
+
+def of_teachers(
+    teachers: Sequence[TeacherColumn], cards: Sequence[Card], arguments: argparse.Namespace
+) -> str:
+    """The table of what the teachers reach on the clean sets; empty without teachers."""
+    track = Terminal(quiet=arguments.quiet).track
+    clean = dict(arguments.test)
+    scores = [(teacher, score_teacher(teacher, cards, clean, track)) for teacher in teachers]
+    return teachers_table(scores) if scores else ""
 
 
 def draw(examined: Sequence[Examined]) -> dict[str, bytes]:

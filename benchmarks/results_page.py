@@ -40,8 +40,10 @@ class OfStudent(Protocol):
         """Beside it in the pictures."""
 
 
-def page(command: str, students: Sequence[OfStudent], anchors: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page as Markdown."""
+def page(
+    command: str, students: Sequence[OfStudent], anchors: Sequence[Mapping[str, Any]], teachers: str = ""
+) -> str:
+    """The whole page as Markdown; `teachers` is the table of their figures, if pictures show any."""
     cards = [each.card for each in students]
     scores = {each.card.name: each.scores for each in students}
     published = anchors_table(anchors, cards, scores)
@@ -52,6 +54,7 @@ def page(command: str, students: Sequence[OfStudent], anchors: Sequence[Mapping[
         "## Overview",
         overview_table(cards, scores),
         *(("## Beside published figures", _PUBLISHED, published) if published else ()),
+        *(("## The teachers of the pictures", _TEACHERS, teachers) if teachers else ()),
         *(part for each in students for part in _student(each)),
         "## Photographs",
         _photographs(),
@@ -62,6 +65,13 @@ def page(command: str, students: Sequence[OfStudent], anchors: Sequence[Mapping[
 _PUBLISHED = (
     "Published figures come from runs with other seeds of the noise, and perhaps other roundings, so that "
     "small differences say little."
+)
+
+
+_TEACHERS = (
+    "Trained by `snn-tool train` on the photographs that the students learnt from. They do not come along "
+    "and taught none of the students here; they show what a larger network of floating-point operations "
+    "reaches. Measured by the students' protocol, on whole images."
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from snn_tool.degradations import bounds_of, degradation_for, strength_option, strength_text
 from snn_tool.errors import ArtifactError
-from snn_tool.evaluation import Evaluation, EvaluationFiles, Track, run_evaluation
+from snn_tool.evaluation import EvaluationFiles, Track, run_evaluation
+from snn_tool.evaluation_scores import Evaluation
 from snn_tool.pairs import open_pairs
 from snn_tool.shipped import Card
 

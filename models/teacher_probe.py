@@ -44,7 +44,7 @@ def probe(teacher: nn.Module, degraded: Tensor, clean: Tensor) -> Probe:
         TeacherError: it fails, its output is not finite, of another shape or no image in [0, 1], or a feature
             is no map of the images.
     """
-    restored, features = _run(teacher, degraded)
+    restored, features = run_teacher(teacher, degraded)
     check_restored(restored, degraded)
     check_finite(restored, features)
     _check_range(restored.float(), degraded, clean)
@@ -73,7 +73,12 @@ def check_restored(restored: object, image: Tensor) -> None:
         )
 
 
-def check_finite(restored: Tensor, features: Mapping[str, Tensor], where: str = "") -> None:
+def check_finite(
+    restored: Tensor,
+    features: Mapping[str, Tensor],
+    where: str = "",
+    remedy: str = "try --precision fp32, or other weights",
+) -> None:
     """Refuse NaN and infinity in what a teacher gives.
 
     Raises:
@@ -81,9 +86,7 @@ def check_finite(restored: Tensor, features: Mapping[str, Tensor], where: str = 
     """
     for name, values in {"its output": restored, **{f"hint '{n}'": f for n, f in features.items()}}.items():
         if not bool(torch.isfinite(values).all()):
-            raise TeacherError(
-                f"the teacher gives NaN or infinity in {name}{where}; try --precision fp32, or other weights"
-            )
+            raise TeacherError(f"the teacher gives NaN or infinity in {name}{where}; {remedy}")
 
 
 def check_pairs(
@@ -116,7 +119,14 @@ def check_pairs(
     return tuple(lines)
 
 
-def _run(teacher: nn.Module, degraded: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def run_teacher(
+    teacher: nn.Module, degraded: Tensor, remedy: str = "use a --patch that it can take"
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a teacher gives for images float32 [N, 3, H, W]: the restored ones and its features.
+
+    Raises:
+        TeacherError: it fails; `remedy` is what to do.
+    """
     try:
         with torch.no_grad():
             restored, features = teacher.forward_features(degraded)  # type: ignore[operator]
@@ -126,7 +136,7 @@ def _run(teacher: nn.Module, degraded: Tensor) -> tuple[Tensor, dict[str, Tensor
         reason = " ".join(str(error).split())[:160]
         raise TeacherError(
             f"the teacher fails on images {tuple(degraded.shape)} ({type(error).__name__}: {reason}); "
-            "use a --patch that it can take"
+            f"{remedy}"
         ) from error
     return restored, features
 

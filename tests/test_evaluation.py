@@ -7,26 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from skimage import data
 from snn_tool import evaluation
 from snn_tool.artifacts import read_json, sha256_file
 from snn_tool.degradations import GaussianNoise
-from snn_tool.errors import ConfigError, DataError
-from snn_tool.evaluation import (
-    Evaluation,
-    EvaluationFiles,
-    ImageScore,
-    Pair,
-    load_pair,
-    run_evaluation,
-    score,
-)
+from snn_tool.errors import ConfigError, DataError, TeacherError
+from snn_tool.evaluation import EvaluationFiles, load_pair, run_evaluation
+from snn_tool.evaluation_scores import Evaluation, ImageScore, Pair, evaluation_text, score
 from snn_tool.images import read_image, write_image
 from snn_tool.metrics import to_uint8
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import save_integer_network
+from snn_tool.models.teachers import build_teacher, load_teacher, save_teacher
+from snn_tool.own_teachers import TeacherSource
 from snn_tool.restoration import open_student
+from snn_tool.teacher_restoration import open_restoring_teacher
 
 NOISE = GaussianNoise(25, 25)
 
@@ -162,7 +159,7 @@ def test_images_without_noise_have_no_figure_before(folder: Path, student: Path,
 
 def test_the_text_shows_every_image_and_the_means(folder: Path, student: Path) -> None:
     made = run_evaluation(student, folder, (None, None, 4), 64, EvaluationFiles(), untracked)
-    lines = evaluation.evaluation_text(made).splitlines()
+    lines = evaluation_text(made).splitlines()
     assert len(lines) == 1 + 3 + 1
     assert lines[3].startswith("sub/a.png") and lines[3].endswith("-")
     assert f"{made.mean('degraded_psnr_db'):.2f} -> {made.mean('psnr_db'):.2f} dB" in lines[-1]
@@ -184,3 +181,65 @@ def test_a_damaged_image_is_named_and_no_scores_are_left(folder: Path, student: 
     with pytest.raises(DataError, match="c.png: not a PNG"):
         run_evaluation(student, folder, (None, None, 0), 64, files, untracked)
     assert not (tmp_path / "scores.json").exists()
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "teacher.safetensors"
+    save_teacher(path, build_teacher("unet", {"width": 2}), "unet", {"width": 2}, {"task": NOISE.describe()})
+    return path
+
+
+def test_a_teacher_is_scored_as_it_was_trained_for(folder: Path, teacher: Path, tmp_path: Path) -> None:
+    """Its output is that of the network on the image with mirrored edges, whatever the tile."""
+    files = EvaluationFiles(scores=tmp_path / "scores.json")
+    made = run_evaluation(TeacherSource(str(teacher)), folder, (None, None, 4), 16, files, untracked)
+    network, _ = load_teacher(teacher)
+    for found in made.scores:
+        pair = load_pair(folder / found.name, folder, NOISE, seed=4)
+        height, width = pair.clean.shape[:2]
+        mirrored = np.pad(pair.degraded, ((0, height % 2), (0, width % 2), (0, 0)), mode="reflect")
+        with torch.no_grad():
+            restored = network(torch.from_numpy(mirrored.transpose(2, 0, 1)[None].copy()))[0].numpy()
+        expected = psnr(to_uint8(restored.transpose(1, 2, 0)[:height, :width]), pair.clean)
+        assert found.psnr_db == pytest.approx(expected, abs=1e-3)
+    document = read_json(tmp_path / "scores.json", evaluation.KIND, evaluation.SCHEMA)
+    assert document["teacher"] == "unet, width 2" and document["teacher_sha256"] == sha256_file(teacher)
+    assert document["task"] == NOISE.describe() and not [key for key in document if key.startswith("student")]
+    assert evaluation_text(made).splitlines()[-1].startswith("3 images, teacher unet, width 2, ")
+
+
+class Fails(torch.nn.Module):
+    """Gives NaN, another shape, or no image at all."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if self.how == "raises":
+            raise RuntimeError("sides must be\nmultiples of 8")
+        return image * math.nan if self.how == "nan" else image[:, :, ::2]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("nan", "NaN or infinity in its output; give other weights"),
+        ("halves", "returns .* a restorer keeps the shape"),
+        (
+            "raises",
+            r"RuntimeError: sides must be multiples of 8\); crop the images to",
+        ),
+    ],
+)
+def test_a_teacher_that_fails_is_told_in_a_line(
+    how: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snn_tool.own_teachers.build_from_factory", lambda named: Fails(how))
+    opened = open_restoring_teacher(TeacherSource("my.package:network"))
+    assert opened.trained_for == {} and opened.title == "my.package:network"
+    with pytest.raises(TeacherError, match=message) as caught:
+        opened.restore(np.zeros((9, 7, 3), np.float32), 64)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,8 @@ from snn_tool.crops import load_crop
 from snn_tool.degradations import image_rng
 from snn_tool.degrading import GAP, THUMBNAIL, contact_sheet, thumbnail
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.evaluation import load_pair, score
+from snn_tool.evaluation import load_pair
+from snn_tool.evaluation_scores import score
 from snn_tool.images import read_image, write_image
 from snn_tool.metrics import luma
 from snn_tool.pairs import degrade, match_pairs, open_pairs, source_for

@@ -19,7 +19,8 @@ from PIL import Image
 from skimage import data
 from snn_tool.degradations import GaussianNoise, degradation_from_options, strength_text
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.evaluation import Evaluation, EvaluationFiles, run_evaluation
+from snn_tool.evaluation import EvaluationFiles, run_evaluation
+from snn_tool.evaluation_scores import Evaluation
 from snn_tool.images import write_image
 from snn_tool.metrics import psnr_db, to_uint8
 from snn_tool.models.integer import IntegerNetwork
@@ -35,8 +36,9 @@ import results  # noqa: E402
 from card_figures import Measured, figure  # noqa: E402
 from results_pictures import Row, enlarged, jpeg_below, sheet  # noqa: E402
 from results_sets import SetScore, gain_db  # noqa: E402
-from results_sheets import CROP, contact_sheet, failure_sheet, open_teachers  # noqa: E402
+from results_sheets import CROP, contact_sheet, failure_sheet  # noqa: E402
 from results_tables import anchors_table, below_sentence, number, smallest_gains_table, trials_table  # noqa: E402
+from results_teachers import open_teachers, score_teacher, teachers_table  # noqa: E402
 from results_trials import (  # noqa: E402
     PHOTOGRAPHS,
     Condition,
@@ -361,7 +363,7 @@ def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) 
         open_teachers([tmp_path / "rain.safetensors"], [card])
     column = open_teachers([tmp_path / "noise.safetensors"], [card])[0]
     photograph = read_photograph("skimage.data", "chelsea.png").astype(np.float32) / 255
-    restored = column.restore(photograph)
+    restored = column.teacher.restore(photograph, 64)
     assert restored.shape == photograph.shape == (300, 451, 3)
     inside = torch.from_numpy(photograph[:300, :448].transpose(2, 0, 1)[None].copy())
     with torch.inference_mode():
@@ -375,6 +377,32 @@ def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) 
     np.testing.assert_array_equal(
         with_teacher[:, -CROP - 6 :][18 : 18 + CROP], plain[:, -CROP - 6 :][18 : 18 + CROP]
     )
+
+
+def test_a_teacher_is_measured_where_the_students_beside_it_are(arguments: Arguments, tmp_path: Path) -> None:
+    """At sigma 25, as the student's card is; the derained sets are not for it.
+
+    Parameters of width 4: head 304, two pairs of 296, down 296, deep pair 1168, up 128, tail 111.
+    """
+    torch.manual_seed(0)
+    teacher, sigmas = build_teacher("unet", {"width": 4}), GaussianNoise(5, 50).describe()
+    training = {
+        "task": sigmas,
+        "training": {"batch": 3, "patch": 32},
+        "steps": 1200,
+        "seed": 7,
+        "validation_psnr_db": 20.5,
+    }
+    save_teacher(tmp_path / "noise.safetensors", teacher, "unet", {"width": 4}, training)
+    cards = [read_card(name, arguments.students) for name in (NAME, "rain")]
+    column = open_teachers([tmp_path / "noise.safetensors"], cards)[0]
+    scores = score_teacher(column, cards, dict(arguments.test), untracked)
+    assert [(each.label, strength_text(each.scored.task)) for each in scores] == [("tiny", "sigma 25")]
+    line = teachers_table([(column, scores)]).splitlines()[-1]
+    assert line.startswith(
+        "| unet, width 4 | 2,599 | 1,200 steps of 3 patches 32x32, seed 7, validation 20.50 dB |"
+    )
+    assert f"**{number(scores[0].scored.mean('psnr_db'))} ±" in line
 
 
 def test_sets_without_figures_have_a_sentence_of_their_own(arguments: Arguments) -> None:

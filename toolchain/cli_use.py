@@ -17,7 +17,9 @@ from snn_tool.shipped import DEFAULT, shipped_for, student_or_shipped
 from snn_tool.terminal import terminal_of
 
 _STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
-StudentFile = Annotated[Path, typer.Option("--student", help=_STUDENT_HELP, callback=student_or_shipped)]
+StudentFile = Annotated[
+    Path | None, typer.Option("--student", help=_STUDENT_HELP, callback=student_or_shipped)
+]
 Tile = Annotated[
     int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
 ]
@@ -70,7 +72,18 @@ def restore(
 
 def evaluate(
     context: typer.Context,
-    student: StudentFile,
+    student: StudentFile = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            help="Instead of --student: teacher.safetensors, model.onnx, package.module:factory, or an "
+            "architecture with --weights.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
+    ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder of clean test images.")] = None,
     pairs: PairsFolder = None,
     degraded: DegradedFolder = None,
@@ -84,13 +97,19 @@ def evaluate(
     tile: Tile = 512,
     overwrite: Overwrite = False,
 ) -> None:
-    """PSNR and SSIM on clean images or pairs: RGB (derain: luma, too), full images, 8-bit output."""
-    from snn_tool.evaluation import EvaluationFiles, evaluation_text, run_evaluation
+    """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
+    from snn_tool.evaluation import EvaluationFiles, run_evaluation
+    from snn_tool.evaluation_scores import evaluation_text
+    from snn_tool.own_teachers import source_from_options
 
     terminal = terminal_of(context)
+    source = source_from_options(teacher or "none", weights)
+    network = student or source
+    if network is None or (student and source):
+        raise typer.BadParameter("one of --student and --teacher is needed", context)
     files = EvaluationFiles(out, save, overwrite)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
-    scored = run_evaluation(student, clean, (task, sigma, seed), tile, files, terminal.track, partners)
+    scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())
 
 

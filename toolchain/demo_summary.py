@@ -13,7 +13,8 @@ from snn_tool.deployment import Exported
 from snn_tool.deployment_text import verification_text
 from snn_tool.energy.figures import outcome, span
 from snn_tool.energy.report_types import EnergyReport
-from snn_tool.evaluation import Evaluation, load_pair
+from snn_tool.evaluation import load_pair
+from snn_tool.evaluation_scores import Evaluation
 from snn_tool.images import find_images, read_image
 from snn_tool.metrics import to_uint8
 from snn_tool.training_runs import TrainedNetwork

@@ -8,7 +8,7 @@ spandrel --weights FILE           an architecture that spandrel recognises (extr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,14 @@ class OpenedTeacher:
         title: for reports.
         sha256: of the file with its weights, or of the weights themselves where no file holds them.
         description: JSON values that say where it is from; empty for a teacher of this tool.
+        trained_for: `describe()` of the degradation that a teacher of this tool was trained with, else empty.
     """
 
     network: nn.Module
     title: str
     sha256: str
     description: Mapping[str, Any]
+    trained_for: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_teacher(source: TeacherSource, hints: tuple[str, ...] = ()) -> OpenedTeacher:
@@ -104,7 +106,8 @@ def _from_file(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:
         network.tap(hints)
     options = ", ".join(f"{key} {value}" for key, value in description["options"].items())
     title = f"{description['architecture']}, {options}" if options else description["architecture"]
-    return OpenedTeacher(_tapped(network, hints), title, sha256_file(path), {})
+    trained_for = description.get("training", {}).get("task", {})
+    return OpenedTeacher(_tapped(network, hints), title, sha256_file(path), {}, trained_for)
 
 
 def _from_onnx(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:

@@ -40,6 +40,11 @@ class Student:
     sha256: str
     trained_for: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """Name of its file."""
+        return self.path.name
+
     def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] of any size, in tiles of at most `tile` pixels; the cuts do not show.
 

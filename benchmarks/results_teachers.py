@@ -1,0 +1,100 @@
+"""Teachers of the pictures: a column beside the students of their task, and figures of their own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from results_sets import SEED, TILE, SetScore, synthetic_tasks
+from results_tables import number, spread, table
+from snn_tool.degradations import bounds_of, strength_option, strength_text
+from snn_tool.errors import ConfigError
+from snn_tool.evaluation import EvaluationFiles, Track, run_evaluation
+from snn_tool.models.teachers import load_teacher
+from snn_tool.own_teachers import TeacherSource
+from snn_tool.shipped import Card
+from snn_tool.teacher_restoration import RestoringTeacher, open_restoring_teacher
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TeacherColumn:
+    """A teacher beside the students of its task.
+
+    Attributes:
+        file: from `snn-tool train`.
+        training: what its sidecar says of how it was made.
+    """
+
+    file: Path
+    teacher: RestoringTeacher
+    training: Mapping[str, Any]
+
+    def fits(self, card: Card) -> bool:
+        """Whether it was trained for all that the student is measured at."""
+        own = bounds_of(self.teacher.trained_for)
+        if own is None or self.teacher.trained_for["task"] != card.task:
+            return False
+        wanted = [bounds_of(task) or own for task in synthetic_tasks(card)]
+        return all(own[0] <= low and high <= own[1] for low, high in wanted)
+
+
+def open_teachers(files: Sequence[Path], cards: Sequence[Card]) -> list[TeacherColumn]:
+    """Teachers from `snn-tool train`.
+
+    Raises:
+        ArtifactError: a file is no teacher.
+        ConfigError: no student is measured at what it was trained for.
+    """
+    found = []
+    for file in files:
+        training = load_teacher(file)[1]["training"]
+        column = TeacherColumn(file, open_restoring_teacher(TeacherSource(str(file))), training)
+        if not any(column.fits(card) for card in cards):
+            raise ConfigError(f"--teacher {file}: no student is measured at what it was trained for")
+        found.append(column)
+    return found
+
+
+def score_teacher(
+    column: TeacherColumn, cards: Sequence[Card], clean: Mapping[str, Path], track: Track
+) -> list[SetScore]:
+    """A teacher on clean sets at every strength at which a student beside it is measured."""
+    tasks: list[Mapping[str, Any]] = []
+    for card in cards:
+        tasks += [task for task in synthetic_tasks(card) if column.fits(card) and task not in tasks]
+    source = TeacherSource(str(column.file))
+    found = []
+    for label, folder in clean.items():
+        for described in tasks:
+            at = (described["task"], strength_option(described), SEED)
+            scored = run_evaluation(source, folder, at, TILE, EvaluationFiles(), track)
+            found.append(SetScore(label, scored, None))
+    return found
+
+
+def teachers_table(scores: Sequence[tuple[TeacherColumn, Sequence[SetScore]]]) -> str:
+    """A line for each teacher, set and strength."""
+    head = ("teacher", "parameters", "trained", "set", "strength", "degraded dB", "restored dB", "SSIM")
+    rows = [
+        [
+            column.teacher.title,
+            f"{column.teacher.parameters:,}",
+            _trained(column.training),
+            each.label,
+            strength_text(each.scored.task),
+            number(each.scored.mean("degraded_psnr_db")),
+            f"**{spread(each.scored.mean('psnr_db'), each.scored.spread('psnr_db'))}**",
+            number(each.scored.mean("ssim"), 3),
+        ]
+        for column, of_sets in scores
+        for each in of_sets
+    ]
+    return table(head, rows)
+
+
+def _trained(training: Mapping[str, Any]) -> str:
+    batch, side = (training["training"][key] for key in ("batch", "patch"))
+    return (
+        f"{training['steps']:,} steps of {batch} patches {side}x{side}, "
+        f"seed {training['seed']}, validation {training['validation_psnr_db']:.2f} dB"
+    )

@@ -11,8 +11,9 @@ SOURCES := $(wildcard toolchain/*.py models/*.py exporters/*.py exporters/lava_r
 demo: $(VENV)/installed
 	$(BIN)/snn-tool demo --out $(OUT) --overwrite
 
+# Whole files go to workers, which share what a file prepares; with a thread each, workers do not compete for cores.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

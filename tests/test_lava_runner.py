@@ -1,16 +1,21 @@
 """Networks in real Lava (fixed-point models) against the integer engine and against hand computation."""
 
+import importlib.util
 import json
+import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.artifacts import write_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
-from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava_environment import RUNNER, LavaEnvironment
 from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.lava_simulation import LavaTrace, run_on_lava
 from snn_tool.exporters.loihi_plan import build_plan
@@ -229,6 +234,38 @@ def test_death_hang_and_garbage_are_told_apart(
     with pytest.raises(BackendUnavailableError, match=complaint) as caught:
         run_on_lava(small_plan, red(2, -3), fake(tmp_path, body), timeout_s=1)
     assert "\n" not in str(caught.value)
+
+
+def test_nobody_looks_at_lavas_processes_while_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the run may end with `Cannot close a process while it is still running`, of one that has ended."""
+    monkeypatch.syspath_prepend(str(RUNNER.parent))
+    for module, name in (("run_conditions", "RunSteps"), ("run_configs", "Loihi2SimCfg")):
+        lava_module = ModuleType(f"lava.magma.core.{module}")
+        setattr(lava_module, name, SimpleNamespace)
+        monkeypatch.setitem(sys.modules, lava_module.__name__, lava_module)
+    spec = importlib.util.spec_from_file_location("lava_runner_program", RUNNER)
+    assert spec
+    assert spec.loader
+    runner = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(runner)
+    looking, seen = threading.Event(), list[bool]()
+
+    def is_alive() -> bool:
+        looking.set()
+        time.sleep(0.3)
+        looking.clear()
+        return True
+
+    actors = [SimpleNamespace(is_alive=is_alive)]
+    process = SimpleNamespace(
+        _log_config=SimpleNamespace(level=0),
+        runtime=SimpleNamespace(_messaging_infrastructure=SimpleNamespace(actors=actors)),
+        create_runtime=lambda run_cfg: None,
+        run=lambda condition: looking.wait(10),
+        stop=lambda: seen.append(looking.is_set()),
+    )
+    runner._run(process, 1)
+    assert seen == [False]
 
 
 def test_inputs_are_checked_before_anything_starts(small_plan: Path, tmp_path: Path) -> None:

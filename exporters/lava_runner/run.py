@@ -159,13 +159,16 @@ def _run(process: Any, total: int) -> None:
     process._log_config.level = logging.INFO
     started = time.monotonic()
     finished = threading.Event()
-    threading.Thread(target=_watch, args=(process, finished), daemon=True).start()
+    watch = threading.Thread(target=_watch, args=(process, finished), daemon=True)
+    watch.start()
     process.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     _say(f"lava: compiled and started in {time.monotonic() - started:.1f} s")
     for step in range(1, total + 1):
         process.run(condition=RunSteps(num_steps=1))
         _say(f"lava: step {step} of {total}, {time.monotonic() - started:.1f} s")
     finished.set()
+    # Before Lava joins its processes: of two threads that reap one, the loser believes that it still runs.
+    watch.join()
     process.stop()
 
 

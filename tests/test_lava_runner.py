@@ -2,13 +2,14 @@
 
 import importlib.util
 import json
-import sys
-import threading
+import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import connection
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,36 +237,30 @@ def test_death_hang_and_garbage_are_told_apart(
     assert "\n" not in str(caught.value)
 
 
-def test_nobody_looks_at_lavas_processes_while_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the run may end with `Cannot close a process while it is still running`, of one that has ended."""
+def test_lavas_processes_are_watched_without_reaping_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Lava may miss the end of one, and stop with `Cannot close a process while it is still running`."""
     monkeypatch.syspath_prepend(str(RUNNER.parent))
-    for module, name in (("run_conditions", "RunSteps"), ("run_configs", "Loihi2SimCfg")):
-        lava_module = ModuleType(f"lava.magma.core.{module}")
-        setattr(lava_module, name, SimpleNamespace)
-        monkeypatch.setitem(sys.modules, lava_module.__name__, lava_module)
     spec = importlib.util.spec_from_file_location("lava_runner_program", RUNNER)
     assert spec
     assert spec.loader
     runner = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(runner)
-    looking, seen = threading.Event(), list[bool]()
-
-    def is_alive() -> bool:
-        looking.set()
-        time.sleep(0.3)
-        looking.clear()
-        return True
-
-    actors = [SimpleNamespace(is_alive=is_alive)]
-    process = SimpleNamespace(
-        _log_config=SimpleNamespace(level=0),
-        runtime=SimpleNamespace(_messaging_infrastructure=SimpleNamespace(actors=actors)),
-        create_runtime=lambda run_cfg: None,
-        run=lambda condition: looking.wait(10),
-        stop=lambda: seen.append(looking.is_set()),
-    )
-    runner._run(process, 1)
-    assert seen == [False]
+    fork = multiprocessing.get_context("fork")
+    sleeps, ends = fork.Process(target=time.sleep, args=(60,)), fork.Process(target=int)
+    runtime = SimpleNamespace(_messaging_infrastructure=SimpleNamespace(actors=[sleeps, ends]))
+    assert runner._dead_actors(None) == []
+    try:
+        sleeps.start()
+        ends.start()
+        assert connection.wait([ends.sentinel], timeout=30)
+        assert runner._dead_actors(runtime) == [ends]
+        assert os.waitid(os.P_PID, ends.pid, os.WEXITED | os.WNOWAIT), "it was reaped"
+    finally:
+        sleeps.kill()
+        sleeps.join()
+        ends.join()
+    ends.close()
+    assert runner._dead_actors(runtime) == []
 
 
 def test_inputs_are_checked_before_anything_starts(small_plan: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -159,16 +160,13 @@ def _run(process: Any, total: int) -> None:
     process._log_config.level = logging.INFO
     started = time.monotonic()
     finished = threading.Event()
-    watch = threading.Thread(target=_watch, args=(process, finished), daemon=True)
-    watch.start()
+    threading.Thread(target=_watch, args=(process, finished), daemon=True).start()
     process.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     _say(f"lava: compiled and started in {time.monotonic() - started:.1f} s")
     for step in range(1, total + 1):
         process.run(condition=RunSteps(num_steps=1))
         _say(f"lava: step {step} of {total}, {time.monotonic() - started:.1f} s")
     finished.set()
-    # Before Lava joins its processes: of two threads that reap one, the loser believes that it still runs.
-    watch.join()
     process.stop()
 
 
@@ -184,10 +182,12 @@ def _watch(process: Any, finished: threading.Event) -> None:
 
 
 def _dead_actors(runtime: Any) -> list[Any]:
+    """Those that ended, not reaped: of two threads that reap one, the loser, Lava, believes it still runs."""
     if runtime is None:
         return []
     try:
-        return [actor for actor in list(runtime._messaging_infrastructure.actors) if not actor.is_alive()]
+        actors = {actor.sentinel: actor for actor in list(runtime._messaging_infrastructure.actors)}
+        return [actors[ended] for ended in connection.wait(actors, timeout=0)]
     except ValueError:
         # Lava has closed an actor, hence it noticed the failure itself and is about to raise.
         return []

@@ -8,9 +8,11 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,30 +85,97 @@ def read_json(path: Path, kind: str, schema: int | tuple[int, ...]) -> dict[str,
     """Read a JSON artefact of the given kind and schema, or of one of several schemas.
 
     Raises:
-        ArtifactError: missing, not JSON (NaN is not), another kind, or another schema (both versions are
-            named).
+        ArtifactError: missing, not JSON (NaN, infinity, a key twice, an integer beyond 64 bits and nesting
+            without end are not), another kind, or another schema (both versions are named).
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        with path.open("rb") as stream:
+            document = parse_json(stream.read(LARGEST_JSON + 1))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: not a readable JSON file ({error}); write it again") from error
     if not isinstance(document, dict) or document.get("kind") != kind:
-        found = document.get("kind") if isinstance(document, dict) else type(document).__name__
-        raise ArtifactError(f"{path}: expected a file of kind '{kind}', found '{found}'")
+        found = shown(document.get("kind")) if isinstance(document, dict) else f"'{type(document).__name__}'"
+        raise ArtifactError(f"{path}: expected a file of kind '{kind}', found {found}")
     readable = schema if isinstance(schema, tuple) else (schema,)
-    if document.get("schema") not in readable:
+    version = document.get("schema")
+    if type(version) is not int or version not in readable:
         known = " or ".join(map(str, readable))
         raise ArtifactError(
-            f"{path}: schema {document.get('schema')}, but snn-tool {__version__} reads schema {known}; "
+            f"{path}: schema {shown(version)}, but snn-tool {__version__} reads schema {known}; "
             "write the file again with this version"
         )
     return document
 
 
+LARGEST_JSON = 32 << 20
+"""Bytes; a parser may need twenty times as much memory."""
+
+DEEPEST = 64
+"""Tables and lists inside each other; artefacts have a dozen."""
+
+
+def parse_json(data: bytes) -> Any:
+    """The values of a JSON text, strictly: what other parsers read differently, or not at all, is refused.
+
+    Raises:
+        ValueError: no JSON in UTF-8; NaN or infinity, by name or by overflow; a key twice in one table; an
+            integer beyond 64 bits; half a surrogate pair; more than `LARGEST_JSON` bytes or `DEEPEST` levels.
+        RecursionError: far more levels.
+    """
+    if len(data) > LARGEST_JSON:
+        raise ValueError(f"more than {LARGEST_JSON >> 20} MiB")
+    document = json.loads(
+        data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repetition
+    )
+    check_values(document)
+    return document
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key {shown(counts.most_common(1)[0][0])} stands twice")
+    return table
+
+
+def check_values(value: Any, depth: int = 0) -> None:
+    """Hold what a parser made against what every other one can make of it.
+
+    Raises:
+        ValueError: a number is not finite or an integer beyond 64 bits, a text cannot be written as UTF-8, or
+            more than `DEEPEST` levels stand inside each other.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} levels inside each other")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_values(key, depth + 1)
+            check_values(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            check_values(item, depth + 1)
+    elif isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise ValueError("an integer needs more than 64 bits")
+
+
+def shown(value: Any, length: int = 80) -> str:
+    """A value for a message: as JSON on one line, cut to some characters, control characters escaped.
+
+    Texts stand in single quotes, so that an empty one can be seen.
+    """
+    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= length else f"{text[: length - 2]} …"
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -4,24 +4,47 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
-SOURCES := $(wildcard toolchain/*.py models/*.py exporters/*.py exporters/lava_runner/*.py exporters/sanafe_runner/*.py energy/*.py)
+# Everything that the wheel holds: code at any depth, page templates, constants, shipped students.
+SOURCES := $(shell find toolchain models exporters energy -type f -not -path '*/__pycache__/*')
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick coverage lint dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/snn-tool demo --out $(OUT) --overwrite
 
 # Whole files go to workers, which share what a file prepares; with a thread each, workers do not compete for cores.
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(TEST)
+
+# The part that answers while one thinks: no training, no simulator, nothing that starts programs.
+quick: $(VENV)/installed
+	$(TEST) -m "not slow and not lava and not sanafe"
+
+# Lines and branches that the whole suite reaches; what programs of their own run (Lava, torchrun) is not seen.
+coverage: $(VENV)/installed
+	$(TEST) --cov=snn_tool --cov-branch --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p snn_tool
 
+# Source archive, the wheel made from it, and the wheel tried where nothing of this folder is in reach (docs/release.md).
+dist: $(VENV)/installed
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	rm -rf build *.egg-info
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	build/clean/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock dist/*.whl
+	cd build/clean && bin/snn-tool doctor && bin/snn-tool models \
+		&& bin/snn-tool restore lib/python*/site-packages/skimage/data/astronaut.png --out restored --overwrite \
+		&& bin/snn-tool export denoise-25-lif --target loihi --size 16 --tiles 1 --out bundle --overwrite
+	rm -rf build
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info
 
 # torch first, alone: from an index its wheel brings gigabytes of CUDA, and nothing else may pull another version.
 $(VENV)/environment: requirements.lock
@@ -32,7 +55,7 @@ $(VENV)/environment: requirements.lock
 	touch $@
 
 # A regular install, so that the tests see what users get; stale build folders would ship deleted modules.
-$(VENV)/installed: $(VENV)/environment pyproject.toml $(SOURCES) $(wildcard */templates/* models/shipped/*)
+$(VENV)/installed: $(VENV)/environment pyproject.toml $(SOURCES)
 	rm -rf build *.egg-info
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	rm -rf build *.egg-info

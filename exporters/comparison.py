@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from snn_tool.documents import Count
 from snn_tool.errors import VerificationError
 from snn_tool.exporters.traces import Trace
 
@@ -27,9 +28,9 @@ class Mismatch:
 
     layer: str
     quantity: str
-    timestep: int
-    tile: int
-    index: tuple[int, int, int]
+    timestep: Count
+    tile: Count
+    index: tuple[Count, Count, Count]
     expected: int
     actual: int
 
@@ -56,9 +57,9 @@ class BackendResult:
 
     backend: str
     status: str
-    tiles: int = 0
-    values_compared: int = 0
-    mismatches: int = 0
+    tiles: Count = 0
+    values_compared: Count = 0
+    mismatches: Count = 0
     first: Mismatch | None = None
     reason: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,6 @@ An export keeps it beside the network, so that anybody can check later what was 
 """
 
 import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,18 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import write_bytes
 from snn_tool.errors import ArtifactError, ExportError
 from snn_tool.exporters.nir_program import PopulationNode, Program
+from snn_tool.exporters.npz_file import MAX_BYTES, read_arrays
 from snn_tool.exporters.traces import Trace
 
 GOLDEN = "golden.npz"
+
+MEMBERS: Mapping[str, tuple[type[np.integer], int]] = {
+    "tiles": (np.int16, 4),
+    "readout": (np.int32, 4),
+    "spikes": (np.int8, 5),
+    "membranes": (np.int32, 5),
+}
+"""Type and number of axes of each kind of array; the last two stand once for each population."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,22 +53,23 @@ def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) 
     """
     count = len(tiles)
     arrays: dict[str, NDArray[Any]] = {
-        "tiles": _fitting("tiles", tiles, (count, program.channels, program.height, program.width), np.int16),
-        "readout": _fitting("readout", reference.readout, (count, *shape_of(program.readout)), np.int32),
+        "tiles": _fitting("tiles", tiles, (count, program.channels, program.height, program.width)),
+        "readout": _fitting("readout", reference.readout, (count, *shape_of(program.readout))),
     }
     for node in program.populations:
         shape = (program.timesteps, count, *shape_of(node))
-        for kind, values, narrow in (
-            ("spikes", reference.spikes, np.int8),
-            ("membranes", reference.membranes, np.int32),
-        ):
+        for kind, values in (("spikes", reference.spikes), ("membranes", reference.membranes)):
             if node.name not in values:
                 raise ExportError(
                     f"the reference trace has no {kind} of {node.name}; record every population"
                 )
-            arrays[f"{kind}.{node.name}"] = _fitting(
-                f"{kind} of {node.name}", values[node.name], shape, narrow
-            )
+            arrays[f"{kind}.{node.name}"] = _fitting(kind, values[node.name], shape, f" of {node.name}")
+    total = sum(values.nbytes for values in arrays.values())
+    if total > MAX_BYTES:
+        raise ExportError(
+            f"the golden integers of {count} tiles take {total / 2**30:.1f} GiB, more than the "
+            f"{MAX_BYTES >> 30} GiB that are read back; use fewer --tiles or a smaller --size"
+        )
     return arrays
 
 
@@ -69,14 +78,13 @@ def shape_of(node: PopulationNode) -> tuple[int, int, int]:
     return node.channels, node.height, node.width
 
 
-def _fitting(
-    name: str, values: NDArray[Any], shape: tuple[int, ...], narrow: type[np.integer]
-) -> NDArray[Any]:
-    """The values in a narrower type, if they have the shape and lose nothing."""
+def _fitting(kind: str, values: NDArray[Any], shape: tuple[int, ...], whose: str = "") -> NDArray[Any]:
+    """The values in the type of their kind, if they have the shape and lose nothing."""
+    narrow = MEMBERS[kind][0]
     converted = values.astype(narrow)
     if values.shape != shape or not values.size or not np.array_equal(converted, values):
         raise ExportError(
-            f"{name}: {values.dtype} {list(values.shape)} does not fit the network's "
+            f"{kind}{whose}: {values.dtype} {list(values.shape)} does not fit the network's "
             f"{narrow.__name__} {list(shape)}"
         )
     return converted
@@ -89,31 +97,26 @@ def write_golden(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file of an export.
-
-    Raises:
-        ArtifactError: it cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path}: not readable ({error}); export the network again") from error
-
-
 def read_golden(path: Path) -> Golden:
     """Tiles and expected integers.
 
     Raises:
-        ArtifactError: the file cannot be read, or lacks tiles or read-out.
+        ArtifactError: the file cannot be read, lacks tiles or read-out, holds something else as well, or an
+            array is not of its type and number of axes.
     """
     arrays = read_arrays(path)
     if not {"tiles", "readout"} <= arrays.keys():
         raise ArtifactError(f"{path}: has no tiles or no readout; export the network again")
     kinds: dict[str, dict[str, NDArray[Any]]] = {"spikes": {}, "membranes": {}}
     for key, values in arrays.items():
-        kind, _, population = key.partition(".")
-        if kind in kinds:
+        kind, dot, population = key.partition(".")
+        if kind not in MEMBERS or bool(dot) is not (kind in kinds):
+            raise ArtifactError(f"{path}: holds {key!r}, which no export has; export the network again")
+        if (values.dtype, values.ndim) != (dtype := np.dtype(MEMBERS[kind][0]), axes := MEMBERS[kind][1]):
+            raise ArtifactError(
+                f"{path}: {key} is {values.dtype} of {values.ndim} axes, "
+                f"not {dtype} of {axes}; export the network again"
+            )
+        if dot:
             kinds[kind][population] = values
     return Golden(arrays["tiles"], arrays["readout"], kinds["spikes"], kinds["membranes"])

@@ -3,7 +3,7 @@
 Lava forks, so it never runs inside a process that holds torch's threads. Files go in and files come out.
 """
 
-import zipfile
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,16 @@ from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError,
 from snn_tool.exporters.lava_environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.netx_file import NetxRun
+from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.process_group import Finished, run_group
 
 CONVOLUTIONS = ("stock", "blas")
 """`stock` is Lava's own code; `blas` replaces its scipy loops by matrix products that are equally exact."""
 
 TIME_LIMIT_S = 1800.0
+HEADERS = 1 << 24
+"""Bytes that all headers of a result take at most; they count towards its size."""
+
 REFUSED = 4
 """The runner's exit code for a plan or an image that Lava does not take."""
 
@@ -217,15 +221,16 @@ def _demand_success(finished: Finished, timeout_s: float) -> None:
 def _read_result(path: Path, expected: dict[str, tuple[int, ...]], readout: str) -> LavaTrace:
     """Read recordings (N, T, W, H, C) and turn them to [T, N, C, H, W]."""
     found: dict[str, dict[str, NDArray[np.int32]]] = {"spikes": {}, "membranes": {}}
+    values = len(found) * sum(math.prod(shape) for shape in expected.values())
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            for kind, arrays in found.items():
-                for name, shape in expected.items():
-                    array = stored[f"{kind}.{name}"]
-                    if array.shape != shape or array.dtype != np.int32:
-                        raise ValueError(f"{kind}.{name} is {array.dtype} {array.shape}, not int32 {shape}")
-                    arrays[name] = array.transpose(1, 0, 4, 3, 2)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        stored = read_arrays(path, limit=4 * values + HEADERS)
+        for kind, arrays in found.items():
+            for name, shape in expected.items():
+                array = stored[f"{kind}.{name}"]
+                if array.shape != shape or array.dtype != np.int32:
+                    raise ValueError(f"{kind}.{name} is {array.dtype} {array.shape}, not int32 {shape}")
+                arrays[name] = array.transpose(1, 0, 4, 3, 2)
+    except (ArtifactError, KeyError, ValueError) as error:
         raise BackendUnavailableError(
             f"Lava left no usable result ({error}); install it anew: `{REMEDY}`"
         ) from error

@@ -25,7 +25,6 @@ from snn_tool.exporters.golden_file import (
     GOLDEN,
     Golden,
     golden_arrays,
-    read_arrays,
     read_golden,
     write_golden,
 )
@@ -40,6 +39,7 @@ from snn_tool.exporters.loihi_report import report_resources
 from snn_tool.exporters.loihi_report_file import write_resources
 from snn_tool.exporters.loihi_specs import GradedSpec, Plan
 from snn_tool.exporters.nir_file import read_program
+from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.traces import Trace
 from snn_tool.models.streams import FANOUT, check_lowering
 

@@ -1,8 +1,14 @@
 """What SANA-FE reports of one tile: energies by component, and the counts that they are made of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+import msgspec
+from snn_tool.documents import Count
+
+Joules = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""What a file may state: a number that is finite, not negative and not absurd; a tile takes µJ and ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +22,11 @@ class ChipEnergy:
         network: packets out, and hops between tiles of the mesh.
     """
 
-    total: float
-    synapse: float
-    dendrite: float
-    soma: float
-    network: float
+    total: Joules
+    synapse: Joules
+    dendrite: Joules
+    soma: Joules
+    network: Joules
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +44,9 @@ class ChipActivity:
     """
 
     energy_j: ChipEnergy
-    synaptic_events: int
-    neurons_fired: int
-    neuron_updates: int
-    packets: int
-    hops: int
-    time_s: float
-
-
-def activity_of(entry: Mapping[str, Any]) -> ChipActivity:
-    """One tile's activity from JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError: something is missing or of another kind.
-    """
-    energy = entry["energy_j"]
-    return ChipActivity(
-        ChipEnergy(
-            float(energy["total"]),
-            float(energy["synapse"]),
-            float(energy["dendrite"]),
-            float(energy["soma"]),
-            float(energy["network"]),
-        ),
-        int(entry["synaptic_events"]),
-        int(entry["neurons_fired"]),
-        int(entry["neuron_updates"]),
-        int(entry["packets"]),
-        int(entry["hops"]),
-        float(entry["time_s"]),
-    )
+    synaptic_events: Count
+    neurons_fired: Count
+    neuron_updates: Count
+    packets: Count
+    hops: Count
+    time_s: Seconds

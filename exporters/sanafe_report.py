@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from snn_tool.documents import Count
 from snn_tool.exporters.comparison import EXACT, BackendResult
-from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
+from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy, Joules
 
 EXCLUDED = (
     "static power and synchronisation of the chip: too low",
@@ -20,9 +21,9 @@ class TileCheck:
     """One golden tile on the chip and in the integer engine; `sanafe_report_file` says what is what."""
 
     activity: ChipActivity
-    exact_synops: int
-    exact_spikes: int
-    idle_access_j: float
+    exact_synops: Count
+    exact_spikes: Count
+    idle_access_j: Joules
 
     @property
     def counts_agree(self) -> bool:
@@ -37,15 +38,15 @@ class SanafeReport:
 
     result: BackendResult
     tiles: tuple[TileCheck, ...]
-    height: int
-    width: int
-    timesteps: int
-    steps: int
-    neurons: int
-    synapses: int
-    cores: int
-    image_macs: int
-    constants_j: Mapping[str, float]
+    height: Count
+    width: Count
+    timesteps: Count
+    steps: Count
+    neurons: Count
+    synapses: Count
+    cores: Count
+    image_macs: Count
+    constants_j: Mapping[str, Joules]
     architecture: str
     architecture_sha256: str
     versions: Mapping[str, str]

@@ -20,17 +20,16 @@ student_sha256, bundle_sha256        of the exported student, and of the bundle'
 excluded            costs that the figures leave out
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from snn_tool.artifacts import read_json, write_json
+from snn_tool.documents import convert
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.comparison import BackendResult, Mismatch
-from snn_tool.exporters.sanafe_activity import activity_of
-from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.exporters.sanafe_report import SanafeReport
 
 KIND, SCHEMA = "sanafe-check", 1
+HEAD = ("kind", "schema", "tool_version", "passed")
+REMEDY = "run `snn-tool energy sanafe` again"
 
 
 def write_sanafe(path: Path, report: SanafeReport) -> None:
@@ -42,50 +41,16 @@ def read_sanafe(path: Path) -> SanafeReport:
     """Read a report.
 
     Raises:
-        ArtifactError: missing, of another kind or schema, incomplete, or not in agreement with itself.
+        ArtifactError: missing, of another kind or schema, incomplete, a number is negative, not finite or
+            absurd, or the file is not in agreement with itself.
     """
     document = read_json(path, KIND, SCHEMA)
+    passed = document.get("passed")
+    body = {key: value for key, value in document.items() if key not in HEAD}
     try:
-        report = _report(document)
-        if not report.tiles or report.passed is not document["passed"]:
-            raise ValueError("`passed` does not follow from the rest")
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: incomplete ({error!r}); run `snn-tool energy sanafe` again") from error
+        report = convert(body, SanafeReport, str(path), remedy=REMEDY)
+    except AssertionError as error:
+        raise ArtifactError(f"{path}: `result` claims more than its counts show; {REMEDY}") from error
+    if not report.tiles or report.passed is not passed:
+        raise ArtifactError(f"{path}: `passed` does not follow from the rest; {REMEDY}")
     return report
-
-
-def _report(document: Mapping[str, Any]) -> SanafeReport:
-    return SanafeReport(
-        result=_result(document["result"]),
-        tiles=tuple(_tile(entry) for entry in document["tiles"]),
-        height=int(document["height"]),
-        width=int(document["width"]),
-        timesteps=int(document["timesteps"]),
-        steps=int(document["steps"]),
-        neurons=int(document["neurons"]),
-        synapses=int(document["synapses"]),
-        cores=int(document["cores"]),
-        image_macs=int(document["image_macs"]),
-        constants_j={str(name): float(value) for name, value in document["constants_j"].items()},
-        architecture=str(document["architecture"]),
-        architecture_sha256=str(document["architecture_sha256"]),
-        versions={str(name): str(value) for name, value in document["versions"].items()},
-        student_sha256=str(document["student_sha256"]),
-        bundle_sha256=str(document["bundle_sha256"]),
-        excluded=tuple(str(text) for text in document["excluded"]),
-    )
-
-
-def _tile(entry: Mapping[str, Any]) -> TileCheck:
-    return TileCheck(
-        activity_of(entry["activity"]),
-        int(entry["exact_synops"]),
-        int(entry["exact_spikes"]),
-        float(entry["idle_access_j"]),
-    )
-
-
-def _result(entry: Mapping[str, Any]) -> BackendResult:
-    first = entry["first"]
-    mismatch = None if first is None else Mismatch(**{**first, "index": tuple(first["index"])})
-    return BackendResult(**{**entry, "first": mismatch})

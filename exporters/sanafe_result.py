@@ -1,16 +1,18 @@
 """What SANA-FE's runner leaves behind, read and turned to the layout of every other trace."""
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import BackendUnavailableError, VerificationError
-from snn_tool.exporters.sanafe_activity import ChipActivity, activity_of
+from snn_tool.artifacts import parse_json
+from snn_tool.documents import convert
+from snn_tool.errors import ArtifactError, BackendUnavailableError, VerificationError
+from snn_tool.exporters.npz_file import read_arrays
+from snn_tool.exporters.sanafe_activity import ChipActivity, Joules
 from snn_tool.exporters.sanafe_environment import REMEDY
 from snn_tool.exporters.sanafe_network import ChipNetwork
 
@@ -48,6 +50,13 @@ class ChipRun:
     constants: Mapping[str, float]
 
 
+class _Result(msgspec.Struct):
+    """result.json; the runner writes more, which is looked at elsewhere."""
+
+    tiles: tuple[ChipActivity, ...]
+    constants: dict[str, Joules]
+
+
 def read_result(folder: Path, network: ChipNetwork, tiles: int) -> ChipRun:
     """Read result.json and result.npz of a number of tiles.
 
@@ -56,17 +65,16 @@ def read_result(folder: Path, network: ChipNetwork, tiles: int) -> ChipRun:
         VerificationError: membranes are no 64ths of an LSB.
     """
     try:
-        document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        with np.load(folder / "result.npz", allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        trace = _trace(arrays, network, tiles)
-        activity = tuple(activity_of(entry) for entry in document["tiles"])
-        constants = {str(name): float(value) for name, value in document["constants"].items()}
-    except (AttributeError, OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        written = parse_json((folder / "result.json").read_bytes())
+        document = convert(written, _Result, "result.json")
+        if len(document.tiles) != tiles:
+            raise ValueError(f"{len(document.tiles)} tiles of {tiles}")
+        trace = _trace(read_arrays(folder / "result.npz", kinds="biuf"), network, tiles)
+    except (ArtifactError, OSError, KeyError, RecursionError, ValueError) as error:
         raise BackendUnavailableError(
             f"SANA-FE left no usable result ({error!r}); install it anew: `{REMEDY}`"
         ) from error
-    return ChipRun(trace, activity, constants)
+    return ChipRun(trace, document.tiles, document.constants)
 
 
 def _trace(arrays: Mapping[str, NDArray[Any]], network: ChipNetwork, tiles: int) -> ChipTrace:

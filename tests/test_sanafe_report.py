@@ -1,6 +1,7 @@
 """The file of a cross-check: read as written, and refused where it contradicts itself."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,10 @@ def test_a_silent_network_has_no_energy_per_synop() -> None:
         ("schema", 2, "schema 2, but snn-tool"),
         ("passed", False, "`passed` does not follow"),
         ("tiles", [], "`passed` does not follow"),
-        ("tiles", [{"activity": {}}], "incomplete.*energy sanafe"),
-        ("result", {"backend": "sanafe"}, "incomplete"),
-        ("neurons", None, "incomplete"),
-        ("constants_j", [], "incomplete"),
+        ("tiles", [{"activity": {}}], "tiles\\[0\\].activity.energy_j is missing.*energy sanafe"),
+        ("result", {"backend": "sanafe"}, "result.status is missing"),
+        ("neurons", None, "neurons = null is not allowed; use a whole number"),
+        ("constants_j", [], "constants_j = .* is not allowed; use a table"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, key: str, value: Any, complaint: str) -> None:
@@ -97,3 +98,39 @@ def test_other_files_are_refused(tmp_path: Path, key: str, value: Any, complaint
     with pytest.raises(ArtifactError, match=complaint) as caught:
         read_sanafe(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "complaint"),
+    [
+        ("1" + "0" * 400, "more than 64 bits"),
+        ("1e999", "inf is no finite number"),
+        ("1e7", "= 10000000.0 is not allowed; use a number from 0 to 1000000.0"),
+        ("-1e-9", "= -1e-09 is not allowed; use a number from 0 to 1000000.0"),
+        ("NaN", "NaN is not JSON"),
+        ("true", "= true is not allowed; use a number"),
+        ('"1"', "= '1' is not allowed; use a number"),
+    ],
+)
+@pytest.mark.parametrize("key", ["synapse", "total", "idle_access_j", "energy_process_spike"])
+def test_energies_are_finite_and_not_negative(tmp_path: Path, key: str, number: str, complaint: str) -> None:
+    path = tmp_path / "s.json"
+    write_sanafe(path, a_report(tile(100, 1e-9)))
+    text, changes = re.subn(rf'"{key}": [^,\n]+', f'"{key}": {number}', path.read_text())
+    assert changes == 1
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match=re.escape(complaint)) as caught:
+        read_sanafe(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("number", [str(2**63), "-1", "1.5", "1e3"])
+@pytest.mark.parametrize("key", ["neuron_updates", "exact_synops", "steps", "values_compared", "hops"])
+def test_counts_are_whole_and_not_negative(tmp_path: Path, key: str, number: str) -> None:
+    path = tmp_path / "s.json"
+    write_sanafe(path, a_report(tile(100, 1e-9)))
+    text, changes = re.subn(rf'"{key}": \d+', f'"{key}": {number}', path.read_text())
+    assert changes == 1
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match=rf"{key} = .* is not allowed"):
+        read_sanafe(path)

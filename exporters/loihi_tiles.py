@@ -1,5 +1,6 @@
 """The same network for another image size, and the largest square tile that a number of chips holds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from snn_tool.errors import ConfigError
@@ -58,20 +59,22 @@ def largest_tile(program: Program, chip: Chip, chips: int, lowering: str = FANOU
     if not program.fits_any_size:
         used = chips_of(layer_resources(build_plan(program, lowering)), chip).low
         return min(program.height, program.width) if used <= chips else 0
-    multiple = size_multiple(program)
 
-    def fits(steps: int) -> bool:
-        side = steps * multiple
-        return (
-            chips_of(layer_resources(build_plan(resized(program, side, side), lowering)), chip).low <= chips
-        )
+    def fits(side: int) -> bool:
+        plan = build_plan(resized(program, side, side), lowering)
+        return chips_of(layer_resources(plan), chip).low <= chips
 
-    if not fits(1):
+    return largest_side(size_multiple(program), fits)
+
+
+def largest_side(multiple: int, fits: Callable[[int], bool]) -> int:
+    """The largest multiple of `multiple` that fits, if all smaller ones fit as well; 0 if none does."""
+    if not fits(multiple):
         return 0
     fitting, beyond = 1, 2
-    while fits(beyond):
+    while fits(beyond * multiple):
         fitting, beyond = beyond, 2 * beyond
     while beyond - fitting > 1:
         middle = (fitting + beyond) // 2
-        fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
+        fitting, beyond = (middle, beyond) if fits(middle * multiple) else (fitting, middle)
     return fitting * multiple

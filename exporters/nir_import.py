@@ -80,6 +80,7 @@ class _Parts:
     names: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     adds_image: bool = False
+    bound: bool = False
 
     def __post_init__(self) -> None:
         channels, height, width = self.module.input_shape
@@ -143,27 +144,28 @@ class _Parts:
 
     def synapse(self, term: Term, target: str, where: str) -> str:
         """One term as a synapse; its name is that of its layers."""
-        weight, stride, padding, dilation = squared(term.conv, where)
+        square = squared(term.conv, term.size, where)
+        self.bound |= square.bound
         name = self.new_name("_".join(term.layers) or f"{term.source}_to_{target}")
-        channels, inputs, kernel, _ = weight.shape
-        usual = dilation * (kernel // 2)
+        channels, inputs, kernel, _ = square.weight.shape
+        usual = square.dilation * (kernel // 2)
         wiring = Synapse(
             name=name,
             source=term.source,
             in_channels=inputs,
             out_channels=channels,
             kernel=kernel,
-            stride=stride,
-            dilation=dilation,
-            given_padding=None if padding == usual else padding,
+            stride=square.stride,
+            dilation=square.dilation,
+            given_padding=None if square.padding == usual else square.padding,
         )
-        self.synapses.append(RealSynapse(wiring, weight))
+        self.synapses.append(RealSynapse(wiring, square.weight))
         return name
 
     def network(self) -> RealNetwork:
         """The whole, which fits any image if every part of it does."""
         wirings = [synapse.wiring for synapse in self.synapses], [p.wiring for p in self.populations]
-        anywhere = fits_any_size(*wirings)
+        anywhere = not self.bound and fits_any_size(*wirings)
         height, width = self.sizes[IMAGE]
         return RealNetwork(
             tuple(self.synapses),

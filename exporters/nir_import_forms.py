@@ -5,8 +5,9 @@ Layers without state are linear, so that any chain of them is a sum of single co
     conv2(conv1(x)):  w[o, c, n] = sum over m, a of w2[o, m, a] w1[m, c, n - s1 d2 a]
                       stride s1 s2, padding p1 + s1 p2, kernel s1 d2 (k2 - 1) + k1
 
-A padding p2 stands for zeros of conv1's output, which is conv1 of zeros only if conv1 has a 1x1 kernel
-without a bias; any other case has no such form.
+A padding p2 stands for zeros of conv1's output. The one convolution has conv1's values of a map that goes on
+with zeros there, which are zeros only if conv1 has no bias and no position beyond its output touches the map:
+a pool whose kernel is its stride and that leaves no rows over, or a 1x1 kernel (`Conv.ends_with`).
 """
 
 from collections.abc import Sequence
@@ -44,13 +45,24 @@ class Conv:
         )
         return rows, columns
 
+    def ends_with(self, size: Pair, axis: int) -> bool:
+        """Whether positions before the first and behind the last read nothing but padding, along an axis.
+
+        Position i reads from s i - p to s i - p + d (k - 1); -1 must end before 0, the last + 1 begin at n.
+        """
+        stride, padding = self.stride[axis], self.padding[axis]
+        reach = self.dilation[axis] * (self.weight.shape[2 + axis] - 1)
+        behind = stride * self.output_size(size)[axis] - padding
+        return reach - stride - padding < 0 and behind >= size[axis]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """A convolution of one source, and the names of the layers that it was put together from."""
+    """A convolution of one source of (H, W), and the names of the layers that it was put together from."""
 
     source: str
     conv: Conv
+    size: Pair
     layers: tuple[str, ...] = ()
 
     @property
@@ -79,8 +91,9 @@ class Form:
 
 def emitted(source: str, shape: tuple[int, int, int], flat: bool = False) -> Form:
     """A source's own values."""
-    channels = shape[0]
-    return Form((Term(source, Conv(np.eye(channels)[:, :, None, None])),), np.zeros(channels), shape, flat)
+    channels, height, width = shape
+    itself = Term(source, Conv(np.eye(channels)[:, :, None, None]), (height, width))
+    return Form((itself,), np.zeros(channels), shape, flat)
 
 
 def added(forms: Sequence[Form], where: str) -> Form:
@@ -113,25 +126,55 @@ def convolved(form: Form, conv: Conv, bias: Reals, layer: str, where: str) -> Fo
     rows, columns = conv.output_size((size[0], size[1]))
     if min(rows, columns) < 1:
         raise UnsupportedLayerError(f"{where}: its kernel is larger than the {size[0]}x{size[1]} that arrive")
-    if conv.padding != (0, 0) and (form.bias.any() or not all(t.conv.pointwise for t in form.terms)):
+    if _unpaddable(form, conv):
+        conv = windowed(conv, (size[0], size[1]))
+    if why := _unpaddable(form, conv):
         before = ", ".join(dict.fromkeys(name for term in form.terms for name in term.layers))
         raise UnsupportedLayerError(
-            f"{where}: pads the output of {before} with zeros, which no single convolution does; put neurons "
-            "between the two, or set its padding to 0"
+            f"{where}: pads the output of {before} with zeros, which no single convolution does: {why}; "
+            "put neurons between the two, or set its padding to 0"
         )
-    terms = tuple(Term(term.source, composed(term.conv, conv), (*term.layers, layer)) for term in form.terms)
+    terms = tuple(
+        replace(term, conv=composed(term.conv, conv), layers=(*term.layers, layer)) for term in form.terms
+    )
     through = conv.weight.sum(axis=(2, 3)) @ form.bias + bias
     return Form(terms, through, (len(conv.weight), rows, columns))
+
+
+def _unpaddable(form: Form, conv: Conv) -> str:
+    """Why zeros around what arrives are not what the layers before make of a map in zeros, or empty."""
+    padded = [axis for axis in (0, 1) if conv.padding[axis]]
+    if padded and form.bias.any():
+        return "they have a bias"
+    if not all(term.conv.ends_with(term.size, axis) for term in form.terms for axis in padded):
+        return "their windows overlap or leave rows over"
+    return ""
+
+
+def windowed(conv: Conv, size: Pair) -> Conv:
+    """The same without padding in a direction of one position, where its kernel becomes the whole map."""
+    for axis, positions in enumerate(conv.output_size(size)):
+        if positions == 1 and conv.padding[axis]:
+            wide = np.moveaxis(spread(conv.weight, conv.dilation), 2 + axis, 0)
+            wide = wide[conv.padding[axis] :][: size[axis]]
+            whole = np.zeros((size[axis], *wide.shape[1:]))
+            whole[: len(wide)] = wide
+            conv = Conv(
+                np.moveaxis(whole, 0, 2 + axis),
+                (1, conv.stride[1]) if axis == 0 else (conv.stride[0], 1),
+                (0, conv.padding[1]) if axis == 0 else (conv.padding[0], 0),
+            )
+    return conv
 
 
 def scaled(form: Form, factors: Reals, layer: str = "") -> Form:
     """A form times a factor per channel [C]."""
     layers = (layer,) if layer else ()
     terms = tuple(
-        Term(
-            term.source,
-            replace(term.conv, weight=factors[:, None, None, None] * term.conv.weight),
-            term.layers + layers,
+        replace(
+            term,
+            conv=replace(term.conv, weight=factors[:, None, None, None] * term.conv.weight),
+            layers=term.layers + layers,
         )
         for term in form.terms
     )
@@ -156,7 +199,9 @@ def composed(first: Conv, second: Conv) -> Conv:
         part = np.einsum("om,mcyx->ocyx", second.weight[:, :, y, x], inner)
         top, left = y * reach[0], x * reach[1]
         weight[:, :, top : top + inner.shape[2], left : left + inner.shape[3]] += part
-    return Conv(weight, _product(first.stride, second.stride), first.padding)
+    beyond = _product(first.stride, second.padding)
+    padding = (first.padding[0] + beyond[0], first.padding[1] + beyond[1])
+    return Conv(weight, _product(first.stride, second.stride), padding)
 
 
 def spread(weight: Reals, dilation: Pair) -> Reals:
@@ -167,30 +212,71 @@ def spread(weight: Reals, dilation: Pair) -> Reals:
     return wide
 
 
-def squared(conv: Conv, where: str) -> tuple[Reals, int, int, int]:
-    """Weight [out, in, k, k], stride, padding and dilation of the same convolution with equal directions.
+@dataclass(frozen=True, slots=True, eq=False)
+class Square:
+    """A convolution whose two directions are equal.
 
-    A rectangle becomes a square by zeros on both sides, with as much more padding.
+    Attributes:
+        weight: [out, in, k, k].
+        stride, padding, dilation: of both directions.
+        bound: it stands for the rectangle on maps of the given sizes alone.
+    """
+
+    weight: Reals
+    stride: int
+    padding: int
+    dilation: int
+    bound: bool = False
+
+
+def squared(conv: Conv, size: Pair, where: str) -> Square:
+    """The same convolution of a map of (H, W) with equal directions.
+
+    A rectangle becomes a square by zeros on its sides, with as much more padding. A direction with m
+    positions of n pixels takes any kernel k and padding p for which n + 2 p - k lies between s (m - 1) and
+    s m - 1; where one position comes out its stride is free as well.
 
     Raises:
-        UnsupportedLayerError: strides differ, or no square kernel has these outputs.
+        UnsupportedLayerError: no square kernel has these outputs.
     """
-    if conv.stride[0] != conv.stride[1]:
-        raise UnsupportedLayerError(f"{where}: its strides {list(conv.stride)} differ; use equal ones")
     uniform = len(set(conv.dilation)) == 1
-    weight = conv.weight if uniform else spread(conv.weight, conv.dilation)
-    dilation = conv.dilation[0] if uniform else 1
-    sides = [dilation * (k - 1) + 1 for k in weight.shape[2:]]
-    if sides[0] - 2 * conv.padding[0] != sides[1] - 2 * conv.padding[1]:
+    sides = [d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.weight.shape[2:], strict=True)]
+    surplus = [side - 2 * padding for side, padding in zip(sides, conv.padding, strict=True)]
+    if conv.stride[0] == conv.stride[1] and surplus[0] == surplus[1]:
+        if uniform and sides[0] == sides[1]:
+            return Square(conv.weight, conv.stride[0], conv.padding[0], conv.dilation[0])
+        return _embedded(conv, conv.stride[0], surplus[0])
+    positions = conv.output_size(size)
+    stride = _common_stride(conv, size, positions, where)
+    lowest = max(n - stride * m + 1 for n, m in zip(size, positions, strict=True))
+    highest = min(n - stride * (m - 1) for n, m in zip(size, positions, strict=True))
+    if lowest > highest:
         raise UnsupportedLayerError(
             f"{where}: a kernel of {sides[0]}x{sides[1]} with padding {list(conv.padding)} has no square "
-            "form; use square maps and kernels"
+            f"form that makes {positions[0]}x{positions[1]} of {size[0]}x{size[1]}; use square maps"
         )
-    if sides[0] != sides[1]:
-        weight, dilation = spread(weight, (dilation, dilation)), 1
-        more = [max(conv.padding) - p for p in conv.padding]
-        weight = np.pad(weight, [(0, 0), (0, 0), (more[0], more[0]), (more[1], more[1])])
-    return weight, conv.stride[0], max(conv.padding), dilation
+    within = sorted({lowest, highest, *(min(max(one, lowest), highest) for one in surplus)})
+    forms = (_embedded(conv, stride, one, bound=True) for one in within)
+    return min(forms, key=lambda form: form.weight.shape[2])
+
+
+def _common_stride(conv: Conv, size: Pair, positions: Pair, where: str) -> int:
+    """The stride of a direction with several positions; of one position each, one that reaches far enough."""
+    needed = {s for s, m in zip(conv.stride, positions, strict=True) if m > 1}
+    if len(needed) > 1:
+        raise UnsupportedLayerError(f"{where}: its strides {list(conv.stride)} differ; use equal ones")
+    return needed.pop() if needed else max(*conv.stride, abs(size[0] - size[1]) + 1)
+
+
+def _embedded(conv: Conv, stride: int, surplus: int, bound: bool = False) -> Square:
+    """The smallest square that holds a kernel at its place, of side `surplus` + 2 padding."""
+    weight = spread(conv.weight, conv.dilation)
+    sides, margins = weight.shape[2:], list(conv.padding)
+    margins += [side - padding - surplus for side, padding in zip(sides, conv.padding, strict=True)]
+    padding = max(margins)
+    before = [padding - p for p in conv.padding]
+    zeros = [(b, surplus + 2 * padding - b - side) for b, side in zip(before, sides, strict=True)]
+    return Square(np.pad(weight, [(0, 0), (0, 0), *zeros]), stride, padding, 1, bound)
 
 
 def _product(first: Pair, second: Pair) -> Pair:

@@ -159,7 +159,10 @@ REMEDY = "the file is damaged or was edited, export it again"
 
 def foreign(file: str) -> str:
     """What is said of a NIR file without this tool's constants."""
-    return f"{file}: NIR, but not made by snn-tool; export the network with 'snn-tool export --target nir'"
+    return (
+        f"{file}: NIR, but not made by snn-tool; take it in with 'snn-tool import {file} --images DIR "
+        "--out NAME.int.safetensors' and pass that file"
+    )
 
 
 def check_schema(schema: int, file: str) -> None:

@@ -120,7 +120,8 @@ class Topology:
     @property
     def restores(self) -> bool:
         """The output is a colour image as large as the input, of any size; otherwise class scores, say."""
-        return self.image_size is None and self.readout.channels == self.image_channels == 3
+        colour = self.readout.channels == self.image_channels == 3
+        return self.image_size is None and colour and self.readout.downscale == 1
 
     def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
         """(H, W) of the image and of every population, as its first synapse delivers it."""

@@ -415,6 +415,7 @@ def test_a_foreign_nir_file_is_one_line(call: Run, tmp_path: Path) -> None:
         "-q", "export", tmp_path / "network.nir", "--target", "loihi", "--out", tmp_path / "b"
     )
     assert code == 1 and "NIR, but not made by snn-tool" in err and err.count("\n") == 1
+    assert "snn-tool import" in err and "--target nir" not in err
 
 
 @pytest.mark.parametrize(

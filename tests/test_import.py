@@ -284,6 +284,36 @@ def test_what_the_networks_are(imported: Callable[[str], dict[str, Any]]) -> Non
     assert [p.decay for p in imported("norse")["network"].populations] == [1024, 410]
 
 
+def test_a_pool_before_a_padded_convolution_is_imported_and_verified(images: Path, tmp_path: Path) -> None:
+    """The usual CNN, conv - IF - pool - padded conv - IF, of half the size at its output, for any image."""
+    rng = np.random.default_rng(0)
+
+    def conv(out: int, given: int, side: int) -> nir.Conv2d:
+        weight = rng.normal(0, 0.4, (out, given, 3, 3)).astype(np.float32)
+        return nir.Conv2d((side, side), weight, 1, 1, 1, 1, np.full(out, 0.1, np.float32))
+
+    fires = [nir.IF(np.full(1, 1e4), np.full(1, 0.5), np.zeros(1)) for _ in range(2)]
+    pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.zeros(2, int))
+    made = {"c1": conv(4, 3, SIDE), "n1": fires[0], "pool": pool, "c2": conv(3, 4, SIDE // 2), "n2": fires[1]}
+    ends = nir.Input(np.array([3, SIDE, SIDE])), nir.Output(np.array([3, SIDE // 2, SIDE // 2]))
+    nodes = {"input": ends[0], **made, "output": ends[1]}
+    names = list(nodes)
+    edges = list(zip(names, names[1:], strict=False))
+    nir.write(tmp_path / "cnn.nir", nir.NIRGraph(nodes, edges, type_check=False))
+    path = tmp_path / "cnn.int.safetensors"
+    command = ["-q", "import", str(tmp_path / "cnn.nir"), "--images", str(images), "--out", str(path)]
+    assert run(command) == 0
+    network, _ = load_integer_network(path)
+    pooled = network.by_name["pool_c2"].wiring
+    # A 3x3 kernel of 2x2 means: 6x6 pixels, strided by 2, padded by 2 of them.
+    assert (pooled.kernel, pooled.stride, pooled.padding, network.image_size) == (6, 2, 2, None)
+    assert not network.topology.restores
+    out = tmp_path / "bundle"
+    export = ["export", str(path), "--target", "loihi", "--images", str(images), "--no-verify"]
+    assert run(["-q", *export, "--size", "16", "--out", str(out)]) == 0
+    assert run(["-q", "verify", str(out), "--backend", "integer", "--backend", "nir"]) == 0
+
+
 def test_what_needs_an_output_image_says_so(
     imported: Callable[[str], dict[str, Any]],
     images: Path,

@@ -7,9 +7,12 @@ import nir
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError, UnsupportedLayerError
 from snn_tool.exporters.nir_import import ImportedGraph, import_graph
+from snn_tool.exporters.nir_import_forms import Conv, squared
 from snn_tool.exporters.nir_module import NirModule
 from snn_tool.models.integer_file import load_integer_network, save_integer_network
 from snn_tool.models.real_network import RealNetwork
@@ -54,7 +57,29 @@ def current(network: RealNetwork, image: Reals) -> Reals:
     return np.asarray(total)
 
 
+def pool(kind: type, kernel: Any, stride: Any = None, padding: int = 0) -> nir.NIRNode:
+    made: nir.NIRNode = kind(
+        np.array(np.broadcast_to(kernel, 2)),
+        np.array(np.broadcast_to(kernel if stride is None else stride, 2)),
+        np.full(2, padding),
+    )
+    return made
+
+
 CHAINS = {
+    "sum pool, padded conv": {"a": pool(nir.SumPool2d, 2), "b": conv(3, 2)},
+    "mean pool, padded and dilated conv": {
+        "a": pool(nir.AvgPool2d, 2),
+        "b": conv(3, 2, kernel=(3, 1), padding=(2, 0), dilation=2),
+    },
+    "a padded pool, a strided conv": {"a": pool(nir.SumPool2d, 2, padding=1), "b": conv(3, 2, stride=2)},
+    "two pools, padded conv": {"a": pool(nir.SumPool2d, 2), "b": pool(nir.AvgPool2d, 2), "c": conv(3, 2)},
+    "an even strided conv, padded conv": {"a": conv(3, 2, kernel=2, stride=2, padding=0), "b": conv(2, 3)},
+    "a kernel that is the whole map": {"a": pool(nir.AvgPool2d, 4), "b": conv(3, 2, kernel=2, padding=0)},
+    "one position of a padded conv behind a bias": {
+        "a": conv(2, 2, kernel=5, padding=0, bias=np.ones(2)),
+        "b": conv(3, 2, kernel=6, padding=1, stride=2),
+    },
     "groups, dilation and stride": {"a": conv(4, 2, groups=2, dilation=2, stride=2)},
     "an even kernel": {"a": conv(3, 2, kernel=4, stride=2)},
     "a rectangle as a square": {"a": conv(3, 2, kernel=(3, 1), padding=(1, 0))},
@@ -142,6 +167,81 @@ def test_reset_rest_and_thresholds_go_into_weights_and_bias(kind: str) -> None:
     assert 30 < fired < 570
 
 
+Sides = tuple[int, int]
+SIDES = st.tuples(st.integers(1, 9), st.integers(1, 9))
+SMALL = st.tuples(st.integers(1, 4), st.integers(1, 4))
+ZEROS = st.tuples(st.integers(0, 3), st.integers(0, 3))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([nir.SumPool2d, nir.AvgPool2d]), SIDES, SMALL, SMALL, ZEROS, st.data())
+def test_whatever_is_imported_equals_the_layers_exactly(
+    kind: type, size: Sides, kernel: Sides, stride: Sides, padding: Sides, data: st.DataObject
+) -> None:
+    """A pool and a convolution of whole numbers on whole numbers: no rounding, so that nothing may differ."""
+    taps, steps, zeros, gaps = (data.draw(one) for one in (SMALL, SMALL, ZEROS, SMALL))
+    # A mean over 1, 2, 4 or 16 values is exact as well.
+    kernel = tuple(4 if n == 3 and kind is nir.AvgPool2d else n for n in kernel)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    first = kind(np.array(kernel), np.array(stride), np.minimum(padding, np.array(kernel) // 2))
+    weight = rng.integers(-3, 4, (2, 2, *taps)).astype(np.float64)
+    second = nir.Conv2d(None, weight, steps, zeros, gaps, 1, np.full(2, float(data.draw(st.integers(-3, 3)))))
+    layers = {"a": first, "b": second}
+    image = rng.integers(-5, 6, (2, *size)).astype(np.float64)
+    try:
+        network = imported(graph((2, *size), **layers, n=fire())).network
+    except UnsupportedLayerError as error:
+        unlike = "no square form" in str(error) or "strides" in str(error) or "larger than" in str(error)
+        assert unlike or "overlap or leave rows over" in str(error), error
+        if "leave rows over" in str(error):
+            assert kernel != stride or any(
+                (n + 2 * p) % k for n, p, k in zip(size, first.padding, kernel, strict=True)
+            )
+        return
+    expected = NirModule(graph((2, *size), **layers), "a.nir")(torch.from_numpy(image)[None])[0].numpy()
+    assert (current(network, image) == expected).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(SIDES, SMALL, SMALL, ZEROS, SMALL)
+def test_a_square_form_is_found_where_one_exists(
+    size: Sides, kernel: Sides, stride: Sides, padding: Sides, dilation: Sides
+) -> None:
+    """Tried one by one: a square of side k, stride s, padding p that makes as many positions, and reaches."""
+    made = Conv(RNG.integers(-3, 4, (1, 1, *kernel)).astype(np.float64), stride, padding, dilation)
+    positions = made.output_size(size)
+    if min(positions) < 1:
+        return
+    exists = any(
+        all(n + 2 * p >= k and (n + 2 * p - k) // s + 1 == m for n, m in zip(size, positions, strict=True))
+        and all(
+            p >= o and k - p >= d * (t - 1) + 1 - o for o, d, t in zip(padding, dilation, kernel, strict=True)
+        )
+        for s in ({one for one, m in zip(stride, positions, strict=True) if m > 1} or range(1, 12))
+        for p in range(24)
+        for k in range(1, 48)
+        if all(m == 1 or one == s for one, m in zip(stride, positions, strict=True))
+    )
+    image = torch.from_numpy(RNG.integers(-5, 6, (1, 1, *size)).astype(np.float64))
+    expected = functional.conv2d(image, torch.from_numpy(made.weight), None, stride, padding, dilation)
+    try:
+        found = squared(made, size, "n")
+    except UnsupportedLayerError:
+        assert not exists
+        return
+    weight = torch.from_numpy(found.weight)
+    one = functional.conv2d(image, weight, None, found.stride, found.padding, found.dilation)
+    assert found.weight.shape[2] == found.weight.shape[3] and torch.equal(one, expected)
+
+
+def test_a_square_that_one_size_needs_is_pinned_to_it() -> None:
+    """A 2x3 map read whole: as a 4x4 kernel of stride 2 it makes one position of 2x3, but 2 of 4x6."""
+    made = graph(
+        (3, 2, 3), a=conv(3, 3, kernel=(2, 3), padding=0), n=fire(), b=conv(3, 3, kernel=1, padding=0)
+    )
+    assert imported(made).network.image_size == (2, 3)
+
+
 LIF2 = {"r": np.ones(2), "v_leak": np.zeros(2), "v_threshold": np.ones(2), "v_reset": np.zeros(2)}
 REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
     "two paddings": (
@@ -174,13 +274,20 @@ REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
     ),
     "strides": (graph(SHAPE, a=conv(2, 2, stride=(1, 2)), n=fire()), "n: its strides .1, 2. differ"),
     "maps": (
-        graph(
-            (1, 2, 3),
-            f=nir.Flatten({"input": np.array([1, 2, 3])}, 0, -1),
-            a=nir.Linear(np.ones((2, 6))),
-            n=fire(),
-        ),
-        "n: a kernel of 2x3 with padding .0, 0. has no square form",
+        graph(SHAPE, a=conv(2, 2, kernel=(2, 4), padding=0), n=fire()),
+        "n: a kernel of 2x4 with padding .0, 0. has no square form that makes 7x5 of 8x8",
+    ),
+    "a pool that leaves a row over": (
+        graph((2, 9, 8), a=pool(nir.SumPool2d, 2), b=conv(2, 2), n=fire()),
+        "b: pads the output of a with zeros, .* overlap or leave rows over",
+    ),
+    "an overlapping pool": (
+        graph(SHAPE, a=pool(nir.AvgPool2d, 3, stride=1), b=conv(2, 2), n=fire()),
+        "b: pads the output of a with zeros, .* overlap or leave rows over",
+    ),
+    "a bias before a padding": (
+        graph(SHAPE, a=conv(2, 2, kernel=1, padding=0, bias=np.ones(2)), b=conv(2, 2), n=fire()),
+        "b: pads the output of a with zeros, .* they have a bias",
     ),
     "shapes": (
         graph(SHAPE, [("in", "a"), ("in", "n"), ("a", "n"), ("n", "out")], a=conv(3, 2), n=fire()),

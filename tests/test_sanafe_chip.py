@@ -17,7 +17,6 @@ from snn_tool.exporters import sanafe_environment
 from snn_tool.exporters.comparison import compare
 from snn_tool.exporters.golden_file import Golden
 from snn_tool.exporters.loihi_bundle import Bundle, export_bundle, read_bundle
-from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.nir_file import read_program, write_nir
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program
@@ -82,7 +81,7 @@ def report(sanafe: SanafeEnvironment, unet: Bundle) -> SanafeReport:
 
 
 def network_of(bundle: Bundle) -> ChipNetwork:
-    return chip_network(build_plan(read_program(bundle.folder / "network.nir")))
+    return chip_network(read_program(bundle.folder / "network.nir"))
 
 
 @pytest.mark.parametrize(("body", "decay"), [("flat", None), ("unet", 1365), ("chain", 0)])
@@ -191,7 +190,7 @@ def test_lif_by_hand(sanafe: SanafeEnvironment) -> None:
     First tile, 3 * 2 + 1 = 7 per step: 7, 10.5, 12.25 > 12 fires and resets, 7; 3 * -3 + 1 = -8: -8, -12,
     -14, -15. Second tile, 13 > 12 fires at each step; 12 > 12 does not, 18 does: 12, 18, 12, 18.
     """
-    network = chip_network(build_plan(lif(3, 1, 12, 2048, 5, 0)))
+    network = chip_network(lif(3, 1, 12, 2048, 5, 0))
     lines: list[str] = []
     first = run_on_sanafe(network, red(2, -3), sanafe, log=lines.append).trace
     assert first.membranes["lif"][:, 0, 0, 0].tolist() == [
@@ -204,7 +203,7 @@ def test_lif_by_hand(sanafe: SanafeEnvironment) -> None:
     assert first.membranes["readout"][:, 0, 0, 0].tolist() == [[0, 0], [0, 0], [320, 0], [320, 0]]
     assert first.readout[0, :, 0].tolist() == [[320, 0]] * 3
     assert "sanafe: step 1 of 1" in lines
-    strict = chip_network(build_plan(lif(1, 0, 12, 2048, 5, 0)))
+    strict = chip_network(lif(1, 0, 12, 2048, 5, 0))
     both = run_on_sanafe(strict, np.concatenate([red(0, 0), red(13, 12)]), sanafe)
     assert both.trace.spikes["lif"][:, 1, 0, 0].tolist() == [[1, 0], [1, 1], [1, 0], [1, 1]]
     assert not both.trace.spikes["lif"][:, 0].any()
@@ -214,7 +213,7 @@ def test_lif_by_hand(sanafe: SanafeEnvironment) -> None:
 
 def test_a_membrane_truncates_toward_zero(sanafe: SanafeEnvironment) -> None:
     """Of 64 v = +-64, 4095 / 4096 is +-63.98: 63 in magnitude on both sides, and so on."""
-    network = chip_network(build_plan(lif(1, 0, 1000, 1, 1, 0)))
+    network = chip_network(lif(1, 0, 1000, 1, 1, 0))
     trace = run_on_sanafe(network, red(1, -1), sanafe).trace
     assert trace.membranes["lif"][:, 0, 0, 0].tolist() == [[64, -64], [127, -127], [190, -190], [253, -253]]
 
@@ -222,7 +221,7 @@ def test_a_membrane_truncates_toward_zero(sanafe: SanafeEnvironment) -> None:
 def test_what_saturates_differs_and_is_found(sanafe: SanafeEnvironment) -> None:
     """Three spikes of 127 << 9 are 195072 LSB; 24 bits end at 8388607 / 64, where SANA-FE goes on."""
     program, image = lif(1, 0, 12, 0, 127, 9), red(13, 0)
-    trace = run_on_sanafe(chip_network(build_plan(program)), image, sanafe).trace
+    trace = run_on_sanafe(chip_network(program), image, sanafe).trace
     assert trace.membranes["readout"][:, 0, 0, 0, 0].tolist() == [k * 65024 * 64 for k in (1, 2, 3, 4)]
     result = compare(run_program(program, image.astype(np.int64)), trace, ["lif", "readout"], "sanafe")
     first = result.first
@@ -327,7 +326,7 @@ def fake(folder: Path, body: str) -> SanafeEnvironment:
 def test_death_hang_and_garbage_are_told_apart(
     tmp_path: Path, body: str, error: type[Exception], complaint: str
 ) -> None:
-    network = chip_network(build_plan(lif(3, 1, 12, 2048, 5, 0)))
+    network = chip_network(lif(3, 1, 12, 2048, 5, 0))
     with pytest.raises(error, match=complaint) as caught:
         run_on_sanafe(network, red(2, -3), fake(tmp_path, body), timeout_s=1)
     assert "\n" not in str(caught.value)
@@ -335,7 +334,7 @@ def test_death_hang_and_garbage_are_told_apart(
 
 def test_sanafe_itself_refuses_what_it_cannot_map(sanafe: SanafeEnvironment) -> None:
     """A core beyond the chip's 128 comes back as one line with SANA-FE's words."""
-    network = chip_network(build_plan(lif(3, 1, 12, 2048, 5, 0)))
+    network = chip_network(lif(3, 1, 12, 2048, 5, 0))
     beyond = replace(network, groups=(replace(network.groups[0], first_core=128), network.groups[1]))
     with pytest.raises(VerificationError, match="refuses the network: the network cannot be run: IndexError"):
         run_on_sanafe(beyond, red(2, -3), sanafe)

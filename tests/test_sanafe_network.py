@@ -1,24 +1,32 @@
 """A plan connection by connection, against torch's convolutions and the interpreter's currents."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from snn_tool.cli import app
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
 from snn_tool.exporters import sanafe_layout
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_specs import LifSpec
+from snn_tool.exporters.loihi_tiles import resized
+from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import current
 from snn_tool.exporters.nir_parse import parse_graph
 from snn_tool.exporters.nir_program import IMAGE, ConvNode, Program
 from snn_tool.exporters.sanafe_connections import Connections
 from snn_tool.exporters.sanafe_layout import chip_network
+from snn_tool.golden import GoldenOptions, make_golden
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_run import quantize_image
+from snn_tool.shipped import student_path
 from torch.nn import functional
+from typer.testing import CliRunner
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
@@ -50,7 +58,7 @@ def test_every_connection_is_one_tap_of_torchs_convolution(make_network: MakeNet
     """Weights by unit impulses, and numbers of connections by a kernel of ones; relays copy."""
     program = program_of(make_network("lif", body))
     plan = build_plan(program)
-    network = chip_network(plan)
+    network = chip_network(program)
     images = {source.name for source in plan.sources}
     found = {(c.source, c.target): c for c in (*network.connections, *network.image_connections)}
     assert len(found) == len(plan.convs) and len(network.image_connections) > 0
@@ -73,8 +81,8 @@ def test_every_connection_is_one_tap_of_torchs_convolution(make_network: MakeNet
 
 def test_groups_are_the_plans_neurons_on_cores_of_their_own(make_network: MakeNetwork) -> None:
     """4 channels at 16 x 20 pixels are 1280 neurons, so two cores; 8 at half the size are 640, and one."""
-    plan = build_plan(program_of(make_network("lif", "unet"), 16, 20))
-    network = chip_network(plan)
+    program = program_of(make_network("lif", "unet"), 16, 20)
+    plan, network = build_plan(program), chip_network(program)
     used: list[int] = []
     for group, spec in zip(network.groups, plan.neurons, strict=True):
         assert isinstance(spec, LifSpec)
@@ -93,7 +101,7 @@ def test_the_image_arrives_as_biases(make_network: MakeNetwork, photograph: Imag
     network = make_network("lif", body)
     program = program_of(network)
     tile = quantize_image(photograph[:, :HEIGHT, :WIDTH], network)
-    drives = chip_network(build_plan(program)).drives(tile)
+    drives = chip_network(program).drives(tile)
     for population in program.populations:
         convs = [program.conv[name] for name in population.inputs]
         of_image = [current(conv, tile.astype(np.int64)) for conv in convs if conv.source == IMAGE]
@@ -105,12 +113,14 @@ def test_the_image_arrives_as_biases(make_network: MakeNetwork, photograph: Imag
 
 
 def test_payloads_are_refused_by_name(make_network: MakeNetwork) -> None:
-    graded = build_plan(program_of(make_network("graded", "chain")))
+    program = program_of(make_network("graded", "chain"))
+    graded = build_plan(program)
     with pytest.raises(UnsupportedLayerError, match=f"{graded.neurons[0].name}.*carries no payload.*fanout"):
-        chip_network(graded)
-    relayed = build_plan(program_of(make_network("lif", "unet")), "relay")
+        chip_network(program)
+    program = program_of(make_network("lif", "unet"))
+    relayed = build_plan(program, "relay")
     with pytest.raises(UnsupportedLayerError) as raised:
-        chip_network(relayed)
+        chip_network(program, "relay")
     assert all(name in str(raised.value) for name in relayed.accumulators)
     assert "enc_mid" not in str(raised.value), "a LIF population is none of them"
 
@@ -120,16 +130,43 @@ def test_what_does_not_fit_one_chip_is_refused(
 ) -> None:
     """At 64 x 64 pixels 16384 neurons at full resolution take 16 cores, 8192 at half 8, the read-out 12."""
     network = make_network("lif", "unet")
-    plan = build_plan(program_of(network, 64, 64))
+    program = program_of(network, 64, 64)
+    plan = build_plan(program)
     full = sum(neuron.shape == (64, 64, 4) for neuron in plan.neurons)
     half = sum(neuron.shape == (32, 32, 8) for neuron in plan.neurons)
     assert full + half + 1 == len(plan.neurons)
-    with pytest.raises(TargetLimitError, match=f"{16 * full + 8 * half + 12} cores .*has 128.*--size 16"):
-        chip_network(plan)
-    small = build_plan(program_of(network))
+    with pytest.raises(TargetLimitError, match=f"{16 * full + 8 * half + 12} cores .*has 128; the largest"):
+        chip_network(program)
+    small = program_of(network)
     count = chip_network(small).synapses
     monkeypatch.setattr(sanafe_layout, "MAX_CONNECTIONS", count)
     assert chip_network(small).synapses == count
     monkeypatch.setattr(sanafe_layout, "MAX_CONNECTIONS", count - 1)
     with pytest.raises(TargetLimitError, match=f"{count:,} connections exceed the {count - 1:,}.*--size"):
         chip_network(small)
+
+
+def test_the_advised_tile_fits_and_the_next_larger_does_not(
+    make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sides are multiples of 2; where not even one of 2x2 fits, nothing is advised."""
+    program = program_of(make_network("lif", "unet"), 16, 16)
+    room = chip_network(resized(program, 10, 10)).synapses
+    assert room < chip_network(resized(program, 12, 12)).synapses
+    monkeypatch.setattr(sanafe_layout, "MAX_CONNECTIONS", room)
+    with pytest.raises(TargetLimitError, match="largest tile that fits is 10x10: export with --size 10$"):
+        chip_network(program)
+    monkeypatch.setattr(sanafe_layout, "MAX_CONNECTIONS", 1)
+    with pytest.raises(TargetLimitError, match="no tile of this network fits"):
+        chip_network(program)
+    monkeypatch.setattr(Program, "fits_any_size", property(lambda self: False))
+    with pytest.raises(TargetLimitError, match="takes images of 16x16 alone"):
+        chip_network(program)
+
+
+def test_the_size_of_the_commands_help_fits_the_shipped_student(tmp_path: Path) -> None:
+    text = CliRunner().invoke(app, ["energy", "sanafe", "--help"]).output
+    (side,) = re.findall(r"--size\W+(\d+)", text)
+    options = GoldenOptions(tiles=1, size=int(side))
+    made = make_golden(student_path("denoise-25-lif"), tmp_path, options)
+    assert chip_network(read_program(made.nir)).synapses <= sanafe_layout.MAX_CONNECTIONS

@@ -12,7 +12,6 @@ from snn_tool.errors import ConfigError, VerificationError
 from snn_tool.exporters.comparison import compare
 from snn_tool.exporters.golden_file import Golden
 from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, PLAN, Bundle, plan_follows_network
-from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_network import integer_network
 from snn_tool.exporters.nir_program import Program
@@ -52,7 +51,7 @@ def check_on_chip(
         raise VerificationError(f"{bundle.folder / PLAN}: is not the plan that {NETWORK} gives; export again")
     program = read_program(bundle.folder / NETWORK)
     golden = _first(bundle.golden, tiles or len(bundle.golden.tiles))
-    network = chip_network(build_plan(program, bundle.lowering))
+    network = chip_network(program, bundle.lowering)
     run = run_on_sanafe(network, golden.tiles, environment, log=log)
     result = compare(golden, run.trace, [p.name for p in program.populations], "sanafe")
     versions = {"sanafe": environment.version, "python": environment.python_version}

@@ -11,7 +11,7 @@ from snn_tool.terminal import terminal_of
 def energy_sanafe(
     context: typer.Context,
     bundle: Annotated[
-        Path, typer.Argument(help="Bundle folder of a lif student, from export --target loihi --size 16.")
+        Path, typer.Argument(help="Bundle folder of a lif student, from export --target loihi --size 10.")
     ],
     out: Annotated[Path, typer.Option("--out", help="File for energies and comparison, e.g. sanafe.json.")],
     tiles: Annotated[int, typer.Option("--tiles", help="Use the first N golden tiles; 0 takes all.")] = 0,

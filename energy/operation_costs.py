@@ -57,6 +57,11 @@ def operation_cost(name: str, call: Call, out: Any) -> OperationCost | None:
     )
 
 
+def is_known(name: str) -> bool:
+    """Whether a table knows the operation."""
+    return name in FREE or name in PER_OUTPUT or name in ELEMENTWISE or name in PRODUCTS
+
+
 def _convolution(call: Call, out: Any) -> OperationCost:
     """Padded: N C_out (C_in / g) K N_out positions; exact: each input's fan-out in place of K N_out."""
     source, weight, transposed = call["input"], call["weight"], bool(call["transposed"])
@@ -125,8 +130,78 @@ def _inputs(call: Call) -> int:
     return int(_source(call).numel())
 
 
-def _sum(call: Call, out: Any) -> int:
-    return _inputs(call) - int(out.numel())
+def _first(out: Any) -> Any:
+    """The result, or the first of several, e.g. values before their positions."""
+    return out[0] if isinstance(out, tuple | list) else out
+
+
+def _reduced(call: Call, out: Any) -> int:
+    """N values become one by n - 1 operations: additions of a sum, comparisons of a maximum."""
+    return _inputs(call) - int(_first(out).numel())
+
+
+def _extremes(call: Call, out: Any) -> int:
+    return 2 * _reduced(call, out)
+
+
+def _log_sum_exp(call: Call, out: Any) -> int:
+    """N - 1 comparisons, n differences, n exponentials, n - 1 sums, a logarithm, a sum: 4 n."""
+    return 4 * _inputs(call)
+
+
+def _count_nonzero(call: Call, out: Any) -> int:
+    """N comparisons, n - 1 sums."""
+    return 2 * _inputs(call) - int(out.numel())
+
+
+def _line(call: Call) -> int:
+    """Values among which an operation orders: those along its dimension, or all of them."""
+    source = _source(call)
+    sizes = source.shape or (1,)
+    return int(sizes[call["dim"]] if call.get("dim") is not None else source.numel())
+
+
+def _lines(call: Call) -> int:
+    return _inputs(call) // max(1, _line(call))
+
+
+def merge_comparisons(n: int) -> int:
+    """Comparisons of a merge sort of n values in the worst case: n L - 2^L + 1 with L = ceil(log2 n)."""
+    levels = (n - 1).bit_length() if n > 1 else 0
+    return int(n * levels - (1 << levels) + 1)
+
+
+def selection_comparisons(n: int, k: int) -> int:
+    """Comparisons for the k largest of n: k maxima in turn, of n, n - 1, ... values, or a sort if cheaper."""
+    return min(k * n - k * (k + 1) // 2, merge_comparisons(n))
+
+
+def _sort(call: Call, out: Any) -> int:
+    return _lines(call) * merge_comparisons(_line(call))
+
+
+def _largest(call: Call, out: Any) -> int:
+    return _lines(call) * selection_comparisons(_line(call), int(call["k"]))
+
+
+def _ranked(rank: Callable[[Call], int]) -> Callable[[Call, Any], int]:
+    """The value of one rank, found from the nearer end."""
+
+    def cost(call: Call, out: Any) -> int:
+        n, k = _line(call), rank(call)
+        return _lines(call) * selection_comparisons(n, min(k, n - k + 1))
+
+    return cost
+
+
+def _mode(call: Call, out: Any) -> int:
+    """A sort, then for each neighbour a comparison, a count, and a comparison with the longest run."""
+    return _lines(call) * (merge_comparisons(_line(call)) + 3 * (_line(call) - 1))
+
+
+def _running(call: Call, out: Any) -> int:
+    """The first value of each line is taken as it is."""
+    return _inputs(call) - _lines(call)
 
 
 def _softmax(call: Call, out: Any) -> int:
@@ -155,37 +230,43 @@ def _batch_norm(call: Call, out: Any) -> int:
     return 2 * _inputs(call)
 
 
-def _pool(work: Callable[[int], int]) -> Callable[[Call, Any], int]:
+def _pool(dimensions: int, work: Callable[[int], int]) -> Callable[[Call, Any], int]:
     """`work` scalar operations per output, of the number of values in the window."""
 
     def cost(call: Call, out: Any) -> int:
-        first = out[0] if isinstance(out, tuple) else out
-        window = call["kernel_size"]
-        return work(prod(window) if len(window) > 1 else window[0] ** (first.ndim - 2)) * int(first.numel())
+        return work(prod(spread(call["kernel_size"], dimensions))) * int(_first(out).numel())
 
     return cost
 
 
-def _adaptive_pool(call: Call, out: Any) -> int:
-    """The bins [floor(i n / m), ceil((i + 1) n / m)) may overlap; b values in a bin: b - 1 sums, 1 scale."""
-    source = _source(call)
-    dimensions = len(call["output_size"])
-    bins: int = prod(
-        sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
-        for n, m in zip(source.shape[-dimensions:], out.shape[-dimensions:], strict=True)
-    )
-    return int(prod(source.shape[:-dimensions])) * bins
+def _adaptive_pool(per_output: int) -> Callable[[Call, Any], int]:
+    """Of b values in a bin an average takes b - 1 sums and 1 scale, a maximum b - 1 comparisons.
+
+    The bins [floor(i n / m), ceil((i + 1) n / m)) may overlap.
+    """
+
+    def cost(call: Call, out: Any) -> int:
+        source, result = _source(call), _first(out)
+        dimensions = len(call["output_size"])
+        binned: int = prod(
+            sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+            for n, m in zip(source.shape[-dimensions:], result.shape[-dimensions:], strict=True)
+        )
+        return int(prod(source.shape[:-dimensions])) * binned + per_output * int(result.numel())
+
+    return cost
 
 
 FREE = frozenset(
     """
     alias arange as_strided cat channel_shuffle clone constant_pad_nd contiguous copy detach diagonal
     embedding empty empty_like expand eye fill flip full full_like gather im2col index index_select lift_fresh
-    native_dropout new_empty new_full new_ones new_zeros ones ones_like permute pixel_shuffle pixel_unshuffle
-    reflection_pad1d reflection_pad2d repeat replication_pad1d replication_pad2d reshape roll scalar_tensor
-    select slice split split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d
-    upsample_nearest2d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
-    _upsample_nearest_exact1d _upsample_nearest_exact2d
+    max_unpool2d max_unpool3d native_dropout new_empty new_full new_ones new_zeros ones ones_like permute
+    pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat
+    replication_pad1d replication_pad2d replication_pad3d reshape roll scalar_tensor select slice split
+    split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d upsample_nearest2d
+    upsample_nearest3d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
+    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
     """.split()
 )
 """Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
@@ -197,7 +278,9 @@ PER_OUTPUT: dict[str, int] = {
     **dict.fromkeys(
         "maximum minimum relu clamp_min clamp_max eq ne lt le gt ge where masked_fill sign".split(), 1
     ),
-    **dict.fromkeys("floor ceil round logical_not logical_and logical_or bitwise_not".split(), 1),
+    **dict.fromkeys("fmax fmin isnan isinf floor ceil round trunc frac heaviside".split(), 1),
+    **dict.fromkeys("logical_not logical_and logical_or logical_xor".split(), 1),
+    **dict.fromkeys("bitwise_not bitwise_and bitwise_or bitwise_xor".split(), 1),
     **dict.fromkeys("clamp hardtanh leaky_relu _prelu_kernel addcmul addcdiv".split(), 2),
     "lerp": 3,  # a + w (b - a)
     "elu": 4,  # compare, exp, - 1, scale
@@ -212,12 +295,19 @@ PER_OUTPUT: dict[str, int] = {
 ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     # x Phi(x): x / sqrt 2, erf, + 1, half, times x; with tanh x^3 takes two more products, and its sum two.
     "gelu": lambda call, out: (9 if call["approximate"] == "tanh" else 5) * int(out.numel()),
-    "sum": _sum,
-    "amax": _sum,
-    "amin": _sum,
+    **dict.fromkeys("sum prod amax amin max min argmax argmin any all".split(), _reduced),
+    "aminmax": _extremes,
+    "logsumexp": _log_sum_exp,
+    "count_nonzero": _count_nonzero,
+    "sort": _sort,
+    "topk": _largest,
+    "kthvalue": _ranked(lambda call: int(call["k"])),
+    **dict.fromkeys(("median", "nanmedian"), _ranked(lambda call: (_line(call) + 1) // 2)),
+    "mode": _mode,
+    **dict.fromkeys(("cummax", "cummin", "cumprod"), _running),
     "mean": lambda call, out: _inputs(call),
-    "var": lambda call, out: 4 * _inputs(call),
-    "std": lambda call, out: 4 * _inputs(call) + int(out.numel()),
+    **dict.fromkeys(("var", "var_mean"), lambda call, out: 4 * _inputs(call)),
+    **dict.fromkeys(("std", "std_mean"), lambda call, out: 4 * _inputs(call) + int(_first(out).numel())),
     "linalg_vector_norm": lambda call, out: 2 * _inputs(call),
     "cumsum": lambda call, out: _inputs(call),
     "col2im": lambda call, out: _inputs(call),
@@ -230,10 +320,13 @@ ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     "cudnn_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "avg_pool1d": _pool(lambda window: window),
-    "avg_pool2d": _pool(lambda window: window),
-    "max_pool2d_with_indices": _pool(lambda window: window - 1),
-    "_adaptive_avg_pool2d": _adaptive_pool,
+    "avg_pool1d": _pool(1, lambda window: window),
+    "avg_pool2d": _pool(2, lambda window: window),
+    "avg_pool3d": _pool(3, lambda window: window),
+    "max_pool2d_with_indices": _pool(2, lambda window: window - 1),
+    "max_pool3d_with_indices": _pool(3, lambda window: window - 1),
+    **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"), _adaptive_pool(0)),
+    **dict.fromkeys(("adaptive_max_pool2d", "adaptive_max_pool3d"), _adaptive_pool(-1)),
 }
 """Scalar operations by formula: reductions, normalisations, pooling."""
 
@@ -249,5 +342,6 @@ PRODUCTS: dict[str, Callable[[Call, Any], OperationCost]] = {
     "upsample_linear1d": _interpolation(2),
     "upsample_bilinear2d": _interpolation(4),
     "upsample_bicubic2d": _interpolation(16),
+    "upsample_trilinear3d": _interpolation(8),
 }
 """Multiply-accumulates."""

@@ -118,8 +118,14 @@ def masked(call: Call, out: Any, kind_of: KindOf) -> Outcome:
 
 
 def selected(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-    """From two sources; what selects does not matter."""
-    return Outcome(joined((operand_kind(call["self"], kind_of), operand_kind(call["other"], kind_of))))
+    """From two sources; of two constants, spikes that select make spikes if one of them is zero."""
+    kinds = operand_kind(call["self"], kind_of), operand_kind(call["other"], kind_of)
+    if Plain.CONSTANT not in kinds or not set(kinds) <= {Plain.CONSTANT, Plain.NEUTRAL}:
+        return Outcome(joined(kinds))
+    value = scalar(call["self" if kinds[0] is Plain.CONSTANT else "other"])
+    if Plain.NEUTRAL in kinds and value is not None and isinstance(kind_of(call["condition"]), Spikes):
+        return Outcome(Spikes().scaled(value))
+    return Outcome(Plain.REAL)
 
 
 def padded(call: Call, out: Any, kind_of: KindOf) -> Outcome:
@@ -128,7 +134,7 @@ def padded(call: Call, out: Any, kind_of: KindOf) -> Outcome:
 
 
 def largest(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-    """Of two spike tensors with one amplitude."""
+    """The larger, or the smaller, of two spike tensors with one amplitude."""
     kinds = operand_kind(call["self"], kind_of), operand_kind(call["other"], kind_of)
     kind = joined(kinds)
     exact = isinstance(kind, Spikes) and kind.amplitude is not None

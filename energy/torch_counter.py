@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from snn_tool.energy.operation_costs import PRODUCTS, operation_cost
+from snn_tool.energy.operation_costs import PRODUCTS, OperationCost, operation_cost
 from snn_tool.energy.torch_arithmetic import Outcome
 from snn_tool.energy.torch_calls import bound, is_composite, name_of, tensors, written
 from snn_tool.energy.torch_convolutions import count_convolution
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_kinds import KindMap, Plain, Spikes
 from snn_tool.energy.torch_matrices import MATRICES, factors, matrix_synops
+from snn_tool.energy.torch_recurrence import RECURRENT, Feedback, fires, moved_only, refuse_hidden_weights
 from snn_tool.energy.torch_rules import MAKERS, MOVES, outcome
+from snn_tool.energy.torch_sums import event_sum, level_sum
 from snn_tool.energy.torch_tally import Tally, rows
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
@@ -27,7 +29,8 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.module = module
         self.kinds = KindMap()
         self.running: list[str] = []  # paths, innermost last; empty while the caller's own code runs
-        self.inside = 0  # of how many nested neurons
+        self.neurons: list[bool] = []  # of the neurons among them, whether each emits spikes
+        self.feedback = Feedback()
         self.calls = 0
         self.tallies: dict[tuple[str, str], Tally] = {}
 
@@ -55,11 +58,18 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Book the operation, then mark what it made; before that, marks are those of its operands."""
         name = name_of(func)
         operands = [*tensors(list(call.values()))]
-        made = outcome(name, call, out, self.kinds.__getitem__)
+        made = self._outcome(name, call, out)
+        if self.neurons and moved_only(name, call, self.kinds.__getitem__):
+            self.feedback.moved(operands, tensors(out))
         if self.running and not {self.kinds[t] for t in operands} <= {Plain.CONSTANT, Plain.NEUTRAL}:
-            self._book(name, call, out, made)
+            self._book(func, call, out, made)
         if self.running or (operands and name not in MAKERS):
             self._mark(made, operands, [call[name] for name in written(func)], out)
+
+    def _outcome(self, name: str, call: dict[str, Any], out: Any) -> Outcome:
+        if self.neurons and self.neurons[-1] and fires(name, call, out):
+            return Outcome(Spikes())
+        return outcome(name, call, out, self.kinds.__getitem__)
 
     def _mark(self, made: Outcome, operands: list[Tensor], targets: list[Any], out: Any) -> None:
         """Views keep their storage's kind; of several results only the first has the operation's kind."""
@@ -70,14 +80,29 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for index, result in enumerate(fresh):
             self.kinds[result] = made.kind if index == 0 or made.every else Plain.REAL
 
-    def _book(self, name: str, call: dict[str, Any], out: Any, made: Outcome) -> None:
-        skipped = self.inside and name not in PRODUCTS
-        if skipped or made.folded or name in NO_ARITHMETIC:
-            return
+    def _book(self, func: Any, call: dict[str, Any], out: Any, made: Outcome) -> None:
+        name = name_of(func)
         try:
-            self._charge(name, call, out)
+            if self.neurons and name not in PRODUCTS:
+                self._book_inside(func, call, out)
+            elif not made.folded and name not in NO_ARITHMETIC:
+                self._charge(name, call, out)
         except UnsupportedLayerError as error:
             raise UnsupportedLayerError(f"{self.running[-1]}: {error}") from None
+
+    def _book_inside(self, func: Any, call: dict[str, Any], out: Any) -> None:
+        """Of a neuron's arithmetic only weights count: those of a recurrence one to one are a product too."""
+        if name_of(func) == "mul" and self.running[-1].rpartition(".")[2] in RECURRENT:
+            for spiking in (call["self"], call["other"]):
+                if isinstance(spiking, Tensor) and isinstance(kind := self.kinds[spiking], Spikes):
+                    every = list(range(spiking.dim()))
+                    synops = int(level_sum(spiking, kind, every)), int(event_sum(spiking, kind, every))
+                    tally = self.tally(self.running[-1], "matrix product")
+                    tally.read.add("spikes")
+                    tally.synops.products.append(synops)
+                    tally.add(OperationCost("matrix product", out.numel(), out.numel()), real=False)
+                    return
+        refuse_hidden_weights(func, call, out, self.kinds.__getitem__)
 
     def _charge(self, name: str, call: dict[str, Any], out: Any) -> None:
         cost = operation_cost(name, call, out)
@@ -94,6 +119,10 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         keys = MATRICES.get(name, ("input", "weight"))
         first, second = (self.kinds[call[key]] for key in keys)
         if not isinstance(first, Spikes) and not isinstance(second, Spikes):
+            if self.neurons:
+                for key, kind in zip(keys, (first, second), strict=True):
+                    if kind is Plain.REAL:
+                        self.feedback.read(call[key])
             return False
         tally.read.add("spikes")
         if name == "convolution":

@@ -10,9 +10,11 @@ from snn_tool.energy.torch_calls import tensors
 from snn_tool.energy.torch_counter import SpikeCounter
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_kinds import Plain, Spikes
-from snn_tool.energy.torch_neurons import RECURRENT, NeuronRole, role_of
+from snn_tool.energy.torch_neurons import NeuronRole, role_of
+from snn_tool.energy.torch_recurrence import RECURRENT, REMEDY, Feedback
 from snn_tool.energy.torch_states import neuron_updates, state_bytes
 from snn_tool.energy.torch_sums import check_multiples, event_sum, level_sum
+from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -71,10 +73,11 @@ class Hooks:
         if not counter.running:
             counter.calls += part is counter.module
             self._receive(path, given)
-        elif counter.inside and path.rpartition(".")[2] in RECURRENT:
+        elif counter.neurons and path.rpartition(".")[2] in RECURRENT:
             self._receive_own(counter.running[-1], given)
         counter.running.append(path)
-        counter.inside += path in self.roles
+        if path in self.roles:
+            counter.neurons.append(self.roles[path].spiking)
 
     def _receive(self, path: str, given: list[Tensor]) -> None:
         """An outermost call's tensors; what the network itself made in an earlier call stays that."""
@@ -97,25 +100,43 @@ class Hooks:
         counter = self.counter
         if path not in counter.running:
             return  # refused at its entry
-        while counter.running.pop() != path:
-            continue  # an error left submodules without this call
+        left = None
+        while left != path:  # an error left submodules without this call
+            left = counter.running.pop()
+            if left in self.roles:
+                counter.neurons.pop()
         role = self.roles.get(path)
-        if role is None:
-            return
-        counter.inside -= 1
-        if output is not None and not counter.inside:
+        if role is not None and output is not None:
             with _disable_current_modes(), torch.no_grad():
-                self._emit(path, part, role, args, output)
+                self._mark_emitted(path, role, output)
+                if not counter.neurons:
+                    self._emit(path, part, role, args, output)
+        if not counter.neurons:
+            counter.feedback = Feedback()
+
+    def _mark_emitted(self, path: str, role: NeuronRole, output: Any) -> None:
+        """What a neuron returns is what its class emits, also inside of another neuron."""
+        for emitted in tensors(output[0] if isinstance(output, tuple) else output):
+            if role.spiking:
+                check_multiples(emitted, role.spikes, path)
+                self._refuse_feedback(path, emitted)
+            self.counter.kinds[emitted] = role.spikes if role.spiking else Plain.REAL
+
+    def _refuse_feedback(self, path: str, emitted: Tensor) -> None:
+        counter = self.counter
+        if counter.kinds[emitted] is Plain.REAL and counter.feedback.reaches(emitted):
+            raise UnsupportedLayerError(
+                f"{path}: weights inside of it read its own output before it is known to be spikes, and "
+                f"would be counted as multiply-accumulates; {REMEDY}"
+            )
 
     def _emit(self, path: str, part: nn.Module, role: NeuronRole, args: tuple[Any, ...], output: Any) -> None:
         tally = self.counter.tally(path, NEURON if role.spiking else INTEGRATOR)
         tally.calls += 1
         tally.updates += neuron_updates(part, args, output)
         tally.state = max(tally.state, state_bytes(part, output))
-        for emitted in tensors(output[0] if isinstance(output, tuple) else output):
-            self.counter.kinds[emitted] = role.spikes if role.spiking else Plain.REAL
-            if role.spiking:
-                check_multiples(emitted, role.spikes, path)
+        if role.spiking:
+            for emitted in tensors(output[0] if isinstance(output, tuple) else output):
                 every = list(range(emitted.dim()))
                 tally.spikes += int(event_sum(emitted, role.spikes, every))
                 tally.levels += int(level_sum(emitted, role.spikes, every))

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 
 LIBRARIES = ("norse", "snntorch", "spikingjelly", "sinabs", "snn_tool")
 
-RECURRENT = ("recurrent", "rec_connect")
-"""Submodules of snntorch's and sinabs' neurons that read the neuron's own spikes."""
-
 _UNIT = {
-    "norse": """IAFCell IAF IzhikevichCell Izhikevich IzhikevichRecurrentCell LIF LIFAdEx LIFAdExCell
-        LIFAdExRecurrentCell LIFAdExRefracCell LIFAdExRefracRecurrentCell LIFBoxCell LIFCell LIFEx LIFExCell
-        LIFExRecurrentCell LIFMCRecurrentCell LIFMCRefracRecurrentCell LIFRecurrentCell LIFRefracCell
-        LIFRefracRecurrentCell LSNN LSNNCell LSNNRecurrentCell ConstantCurrentLIFEncoder PoissonEncoder
-        PoissonEncoderStep SpikeLatencyEncoder SpikeLatencyLIFEncoder""",
+    "norse": """CobaLIFCell IAFCell IAF IzhikevichCell Izhikevich IzhikevichRecurrent IzhikevichRecurrentCell
+        LIF LIFAdEx LIFAdExCell LIFAdExRecurrent LIFAdExRecurrentCell LIFAdExRefracCell LIFAdExRefracRecurrent
+        LIFAdExRefracRecurrentCell LIFBoxCell LIFCell LIFEx LIFExCell LIFExRecurrent
+        LIFExRecurrentCell LIFMCRecurrentCell LIFMCRefracRecurrentCell LIFRecurrent LIFRecurrentCell
+        LIFRefracCell LIFRefracRecurrent LIFRefracRecurrentCell LSNN LSNNCell LSNNRecurrent LSNNRecurrentCell
+        ConstantCurrentLIFEncoder PoissonEncoder PoissonEncoderStep SpikeLatencyEncoder
+        SpikeLatencyLIFEncoder""",
     "snntorch": "Alpha Lapicque Leaky RLeaky RSynaptic SConv2dLSTM SLSTM Synaptic",
     "spikingjelly": """ComplementaryLIFNode CUBALIFNode EIFNode GatedLIFNode IFNode IzhikevichNode KLIFNode
         LIFNode MaskedPSN MPBNLIFNode ParametricLIFNode PSN QIFNode RAFNode SimpleIFNode SimpleLIFNode
@@ -41,6 +40,9 @@ _INTEGRATORS = {
     "spikingjelly": "NonSpikingIFNode NonSpikingLIFNode",
     "sinabs": "ExpLeak ExpLeakSqueeze",
 }
+_LAYERS = {"snntorch": "RecurrentOneToOne"}
+"""Modules in the packages of neurons that are none: recurrent weights, one for each neuron."""
+
 _NEURON_BASES = ("SNN", "SNNCell", "SNNRecurrent", "SNNRecurrentCell", "StatefulLayer")
 _NEURON_PACKAGES = (
     "snntorch._neurons",
@@ -97,6 +99,8 @@ def _role_in(library: str, known: type, module: nn.Module, path: str) -> NeuronR
         return NeuronRole(True, Spikes(signed=True))
     if name in _INTEGRATORS.get(library, "").split():
         return NeuronRole(False)
+    if name in _LAYERS.get(library, "").split():
+        return None
     if known.__module__.startswith(_NEURON_PACKAGES) or any(
         base.__name__ in _NEURON_BASES
         for base in known.__mro__

@@ -23,12 +23,12 @@ def pool_source(call: Call) -> Any:
     return call["self"] if "self" in call else call["input"]
 
 
-def kept(change: Callable[[Spikes], Kind], folded: bool = False) -> Rule:
+def kept(change: Callable[[Spikes], Kind], folded: bool = False, every: bool = False) -> Rule:
     """One input, changed as a whole."""
 
     def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
         kind = kind_of(pool_source(call))
-        return Outcome(change(kind), folded) if isinstance(kind, Spikes) else Outcome(Plain.REAL)
+        return Outcome(change(kind), folded, every) if isinstance(kind, Spikes) else Outcome(Plain.REAL)
 
     return rule
 
@@ -60,16 +60,20 @@ def mean_window(call: Call, out: Any) -> Window:
     return Window(float(values), values)
 
 
-def average_window(call: Call, out: Any) -> Window | None:
+def average_window(dimensions: int) -> Callable[[Call, Any], Window | None]:
     """None where windows at the border have other divisors."""
-    if call["ceil_mode"] or (any(call["padding"]) and not call["count_include_pad"]):
-        return None
-    dimensions = 1 if len(call["kernel_size"]) == 1 and "divisor_override" not in call else 2
-    values = prod(spread(call["kernel_size"], dimensions))
-    return Window(float(call.get("divisor_override") or values), values)
+
+    def window(call: Call, out: Any) -> Window | None:
+        if call["ceil_mode"] or (any(call["padding"]) and not call["count_include_pad"]):
+            return None
+        values = prod(spread(call["kernel_size"], dimensions))
+        return Window(float(call.get("divisor_override") or values), values)
+
+    return window
 
 
 def adaptive_window(call: Call, out: Any) -> Window | None:
     """None where windows differ in size."""
-    sizes = zip(pool_source(call).shape[-2:], out.shape[-2:], strict=True)
+    dimensions = len(call["output_size"])
+    sizes = zip(pool_source(call).shape[-dimensions:], out.shape[-dimensions:], strict=True)
     return None if any(n % m for n, m in sizes) else mean_window(call, out)

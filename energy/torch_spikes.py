@@ -6,6 +6,7 @@ follows from the operations (`torch_rules`). Inside of a neuron only products ar
 weight: its other arithmetic is one neuron update.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -43,9 +44,11 @@ def count_spikes(
         spiking: neuron classes of your own with what they emit, e.g. `{MyNeuron: Spikes()}`.
         integrators: classes of your own that emit a membrane.
 
+    A network without a spiking neuron is counted as the dense network it then is, with a `UserWarning`.
+
     Raises:
-        UnsupportedLayerError: an operation, or a library's neuron, has no counting rule; it and the module's
-            path are named.
+        UnsupportedLayerError: an operation, a library's neuron, or weights inside of a neuron have no
+            counting rule; it and the module's path are named.
         DataError: a neuron, or the caller, passed on something other than spikes.
         ConfigError: `inputs` is neither `real` nor `spikes`.
     """
@@ -53,8 +56,17 @@ def count_spikes(
         raise ConfigError(f"inputs = '{inputs}' is not allowed; use 'real' or 'spikes'")
     counter = SpikeCounter(module)
     hooks = Hooks(counter, spiking or {}, tuple(integrators), LEVELS if inputs == "spikes" else None)
+    if inputs == "real" and not any(role.spiking for role in hooks.roles.values()):
+        warnings.warn(_without_neurons(module), stacklevel=3)  # of the caller's `with`
     with _separate_attention(), hooks.attached(), counter:
         yield counter
+
+
+def _without_neurons(module: nn.Module) -> str:
+    return (
+        f"{type(module).__name__} has no spiking neuron that count_spikes knows: everything is counted as "
+        "multiply-accumulates; name your neurons, spiking={MyNeuron: Spikes()}, or say inputs='spikes'"
+    )
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def state_bytes(module: nn.Module, output: Any) -> int:
         return output[0].numel() * output.element_size() if binary else 0
     kept: list[Any] = []
     if isinstance(output, tuple):
-        kept += tensors(output[1:])
+        recorded = getattr(module, "record_states", False)  # norse: the states of all timesteps, in one
+        kept += [state[-1].clone() if recorded else state for state in tensors(output[1:])]
     memories = getattr(module, "_memories", {})
     kept += [value for key, value in memories.items() if not key.endswith("_seq")]
     kept += [getattr(module, name, None) for name in _STATES]

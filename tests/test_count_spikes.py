@@ -86,6 +86,17 @@ KEPT = {
     "averages of a map": (lambda z: functional.adaptive_avg_pool2d(z, 1), 5, 2),
     "sums over channels": (lambda z: z.sum(1), 5, 5),
     "maxima of windows": (lambda z: functional.max_pool2d(z, 4), 2, 2),
+    "maxima of unequal windows": (lambda z: functional.adaptive_max_pool2d(z, 1), 2, 2),
+    "maxima over a dimension": (lambda z: z.max(1).values, 5, 5),
+    "minima over a dimension": (lambda z: z.min(2).values, 0, 0),
+    "smaller of two": (lambda z: torch.minimum(z, z.flip(3)), 2, 2),
+    "the largest": (lambda z: z.topk(2, 3).values, 5, 5),
+    "an order": (lambda z: z.sort(3).values, 5, 5),
+    "whether any fired": (lambda z: z.any(1).float(), 5, 5),
+    "volumes of averages": (lambda z: functional.avg_pool3d(z, (2, 4, 4)), 5, 1),
+    "volumes of maxima": (lambda z: functional.max_pool3d(z, (2, 2, 2)), 3, 3),
+    "a volume's average": (lambda z: functional.adaptive_avg_pool3d(z[None], 1), 5, 1),
+    "a selection of constants": (lambda z: torch.where(z > 0, 0.5 * z, torch.zeros_like(z)), 5, 5),
     "writing into zeros": (lambda z: torch.zeros_like(z).copy_(z), 5, 5),
     "writing into a part": (lambda z: written(z, z[:, 0]), 6, 6),
     "half precision and back": (lambda z: z.half().float(), 5, 5),
@@ -125,6 +136,10 @@ REAL: dict[str, Callable[[Tensor], Tensor]] = {
     "real values over a part": lambda z: overwritten(z.clone(), torch.sigmoid(z[:, 0])),
     "spikes over a part of real values": lambda z: overwritten(torch.sigmoid(z), z[:, 0]),
     "a weighted addition": lambda z: torch.add(z, z.flip(3), alpha=0.7),
+    "positions of the largest": lambda z: z.max(1).indices.float(),
+    "where the largest is": lambda z: z.argmax(1).float(),
+    "a smooth maximum": lambda z: z.logsumexp(1),
+    "two constants": lambda z: torch.where(z > 0, torch.tensor(0.3), torch.tensor(0.7)),
     "fractions cut to whole numbers": lambda z: (z * 1.5).long().float(),
     "averages of unequal windows": lambda z: functional.avg_pool2d(z, 3, 1, 1, count_include_pad=False),
 }
@@ -272,15 +287,17 @@ def test_products_of_real_values_are_macs() -> None:
 
 
 class Unknown(nn.Module):
-    """Sorts, which no table knows."""
+    """An operation that no table knows."""
 
     def forward(self, value: Tensor) -> Tensor:
-        return value.sort().values
+        return torch.linalg.qr(value)[0]
 
 
 def test_an_unknown_operation_is_named_with_its_module() -> None:
     network = nn.Sequential(nn.Linear(3, 3), nn.Sequential(Unknown()))
-    with pytest.raises(UnsupportedLayerError, match=r"^1\.0: the operation aten\.sort has no known cost"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"^1\.0: the operation aten\.linalg_qr has no known cost"
+    ):
         count(network, torch.ones(1, 3))
     assert all(not part._forward_hooks and not part._forward_pre_hooks for part in network.modules())
 

@@ -10,6 +10,7 @@ import pytest
 import sinabs.layers as sinabs
 import snntorch
 import torch
+from norse.torch.module.snn import SNNRecurrent
 from sinabs.activation import MultiSpike, SingleSpike
 from snn_tool.energy import count_spikes, torch_neurons
 from snn_tool.energy.fan_out import conv_synops
@@ -308,7 +309,7 @@ def descendants(base: type) -> set[type]:
 
 
 REFUSED = {
-    "norse": lambda: norse.LIFRecurrent(3, 3),
+    "norse": lambda: SNNRecurrent(norse.LIFRecurrentCell(3, 3).activation, None, 3, 3, None),
     "snntorch": lambda: snntorch.LeakyParallel(3, 3),
     "sinabs": sinabs.NeuromorphicReLU,
     "sinabs base": lambda: sinabs.StatefulLayer(["v_mem"]),

@@ -13,7 +13,9 @@ from snn_tool.energy.operation_costs import (
     FREE,
     PER_OUTPUT,
     PRODUCTS,
+    merge_comparisons,
     operation_cost,
+    selection_comparisons,
 )
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
@@ -285,6 +287,112 @@ def test_scalar_operations_by_formula(function: Callable[[Tensor], object], oper
     assert totals(counted(function)) == (0, 0, operations)
 
 
+def merging(n: int) -> int:
+    """Comparisons of a merge sort in the worst case: two halves, and one less than n to merge them."""
+    return 0 if n < 2 else merging(n // 2) + merging(n - n // 2) + n - 1
+
+
+def selecting(n: int, k: int) -> int:
+    """k maxima in turn, each of what is left, or a whole sort."""
+    return min(sum(left - 1 for left in range(n, n - k, -1)), merging(n))
+
+
+LINES = 2 * 4 * 5  # of 6 values, along dimension 2
+
+
+@pytest.mark.parametrize(
+    ("function", "operations"),
+    [
+        # n - 1 operations make one value of n, along a dimension or of all.
+        (lambda x: x.max(2).values, LINES * 5),
+        (lambda x: x.max(2, keepdim=True)[0], LINES * 5),
+        (lambda x: x.max(), SIZE - 1),
+        (lambda x: x.min(2).values, LINES * 5),
+        (lambda x: x.min(), SIZE - 1),
+        (lambda x: x.amin((2, 3)), SIZE - 8),
+        (lambda x: x.argmax(2), LINES * 5),
+        (lambda x: x.argmin(), SIZE - 1),
+        (lambda x: x.any(2), LINES * 5),
+        (lambda x: x.all(), SIZE - 1),
+        (lambda x: x.prod(2), LINES * 5),
+        (lambda x: x.aminmax(dim=2), LINES * 2 * 5),
+        (lambda x: x.count_nonzero(2), LINES * (6 + 5)),
+        (lambda x: torch.var_mean(x, 2), 4 * SIZE),
+        (lambda x: torch.std_mean(x, 2), 4 * SIZE + LINES),
+        # maximum 5, differences 6, exponentials 6, sums 5, logarithm, plus the maximum
+        (lambda x: x.logsumexp(2), LINES * (5 + 6 + 6 + 5 + 2)),
+        (lambda x: x.cummax(2), LINES * 5),
+        (lambda x: x.cumprod(2), LINES * 5),
+        # Orders: a merge sort in the worst case; single ranks by maxima in turn where that is cheaper.
+        (lambda x: x.sort(2), LINES * merging(6)),
+        (lambda x: torch.sort(x, dim=2, stable=True), LINES * merging(6)),
+        (lambda x: x.argsort(2), LINES * merging(6)),
+        (lambda x: x.topk(1, 2), LINES * 5),
+        (lambda x: x.topk(2, 2), LINES * (5 + 4)),
+        (lambda x: x.topk(5, 2), LINES * merging(6)),
+        (lambda x: x.kthvalue(2, 2), LINES * (5 + 4)),
+        (lambda x: x.kthvalue(5, 2), LINES * (5 + 4)),  # the second from the other end
+        (lambda x: x.median(2), LINES * selecting(6, 3)),
+        (lambda x: x.median(), selecting(SIZE, SIZE // 2)),
+        (lambda x: x.nanmedian(3), 2 * 4 * 6 * selecting(5, 3)),
+        (lambda x: x.mode(2), LINES * (merging(6) + 3 * 5)),
+        # Pools whose windows follow from the sizes: of b values b - 1 comparisons.
+        (nn.AdaptiveMaxPool2d((4, 2)), 2 * 4 * (adaptive_bins(6, 4) * adaptive_bins(5, 2) - 4 * 2)),
+        (nn.AdaptiveMaxPool2d((None, 5)), 0),
+    ],
+)
+def test_reductions_and_orders_by_formula(function: Callable[[Tensor], object], operations: int) -> None:
+    assert totals(counted(function)) == (0, 0, operations)
+
+
+@given(st.integers(1, 40), st.data())
+def test_no_order_costs_more_than_a_sort(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, n))
+    assert merge_comparisons(n) == merging(n)
+    assert selection_comparisons(n, k) == selecting(n, k)
+    assert selection_comparisons(n, 1) == n - 1  # as `max`
+
+
+VOLUME = (2, 3, 6, 4, 5)
+VOXELS = 2 * 3 * 6 * 4 * 5
+
+
+@pytest.mark.parametrize(
+    ("function", "operations"),
+    [
+        (nn.AvgPool3d(2), 2 * 3 * (3 * 2 * 2) * 8),
+        (nn.AvgPool3d((3, 2, 1), 1), 2 * 3 * (4 * 3 * 5) * 6),
+        (nn.MaxPool3d(2), 2 * 3 * (3 * 2 * 2) * 7),
+        (nn.AdaptiveAvgPool3d(1), VOXELS),
+        (nn.AdaptiveAvgPool3d((4, 2, 5)), 2 * 3 * adaptive_bins(6, 4) * adaptive_bins(4, 2) * 5),
+        (
+            nn.AdaptiveMaxPool3d((4, 2, 5)),
+            2 * 3 * (adaptive_bins(6, 4) * adaptive_bins(4, 2) * 5 - 4 * 2 * 5),
+        ),
+        (nn.ReflectionPad3d(1), 0),
+        (nn.ReplicationPad3d(1), 0),
+        (nn.Upsample(scale_factor=2, mode="nearest"), 0),
+    ],
+)
+def test_volumes_by_formula(function: Callable[[Tensor], object], operations: int) -> None:
+    assert totals(counted(function, VOLUME)) == (0, 0, operations)
+
+
+@pytest.mark.parametrize(
+    ("function", "operations"),
+    [
+        (nn.MaxPool1d(2), 2 * 4 * 3),
+        (nn.AvgPool1d(3), 2 * 4 * 2 * 3),
+        (nn.AdaptiveMaxPool1d(4), 2 * 4 * (adaptive_bins(6, 4) - 4)),
+        (nn.AdaptiveAvgPool1d(4), 2 * 4 * adaptive_bins(6, 4)),
+        (nn.MaxPool2d(2), 2 * (2 * 3) * 3),  # no batch: [C, H, W] = [2, 4, 6]
+        (nn.AvgPool2d(2), 2 * (2 * 3) * 4),
+    ],
+)
+def test_pools_of_three_dimensions_by_formula(function: Callable[[Tensor], object], operations: int) -> None:
+    assert totals(counted(function, (2, 4, 6))) == (0, 0, operations)
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -314,11 +422,16 @@ def test_interpolations_count_their_taps() -> None:
         report = counted(nn.Upsample(scale_factor=2, mode=mode))
         assert totals(report) == (macs, macs, 0)
         assert report.of_kind("interpolation") == macs
+    assert totals(counted(nn.Upsample(scale_factor=2, mode="trilinear"), VOLUME))[0] == 8 * 8 * VOXELS
 
 
 @pytest.mark.parametrize(
     ("function", "name"),
-    [(torch.fft.rfft2, "_fft_r2c"), (torch.linalg.qr, "linalg_qr"), (lambda x: x.sort().values, "sort")],
+    [
+        (torch.fft.rfft2, "_fft_r2c"),
+        (torch.linalg.qr, "linalg_qr"),
+        (lambda x: torch.cdist(x, x), "_cdist_forward"),
+    ],
 )
 def test_an_operation_without_a_price_is_an_error_that_names_it(
     function: Callable[[Tensor], object], name: str

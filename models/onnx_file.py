@@ -1,16 +1,18 @@
 """A user's ONNX file: read with its data, tapped, and started in onnxruntime."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 import torch
 from snn_tool.errors import ArtifactError, TeacherError
 from snn_tool.models.tapped import listing
 
+TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+""""1" keeps onnxruntime from making a device id; read as its library is loaded."""
 _MESSAGE: Any = importlib.import_module("google.protobuf.message")  # without type stubs
 _Undecodable, _Unencodable = _MESSAGE.DecodeError, _MESSAGE.EncodeError
 
@@ -64,12 +66,27 @@ def fitting_text(tensors: Mapping[str, str]) -> str:
     return listing("tensors that fit", [f"{name} [{sizes}]" for name, sizes in tensors.items()])
 
 
+def onnx_runtime() -> Any:
+    """Import onnxruntime with its telemetry off: nothing is sent, and no device id is written.
+
+    Its library makes a device id and a database in the user's cache as it is loaded, unless the variable is
+    set by then (onnxruntime's Privacy.md); `disable_telemetry_events` alone comes too late for that, but it
+    is what stops the events of Windows. Somebody who sets the variable decides otherwise.
+    """
+    os.environ.setdefault(TELEMETRY_OFF, "1")
+    runtime = importlib.import_module("onnxruntime")
+    if os.environ[TELEMETRY_OFF] == "1":
+        runtime.disable_telemetry_events()
+    return runtime
+
+
 def start_session(data: bytes, path: Path) -> Any:
     """A session of onnxruntime on the CPU with torch's number of threads.
 
     Raises:
         ArtifactError: onnxruntime refuses the graph.
     """
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what matters is raised

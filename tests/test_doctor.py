@@ -54,6 +54,7 @@ def test_the_tested_environment_is_healthy() -> None:
         "torchvision",
         "device",
         "training",
+        "onnxruntime",
         "backend nir",
         "backend lava",
         "backend netx",

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -42,7 +43,9 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is installed and no network is used."""
-    checks: tuple[Callable[[], Finding], ...] = (_python, _torchvision, _accelerator, _training, _nir)
+    checks: tuple[Callable[[], Finding], ...] = (
+        *(_python, _torchvision, _accelerator, _training, _onnxruntime, _nir),
+    )
     ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
     return [*ours, *_plugins()]
 
@@ -94,6 +97,21 @@ def _training() -> Finding:
     except BROKEN as error:
         return Finding("training", False, f"does not import: {_first_line(error)}", INSTALL)
     return Finding("training", True, "lightning and torchmetrics import")
+
+
+def _onnxruntime() -> Finding:
+    """It sends usage data unless told not to, so the line says what it was told."""
+    try:
+        from snn_tool.models.onnx_file import TELEMETRY_OFF, onnx_runtime
+
+        version = onnx_runtime().__version__
+    except BROKEN as error:
+        return Finding("onnxruntime", False, f"does not import: {_first_line(error)}", INSTALL)
+    setting = os.environ[TELEMETRY_OFF]
+    telemetry = (
+        f"telemetry off ({TELEMETRY_OFF}=1)" if setting == "1" else f"{TELEMETRY_OFF}={setting} is set"
+    )
+    return Finding("onnxruntime", True, f"{version}, {telemetry}")
 
 
 def _nir() -> Finding:

@@ -19,7 +19,8 @@ class TappedTeacher(nn.Module):
 
     Args:
         network: maps RGB images in [0, 1] to restored images; put into evaluation mode and frozen.
-        taps: dotted names of modules, as in `network.named_modules()`.
+        taps: dotted names of modules, as in `network.named_modules()`, or in that of its part `inside`.
+        inside: dotted name of the part whose modules `taps` names; empty for the network itself.
 
     Attributes:
         feature_channels, feature_scales: filled in by `declare`; empty before.
@@ -28,13 +29,18 @@ class TappedTeacher(nn.Module):
         TeacherError: a module does not exist.
     """
 
-    def __init__(self, network: nn.Module, taps: tuple[str, ...] = ()) -> None:
+    def __init__(self, network: nn.Module, taps: tuple[str, ...] = (), inside: str = "") -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.taps = taps
+        self.taps, self.inside = taps, inside
         self.feature_channels: Mapping[str, int] = {}
         self.feature_scales: Mapping[str, int] = {}
-        self.unknown = next((name for name in taps if name not in dict(network.named_modules())), None)
+        self.unknown = next((name for name in taps if name not in dict(self.named.named_modules())), None)
+
+    @property
+    def named(self) -> nn.Module:
+        """The part whose modules have the names of `taps`."""
+        return self.network.get_submodule(self.inside)
 
     @property
     def multiple(self) -> int:
@@ -60,7 +66,7 @@ class TappedTeacher(nn.Module):
         if self.unknown:
             raise TeacherError(f"--hints: the teacher has no module '{self.unknown}'; {self.fitting(image)}")
         outputs: dict[str, list[Any]] = {name: [] for name in self.taps}
-        with _hooked(self.network, outputs):
+        with _hooked(self.named, outputs):
             restored = self.network(image)
         for name, given in outputs.items():
             if reason := _unfit(given, image):
@@ -69,8 +75,8 @@ class TappedTeacher(nn.Module):
 
     def fitting(self, image: Tensor) -> str:
         """A sentence that lists the modules whose outputs could be hints, those of outer levels first."""
-        outputs: dict[str, list[Any]] = {name: [] for name, _ in self.network.named_modules() if name}
-        with _hooked(self.network, outputs), torch.no_grad():
+        outputs: dict[str, list[Any]] = {name: [] for name, _ in self.named.named_modules() if name}
+        with _hooked(self.named, outputs), torch.no_grad():
             self.network(image)
         fit = [name for name, given in outputs.items() if not _unfit(given, image)]
         fit.sort(key=lambda name: name.count("."))

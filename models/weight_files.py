@@ -1,42 +1,63 @@
 """Weights of somebody else's network: .safetensors, or a torch file read as data alone; nothing is unpickled.
 
 Training frameworks wrap the state dictionary. BasicSR, with which Restormer and NAFNet were published, saves
-`{"params": ..., "params_ema": ...}`; Lightning saves `state_dict`, others `model` or `net`; and
-DistributedDataParallel puts `module.` before each name. The average (`params_ema`) is preferred where both
-are there, because it is what is published.
+`{"params": ..., "params_ema": ...}`; Lightning saves `state_dict`, others `model`, `net_g`, `generator` or
+`weights`. Whatever the key, the only dictionary of tensors is taken; of a network and its running average
+(`params_ema`, `model_ema`, `ema`) the average, because it is what is published. Of several networks none is
+guessed. DistributedDataParallel puts `module.` before each name, torch.compile `_orig_mod.`.
 """
 
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from snn_tool.errors import ArtifactError
 from torch import Tensor, nn
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "module", "net")
-LISTED = 4
+AVERAGE = re.compile(r"(^|[_.-])ema($|[_.-])")
+NO_WEIGHTS = re.compile(r"optim|sched|scaler|_extra_state$", re.IGNORECASE)
+COMPILED = "_orig_mod"
+Keys = tuple[str, ...]
+DEPTH, LISTED, REASON = 5, 4, 160
+PLAIN = (
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64),
+)
+"""What a network's tensors are; others, as float8, have hardly any arithmetic."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, on the CPU, out of the wrapper that they were saved in.
 
+    `_orig_mod` is left out of the names.
+
     Raises:
-        ArtifactError: the file is missing, damaged, holds pickled objects or no tensors, or a tensor holds a
-            value that is not finite.
+        ArtifactError: the file is missing, damaged, holds pickled objects, no tensors or several networks, or
+            a tensor has no plain values or one that is not finite.
     """
-    tensors = _tensors(_read(path))
-    if not tensors:
-        raise ArtifactError(f"{path}: holds no tensors; save the network's state_dict()")
+    tensors = _unwrapped(_read(path), path)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ArtifactError(f"{path}: tensor '{name}' holds NaN or infinity; use another checkpoint")
-    return tensors
+        _check_plain(tensor, f"{path}: tensor '{name}'")
+    plain = {_plain(name): tensor for name, tensor in tensors.items()}
+    return plain if len(plain) == len(tensors) else tensors
+
+
+def _check_plain(tensor: Tensor, where: str) -> None:
+    """Refuse what torch's arithmetic does not take, before anything is computed with it."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
+        form = "without values" if tensor.device.type == "meta" else "sparse or quantised"
+        raise ArtifactError(f"{where} is {form}; save the network's dense state_dict()")
+    if tensor.dtype not in PLAIN:
+        raise ArtifactError(f"{where} is {kind}; convert it to float32 before saving")
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise ArtifactError(f"{where} holds NaN or infinity; use another checkpoint")
 
 
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -63,17 +84,28 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], path: Path)
 
 
 def fitting_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors, with a wrapper's prefix dropped from their names until they are as expected."""
-    if tensors.keys() == expected.keys():
+    """The tensors, with wrappers' prefixes dropped from their names until they are as expected."""
+    wanted = {_plain(name): name for name in expected}
+    fitted = _without_prefix({_plain(name): tensor for name, tensor in tensors.items()}, wanted.keys())
+    return {wanted.get(name, name): tensor for name, tensor in fitted.items()}
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], expected: Set[str]) -> Mapping[str, Tensor]:
+    if tensors.keys() == expected:
         return tensors
-    for wrapper in WRAPPERS:
-        prefix = f"{wrapper}."
-        inner = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+    firsts = dict.fromkeys(name.partition(".")[0] for name in tensors)
+    wrappers = list(WRAPPERS) if set(firsts) <= set(WRAPPERS) else list(firsts) if len(firsts) == 1 else []
+    for prefix in (f"{wrapper}." for wrapper in wrappers):
         # `params.` beside `params_ema.`: a file of both, of which one is taken.
-        rest = {name.partition(".")[0] for name in tensors} - set(WRAPPERS)
-        if inner and not rest and (stripped := fitting_names(inner, expected)).keys() & expected.keys():
+        inner = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        if inner and (stripped := _without_prefix(inner, expected)).keys() & expected:
             return stripped
     return tensors
+
+
+def _plain(name: str) -> str:
+    """A parameter's name without what torch.compile puts into it, at whatever depth."""
+    return ".".join(part for part in name.split(".") if part != COMPILED)
 
 
 def _read(path: Path) -> Any:
@@ -92,8 +124,10 @@ def _read(path: Path) -> Any:
             f"{path}: refused, it holds pickled objects ({_refused(error)}), which could run code, or is "
             "no torch file; save the weights alone, torch.save(network.state_dict(), ...), or as .safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except MemoryError:
+        raise  # no fault of the file
+    except Exception as error:  # foreign readers: what damaged bytes make them raise has no end
+        reason = str(error).partition("\n")[0][:REASON] or type(error).__name__
         raise ArtifactError(f"{path}: not a readable file of weights ({reason}); copy it again") from error
 
 
@@ -103,14 +137,46 @@ def _refused(error: pickle.UnpicklingError) -> str:
     return found[1] if found else "of no known kind"
 
 
-def _tensors(document: Any) -> dict[str, Tensor]:
-    """The tensors of a document, or of the first wrapper in it."""
-    if not isinstance(document, Mapping):
-        return {}
-    for wrapper in WRAPPERS:
-        if isinstance(inner := document.get(wrapper), Mapping):
-            return _tensors(inner)
-    return {str(name): value for name, value in document.items() if isinstance(value, Tensor)}
+def _unwrapped(document: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of the one network in a document.
+
+    Raises:
+        ArtifactError: there is none, or there are several.
+    """
+    found = dict(_networks(document, ())) if isinstance(document, Mapping) else {}
+    if not found:
+        raise ArtifactError(f"{path}: holds no tensors; save the network's state_dict()")
+    averages = [key for key in found if AVERAGE.search(".".join(key))]
+    names = {frozenset(tensors) for tensors in found.values()}
+    known = [key for wrapper in WRAPPERS for key in found if key[:1] == (wrapper,)]
+    if len(found) > 1 and len(names) == 1 and len(averages) == 1:
+        return found[averages[0]]
+    if len(found) > 1 and not known:
+        listed = ", ".join(f"{'.'.join(key) or 'the top'} ({len(t)} tensors)" for key, t in found.items())
+        chosen = "".join(f"[{part!r}]" for part in max(found, key=lambda key: len(found[key])))
+        raise ArtifactError(
+            f"{path}: holds several networks: {listed}; save the one you mean alone, as in "
+            f"torch.save(torch.load({path.name!r}, weights_only=True){chosen}, 'weights.pth')"
+        )
+    return found[known[0] if known else next(iter(found))]
+
+
+def _networks(document: Mapping[Any, Any], at: tuple[str, ...]) -> Iterator[tuple[Keys, dict[str, Tensor]]]:
+    """Each dictionary of tensors in a document with the keys that lead to it; a counter beside it is none.
+
+    Not entered: what optimizers and schedulers keep, and `_extra_state`, a module's own within a state_dict.
+    """
+    entered = [
+        (key, value)
+        for key, value in document.items()
+        if isinstance(key, str) and isinstance(value, Mapping) and not NO_WEIGHTS.search(key)
+    ]
+    deeper = entered if len(at) < DEPTH else []
+    inner = [found for key, value in deeper for found in _networks(value, (*at, key))]
+    own = {name: v for name, v in document.items() if isinstance(name, str) and isinstance(v, Tensor)}
+    if own and (not inner or any(tensor.dim() for tensor in own.values())):
+        yield at, own
+    yield from inner
 
 
 def _shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

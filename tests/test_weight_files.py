@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
+ONLY = "net_g netG generator ema model_ema params_ema params-ema weights state_dict model network G".split()
+"""Keys under which training code keeps its one network; any other would do."""
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -35,6 +40,18 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         prefixed("module.", state()),
         prefixed("state_dict.model.", state()),
         {**prefixed("params.", state(7.0)), **prefixed("params_ema.", state())},
+        *({name: state(), "iteration": 9} for name in ONLY),
+        {"net_g": prefixed("module._orig_mod.", state()), "optimizer_g": {"exp_avg": state(7.0)}},
+        {"model": state(7.0), "model_ema": state(), "step": torch.tensor(3.0)},
+        {"net_g": state(7.0), "net_g-ema": state()},
+        {"checkpoint": {"generator": state(7.0), "ema": {"generator": state()}}},
+        {"generator": state(), "scheduler": {"rates": torch.ones(3)}},
+        {"model": state(), "discriminator": {"head.weight": torch.ones(3)}},
+        {"weights": {**state(), "first._extra_state": {"scale": torch.ones(1)}}},
+        prefixed("_orig_mod.", state()),
+        prefixed("module._orig_mod.", state()),
+        prefixed("net_g.", state()),
+        {name.replace(".", "._orig_mod."): tensor for name, tensor in state().items()},
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -58,6 +75,72 @@ def test_a_network_may_have_a_module_of_a_wrappers_name(tmp_path: Path) -> None:
     torch.save({name: torch.ones_like(t) for name, t in filled.state_dict().items()}, path)
     load_strictly(filled, read_weights(path), path)
     assert bool((filled.model.weight == 1).all())
+
+
+def test_a_compiled_network_is_filled_from_a_plain_file_and_from_its_own(tmp_path: Path) -> None:
+    """torch.compile puts `_orig_mod.` before the names of the network itself."""
+    compiled = nn.Sequential(OrderedDict(_orig_mod=network()))
+    for number, document in enumerate((state(), prefixed("_orig_mod.", state()))):
+        path = tmp_path / f"{number}.pth"
+        torch.save(document, path)
+        load_strictly(compiled, read_weights(path), path)
+        assert all(bool((tensor == 1).all()) for tensor in compiled.state_dict().values())
+        nn.init.zeros_(compiled[0].last.weight)  # type: ignore[arg-type, union-attr]
+
+
+@pytest.mark.parametrize(
+    ("document", "listed"),
+    [
+        (
+            {"net_g": state(), "net_d": {"head.weight": torch.ones(3)}},
+            r"net_g \(3 tensors\), net_d \(1 tensors\)",
+        ),
+        (
+            {"a": {"g": state()}, "b": {"g": state()}, "c_ema": {"head.weight": torch.ones(3)}},
+            r"a\.g \(3 tensors\), b\.g \(3 tensors\), c_ema \(1 tensors\)",
+        ),
+        ({"mean": torch.zeros(3), "G": state()}, r"the top \(1 tensors\), G \(3 tensors\)"),
+    ],
+)
+def test_none_of_several_networks_is_guessed(tmp_path: Path, document: Any, listed: str) -> None:
+    """The remedy of the message is run, and gives a file that is read."""
+    path = tmp_path / "gan.pth"
+    torch.save(document, path)
+    with pytest.raises(
+        ArtifactError, match=rf"gan\.pth: holds several networks: {listed}; save the"
+    ) as refused:
+        read_weights(path)
+    chosen = re.search(r"weights_only=True\)((\['\w+'\])+)", str(refused.value))
+    assert chosen
+    value: Any = document
+    for part in re.findall(r"'(\w+)'", chosen[1]):
+        value = value[part]
+    torch.save(value, tmp_path / "weights.pth")
+    load_strictly(network(), read_weights(tmp_path / "weights.pth"), path)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.ones(2, device="meta"), "is without values; save the network's dense state_dict"),
+        (torch.eye(2).to_sparse(), "is sparse or quantised"),
+        (torch.ones(2).to(torch.float8_e4m3fn), "is float8_e4m3fn; convert it to float32 before saving"),
+    ],
+)
+def test_tensors_without_plain_values_are_refused(tmp_path: Path, tensor: Tensor, message: str) -> None:
+    torch.save({"a.weight": tensor}, tmp_path / "w.pth")
+    with pytest.raises(ArtifactError, match=rf"tensor 'a\.weight' {message}"):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("content", [b"hello\n", b"", b"\x80\x02N.", b"PK\x03\x04", b"\x93NUMPY", b"."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_of_something_else_is_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"w\.") as refused:
+        read_weights(path)
+    assert "\n" not in str(refused.value)
 
 
 def test_every_difference_is_listed_at_once(tmp_path: Path) -> None:

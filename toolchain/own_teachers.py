@@ -128,7 +128,7 @@ def _published(named: str, weights: Path | None, hints: tuple[str, ...]) -> Open
         raise ConfigError(f"--teacher {named} needs --weights FILE, or train one with 'snn-tool train'")
     tensors = read_weights(weights)
     if named == SPANDREL:
-        network = recognise_by_spandrel(tensors, weights)
+        network: nn.Module = TappedTeacher(recognise_by_spandrel(tensors, weights), hints, inside="network")
     else:
         found = recognise(named, tensors, _fits)
         if found is None:
@@ -137,11 +137,9 @@ def _published(named: str, weights: Path | None, hints: tuple[str, ...]) -> Open
                 "that builds it"
             )
         load_strictly(found, tensors, weights)
-        network = found
+        network = _tapped(found, hints)
     description = {"architecture": named, "weights": weights.name}
-    return OpenedTeacher(
-        _tapped(network, hints), f"{named}, {weights.name}", sha256_file(weights), description
-    )
+    return OpenedTeacher(network, f"{named}, {weights.name}", sha256_file(weights), description)
 
 
 def _tapped(network: nn.Module, hints: tuple[str, ...]) -> nn.Module:

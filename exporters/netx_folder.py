@@ -7,20 +7,20 @@ export.json   how the `.net` file is run, versions, and the SHA-256 of all of th
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from snn_tool.artifacts import read_json
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.export_files import check_hashes
 from snn_tool.exporters.golden_file import GOLDEN, Golden, read_golden
+from snn_tool.exporters.hdf5 import Tree, read_hdf5
 from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
 
 NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)
@@ -51,8 +51,8 @@ def read_netx_folder(folder: Path) -> NetxFolder:
     """Read a netx export after every file was held against its hash.
 
     Raises:
-        ArtifactError: a file is missing or does not match its hash (the file is named), or the manifest is
-            incomplete or of another schema.
+        ArtifactError: a file is missing or does not match its hash (the file is named), the `.net` file is
+            damaged or reaches outside itself, or the manifest is incomplete or of another schema.
     """
     manifest = read_json(folder / MANIFEST, KIND, SCHEMA)
     try:
@@ -63,6 +63,7 @@ def read_netx_folder(folder: Path) -> NetxFolder:
             f"{folder / MANIFEST}: incomplete ({error!r}); export the network again"
         ) from error
     check_hashes(folder, hashes, MANIFEST)
+    read_netx(folder / NETX)  # lava-dl would follow its links and read whatever it holds
     return NetxFolder(folder, run, read_golden(folder / GOLDEN))
 
 
@@ -81,23 +82,23 @@ def net_follows_network(folder: NetxFolder) -> bool:
     with tempfile.TemporaryDirectory(prefix="snn-tool-netx-") as name:
         expected = Path(name) / NETX
         run = write_netx(expected, read_program(folder.folder / NETWORK))
-        try:
-            return run == folder.run and _datasets(expected) == _datasets(folder.folder / NETX)
-        except OSError as error:
-            raise ArtifactError(
-                f"{folder.folder / NETX}: not a readable HDF5 file ({error}); export the network again"
-            ) from error
+        return run == folder.run and read_netx(expected) == read_netx(folder.folder / NETX)
 
 
-def _datasets(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    """Type, shape and bytes of every dataset of a `.net` file."""
-    found: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
+def read_netx(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    """Type, shape and bytes of every array of a `.net` file, by its path in it.
 
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            values = np.asarray(item[()])
-            found[name] = (str(values.dtype), values.shape, values.tobytes())
+    Raises:
+        ArtifactError: as `read_hdf5`.
+    """
+    return dict(_arrays(read_hdf5(path, "export the network again", MAX_ARRAY_BYTES), ""))
 
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return found
+
+def _arrays(tree: Tree, prefix: str) -> Iterator[tuple[str, tuple[str, tuple[int, ...], bytes]]]:
+    for name, item in tree.items():
+        if isinstance(item, dict):
+            yield from _arrays(item, f"{prefix}{name}/")
+        else:
+            values = np.asarray(item)
+            content = b"\0".join(values.flat) if values.dtype == object else values.tobytes()
+            yield prefix + name, (values.dtype.str, values.shape, content)

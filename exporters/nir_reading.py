@@ -1,17 +1,15 @@
-"""NIR files of other tools, read with suspicion: sizes before values, one line per fault.
+"""NIR files of any tool, read with suspicion: one line per fault.
 
-HDF5 declares a dataset's shape apart from its content, so a file of kilobytes may claim gigabytes. Everything
-declared is therefore added up before anything is read.
+`hdf5` reads the file and bounds what it may hold; what nir finds contradictory in it is said in one sentence.
 """
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import nir
 import numpy as np
 from snn_tool.errors import ArtifactError
+from snn_tool.exporters.hdf5 import Tree, read_hdf5
 from snn_tool.exporters.nir_loops import find_loop
 
 MAX_FOREIGN_BYTES = 1 << 30
@@ -29,7 +27,10 @@ READING_FAULTS = (
     TypeError,
     ValueError,
 )
-"""What nir 1.0.8 and h5py raise on damaged or contradictory content (nir validates by assert in places)."""
+"""What nir 1.0.8 raises on contradictory content (it validates by assert in places)."""
+
+MAX_QUOTED = 160
+"""Characters of a file's own text in a message."""
 
 
 def read_foreign_nir(path: Path, *, grouped: bool = False) -> nir.NIRGraph:
@@ -44,13 +45,13 @@ def read_foreign_nir(path: Path, *, grouped: bool = False) -> nir.NIRGraph:
         ArtifactError: not a file, not HDF5, not NIR, truncated, too large, contradictory shapes, an edge
             twice or to a missing node, a loop that nothing delays, or a value that is not finite.
     """
-    _guard(path)
+    nodes = read_nodes(path, REPAIR, MAX_FOREIGN_BYTES)
     try:
-        graph = load_graph(path, REPAIR)
+        graph = load_graph(path, nodes, REPAIR)
     except ArtifactError:
         if not grouped:
             raise
-        graph = load_graph(path, REPAIR, type_check=False)
+        graph = load_graph(path, nodes, REPAIR, type_check=False)
         if not has_groups(graph):
             raise
     _check_graph(path, graph, "")
@@ -67,8 +68,21 @@ def has_groups(graph: nir.NIRGraph) -> bool:
     )
 
 
-def load_graph(path: Path, remedy: str, type_check: bool = True) -> nir.NIRGraph:
-    """Load a file whose sizes were looked at; `remedy` ends every message, `type_check` is nir's.
+def read_nodes(path: Path, remedy: str, most_bytes: int) -> Tree:
+    """Read a NIR file as `nir.read` finds it before it makes nodes of it; `remedy` ends every message.
+
+    Raises:
+        ArtifactError: as `read_hdf5`, or an HDF5 file of something else.
+    """
+    tree = read_hdf5(path, remedy, most_bytes)
+    nodes = tree.get("node")
+    if "version" not in tree or not isinstance(nodes, dict) or not isinstance(nodes.get("type"), str):
+        raise ArtifactError(f"{path}: an HDF5 file, but not a NIR graph; pass a file that nir.write made")
+    return nodes
+
+
+def load_graph(path: Path, nodes: Tree, remedy: str, type_check: bool = True) -> nir.NIRGraph:
+    """Make nir's graph of what `read_nodes` read; `type_check` is nir's.
 
     Raises:
         ArtifactError: nir finds the content contradictory, or it is a node and no graph.
@@ -76,57 +90,20 @@ def load_graph(path: Path, remedy: str, type_check: bool = True) -> nir.NIRGraph
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            graph = nir.read(path, type_check=type_check)
+            if nodes["type"] != "NIRGraph":
+                kind = type(nir.dict2NIRNode(_copied(nodes))).__name__
+                raise ArtifactError(f"{path}: holds a single {kind}, not a graph; {remedy}")
+            if "type_check" in nodes:
+                raise ValueError("a graph has no entry 'type_check'")
+            return nir.dict2NIRNode({**_copied(nodes), "type_check": type_check})
     except READING_FAULTS as error:
-        first_line = str(error).partition("\n")[0] or type(error).__name__
+        first_line = str(error).partition("\n")[0][:MAX_QUOTED] or type(error).__name__
         raise ArtifactError(f"{path}: not a consistent NIR graph ({first_line}); {remedy}") from error
-    if not isinstance(graph, nir.NIRGraph):
-        raise ArtifactError(f"{path}: holds a single {type(graph).__name__}, not a graph; {remedy}")
-    return graph
 
 
-def _guard(path: Path) -> None:
-    """Look at the structure before nir loads all of it into memory."""
-    if path.is_dir():
-        raise ArtifactError(f"{path}: a folder, not a file; pass the .nir file")
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file")
-    try:
-        if not h5py.is_hdf5(path):
-            raise ArtifactError(f"{path}: empty or not an HDF5 file, which every NIR file is; {REPAIR}")
-        with h5py.File(path, "r") as file:
-            _guard_content(path, file)
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: damaged or truncated HDF5 ({error}); {REPAIR}") from error
-
-
-def _guard_content(path: Path, file: h5py.File) -> None:
-    kind = file.get("node/type")
-    if "version" not in file or not isinstance(kind, h5py.Dataset) or kind.shape != ():
-        raise ArtifactError(f"{path}: an HDF5 file, but not a NIR graph; pass a file that nir.write made")
-    total, largest, where = 0, 0, ""
-    for name, size in _declared_bytes(file).items():
-        total += size
-        if size > largest:
-            largest, where = size, name
-    if total > MAX_FOREIGN_BYTES:
-        raise ArtifactError(
-            f"{path}: {where}: its arrays would take {total / (1 << 30):.1f} GiB, above the limit of "
-            f"{MAX_FOREIGN_BYTES >> 30} GiB; {REPAIR} with smaller layers"
-        )
-
-
-def _declared_bytes(file: h5py.File) -> Mapping[str, int]:
-    """Bytes that each dataset would occupy in memory, by its node's path."""
-    sizes: dict[str, int] = {}
-
-    def add(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset):
-            place = name.removeprefix("node/").removeprefix("nodes/").replace("/nodes/", ".")
-            sizes[place.replace("/", ".")] = int(item.size or 0) * int(item.dtype.itemsize)
-
-    file.visititems(add)
-    return sizes
+def _copied(tree: Tree) -> Tree:
+    """The same arrays in dictionaries of their own: nir changes those that it is given."""
+    return {name: _copied(item) if isinstance(item, dict) else item for name, item in tree.items()}
 
 
 def _check_graph(path: Path, graph: nir.NIRGraph, prefix: str) -> None:

@@ -61,11 +61,11 @@ def copy_of(exported: NetxFolder, folder: Path) -> Path:
     return folder
 
 
-def refit_hashes(folder: Path) -> NetxFolder:
+def refit_hashes(folder: Path) -> Path:
     manifest = json.loads((folder / "export.json").read_text())
     manifest["files"] = {name: sha256_file(folder / name) for name in manifest["files"]}
     (folder / "export.json").write_text(json.dumps(manifest))
-    return read_netx_folder(folder)
+    return folder
 
 
 def faulty(exported: NetxFolder, folder: Path, dataset: str, index: Any, by: int) -> NetxFolder:
@@ -75,7 +75,7 @@ def faulty(exported: NetxFolder, folder: Path, dataset: str, index: Any, by: int
         values = np.array(stored[dataset])
         values[index] += by
         stored[dataset][...] = values
-    return refit_hashes(folder)
+    return read_netx_folder(refit_hashes(folder))
 
 
 # --- The prediction: torch's convolution in float64 and the equation of Lava's stock LIF.
@@ -239,7 +239,21 @@ def test_a_truncated_net_file_whose_hash_fits_is_one_line(
     refit_hashes(folder)
     assert run(["-q", "verify", str(folder), "--backend", "integer"]) == 1
     error = capsys.readouterr().err
-    assert "network.net: not a readable HDF5 file" in error and error.count("\n") == 1
+    assert "network.net: damaged or truncated HDF5" in error and error.count("\n") == 1
+
+
+def test_a_net_file_that_reaches_outside_itself_is_refused_before_lava_dl_sees_it(
+    exported: NetxFolder, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = copy_of(exported, tmp_path / "netx")
+    with h5py.File(folder / "network.net", "r+") as stored:
+        del stored["layer/1/weight"]
+        stored["layer/1/weight"] = h5py.ExternalLink(str(exported.folder / "network.net"), "layer/1/weight")
+    refit_hashes(folder)
+    assert run(["-q", "verify", str(folder), "--backend", "integer"]) == 1
+    error = capsys.readouterr().err
+    assert "network.net: layer/1/weight: an external link, which is not followed" in error
+    assert error.count("\n") == 1
 
 
 def test_an_unknown_backend_is_a_usage_error(exported: NetxFolder, tmp_path: Path, capsys: Capture) -> None:

@@ -14,7 +14,10 @@ class LogAxis:
 
     @classmethod
     def around(cls, values: Iterable[float]) -> "LogAxis":
-        """The shortest axis that holds all of the values, each above zero; at least one decade."""
+        """The shortest axis that holds all of the values, each above zero; at least one decade.
+
+        The largest value has a hundredth of itself above it, so that its mark stands inside.
+        """
         known = list(values)
         low = math.floor(math.log10(min(known)))
         return cls(low, max(low + 1, math.ceil(math.log10(max(known) * 1.01))))

@@ -19,6 +19,14 @@ def test_far_powers_are_short() -> None:
     assert [label for _, label in LogAxis(2, 5).ticks] == ["100", "1000", "10⁴", "10⁵"]
 
 
+@pytest.mark.parametrize(
+    ("most", "high"), [(985.0, 3), (990.0, 3), (991.0, 4), (999.0, 4), (1000.0, 4), (1001.0, 4)]
+)
+def test_a_value_within_a_hundredth_of_a_power_has_room_above_it(most: float, high: int) -> None:
+    """Its mark and label would stand on the border."""
+    assert LogAxis.around([most, 2.0]) == LogAxis(0, high)
+
+
 def test_linear_axes_by_hand() -> None:
     """27.12 - 21.69 = 5.43 in at most three steps: 2, from 20 to 28."""
     axis = LinearAxis.around([21.69, 27.12], most=4)

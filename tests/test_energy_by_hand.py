@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from snn_tool.energy.activity import count_network
 from snn_tool.energy.counts import AccumulatorCount, ImageActivity
 from snn_tool.energy.exact_ops_model import estimate as exact_ops
+from snn_tool.energy.layer_table import layer_rows
 from snn_tool.energy.paper_model import estimate as paper
 from snn_tool.energy.prices import packaged_pricing
 from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_estimates import ReadingEnergy
 from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.thresholds import PUBLISHED, _placed
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn
@@ -225,6 +227,42 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
     assert usual.items == pytest.approx(
         {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
     )
+
+
+@pytest.mark.parametrize(
+    ("charge", "spikes"),
+    [
+        ("deployed, events as MACs", {"ab": 4.6 * 1, "ao": 4.6 * 3, "bo": 4.6 * 3}),
+        ("deployed, levels as ACs", {"ab": 0.9 * 3, "ao": 0.9 * 9, "bo": 0.9 * 12}),
+    ],
+)
+def test_layer_shares_follow_the_reading_that_is_charged(charge: str, spikes: dict[str, float]) -> None:
+    """The first layer multiplies the image for both of its readers."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    energies = {"head": 4.6 * 24, **spikes}
+    rows = layer_rows(count_network(with_shortcut("graded"), [image]), charge, FP32)
+    assert {row.synapse: row.share for row in rows} == pytest.approx(
+        {name: energy / sum(energies.values()) for name, energy in energies.items()}
+    )
+
+
+def test_a_report_shares_by_its_dearer_reading() -> None:
+    """4.6 x 7 events cost more than 0.9 x 24 levels."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    report = audit(with_shortcut("graded"), [image], claim=2.0, image_names=["one"])
+    shares = {row.synapse: row.share for row in report.layers}
+    assert shares["bo"] == pytest.approx(4.6 * 3 / (4.6 * 24 + 4.6 * 7))
+
+
+@pytest.mark.parametrize(
+    ("figure", "position"),
+    [(0.0999, "below"), (0.10, "between"), (0.12, "between"), (0.15, "between"), (0.1501, "above")],
+)
+def test_a_figure_at_a_published_bound_is_neither_below_nor_above(figure: float, position: str) -> None:
+    bound = next(one for one in PUBLISHED if (one.low, one.high) == (0.10, 0.15))
+    assert _placed(bound, figure).position == position
 
 
 def test_a_relayed_shortcut_by_hand() -> None:

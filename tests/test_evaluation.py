@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 from snn_tool import evaluation
-from snn_tool.artifacts import read_json, sha256_file
+from snn_tool.artifacts import read_json, sha256_bytes, sha256_file
 from snn_tool.degradations import GaussianNoise
 from snn_tool.errors import ConfigError, DataError, TeacherError
 from snn_tool.evaluation import EvaluationFiles, load_pair, run_evaluation
@@ -62,6 +62,7 @@ def test_means_and_spreads_by_hand() -> None:
         "psnr_db": 30.0,
         "degraded_ssim": 0.25,
         "ssim": None,
+        "channels": 3,
     }
 
 
@@ -78,7 +79,8 @@ def test_infinite_and_missing_figures_become_null() -> None:
 def test_an_image_is_scored_after_rounding() -> None:
     """Degraded by 10.4 grey levels everywhere, restored to 0.4: rounded that is 10 off, and identical."""
     clean = np.full((16, 16, 3), 100, np.uint8)
-    made = score(Pair("x", clean, (clean + np.float32(10.4)) / 255), (clean + np.float32(0.4)) / 255)
+    restored = to_uint8((clean + np.float32(0.4)) / 255)
+    made = score(Pair("x", clean, (clean + np.float32(10.4)) / 255), restored)
     assert made.degraded_psnr_db == pytest.approx(20 * math.log10(255 / 10), abs=1e-5)
     assert made.psnr_db == math.inf and made.ssim == pytest.approx(1)
     assert scored(made).document()["images"][0]["psnr_db"] is None
@@ -141,6 +143,26 @@ def test_a_run_leaves_scores_and_images_that_agree(folder: Path, student: Path, 
         assert (entry["ssim"] is None) == (min(pair.clean.shape[:2]) < 11)
     again = run_evaluation(student, folder, (None, None, 4), 1024, EvaluationFiles(), untracked)
     assert again.document() == made.document()
+
+
+def test_grey_is_scored_on_its_one_channel(folder: Path, student: Path, tmp_path: Path) -> None:
+    """One draw of noise, one restored channel, and figures of that channel; colour beside it is as ever."""
+    grey = np.asarray(data.camera()[100:130, 200:240, None])
+    write_image(folder / "grey.png", grey)
+    files = EvaluationFiles(tmp_path / "scores.json", tmp_path / "restored")
+    made = run_evaluation(student, folder, (None, None, 4), 16, files, untracked)
+    found = {score.name: score for score in made.scores}
+    assert [score.channels for score in made.scores] == [3, 3, 1, 3]
+    pair = load_pair(folder / "grey.png", folder, NOISE, seed=4)
+    assert pair.degraded.shape == (30, 40, 1)
+    colour = open_student(student).restore(np.repeat(pair.degraded, 3, axis=2), 64)
+    restored = to_uint8(colour.mean(axis=2, keepdims=True))
+    assert found["grey.png"].psnr_db == pytest.approx(psnr(restored, grey), abs=1e-9)
+    assert found["grey.png"].sha256 == sha256_bytes(grey.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "restored" / "grey.png")[..., :1], restored)
+    document = read_json(tmp_path / "scores.json", evaluation.KIND, evaluation.SCHEMA)
+    assert [image["channels"] for image in document["images"]] == [3, 3, 1, 3]
+    assert "grey files: their one channel" in document["protocol"]
 
 
 def test_one_image_of_the_folder_scores_the_same_alone(folder: Path, student: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.images import find_images, read_image, write_image
+from snn_tool.images import find_images, read_image, read_picture, write_image
 
 Pixels = NDArray[np.uint8]
 
@@ -62,6 +63,7 @@ LOSSLESS = {
     "plain.webp": encoded(RGB, "WEBP", lossless=True),
     "animated.webp": encoded(RGB, "WEBP", lossless=True, save_all=True, append_images=[OTHER]),
     "plain.tif": encoded(RGB, "TIFF"),
+    "plain.bmp": encoded(RGB, "BMP"),
     "lzw.tiff": encoded(RGB, "TIFF", compression="tiff_lzw"),
     "pages.tif": tiff(np.stack([picture(), 255 - picture()]), photometric="rgb"),
     "16.tif": tiff(WIDE, photometric="rgb"),
@@ -169,6 +171,103 @@ def test_all_16_bit_colours(decode: Decode) -> None:
     assert np.abs(rounded - decode(rgb16_png(values), "x.png")).max() == 1
 
 
+@pytest.mark.parametrize("channels", [0, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32])
+def test_full_scale_is_the_largest_value_of_the_type(
+    decode: Decode, dtype: type[np.integer[Any]], channels: int
+) -> None:
+    """Black, white, and the first value above half: 128, of 7 bits 129 (64 x 255 / 127 is 128.5)."""
+    full = int(np.iinfo(dtype).max)
+    values = np.array([[0, full, full // 2 + 1]], dtype)
+    if channels:
+        values = np.repeat(values[..., None], channels, axis=2)
+    data = tiff(values, photometric="rgb" if channels > 2 else "minisblack", planarconfig="contig")
+    for column, expected in enumerate((0, 255, 129 if full == 127 else 128)):
+        assert (decode(data, "x.tif")[0, column] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "sample_format", "values"),
+    [
+        ("L", 2, np.array([[0, 127, 63]], np.uint8)),
+        ("I;16", 2, np.array([[0, 32767, 16384]], np.uint16)),
+        ("I", 2, np.array([[0, 2**31 - 1, 2**30]], np.int32)),
+        ("I", 1, np.array([[0, 2**32 - 1, 2**31]], np.uint32).view(np.int32)),
+    ],
+)
+def test_full_scale_where_only_pillow_can_decompress(
+    decode: Decode, mode: str, sample_format: int, values: NDArray[Any]
+) -> None:
+    image = Image.frombytes(mode, (3, 1), values.tobytes())
+    data = encoded(image, "TIFF", compression="tiff_lzw", tiffinfo={339: sample_format})
+    entry = struct.pack("<HHI", 339, 3, 1)
+    assert data.count(entry) == 1
+    before, after = data.split(entry)
+    data = before + entry + struct.pack("<H", sample_format) + after[2:]
+    # 63 x 255 / 127 is 126.496.
+    assert decode(data, "x.tif")[0, :, 0].tolist() == [0, 255, 126 if mode == "L" else 128]
+
+
+def test_full_scale_of_12_bits(decode: Decode) -> None:
+    """By TIFF 6.0: two samples of 12 bits in three bytes, 0xFFF and 0x800; 255 x 2048 / 4095 is 127.53."""
+    tags = (
+        (256, 4, 2),
+        (257, 4, 1),
+        (258, 3, 12),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (279, 4, 3),
+    )
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    body = b"\xff\xf8\x00\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+    assert decode(b"II*\0" + struct.pack("<I", 12) + body, "x.tif")[0, :, 0].tolist() == [255, 128]
+
+
+def test_bytes_in_32_bits_are_nearly_black_and_said_to_be(
+    decode: Decode, warned: pytest.LogCaptureFixture
+) -> None:
+    assert not decode(tiff(np.full((4, 5), 255, np.int32)), "x.tif").any()
+    (message,) = [record.getMessage() for record in warned.records]
+    assert "nearly black, its largest sample is 255 of 2147483647" in message
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_rounding_is_that_of_rational_numbers(decode: Decode, bits: int) -> None:
+    """floor(255 v / full + 1/2) in Python's own integers, at the border of each level."""
+    full = 2**bits - 1
+    borders = [-(-(2 * level - 1) * full // 510) for level in range(1, 256)]
+    values = np.array([[value - step for value in borders for step in (0, 1)]], f"uint{bits}")
+    expected = [(510 * int(value) + full) // (2 * full) for value in values[0]]
+    assert decode(tiff(values), "x.tif")[0, :, 0].tolist() == expected
+    assert expected[0::2] == list(range(1, 256)) and expected[1::2] == list(range(255))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "RGB", "P"])
+def test_grey_files_are_told_from_colour(tmp_path: Path, mode: str) -> None:
+    """A colour file whose channels are equal is colour all the same."""
+    image = Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8))
+    image = (
+        Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    )
+    image.save(tmp_path / "x.png")
+    pixels = read_picture(tmp_path / "x.png").pixels
+    assert pixels.shape == (2, 2, 3 if mode in ("RGB", "P") else 1)
+    assert pixels[..., 0].tolist() == [[0, 255], [255, 0]]
+    write_image(tmp_path / "y.png", pixels)
+    with Image.open(tmp_path / "y.png") as written:
+        assert written.mode == ("L" if pixels.shape[2] == 1 else "RGB")
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 24, 32])
+def test_bitmaps(decode: Decode, bits: int) -> None:
+    """As Windows, GIMP and the Waterloo set have them; upside down, and with palettes."""
+    modes = {1: RGB.convert("1"), 4: RGB.convert("L"), 8: RGB.convert("L"), 24: RGB, 32: RGB.convert("RGBA")}
+    image = modes[bits]
+    assert decode(encoded(image, "BMP"), "x.bmp").tolist() == np.array(image.convert("RGB")).tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_a_tiff_whose_zero_is_white(decode: Decode, dtype: type[np.generic]) -> None:
     full = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
@@ -210,7 +309,7 @@ def test_the_orientation_is_applied(decode: Decode, orientation: int) -> None:
     assert np.abs(shown.astype(int) - expected).mean() < 10
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp", "x.tif"])
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp", "x.tif", "x.bmp"])
 def test_one_pixel_is_an_image(tmp_path: Path, name: str) -> None:
     write_image(tmp_path / name, np.full((1, 1, 3), 128, np.uint8))
     image = read_image(tmp_path / name)
@@ -294,14 +393,15 @@ def test_a_png_with_a_damaged_checksum(tmp_path: Path) -> None:
         ("text.jpg", b"no picture\n"),
         ("empty.webp", b""),
         ("gif.png", encoded(RGB, "GIF")),
-        ("bmp.jpg", encoded(RGB, "BMP")),
         ("ghostscript.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"),
         ("portable.png", b"P6 3 3 255\n" + bytes(27)),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    assert "not a PNG, JPEG, WebP or TIFF file, or its header is damaged; remove" in refusal(tmp_path / name)
+    assert "not a PNG, JPEG, WebP, TIFF or BMP file, or its header is damaged; remove" in refusal(
+        tmp_path / name
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture\n", b"II*\0", b"MM\0*\0\0\0\x08\0\0"])
@@ -322,8 +422,9 @@ def test_float_values_outside_the_range(tmp_path: Path, value: float, colour: bo
 @pytest.mark.parametrize(
     ("values", "options", "reason"),
     [
-        (np.full((4, 5), -1, np.int16), {}, "outside 0..65535"),
-        (np.full((4, 5), 70000, np.int32), {}, "outside 0..65535"),
+        (np.full((4, 5), -1, np.int16), {}, "outside 0..32767"),
+        (np.full((4, 5, 3), -1, np.int8), {"photometric": "rgb"}, "outside 0..127"),
+        (np.full((4, 5), -1, np.int32), {}, "outside 0..2147483647"),
         (np.full((4, 5), 1j), {}, "samples of type complex128; convert it to 8 or 16 bits"),
         (
             np.zeros((4, 5, 5), np.uint16),
@@ -385,6 +486,73 @@ def test_images_are_found_below_the_folder_in_order(tmp_path: Path) -> None:
     assert find_images(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
 
 
+def test_hidden_folders_are_not_entered(tmp_path: Path) -> None:
+    """Nor those of archives and servers; one that is named is what is wanted."""
+    hidden = (".AppleDouble", ".thumbnails", "sub/.git", "__MACOSX", "@eaDir")
+    for name in ("a.png", "sub/b.png", *(f"{folder}/c.png" for folder in hidden)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    assert find_images(tmp_path) == [tmp_path / "a.png", tmp_path / "sub" / "b.png"]
+    for folder in hidden:
+        assert find_images(tmp_path / folder) == [tmp_path / folder / "c.png"]
+    assert find_images(tmp_path / ".hidden.png") == [tmp_path / ".hidden.png"]
+
+
+def test_links_do_not_lead_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "sub" / "a.png").write_bytes(b"")
+    (tmp_path / "in" / "sub" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "b.png").symlink_to(tmp_path / "in" / "sub" / "a.png")
+    (tmp_path / "in" / "self.png").symlink_to("self.png")
+    found = [tmp_path / "in" / "b.png", tmp_path / "in" / "sub" / "a.png"]
+    assert find_images(tmp_path / "in") == found
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    assert [path.name for path in find_images(tmp_path / "link")] == ["b.png", "a.png"]
+
+
+def test_a_folder_of_others_is_left_out_with_a_warning(
+    tmp_path: Path, warned: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "a.png").write_bytes(b"")
+    scandir = os.scandir
+
+    def guarded(path: Any) -> Any:
+        if Path(path).name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert find_images(tmp_path) == [tmp_path / "a.png"]
+    (record,) = warned.records
+    assert record.getMessage() == f"{tmp_path / 'lost+found'}: left out (Permission denied)"
+
+
+def test_results_below_the_folder_are_left_out(tmp_path: Path, warned: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "restored/a.png", "restored/sub/b.png", "restored2/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    kept = [tmp_path / "a.png", tmp_path / "restored2" / "c.png"]
+    assert find_images(tmp_path, without=tmp_path / "restored") == kept
+    (record,) = warned.records
+    assert record.getMessage() == (
+        f"{tmp_path / 'restored'}: 2 images left out, as results are written there"
+    )
+    warned.clear()
+    assert len(find_images(tmp_path, without=tmp_path)) == 4, "a folder of its own results"
+    assert len(find_images(tmp_path, without=tmp_path / "absent")) == 4
+    assert len(find_images(tmp_path / "restored", without=tmp_path)) == 2
+    assert not warned.records
+    with pytest.raises(DataError, match="holds no images"):
+        find_images(tmp_path / "restored", without=tmp_path / "restored" / "sub") and find_images(
+            tmp_path / "restored2", without=tmp_path / "restored2" / "x"
+        )
+        (tmp_path / "restored2" / "x").mkdir()
+        (tmp_path / "restored2" / "c.png").rename(tmp_path / "restored2" / "x" / "c.png")
+        find_images(tmp_path / "restored2", without=tmp_path / "restored2" / "x")
+
+
 def test_folders_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"^{tmp_path}: holds no images; add files that end in .png, .jpg"):
         find_images(tmp_path)
@@ -394,7 +562,7 @@ def test_folders_without_images(tmp_path: Path) -> None:
         find_images(tmp_path / ("x" * 300))
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.PNG", "x.tif", "x.tiff"])
+@pytest.mark.parametrize("name", ["x.png", "x.PNG", "x.tif", "x.tiff", "x.bmp"])
 def test_lossless_files_return_as_they_were_written(tmp_path: Path, name: str) -> None:
     write_image(tmp_path / "new" / name, picture())
     np.testing.assert_array_equal(read_image(tmp_path / "new" / name), picture())

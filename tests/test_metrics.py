@@ -7,7 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from snn_tool.metrics import psnr_db, ssim, to_uint8
+from skimage.metrics import structural_similarity
+from snn_tool.metrics import luma, psnr_db, ssim, to_uint8
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 Pixels = NDArray[np.uint8]
@@ -53,6 +54,35 @@ def test_ssim_is_that_of_torchmetrics(clean: Pixels, size: tuple[int, int], sigm
     )
     expected = float(windows[..., 5:-5, 5:-5].mean())
     assert ssim(degraded, part) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (513, 530), (522, 523), (1040, 21), (11, 1100)])
+def test_blocks_are_the_whole_image(size: tuple[int, int]) -> None:
+    """SSIM by scikit-image on the whole, PSNR and luma by their formulas; sizes about the blocks' borders."""
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    degraded = noisy(part, 30)
+    whole = structural_similarity(
+        degraded,
+        part,
+        data_range=255,
+        channel_axis=2,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert ssim(degraded, part) == pytest.approx(whole, abs=1e-12)
+    mean_square = np.mean((degraded.astype(np.float64) - part) ** 2)
+    assert psnr_db(degraded, part) == pytest.approx(10 * math.log10(255**2 / mean_square), abs=1e-12)
+    weighted = 16 + part.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+    np.testing.assert_array_equal(luma(part)[..., 0], np.floor(weighted + 0.5))
+    values = rng.uniform(-0.2, 1.2, (*size, 3)).astype(np.float32)
+    np.testing.assert_array_equal(to_uint8(values)[::3, ::7], to_uint8(values[::3, ::7]))
+
+
+def test_luma_of_grey_is_that_of_equal_colours() -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    np.testing.assert_array_equal(luma(grey), luma(np.repeat(grey, 3, axis=2)))
 
 
 def test_ssim_of_identical_and_of_small_images(clean: Pixels) -> None:

@@ -14,7 +14,7 @@ from snn_tool.errors import ConfigError, DataError
 from snn_tool.evaluation import load_pair
 from snn_tool.evaluation_scores import score
 from snn_tool.images import read_image, write_image
-from snn_tool.metrics import luma
+from snn_tool.metrics import luma, to_uint8
 from snn_tool.pairs import degrade, match_pairs, open_pairs, source_for
 from snn_tool.patches import ImageSet, PatchBatches
 from snn_tool.training_runs import TaskOptions
@@ -125,12 +125,12 @@ def test_luma_is_that_of_scikit_image() -> None:
 def test_deraining_is_scored_on_luma_by_formula(folder: Path) -> None:
     """The luma of a pair that differs by d grey levels everywhere differs by about 219 / 255 d."""
     pair = load_pair(folder / "clean" / "a.png", folder / "clean", open_pairs(folder), 0)
-    figures = score(pair, pair.degraded, with_luma=True)
+    figures = score(pair, to_uint8(pair.degraded), with_luma=True)
     planes = [color.rgb2ycbcr(image)[..., 0].round() for image in (255 - pair.clean, pair.clean)]
     expected = 10 * math.log10(255**2 / np.mean((planes[0] - planes[1]) ** 2))
     assert figures.psnr_y_db == pytest.approx(expected, abs=0.01)
     assert figures.degraded_psnr_y_db == figures.psnr_y_db
-    assert score(pair, pair.degraded).psnr_y_db is None
+    assert score(pair, to_uint8(pair.degraded)).psnr_y_db is None
 
 
 def test_training_data_of_pairs_is_split_by_the_seed_like_clean_images(folder: Path) -> None:

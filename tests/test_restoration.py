@@ -1,5 +1,6 @@
 """Students opened from disk restore what their networks would, in every size."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngImageFile
 from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ArtifactError, ConfigError, DataError
 from snn_tool.images import read_image, write_image
@@ -18,13 +21,21 @@ from snn_tool.models.network import Network
 from snn_tool.models.student import StudentConfig
 from snn_tool.models.student_file import save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
-from snn_tool.restoration import open_student, plan_outputs, restore_file
+from snn_tool.restoration import open_student, plan_outputs, restore_file, restore_files
 
-Image = NDArray[np.float32]
+Photograph = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
 TASK = {"task": "denoise", "sigma": [25.0, 25.0]}
 BODIES = ("unet", "flat", "chain")
+
+
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """Sees the tool's log also after another test configured the command line."""
+    monkeypatch.setattr(logging.getLogger("snn_tool"), "propagate", True)
+    caplog.set_level(logging.WARNING, logger="snn_tool")
+    return caplog
 
 
 def saved_integer(folder: Path, network: IntegerNetwork) -> Path:
@@ -42,7 +53,7 @@ def saved_float(folder: Path, student: Network, config: StudentConfig) -> Path:
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
 def test_an_integer_student_from_disk_gives_the_engines_bits(
-    tmp_path: Path, make_network: MakeNetwork, photograph: Image, neuron: str, body: str
+    tmp_path: Path, make_network: MakeNetwork, photograph: Photograph, neuron: str, body: str
 ) -> None:
     network = make_network(neuron, body)
     path = saved_integer(tmp_path, network)
@@ -56,7 +67,7 @@ def test_an_integer_student_from_disk_gives_the_engines_bits(
 
 @pytest.mark.parametrize("body", BODIES)
 def test_a_float_student_from_disk_gives_the_networks_values(
-    tmp_path: Path, make_student: MakeStudent, photograph: Image, body: str
+    tmp_path: Path, make_student: MakeStudent, photograph: Photograph, body: str
 ) -> None:
     network, config = make_student("graded", body)
     path = saved_float(tmp_path, network, config)
@@ -134,12 +145,109 @@ def test_two_images_never_become_one_file(folder: Path, tmp_path: Path) -> None:
         plan_outputs([folder / "a.png", folder / "sub" / "a.tif"], tmp_path / "out", overwrite=False)
 
 
-def test_a_damaged_image_is_found_before_any_work(folder: Path, tmp_path: Path) -> None:
-    (folder / "z.png").write_bytes((folder / "a.png").read_bytes()[:40])
-    with pytest.raises(DataError, match="z.png: "):
+def test_what_is_no_image_is_found_before_any_work(folder: Path, tmp_path: Path) -> None:
+    (folder / "z.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="z.png: not a PNG"):
         plan_outputs([folder], tmp_path / "out", overwrite=False)
     with pytest.raises(DataError, match="absent: no such file or folder"):
         plan_outputs([folder / "a.png", tmp_path / "absent"], tmp_path / "out", overwrite=False)
+
+
+def untracked(paths: list[Path], _: str) -> list[Path]:
+    return paths
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_damaged_images_do_not_keep_the_others(
+    tmp_path: Path, make_network: MakeNetwork, warned: pytest.LogCaptureFixture, damaged: int
+) -> None:
+    """The damage shows when the file is decoded; the line that ends the run names it."""
+    student = open_student(saved_integer(tmp_path, make_network("graded", "flat")))
+    for name in ("a.png", "b.png", "c.png"):
+        write_image(tmp_path / "in" / name, np.full((8, 8, 3), 9, np.uint8))
+    for name in ("a.png", "b.png")[:damaged]:
+        whole = (tmp_path / "in" / name).read_bytes()
+        (tmp_path / "in" / name).write_bytes(whole[: whole.index(b"IDAT") + 8])
+    outputs = plan_outputs([tmp_path / "in"], tmp_path / "out", overwrite=False)
+    with pytest.raises(DataError) as caught:
+        restore_files(student, outputs, 16, untracked)
+    message = str(caught.value)
+    assert message.endswith(f"; {3 - damaged} of 3 images were restored") and "\n" not in message
+    assert ("a.png: corrupt or truncated" if damaged == 1 else "2 files are damaged, see above") in message
+    named = [record.getMessage() for record in warned.records]
+    assert [Path(line.split(": ")[0]).name for line in named] == ([] if damaged == 1 else ["a.png", "b.png"])
+    assert len(list((tmp_path / "out").iterdir())) == 3 - damaged
+    alone = plan_outputs([tmp_path / "in" / "a.png"], tmp_path / "alone", overwrite=False)
+    with pytest.raises(DataError, match=r"a.png: corrupt or truncated \(.*\); replace it$"):
+        restore_files(student, alone, 16, untracked)
+
+
+def test_each_file_is_decoded_once_and_warns_once(
+    tmp_path: Path,
+    warned: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    make_network: MakeNetwork,
+) -> None:
+    Image.new("RGBA", (16, 16)).save(tmp_path / "clear.png")
+    student = saved_integer(tmp_path, make_network("graded", "flat"))
+    decoded: list[str] = []
+    prepare = PngImageFile.load_prepare
+
+    def counted(image: PngImageFile) -> None:
+        decoded.append(Path(str(image.filename)).name)
+        prepare(image)
+
+    monkeypatch.setattr(PngImageFile, "load_prepare", counted)
+    outputs = plan_outputs([tmp_path / "clear.png"], tmp_path / "out", overwrite=False)
+    restore_files(open_student(student), outputs, 16, untracked)
+    assert decoded == ["clear.png"]
+    (message,) = [record.getMessage() for record in warned.records]
+    assert message == f"{tmp_path / 'clear.png'}: alpha channel dropped"
+
+
+def test_grey_in_is_grey_out(
+    tmp_path: Path, make_network: MakeNetwork, warned: pytest.LogCaptureFixture
+) -> None:
+    """The mean of the three outputs, at every tile; a warning for the first of several files."""
+    student = open_student(saved_integer(tmp_path, make_network("graded", "unet")))
+    grey = np.random.default_rng(0).integers(0, 256, (24, 40, 1)).astype(np.uint8)
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "in" / name, grey)
+    write_image(tmp_path / "in" / "c.png", np.repeat(grey, 3, axis=2))
+    outputs = plan_outputs([tmp_path / "in"], tmp_path / "out", overwrite=False)
+    restore_files(student, outputs, 8, untracked)
+    colour = student.restore(np.repeat(grey, 3, axis=2).astype(np.float32) / 255, 1024)
+    mean = to_uint8(colour.mean(axis=2, keepdims=True))[..., 0]
+    for name, mode in (("a.png", "L"), ("b.png", "L"), ("c.png", "RGB")):
+        with Image.open(tmp_path / "out" / name) as image:
+            assert image.mode == mode
+            np.testing.assert_array_equal(np.asarray(image), mean if mode == "L" else to_uint8(colour))
+    (message,) = [record.getMessage() for record in warned.records]
+    assert message == (
+        f"{tmp_path / 'in' / 'a.png'}: grey, but student.int.safetensors was trained on colour; "
+        "grey photographs restore worse"
+    )
+
+
+def test_results_are_no_inputs(tmp_path: Path, make_network: MakeNetwork) -> None:
+    """A second run into a folder below the first finds what the first found."""
+    student = open_student(saved_integer(tmp_path, make_network("graded", "flat")))
+    write_image(tmp_path / "a.png", np.full((8, 8, 3), 9, np.uint8))
+    for _ in range(2):
+        outputs = plan_outputs([tmp_path], tmp_path / "restored", overwrite=True)
+        assert list(outputs) == [tmp_path / "a.png"]
+        restore_files(student, outputs, 16, untracked)
+    named = tmp_path / "restored" / "a.png"
+    assert plan_outputs([named], tmp_path / "restored", overwrite=True) == {named: named}
+
+
+def test_a_profile_of_srgb_stays_with_the_picture(tmp_path: Path, make_network: MakeNetwork) -> None:
+    student = open_student(saved_integer(tmp_path, make_network("graded", "flat")))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (8, 8), (90, 120, 30)).save(tmp_path / "a.png", icc_profile=profile)
+    restore_file(student, tmp_path / "a.png", tmp_path / "out.png", 16)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.info["icc_profile"] == profile
 
 
 def test_a_file_that_exists_is_not_replaced_by_accident(folder: Path) -> None:

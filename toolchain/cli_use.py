@@ -47,7 +47,7 @@ def restore(
     overwrite: Overwrite = False,
 ) -> None:
     """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
-    from snn_tool.restoration import open_student, plan_outputs, restore_file
+    from snn_tool.restoration import open_student, plan_outputs, restore_files
 
     terminal = terminal_of(context)
     if student is not None and task is not None:
@@ -58,8 +58,7 @@ def restore(
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     loaded = open_student(student)
     outputs = plan_outputs(images, out, overwrite)
-    for source, target in terminal.track(list(outputs.items()), "restore"):
-        restore_file(loaded, source, target, tile)
+    restore_files(loaded, outputs, tile, terminal.track)
     document = {
         "student": str(student),
         "student_kind": loaded.kind,

@@ -23,7 +23,10 @@ class GaussianNoise:
         count = clean.shape[0] if clean.ndim == 4 else 1
         sigma = rng.uniform(self.sigma_low, self.sigma_high, count).astype(np.float32) / 255
         scale = sigma.reshape(-1, 1, 1, 1) if clean.ndim == 4 else sigma[0]
-        return clean + scale * rng.standard_normal(clean.shape, dtype=np.float32)
+        noisy = rng.standard_normal(clean.shape, dtype=np.float32)
+        noisy *= scale  # in place: photographs are large
+        noisy += clean
+        return noisy
 
     def describe(self) -> dict[str, Any]:
         """The task's name and the range of sigma."""

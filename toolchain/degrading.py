@@ -9,7 +9,7 @@ from snn_tool.artifacts import refuse_existing
 from snn_tool.degradations import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.evaluation import load_pair
-from snn_tool.images import Pixels, find_images, write_image
+from snn_tool.images import Pixels, find_images, in_colour, write_image
 from snn_tool.metrics import to_uint8
 
 SHEET = "contact-sheet.png"
@@ -43,14 +43,14 @@ def degrade_folder(
         write_image(copies[path], degraded)
         write_image(out / "clean" / copies[path].relative_to(out / "degraded"), pair.clean)
         if len(columns) < MOST_COLUMNS:
-            columns.append((thumbnail(pair.clean), thumbnail(degraded)))
+            columns.append((thumbnail(in_colour(pair.clean)), thumbnail(in_colour(degraded))))
     write_image(out / SHEET, contact_sheet(columns))
     return DegradedFolder(copies, out / SHEET)
 
 
 def _targets(images: Path, out: Path) -> dict[Path, Path]:
     sources: dict[Path, Path] = {}
-    for path in find_images(images):
+    for path in find_images(images, without=out):
         below = path.relative_to(images) if images.is_dir() else Path(path.name)
         target = out / "degraded" / below.with_suffix(".png")
         if clash := sources.get(target):

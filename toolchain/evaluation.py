@@ -1,7 +1,8 @@
 """PSNR and SSIM of a student or a teacher on clean images or on pairs, by the README's protocol.
 
-Colour, full images; noise from a generator seeded by the seed and the file's name, not clamped; the restored
-image rounded to 8 bits and clamped; data range 255. Derained images are scored on luma as well.
+RGB, or the one channel of grey files; full images; noise from a generator seeded by the seed and the file's
+name, not clamped; the restored image rounded to 8 bits and clamped; data range 255. Derained images are
+scored on luma as well.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,12 +13,11 @@ import numpy as np
 from snn_tool.artifacts import refuse_existing, refuse_existing_file, write_json
 from snn_tool.crops import name_below
 from snn_tool.degradations import image_rng
-from snn_tool.evaluation_scores import WITH_LUMA, Evaluation, Pair, score
+from snn_tool.evaluation_scores import WITH_LUMA, Evaluation, ImageScore, Pair, score
 from snn_tool.images import find_images, write_image
-from snn_tool.metrics import to_uint8
 from snn_tool.own_teachers import TeacherSource
 from snn_tool.pairs import Pairs, Source, degrade, read_source, source_for
-from snn_tool.restoration import open_student
+from snn_tool.restoration import open_student, warn_of_grey
 from snn_tool.teacher_restoration import open_restoring_teacher
 
 KIND, SCHEMA = "evaluation", 1
@@ -51,11 +51,14 @@ class EvaluationFiles:
 
 
 def load_pair(path: Path, folder: Path, degradation: Source, seed: int) -> Pair:
-    """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone."""
-    stack = read_source(path, degradation)
+    """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone.
+
+    A grey image has one channel, and so one draw of noise.
+    """
+    stack = read_source(path, degradation, keep_grey=True)
     name = name_below(path, folder)
     degraded, _ = degrade(stack, degradation, image_rng(seed, name))
-    return Pair(name, np.ascontiguousarray(stack[..., :3]), degraded)
+    return Pair(name, np.ascontiguousarray(stack[..., : degraded.shape[2]]), degraded)
 
 
 def run_evaluation(
@@ -87,15 +90,17 @@ def run_evaluation(
     opened = open_student(network) if isinstance(network, Path) else open_restoring_teacher(network)
     degradation = source_for(pairs, task[0], task[1], opened.trained_for)
     described = degradation.describe()
-    scores = []
-    for path in track(find_images(folder), "evaluate"):
+    scores: list[ImageScore] = []
+    for path in track(find_images(folder, without=files.restored), "evaluate"):
         pair = load_pair(path, folder, degradation, task[2])
-        restored = opened.restore(pair.degraded, tile)
+        restored = opened.restore_8_bits(pair.degraded, tile)
+        if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
+            warn_of_grey(path, opened.title)
         scores.append(score(pair, restored, described["task"] in WITH_LUMA))
         if files.restored:
             # The old suffix stays, because a.jpg and a.tif may lie side by side.
             png = pair.name if pair.name.endswith(".png") else f"{pair.name}.png"
-            write_image(files.restored / png, to_uint8(restored))
+            write_image(files.restored / png, restored)
     scored = Evaluation(opened.title, opened.kind, opened.sha256, described, task[2], tuple(scores))
     if files.scores:
         write_json(files.scores, KIND, SCHEMA, scored.document())

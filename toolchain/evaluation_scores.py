@@ -14,6 +14,7 @@ PROTOCOL = f"RGB, {WINDOW}, unclamped noise seeded per file name"
 SYNTHETIC_PROTOCOL = f"RGB, {WINDOW}, unclamped synthetic degradation seeded per file name"
 PAIRS_PROTOCOL = f"RGB, {WINDOW}, recorded pairs of 8-bit images"
 LUMA_PROTOCOL = "; luma: Y of BT.601, 16..235, rounded to 8 bits as MATLAB's rgb2ycbcr, data range 255"
+GREY_PROTOCOL = "; grey files: their one channel"
 FIGURES = ("degraded_psnr_db", "psnr_db", "degraded_ssim", "ssim")
 LUMA_FIGURES = ("degraded_psnr_y_db", "psnr_y_db", "degraded_ssim_y", "ssim_y")
 WITH_LUMA = ("derain",)
@@ -21,7 +22,7 @@ WITH_LUMA = ("derain",)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A test image and its degraded version; float32 [H, W, 3] beside uint8."""
+    """A test image and its degraded version; float32 [H, W, 3], or [H, W, 1] of grey, beside uint8."""
 
     name: str
     clean: NDArray[np.uint8]
@@ -30,7 +31,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
-    """One image; `inf` dB means identical; the hash is that of its clean pixels; `y` is luma, if scored."""
+    """One image; `inf` dB means identical; the hash is that of its clean pixels; `y` is luma, if scored.
+
+    `channels` is 3 for RGB, 1 for a grey file, whose figures are those of its one channel.
+    """
 
     name: str
     sha256: str
@@ -44,6 +48,7 @@ class ImageScore:
     psnr_y_db: float | None = None
     degraded_ssim_y: float | None = None
     ssim_y: float | None = None
+    channels: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class Evaluation:
             base = PAIRS_PROTOCOL
         else:
             base = PROTOCOL if self.task["task"] == "denoise" else SYNTHETIC_PROTOCOL
-        return base + (LUMA_PROTOCOL if self.with_luma else "")
+        grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
+        return base + grey + (LUMA_PROTOCOL if self.with_luma else "")
 
     def document(self) -> dict[str, Any]:
         """JSON values; an infinite PSNR (identical images) is written as null."""
@@ -122,9 +128,9 @@ def finite(value: float) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
 
 
-def score(pair: Pair, restored: NDArray[np.float32], with_luma: bool = False) -> ImageScore:
-    """Both figures before and after restoration, on RGB and, if wanted, on luma."""
-    before, after = to_uint8(pair.degraded), to_uint8(restored)
+def score(pair: Pair, after: NDArray[np.uint8], with_luma: bool = False) -> ImageScore:
+    """Both figures before and after restoration, on all channels and, if wanted, on luma."""
+    before = to_uint8(pair.degraded)
     return ImageScore(
         name=pair.name,
         sha256=sha256_bytes(pair.clean.tobytes()),
@@ -134,6 +140,7 @@ def score(pair: Pair, restored: NDArray[np.float32], with_luma: bool = False) ->
         psnr_db=psnr_db(after, pair.clean),
         degraded_ssim=ssim(before, pair.clean),
         ssim=ssim(after, pair.clean),
+        channels=pair.clean.shape[2],
         **(_luma_figures(before, after, pair.clean) if with_luma else {}),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from snn_tool.degradations import Degradation, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.images import Pixels, find_images, read_image
+from snn_tool.images import Pixels, find_images, in_colour, read_image, read_picture
 
 CLEAN_NAMES = ("clean",)
 DEGRADED_NAMES = ("degraded", "rainy", "hazy", "blurry", "noisy")
@@ -38,13 +38,15 @@ class Pairs:
         """The task's name, and that nothing was synthesised."""
         return {"task": self.task, "images": "pairs"}
 
-    def read(self, path: Path) -> Pixels:
-        """The stack uint8 [H, W, 6] of a clean image and its degraded partner.
+    def read(self, path: Path, keep_grey: bool = False) -> Pixels:
+        """The stack uint8 [H, W, 6] of a clean image and its degraded partner; [H, W, 2] if grey is kept.
 
         Raises:
             DataError: a file is damaged, or the two differ in size.
         """
-        clean, degraded = read_image(path), read_image(self.partners[path])
+        clean, degraded = read_picture(path).pixels, read_picture(self.partners[path]).pixels
+        if not keep_grey or clean.shape[2] != degraded.shape[2]:
+            clean, degraded = in_colour(clean), in_colour(degraded)
         if clean.shape != degraded.shape:
             raise DataError(
                 f"{self.partners[path]}: {_size(degraded)} pixels, but {path} has {_size(clean)}; "
@@ -56,20 +58,33 @@ class Pairs:
 Source = Degradation | Pairs
 
 
-def read_source(path: Path, source: Source) -> Pixels:
-    """A clean image [H, W, 3], with its degraded partner in three more channels if `source` holds pairs."""
-    return source.read(path) if isinstance(source, Pairs) else read_image(path)
+def read_source(path: Path, source: Source, keep_grey: bool = False) -> Pixels:
+    """A clean image [H, W, 3], with its degraded partner in three more channels if `source` holds pairs.
+
+    With `keep_grey` a grey image has one channel each.
+    """
+    if isinstance(source, Pairs):
+        return source.read(path, keep_grey)
+    return read_picture(path).pixels if keep_grey else read_image(path)
 
 
 def degrade(stack: Pixels, source: Source, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Degraded and clean float32 [..., H, W, 3], from what `read_source` gave or from any part of it.
+    """Degraded and clean float32 [..., H, W, C], from what `read_source` gave or from any part of it.
 
     Clean images are in [0, 1]; synthetic degradations are drawn from `rng` and not clamped.
     """
-    values = stack.astype(np.float32) / np.float32(255)
     if isinstance(source, Pairs):
-        return np.ascontiguousarray(values[..., 3:]), np.ascontiguousarray(values[..., :3])
+        half = stack.shape[-1] // 2
+        return unit_range(stack[..., half:]), unit_range(stack[..., :half])
+    values = unit_range(stack)
     return source.apply(values, rng), values
+
+
+def unit_range(pixels: Pixels) -> Image:
+    """Pixels of 8 bits as float32 in [0, 1]."""
+    values = pixels.astype(np.float32, order="C")
+    values /= np.float32(255)  # in place: photographs are large
+    return values
 
 
 def source_for(

@@ -1,4 +1,4 @@
-"""Images of any size through a network that wants multiples, in limited memory; the cuts do not show."""
+"""Images of any size through networks and sums, in limited memory; the cuts do not show."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 
 Batch = NDArray[Any]
+BLOCK = 512
 
 
 def restore_tiled(
@@ -17,11 +18,12 @@ def restore_tiled(
 
     The result does not depend on `tile` if no output depends on inputs further than `halo` away: a tile then
     sees all that its own part depends on, and ends where the image ends, so that zero padding acts at the
-    same places.
+    same places. Beside the image and the result, memory is that of one tile.
 
     Args:
-        restore: maps [1, C, h, w] with sides that are multiples of `multiple` to the same shape.
-        image: [1, C, H, W], any size; the right and lower edges are mirrored up to a multiple.
+        restore: maps [1, C, h, w] with sides that are multiples of `multiple` to the same shape, in a type of
+            its own; that of the result.
+        image: [1, C, H, W], any size, type and layout; right and lower edges are mirrored up to a multiple.
         tile: side of a tile's own part, a multiple of `multiple`.
         halo: context around it, a multiple of `multiple`.
         multiple: sampling grid of the network.
@@ -31,14 +33,52 @@ def restore_tiled(
     """
     if tile < multiple or tile % multiple:
         raise ConfigError(f"--tile {tile}: use a positive multiple of {multiple}")
-    height, width = image.shape[2:]
-    padded = pad_to_multiple(image, multiple)
-    output = np.empty_like(padded)
-    for rows in _spans(padded.shape[2], tile, halo):
-        for columns in _spans(padded.shape[3], tile, halo):
-            outer = restore(np.ascontiguousarray(padded[:, :, rows.outer, columns.outer]))
-            output[:, :, rows.own, columns.own] = outer[:, :, rows.inside, columns.inside]
-    return output[:, :, :height, :width]
+    places = [_mirrored(size, multiple) for size in image.shape[2:]]
+    output: Batch | None = None
+    for rows in _spans(len(places[0]), tile, halo):
+        for columns in _spans(len(places[1]), tile, halo):
+            seen = image[:, :, places[0][rows.outer, None], places[1][columns.outer]]
+            outer = restore(np.ascontiguousarray(seen))
+            if output is None:
+                output = _channels_last(image.shape, outer.dtype)
+            own = output[:, :, rows.own, columns.own]  # ends where the image does
+            own[...] = outer[:, :, rows.inside, columns.inside][:, :, : own.shape[2], : own.shape[3]]
+    assert output is not None, "an image has pixels"
+    return output
+
+
+def through_colour(restore: Callable[[Batch], Batch], batch: Batch) -> Batch:
+    """A colour network's answer to a batch [N, C, h, w] of colour (C = 3) or of grey (C = 1).
+
+    Grey goes in as red = green = blue, and the mean of the three outputs comes out: all three restore the
+    same picture from the same noise, and what they do not agree on is not in it.
+    """
+    if batch.shape[1] != 1:
+        return restore(batch)
+    return np.asarray(restore(np.repeat(batch, 3, axis=1)).mean(axis=1, keepdims=True, dtype=np.float32))
+
+
+def _mirrored(size: int, multiple: int) -> NDArray[np.intp]:
+    """Where each row comes from when an image is continued up to a multiple, as by `pad_to_multiple`."""
+    rows = np.arange(size)
+    missing = -size % multiple
+    return np.pad(rows, (0, missing), mode="reflect" if size > missing else "edge") if missing else rows
+
+
+def _channels_last(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Batch:
+    """An array [1, C, H, W] that lies in memory as files hold pictures."""
+    count, channels, height, width = shape
+    return np.empty((count, height, width, channels), dtype).transpose(0, 3, 1, 2)
+
+
+def blocks(height: int, width: int, overlap: int = 0) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of an image in blocks of BLOCK pixels a side, each `overlap` longer than its step.
+
+    With an overlap of k - 1 each window of side k begins in one block; smaller images have no block.
+    """
+    for top in range(0, height - overlap, BLOCK):
+        for left in range(0, width - overlap, BLOCK):
+            yield slice(top, top + BLOCK + overlap), slice(left, left + BLOCK + overlap)
 
 
 def pad_to_multiple(image: Batch, multiple: int) -> Batch:

@@ -1,0 +1,61 @@
+"""Peak memory of large photographs, in a process of its own, in bytes per value of the picture."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from snn_tool.degradations import GaussianNoise
+from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer_file import save_integer_network
+
+LIMIT = 12.0
+SMALL, LARGE = (256, 256), (2048, 2048)
+MEASURE = """
+import resource, sys
+from pathlib import Path
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+folder, student, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+if what == "read":
+    from snn_tool.images import read_image as work
+elif what == "restore":
+    from snn_tool.restoration import open_student, restore_file
+    opened = open_student(student)
+    work = lambda path: restore_file(opened, path, folder / (path.stem + ".png"), 64)
+else:
+    from snn_tool.evaluation import EvaluationFiles, run_evaluation
+    track = lambda paths, label: paths
+    work = lambda path: run_evaluation(student, path, (None, None, 0), 64, EvaluationFiles(), track)
+work(folder / "small.tif")  # libraries, tables, and the memory of a tile
+before = peak()
+work(folder / "large.tif")
+print(peak() - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("large")
+    for name, size in (("small", SMALL), ("large", LARGE)):
+        values = np.random.default_rng(0).integers(0, 65536, (*size, 3), dtype=np.uint16)
+        tifffile.imwrite(made / f"{name}.tif", values, photometric="rgb")
+    return made
+
+
+@pytest.mark.parametrize("what", ["read", "restore", "evaluate"])
+def test_bytes_per_value(
+    folder: Path, tmp_path: Path, make_network: Callable[..., IntegerNetwork], what: str
+) -> None:
+    student = tmp_path / "student.int.safetensors"
+    task = {"training": {"task": GaussianNoise(25, 25).describe()}}
+    save_integer_network(student, make_network("graded", "flat"), task)
+    command = [sys.executable, "-c", MEASURE, str(folder), str(student), what]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    values = LARGE[0] * LARGE[1] * 3
+    assert 0 < int(done.stdout) / values <= LIMIT, done.stdout

@@ -99,15 +99,17 @@ def _read(request: Mapping[str, Any]) -> Tree:
         _program = _Program()
     try:
         return _program.read(request)
-    except _Refusal:
-        raise
-    except BaseException:  # also Ctrl-C: what is left in the pipe would be taken for the next file's
-        _program.end()
-        raise
+    finally:
+        if not _program.idle:  # Ctrl-C, say: what is left in the pipe would be taken for the next file's
+            _program.end()
 
 
 class _Program:
-    """The running program, and the pipes to it."""
+    """The running program, and the pipes to it.
+
+    Attributes:
+        idle: the last reply was read to its end.
+    """
 
     def __init__(self) -> None:
         environment = {
@@ -128,7 +130,7 @@ class _Program:
             raise BackendUnavailableError(
                 f"{sys.executable}: does not start, but HDF5 files need it"
             ) from error
-        self._owner = os.getpid()
+        self.idle, self._owner = True, os.getpid()
         atexit.register(self.end)
 
     def serves(self) -> bool:
@@ -144,6 +146,7 @@ class _Program:
         late = threading.Timer(WALL_S, self._kill)
         late.daemon = True
         late.start()
+        self.idle = False
         try:
             self._stdin.write(json.dumps(request).encode("ascii") + b"\n")
             self._stdin.flush()
@@ -162,6 +165,7 @@ class _Program:
         left = 2 * most_bytes  # padding of texts aside, the program has counted them
         while True:
             head = self._head()
+            self.idle = "refused" in head or "end" in head
             if "refused" in head:
                 raise _Refusal(head["refused"])
             if "end" in head:

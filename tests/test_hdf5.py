@@ -147,6 +147,17 @@ def test_types_that_are_no_numbers_or_texts_are_refused(path: Path) -> None:
     refusal(edit(path, lambda file: file.create_dataset("node/odd", (2,), ragged) and None))
 
 
+def test_a_refusal_amid_a_reply_leaves_nothing_for_the_next_file(path: Path, tmp_path: Path) -> None:
+    """A text that is not UTF-8 is found here, when arrays behind it are on their way."""
+    other = tmp_path / "other.nir"
+    with h5py.File(other, "w") as file:
+        file["a"] = np.bytes_(b"x")
+        file.create_dataset("b", data=b"\xff\xfe", dtype=h5py.string_dtype())
+        file["c"] = np.arange(100_000)
+    assert refusal(other) == "b: its text is not UTF-8"
+    assert sorted(read_hdf5(path, "", MIB)) == ["node", "version"]
+
+
 # --- What is too much.
 
 

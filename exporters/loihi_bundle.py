@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import read_json, sha256_file, staged_folder, write_bytes, write_json
+from snn_tool.artifacts import read_json, sha256_file, write_bytes, write_json
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.export_files import check_hashes
 from snn_tool.exporters.golden_file import (
@@ -42,6 +42,7 @@ from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.traces import Trace
 from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.staging import staged_folder
 
 KIND, SCHEMA = "loihi-bundle", 1
 NETWORK, PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
@@ -112,7 +113,7 @@ def export_bundle(
     arrays = golden_arrays(program, tiles, reference)
     proof = prove_ranges(program, observe(program, tiles, reference, lowering), lowering)
     plan = build_plan(program, lowering)
-    with staged_folder(out, overwrite, MANIFEST) as stage:
+    with staged_folder(out, overwrite, (*HASHED, MANIFEST)) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
         write_golden(stage / GOLDEN, arrays)

@@ -12,8 +12,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from snn_tool.artifacts import read_json, sha256_bytes, write_bytes, write_json
+from snn_tool.artifacts import (
+    Opener,
+    atomic_path,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
 from snn_tool.errors import ArtifactError
+from snn_tool.ownership import is_kind, refuse_existing_file
 
 
 def sidecar_of(path: Path) -> Path:
@@ -40,7 +49,12 @@ def kind_of(path: Path) -> str:
 
 
 def write_tensors(
-    path: Path, kind: str, schema: int, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]
+    path: Path,
+    kind: str,
+    schema: int,
+    tensors: Mapping[str, torch.Tensor],
+    description: Mapping[str, Any],
+    opener: Opener = atomic_path,
 ) -> None:
     """Write tensors and sidecar, each atomically, the sidecar last.
 
@@ -50,10 +64,29 @@ def write_tensors(
         schema: version of `description`.
         tensors: any dtypes; stored contiguously.
         description: JSON values that rebuild the network.
+        opener: how both are written.
     """
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    write_bytes(path, data)
-    write_json(sidecar_of(path), kind, schema, {"sha256": sha256_bytes(data), **description})
+    write_bytes(path, data, opener)
+    write_json(sidecar_of(path), kind, schema, {"sha256": sha256_bytes(data), **description}, opener)
+
+
+def is_pair(path: Path, kind: str) -> bool:
+    """Whether tensors and sidecar, of which one is named, are there, of a kind, and belong together."""
+    tensors, sidecar = path.with_suffix(".safetensors"), sidecar_of(path)
+    if not tensors.is_file() or not is_kind(sidecar, kind):
+        return False
+    return bool(json.loads(sidecar.read_bytes()).get("sha256") == sha256_file(tensors))
+
+
+def refuse_existing_pair(path: Path, overwrite: bool, kind: str, what: str) -> None:
+    """Refuse to write a pair where a file is, unless `overwrite` and the sidecar that is there is of a kind.
+
+    Raises:
+        ConfigError: tensors or sidecar exist, and `overwrite` is false or they are something else.
+    """
+    for file in (path, sidecar_of(path)):
+        refuse_existing_file(file, overwrite, lambda _: is_kind(sidecar_of(path), kind), what)
 
 
 def read_tensors(

@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from snn_tool.artifacts import Opener, atomic_path
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
 from snn_tool.models.network import Network
@@ -13,10 +14,16 @@ from snn_tool.models.student import StudentConfig, build_student
 KIND, SCHEMA = "student", 1
 
 
-def save_student(path: Path, student: Network, config: StudentConfig, training: Mapping[str, Any]) -> None:
+def save_student(
+    path: Path,
+    student: Network,
+    config: StudentConfig,
+    training: Mapping[str, Any],
+    opener: Opener = atomic_path,
+) -> None:
     """Write a student; `training` says how it was made (task, seed, hashes, validation figures)."""
     description = {"config": asdict(config), "training": dict(training)}
-    write_tensors(path, KIND, SCHEMA, student.state_dict(), description)
+    write_tensors(path, KIND, SCHEMA, student.state_dict(), description, opener)
 
 
 def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from snn_tool.artifacts import Opener, atomic_path
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
 from snn_tool.models.nafnet import NAFNet
@@ -80,11 +81,16 @@ def build_teacher(architecture: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def save_teacher(
-    path: Path, teacher: nn.Module, architecture: str, options: Mapping[str, Any], training: Mapping[str, Any]
+    path: Path,
+    teacher: nn.Module,
+    architecture: str,
+    options: Mapping[str, Any],
+    training: Mapping[str, Any],
+    opener: Opener = atomic_path,
 ) -> None:
     """Write a teacher; `training` says how it was made."""
     description = {"architecture": architecture, "options": dict(options), "training": dict(training)}
-    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), description)
+    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), description, opener)
 
 
 def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -10,44 +10,41 @@ import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from snn_tool import __version__
-from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.errors import ArtifactError
+from snn_tool.temporaries import part_file
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, before: Callable[[Path, Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any error it is removed.
+
+    Args:
+        path: the file to make.
+        before: is told the finished part and `path` before the one replaces the other.
 
     Raises:
         ArtifactError: the folder cannot be written or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part" + path.suffix, dir=path.parent
-        )
-        os.close(handle)
+        with part_file(path.parent, path.suffix) as part:
+            yield part
+            os.chmod(part, 0o666 & ~_umask())
+            if before:
+                before(part, path)
+            os.replace(part, path)
     except OSError as error:
-        raise _not_written(path, error) from error
-    part = Path(name)
-    try:
-        yield part
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, path)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise not_written(path, error) from error
 
 
-def _not_written(path: Path, error: OSError) -> ArtifactError:
+def not_written(path: Path, error: OSError) -> ArtifactError:
+    """What to say of a file or folder that the system does not let us write."""
     reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "free some space" if full else "choose another --out"
@@ -60,25 +57,31 @@ def _umask() -> int:
     return mask
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+Opener = Callable[[Path], contextlib.AbstractContextManager[Path]]
+"""How a file is written: `atomic_path`, or `ownership.owned_path` in a folder that the user named."""
+
+
+def write_bytes(path: Path, data: bytes, opener: Opener = atomic_path) -> None:
     """Write `data` to `path` atomically."""
-    with atomic_path(path) as part:
+    with opener(path) as part:
         part.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, opener: Opener = atomic_path) -> None:
     """Write `text` to `path` atomically as UTF-8."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"), opener)
 
 
-def write_json(path: Path, kind: str, schema: int, body: Mapping[str, Any]) -> None:
+def write_json(
+    path: Path, kind: str, schema: int, body: Mapping[str, Any], opener: Opener = atomic_path
+) -> None:
     """Write a JSON artefact with its kind, schema version and the tool's version first.
 
     Raises:
         ValueError: `body` holds NaN or infinity (a bug: neither is JSON).
     """
     head = {"kind": kind, "schema": schema, "tool_version": __version__}
-    write_text(path, json.dumps({**head, **body}, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps({**head, **body}, indent=2, allow_nan=False) + "\n", opener)
 
 
 def read_json(path: Path, kind: str, schema: int | tuple[int, ...]) -> dict[str, Any]:
@@ -194,81 +197,3 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Refuse an output folder that is a file, or that holds something unless `overwrite`.
-
-    Raises:
-        ConfigError: `path` is a file, or a non-empty folder without `overwrite`.
-        ArtifactError: it cannot be looked at.
-    """
-    try:
-        is_file, is_used = path.is_file(), path.is_dir() and any(path.iterdir())
-    except OSError as error:
-        raise _not_written(path, error) from error
-    if is_file:
-        raise ConfigError(f"{path}: is a file; --out takes a folder")
-    if is_used and not overwrite:
-        raise ConfigError(f"{path}: exists and is not empty; choose another --out or pass --overwrite")
-
-
-def refuse_existing_file(path: Path, overwrite: bool) -> None:
-    """Refuse an output file that is there, unless `overwrite`.
-
-    Raises:
-        ConfigError: `path` is a folder, or a file without `overwrite`.
-        ArtifactError: it cannot be looked at.
-    """
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:
-        raise _not_written(path, error) from error
-    if is_folder:
-        raise ConfigError(f"{path}: is a folder; --out takes a file here")
-    if exists and not overwrite:
-        raise ConfigError(f"{path}: exists; choose another --out or pass --overwrite")
-
-
-@contextlib.contextmanager
-def staged_folder(path: Path, overwrite: bool, marker: str) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces it on success and vanishes on any error.
-
-    An old folder is deleted only when the new one is in its place, and only if it holds a file `marker`; so
-    --overwrite with a folder of something else loses nothing.
-
-    Raises:
-        ConfigError: `path` is not empty, and `overwrite` is false or there is no `marker`.
-        ArtifactError: the folder cannot be written.
-    """
-    refuse_existing(path, overwrite)
-    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-        raise ConfigError(f"{path}: holds no {marker}, so it is not replaced; use another --out")
-    try:
-        path = path.resolve()  # of a link its target is replaced
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    except OSError as error:
-        raise _not_written(path, error) from error
-    try:
-        yield stage
-        os.chmod(stage, 0o777 & ~_umask())
-        _replace_folder(stage, path)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _replace_folder(stage: Path, path: Path) -> None:
-    if not path.is_dir():
-        os.replace(stage, path)
-        return
-    old = stage.with_suffix(".old")
-    os.replace(path, old)
-    try:
-        os.replace(stage, path)
-    except OSError:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

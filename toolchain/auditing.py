@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json, write_text
+from snn_tool.artifacts import sha256_file, write_json, write_text
 from snn_tool.audit_chip import chip_check, read_check
 from snn_tool.audit_inputs import input_hashes, load_crops
 from snn_tool.audit_networks import Restore, audited_teacher, measure, restorers
@@ -23,10 +23,13 @@ from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network
 from snn_tool.models.integer_run import quantize_image
 from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.ownership import claim, is_kind, owned_path, refuse_existing_file
 from snn_tool.pairs import Pairs, source_for
 from snn_tool.terminal import Track
 
 JSON_FILE, HTML_FILE = "energy.json", "energy.html"
+TITLE = b"<title>Energy audit: "
+"""By which a page of ours is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
+    claim_report(out)
     check = read_check(options.sanafe, options.student) if options.sanafe else None
     network, provenance = load_integer_network(options.student)
     if not network.topology.restores:
@@ -121,8 +125,8 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         "crop": options.crop,
         **report.to_json(),
     }
-    write_json(out / JSON_FILE, KIND, SCHEMA, body)
-    write_text(out / HTML_FILE, render(report))
+    write_json(out / JSON_FILE, KIND, SCHEMA, body, owned_path)
+    write_text(out / HTML_FILE, render(report), owned_path)
     return report
 
 
@@ -156,6 +160,22 @@ def _measured(
         pricing=pricing,
         sweep=swept,
     )
+
+
+def claim_report(out: Path) -> None:
+    """Make sure that only a report stands where one will be written.
+
+    Raises:
+        ConfigError: other files do; they are named.
+    """
+    claim([out / JSON_FILE, out / HTML_FILE], _is_report)
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file is of a report that has no ledger beside it, as older versions wrote them."""
+    if path.suffix == ".json":
+        return is_kind(path, KIND)
+    return TITLE in path.read_bytes()[:2048]
 
 
 def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:

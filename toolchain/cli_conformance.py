@@ -30,10 +30,9 @@ def conformance(
 
     Exit code 3 if one that loads differs with the membrane register.
     """
-    from snn_tool.artifacts import refuse_existing_file
     from snn_tool.conformance import run_conformance
     from snn_tool.conformance_text import (
-        JSON,
+        claim_conformance,
         conformance_document,
         conformance_text,
         write_conformance,
@@ -49,7 +48,7 @@ def conformance(
             param_hint="--backend",
         )
     if out:
-        refuse_existing_file(out / JSON, overwrite)
+        claim_conformance(out, overwrite)
     terminal = terminal_of(context)
     folder = read_bundle(bundle).folder
     with terminal.steps() as log:

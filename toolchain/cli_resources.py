@@ -22,7 +22,7 @@ def resources(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
-    from snn_tool.artifacts import refuse_existing_file, write_text
+    from snn_tool.artifacts import write_text
     from snn_tool.exporters.loihi_bundle import NETWORK, read_bundle
     from snn_tool.exporters.loihi_chips import LOIHI_2
     from snn_tool.exporters.loihi_report import report_resources
@@ -30,11 +30,12 @@ def resources(
     from snn_tool.exporters.loihi_tiles import resized
     from snn_tool.exporters.nir_file import read_program
     from snn_tool.models.streams import FANOUT
-    from snn_tool.resources_figure import cores_svg
+    from snn_tool.ownership import refuse_existing_file
+    from snn_tool.resources_figure import cores_svg, is_cores_svg
     from snn_tool.resources_text import resources_text
 
     if out:
-        refuse_existing_file(out, overwrite)
+        refuse_existing_file(out, overwrite, is_cores_svg, "picture of cores")
     bundle = read_bundle(source) if source.is_dir() else None
     program = read_program(bundle.folder / NETWORK if bundle else source)
     chosen = lowering or (bundle.lowering if bundle else FANOUT)

@@ -21,15 +21,15 @@ def energy_sanafe(
 
     Exit code 3 if one differs; the first is named by population, timestep and neuron.
     """
-    from snn_tool.artifacts import refuse_existing_file
     from snn_tool.chip_check import check_on_chip
     from snn_tool.chip_check_text import chip_check_text
     from snn_tool.errors import BackendUnavailableError
     from snn_tool.exporters.loihi_bundle import read_bundle
     from snn_tool.exporters.sanafe_environment import REMEDY, find_sanafe
-    from snn_tool.exporters.sanafe_report_file import write_sanafe
+    from snn_tool.exporters.sanafe_report_file import KIND, write_sanafe
+    from snn_tool.ownership import of_kind, refuse_existing_file
 
-    refuse_existing_file(out, overwrite)
+    refuse_existing_file(out, overwrite, of_kind(KIND), "check on SANA-FE")
     terminal, found = terminal_of(context), find_sanafe()
     if found is None:
         raise BackendUnavailableError(f"SANA-FE is not installed; run `{REMEDY}`")

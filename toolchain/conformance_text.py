@@ -7,6 +7,7 @@ from typing import Any
 
 from snn_tool.artifacts import write_json, write_text
 from snn_tool.conformance import KIND, SCHEMA, Conformance, Row
+from snn_tool.ownership import claim, is_kind, owned_path, refuse_existing_file
 from snn_tool.tables import plain_table, rendered
 
 JSON, PAGE = "conformance.json", "conformance.html"
@@ -23,14 +24,30 @@ def conformance_document(made: Conformance) -> dict[str, Any]:
     return {"passed": made.passed, **asdict(made), "rows": rows}
 
 
+def claim_conformance(folder: Path, overwrite: bool) -> None:
+    """Refuse what stands where conformance.json and conformance.html will be written.
+
+    Raises:
+        ConfigError: one exists, and `overwrite` is false or it is not ours.
+    """
+    refuse_existing_file(folder / JSON, overwrite)
+    refuse_existing_file(folder / PAGE, overwrite)
+    claim([folder / JSON, folder / PAGE], _is_ours)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file without a ledger beside it is one of ours, as older versions wrote them."""
+    return is_kind(path, KIND) if path.name == JSON else STYLE.encode() in path.read_bytes()
+
+
 def write_conformance(folder: Path, made: Conformance) -> None:
     """Write conformance.json and conformance.html.
 
     Raises:
         ArtifactError: the folder cannot be written.
     """
-    write_json(folder / JSON, KIND, SCHEMA, conformance_document(made))
-    write_text(folder / PAGE, conformance_page(made))
+    write_json(folder / JSON, KIND, SCHEMA, conformance_document(made), owned_path)
+    write_text(folder / PAGE, conformance_page(made), owned_path)
 
 
 def conformance_text(made: Conformance) -> str:

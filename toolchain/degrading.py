@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from snn_tool.artifacts import refuse_existing
 from snn_tool.degradations import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.evaluation import load_pair
 from snn_tool.images import Pixels, find_images, in_colour, write_image
 from snn_tool.metrics import to_uint8
+from snn_tool.ownership import claim, owned_path, refuse_existing
 
 SHEET = "contact-sheet.png"
 THUMBNAIL, MOST_COLUMNS, GAP = 256, 6, 4
@@ -31,20 +31,23 @@ def degrade_folder(
     """Write `out`/degraded, `out`/clean (PNG, 8 bits) and the contact sheet.
 
     Raises:
-        ConfigError: `out` is not empty and `overwrite` is false, or two images would become one file.
+        ConfigError: `out` is not empty and `overwrite` is false, a file in it is in the way, or two images
+            would become one file.
         DataError: no images, or one is damaged.
     """
     refuse_existing(out, overwrite)
     copies = _targets(images, out)
+    originals = {target: out / "clean" / target.relative_to(out / "degraded") for target in copies.values()}
+    claim([*originals, *originals.values(), out / SHEET])
     columns: list[tuple[Pixels, Pixels]] = []
     for path in track(list(copies), "degrade"):
         pair = load_pair(path, images, degradation, seed)
         degraded = to_uint8(pair.degraded)
-        write_image(copies[path], degraded)
-        write_image(out / "clean" / copies[path].relative_to(out / "degraded"), pair.clean)
+        write_image(copies[path], degraded, opener=owned_path)
+        write_image(originals[copies[path]], pair.clean, opener=owned_path)
         if len(columns) < MOST_COLUMNS:
             columns.append((thumbnail(in_colour(pair.clean)), thumbnail(in_colour(degraded))))
-    write_image(out / SHEET, contact_sheet(columns))
+    write_image(out / SHEET, contact_sheet(columns), opener=owned_path)
     return DegradedFolder(copies, out / SHEET)
 
 

@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import sha256_file, staged_folder, write_json
+from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import ConfigError
 from snn_tool.exporters import netx_folder
 from snn_tool.exporters.comparison import BackendResult
 from snn_tool.exporters.golden_file import GOLDEN, golden_arrays, write_golden
-from snn_tool.exporters.loihi_bundle import NETWORK, Bundle, export_bundle
+from snn_tool.exporters.loihi_bundle import HASHED, MANIFEST, NETWORK, Bundle, export_bundle
 from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.netx_folder import NETX, run_entry
 from snn_tool.exporters.netx_verification import verify_netx
@@ -39,6 +39,7 @@ from snn_tool.golden import Golden, GoldenOptions, make_golden
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.models.streams import FANOUT, check_lowering
 from snn_tool.onnx_options import ONNX
+from snn_tool.staging import check_folder, staged_folder
 
 TARGETS = tuple(BUILT_IN_TARGETS)
 EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
@@ -87,7 +88,8 @@ def export_student(
         log: receives progress lines.
 
     Raises:
-        ConfigError: unknown target, source or lowering; a lowered NIR file is asked for; `out` exists.
+        ConfigError: unknown target, source or lowering; a lowered NIR file is asked for; `out` exists, or
+            holds a file that is in the way.
         ExportError: the network cannot be carried to the target, or a package's target fails.
         BackendUnavailableError: a package's target cannot be used.
     """
@@ -99,6 +101,7 @@ def export_student(
     check_lowering(lowering)
     if target != "loihi" and lowering != FANOUT:
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
+    claim_export(out, target, overwrite)
     plugin = open_target(target) if target not in TARGETS else None
     with tempfile.TemporaryDirectory(prefix="snn-tool-export-") as name:
         golden = make_golden(source, Path(name), options)
@@ -126,12 +129,22 @@ def export_student(
     return Exported(out, golden.tiles.shape, report, bundle, costs)
 
 
+def claim_export(out: Path, target: str, overwrite: bool) -> None:
+    """Make sure, before anything is computed, that an export can be written to a folder.
+
+    Raises:
+        ConfigError: `out` is not empty and `overwrite` is false, or a file that is not ours is in the way.
+    """
+    own = {"loihi": (*HASHED, MANIFEST), "netx": (*netx_folder.HASHED, EXPORT)}.get(target, (NETWORK, EXPORT))
+    check_folder(out, overwrite, (*own, VERIFICATION))
+
+
 def _export_nir(golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exported:
     """A folder with the file, `export.json` and `verification.json`."""
     if "nir" not in golden.backends:
         raise ConfigError(f"{golden.nir}: is a NIR file already; --target loihi makes a bundle of it")
     report = None
-    with staged_folder(out, overwrite, EXPORT) as stage:
+    with staged_folder(out, overwrite) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
         _write_manifest(stage, "nir", golden, (NETWORK,), ("nir", "numpy"), {})
         if verify:
@@ -149,7 +162,7 @@ def _export_netx(
 ) -> Exported:
     """A netx folder (see `netx_folder`) with `verification.json`."""
     report = None
-    with staged_folder(out, overwrite, EXPORT) as stage:
+    with staged_folder(out, overwrite) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
         program = read_program(stage / NETWORK)
         run = write_netx(stage / NETX, program)
@@ -168,7 +181,7 @@ def _export_netx(
 def _export_plugin(plugin: Plugin, golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exported:
     """The folder of another package's target (see `target_folder`) with `verification.json`."""
     report = None
-    with staged_folder(out, overwrite, EXPORT) as stage:
+    with staged_folder(out, overwrite) as stage:
         (stage / NETWORK).write_bytes(golden.nir.read_bytes())
         arrays = golden_arrays(read_program(stage / NETWORK), golden.tiles, golden.trace)
         write_golden(stage / GOLDEN, arrays)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from snn_tool.artifacts import refuse_existing, refuse_existing_file, write_json
+from snn_tool.artifacts import Opener, atomic_path, write_json
 from snn_tool.crops import name_below
 from snn_tool.degradations import image_rng
 from snn_tool.evaluation_scores import WITH_LUMA, Evaluation, ImageScore, Pair, score
 from snn_tool.images import find_images, write_image
 from snn_tool.own_teachers import TeacherSource
+from snn_tool.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.pairs import Pairs, Source, degrade, read_source, source_for
 from snn_tool.restoration import open_student, warn_of_grey
 from snn_tool.teacher_restoration import open_restoring_teacher
@@ -32,11 +33,13 @@ class EvaluationFiles:
         scores: JSON file, or None.
         restored: folder for the restored images, or None.
         overwrite: replace them.
+        opener: how the scores are written; `owned_path` in a folder that is not theirs alone.
     """
 
     scores: Path | None = None
     restored: Path | None = None
     overwrite: bool = False
+    opener: Opener = atomic_path
 
     def refuse(self) -> None:
         """Refuse what exists before anything is computed.
@@ -45,7 +48,7 @@ class EvaluationFiles:
             ConfigError: a file or a folder exists and `overwrite` is false.
         """
         if self.scores:
-            refuse_existing_file(self.scores, self.overwrite)
+            refuse_existing_file(self.scores, self.overwrite, of_kind(KIND), "evaluation")
         if self.restored:
             refuse_existing(self.restored, self.overwrite)
 
@@ -91,17 +94,23 @@ def run_evaluation(
     degradation = source_for(pairs, task[0], task[1], opened.trained_for)
     described = degradation.describe()
     scores: list[ImageScore] = []
-    for path in track(find_images(folder, without=files.restored), "evaluate"):
+    paths = find_images(folder, without=files.restored)
+    if files.restored:
+        claim(files.restored / _png(name_below(path, folder)) for path in paths)
+    for path in track(paths, "evaluate"):
         pair = load_pair(path, folder, degradation, task[2])
         restored = opened.restore_8_bits(pair.degraded, tile)
         if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
             warn_of_grey(path, opened.title)
         scores.append(score(pair, restored, described["task"] in WITH_LUMA))
         if files.restored:
-            # The old suffix stays, because a.jpg and a.tif may lie side by side.
-            png = pair.name if pair.name.endswith(".png") else f"{pair.name}.png"
-            write_image(files.restored / png, restored)
+            write_image(files.restored / _png(pair.name), restored, opener=owned_path)
     scored = Evaluation(opened.title, opened.kind, opened.sha256, described, task[2], tuple(scores))
     if files.scores:
-        write_json(files.scores, KIND, SCHEMA, scored.document())
+        write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)
     return scored
+
+
+def _png(name: str) -> str:
+    """The name of a restored image; the old suffix stays, for a.jpg and a.tif may lie side by side."""
+    return name if name.endswith(".png") else f"{name}.png"

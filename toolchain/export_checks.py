@@ -1,5 +1,6 @@
 """`snn-tool verify`: an exported folder of either kind, recognised by its files, against golden integers."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from snn_tool.exporters.target_folder import (
     verify_target_folder,
 )
 from snn_tool.exporters.verification import VerificationReport, verify_bundle, write_verification
+from snn_tool.ownership import is_kind, refuse_foreign
 from snn_tool.verifying import PhotographOptions, verify_photographs
 
 UNRECORDED = {"task": "denoise", "sigma": [25.0, 25.0]}
@@ -139,11 +141,14 @@ def verify_export(
         VerificationError: an implementation refuses the network.
         DataError: an image is damaged, or none is as large as the network's.
     """
+    target = folder / VERIFICATION
+    if os.path.lexists(target) and not is_kind(target, verification.KIND):
+        refuse_foreign([target])
     report = checks.on_golden(backends, lava)
     if photographs:
         found = verify_photographs(checks.runner(lava), backends, photographs)
         report = replace(report, photographs=found)
-    write_verification(folder / VERIFICATION, report)
+    write_verification(target, report)
     return report
 
 

@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
-from snn_tool.artifacts import atomic_path
+from snn_tool.artifacts import Opener, atomic_path
 from snn_tool.colour import embedded_profile, file_profile, kept_profile, to_srgb, warn_once
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.image_samples import ALPHA, full_scale, to_pixels
@@ -298,13 +298,14 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.array(upright).reshape(upright.height, upright.width, -1)
 
 
-def write_image(path: Path, image: Pixels, profile: bytes = b"") -> None:
+def write_image(path: Path, image: Pixels, profile: bytes = b"", opener: Opener = atomic_path) -> None:
     """Write uint8 [H, W, 3], or [H, W, 1] as grey, atomically in the format of the suffix.
 
     Args:
         path: of the file.
         image: sRGB.
         profile: an ICC profile of sRGB to embed; BMP has no room for one here.
+        opener: how it is written.
 
     Raises:
         ConfigError: a suffix that no format has, or an image too large for its format.
@@ -316,5 +317,5 @@ def write_image(path: Path, image: Pixels, profile: bytes = b"") -> None:
         size = f"{image.shape[1]}x{image.shape[0]}"
         raise ConfigError(f"{path}: {size} pixels, but the format ends at {limit} a side; write a .png")
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    with atomic_path(path) as part:
+    with opener(path) as part:
         picture.save(part, icc_profile=profile or None)

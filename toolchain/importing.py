@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import refuse_existing_file, sha256_file
+from snn_tool.artifacts import sha256_file
 from snn_tool.crops import central, channels_first, name_below, to_channels
 from snn_tool.degradations import Degradation, degradation_for, image_rng
 from snn_tool.errors import ConfigError
@@ -14,8 +14,9 @@ from snn_tool.exporters.nir_module import DT_S, NirModule
 from snn_tool.exporters.nir_module_file import read_foreign
 from snn_tool.images import find_images
 from snn_tool.import_comparison import Comparison, Pair, compare_images
+from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import INTEGER_SUFFIX, save_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, KIND, save_integer_network
 from snn_tool.models.real_quantization import quantize_real
 from snn_tool.terminal import Track
 
@@ -98,7 +99,7 @@ def import_network(options: ImportOptions, out: Path, overwrite: bool, track: Tr
     """
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer network ends in {INTEGER_SUFFIX}")
-    refuse_existing_file(out, overwrite)
+    refuse_existing_pair(out, overwrite, KIND, "integer network")
     paths = find_images(options.images)
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
     graph = read_foreign(options.nir)

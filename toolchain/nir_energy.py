@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from snn_tool.artifacts import refuse_existing_file, sha256_file, write_json
+from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.crops import LUMA, central, name_below
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_exact_ops import NeuronWork
@@ -17,6 +17,7 @@ from snn_tool.exporters.nir_module import DT_S, NirModule, load_nir_module
 from snn_tool.exporters.nir_module_neurons import NirIntegrator, NirSpiking
 from snn_tool.images import find_images
 from snn_tool.nir_energy_report import KIND, SCHEMA, ImageCount, NirEnergyReport
+from snn_tool.ownership import claim, of_kind, owned_path, refuse_existing_file
 from snn_tool.terminal import Track
 from torch import Tensor
 
@@ -57,6 +58,7 @@ def run_nir_energy(
         raise ConfigError("--timesteps must be at least 1 and --limit at least 0")
     if out:
         refuse_existing_file(out / JSON_FILE, overwrite)
+        claim([out / JSON_FILE], of_kind(KIND))
     module = load_nir_module(options.nir, options.dt_s)
     check_input(module, options.nir)
     paths = find_images(options.images)
@@ -67,7 +69,7 @@ def run_nir_energy(
         str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s, counted, work
     )
     if out:
-        write_json(out / JSON_FILE, KIND, SCHEMA, report.to_json())
+        write_json(out / JSON_FILE, KIND, SCHEMA, report.to_json(), owned_path)
     return report
 
 

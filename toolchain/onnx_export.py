@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import refuse_existing_file, write_bytes
-from snn_tool.errors import ConfigError
+from snn_tool.artifacts import write_bytes
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.onnx_model import OPSET, metadata_of, value_text
 from snn_tool.models import integer_file, student_file, teachers
 from snn_tool.models.checkpoints import kind_of
@@ -17,6 +17,7 @@ from snn_tool.onnx_integer_students import integer_student
 from snn_tool.onnx_networks import float_student
 from snn_tool.onnx_options import OnnxOptions
 from snn_tool.onnx_teachers import teacher
+from snn_tool.ownership import refuse_existing_file
 
 SUFFIX = ".onnx"
 
@@ -70,7 +71,7 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
     """
     if out.suffix != SUFFIX:
         raise ConfigError(f"--out {out}: --target onnx makes one file; let its name end in {SUFFIX}")
-    refuse_existing_file(out, options.overwrite)
+    refuse_existing_file(out, options.overwrite, _is_ours, "ONNX export")
     if source.suffix != ".safetensors":
         raise ConfigError(f"{source}: --target onnx takes a .safetensors file of this tool")
     kind = kind_of(source)
@@ -89,6 +90,16 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
         outputs=tuple(value_text(value) for value in model.graph.output),
         checks=checks,
     )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is an ONNX model with the metadata of an export."""
+    from snn_tool.models.onnx_file import read_graph
+
+    try:
+        return "kind" in metadata_of(read_graph(path))
+    except ArtifactError:
+        return False
 
 
 def export_text(exported: OnnxExported) -> str:

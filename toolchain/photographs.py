@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from snn_tool.errors import DataError
 from snn_tool.images import Pixels, read_image, write_image
+from snn_tool.ownership import claim, owned_path
 
 SCIKIT_IMAGE, SCIKIT_LEARN = "skimage.data", "sklearn.datasets.images"
 TRAINING = (
@@ -34,9 +36,38 @@ def read_photograph(package: str, name: str) -> Pixels:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
+def demo_photographs(out: Path) -> dict[Path, tuple[str, str]]:
+    """Where `write_demo_folders` puts each photograph, which is given by package and name."""
+    parts = (("train", TRAINING), ("test", TEST))
+    return {
+        out / part / f"{Path(name).stem}.png": (package, name) for part, of in parts for package, name in of
+    }
+
+
+def claim_demo_folders(out: Path) -> None:
+    """Make sure that only these photographs stand where they will be written.
+
+    Raises:
+        ConfigError: other files do; they are named.
+    """
+    sources = demo_photographs(out)
+
+    def is_the_photograph(path: Path) -> bool:
+        try:
+            return np.array_equal(read_image(path), read_photograph(*sources[path]))
+        except DataError:
+            return False
+
+    claim(sources, is_the_photograph)
+
+
 def write_demo_folders(out: Path) -> tuple[Path, Path]:
-    """Write PNG copies to `out`/train and `out`/test and return the two folders."""
-    for folder, photographs in (("train", TRAINING), ("test", TEST)):
-        for package, name in photographs:
-            write_image(out / folder / f"{Path(name).stem}.png", read_photograph(package, name))
+    """Write PNG copies to `out`/train and `out`/test and return the two folders.
+
+    Raises:
+        ConfigError: another file has the name of one.
+    """
+    claim_demo_folders(out)
+    for path, (package, name) in demo_photographs(out).items():
+        write_image(path, read_photograph(package, name), owned_path)
     return out / "train", out / "test"

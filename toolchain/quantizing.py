@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from snn_tool.artifacts import refuse_existing_file, sha256_file
+from snn_tool.artifacts import sha256_file
 from snn_tool.crops import Crop, channels_first, load_crop
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import find_images
 from snn_tool.metrics import psnr_db, to_uint8
+from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import INTEGER_SUFFIX, save_integer_network
+from snn_tool.models.integer_file import INTEGER_SUFFIX, KIND, save_integer_network
 from snn_tool.models.integer_run import IntegerEngine, restore
 from snn_tool.models.network import Network
 from snn_tool.models.quantization import quantize
@@ -73,7 +74,7 @@ def quantize_student(
     """
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer student ends in {INTEGER_SUFFIX}")
-    refuse_existing_file(out, overwrite)
+    refuse_existing_pair(out, overwrite, KIND, "integer network")
     student, config, training = load_student(student_path)
     degradation = source_for(pairs, None, sigma, training.get("task", {}))
     calibration, measured = _split(data, degradation, student.multiple, int(training.get("seed", 0)))

@@ -1,6 +1,7 @@
 """Cores by layer as a picture: SVG with reproducible bytes."""
 
 import io
+from pathlib import Path
 
 from snn_tool.exporters.loihi_chips import LABEL, Chip
 from snn_tool.exporters.loihi_report import ResourceReport
@@ -36,3 +37,9 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def is_cores_svg(path: Path) -> bool:
+    """Whether a file is such a picture: matplotlib leaves its title, drawn as outlines, in a comment."""
+    text = path.read_bytes()
+    return b"<svg" in text and LABEL.encode() in text

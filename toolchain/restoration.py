@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.artifacts import refuse_existing_file, sha256_file
+from snn_tool.artifacts import sha256_file
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images import Pixels, check_image, find_images, read_picture, write_image
 from snn_tool.metrics import to_uint8
@@ -18,6 +18,7 @@ from snn_tool.models.integer_run import IntegerEngine
 from snn_tool.models.integer_run import restore as restore_integers
 from snn_tool.models.student_file import load_student
 from snn_tool.models.topology import Topology
+from snn_tool.ownership import claim, owned_path, refuse_existing_file
 from snn_tool.pairs import unit_range
 from snn_tool.tiling import restore_tiled, through_colour
 
@@ -122,7 +123,8 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
 
     Raises:
         DataError: an input is missing or empty, or no image.
-        ConfigError: a file exists and `overwrite` is false, or two inputs would become one file.
+        ConfigError: a file exists and `overwrite` is false or it is not ours, or two inputs would become
+            one file.
     """
     sources: dict[Path, Path] = {}
     for given in inputs:
@@ -136,6 +138,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
             refuse_existing_file(target, overwrite)
             check_image(path)
             sources[target] = path
+    claim(sources)
     return {source: target for target, source in sources.items()}
 
 
@@ -171,7 +174,7 @@ def restore_file(student: Student, source: Path, target: Path, tile: int) -> boo
     Grey stays grey, and a profile that says sRGB is kept.
     """
     picture = read_picture(source)
-    write_image(target, student.restore_8_bits(picture.pixels, tile), picture.profile)
+    write_image(target, student.restore_8_bits(picture.pixels, tile), picture.profile, owned_path)
     return bool(picture.pixels.shape[2] == 1)
 
 

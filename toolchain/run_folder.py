@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from snn_tool.artifacts import read_json, refuse_existing, write_json
+from snn_tool.artifacts import read_json, write_json
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.models import student_file, teachers
+from snn_tool.models.checkpoints import is_pair, sidecar_of
+from snn_tool.ownership import claim, disown, is_kind, owned_path, refuse_existing
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
+SETTINGS, METRICS = "settings.json", "metrics.csv"
+COLUMNS = (
+    *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
+    *("loss_hints", "loss_synops", "synops_per_px"),
+)
+"""Of metrics.csv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +39,59 @@ class RunFolder:
         return self.path / "checkpoints"
 
 
-def open_run(folder: RunFolder, asked: Mapping[str, Any]) -> None:
+def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> None:
     """Prepare a run folder; a resumed run must have been asked for in the same words.
 
+    Args:
+        folder: of the run.
+        asked: what defines it.
+        network: file name of the tensors that it will end with, if it writes any.
+
     Raises:
-        ConfigError: the folder exists without --overwrite or --resume, or the settings differ (named).
+        ConfigError: the folder exists without --overwrite or --resume, the settings differ (named), or a
+            file that is not of a run has the name of one.
         ArtifactError: nothing to resume.
     """
-    path = folder.path / "settings.json"
+    path = folder.path / SETTINGS
     if not folder.resume:
         refuse_existing(folder.path, folder.overwrite)
-        for stale in (folder.checkpoints / LAST, folder.checkpoints / BEST, folder.path / "metrics.csv"):
-            stale.unlink(missing_ok=True)
-        write_json(path, RUN_KIND, RUN_SCHEMA, asked)
+        claim_run(folder, network)
+        disown((folder.checkpoints / LAST, folder.checkpoints / BEST, folder.path / METRICS))
+        write_json(path, RUN_KIND, RUN_SCHEMA, asked, owned_path)
         return
     require_same(path, asked)
     if not (folder.checkpoints / LAST).exists():
         raise ArtifactError(
             f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
         )
+    claim_run(folder, network)
+
+
+def claim_run(folder: RunFolder, network: str = "") -> None:
+    """Make sure that only files of a run stand where the run will write.
+
+    Raises:
+        ConfigError: others do; they are named.
+    """
+    tensors = folder.path / (network or "none")
+    pair = (tensors, sidecar_of(tensors)) if network else ()
+    checkpoints = (folder.checkpoints / LAST, folder.checkpoints / BEST)
+    claim((folder.path / SETTINGS, folder.path / METRICS, *checkpoints, *pair), _is_of_a_run)
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a file that no ledger knows was written by a run of an older version, by its content."""
+    if path.name == SETTINGS:
+        return is_kind(path, RUN_KIND)
+    if path.name == METRICS:
+        # Columns may have been added since; the first three never changed.
+        return path.read_bytes().startswith(",".join(COLUMNS[:3]).encode())
+    if path.suffix == ".ckpt":
+        try:
+            return "Checkpoints" in read_checkpoint(path)["callbacks"]
+        except (ArtifactError, KeyError, TypeError):
+            return False
+    return any(is_pair(path, kind) for kind in (student_file.KIND, teachers.KIND))
 
 
 def require_same(path: Path, asked: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from snn_tool.models.student import StudentConfig
 from snn_tool.pairs import Source
 from snn_tool.patches import ImageSet, PatchBatches, ValidationSet
 from snn_tool.ranks import is_first, processes_per_node, shard, world_size
-from snn_tool.run_folder import BEST, LAST, RunFolder, read_checkpoint
+from snn_tool.run_folder import BEST, LAST, METRICS, RunFolder, read_checkpoint
 from snn_tool.settings import TrainingSettings
 from snn_tool.training_callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training_module import Batch, Guide, RestorationModule
@@ -156,7 +156,7 @@ def _callbacks(settings: TrainingSettings, folder: RunFolder) -> list[Callback]:
     checkpoints = Checkpoints(folder.checkpoints)
     chosen: list[Callback] = [WeightAverage(settings.ema)] if settings.ema else []
     if is_first():
-        chosen.append(TrainingLog(folder.path / "metrics.csv"))
+        chosen.append(TrainingLog(folder.path / METRICS))
     chosen += [checkpoints, GracefulInterrupt(checkpoints)]
     if is_first():
         chosen.append(ProgressBar(folder.path.name, settings.batch, folder.quiet))

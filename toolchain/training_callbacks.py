@@ -12,9 +12,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from snn_tool.artifacts import atomic_path, write_text
+from snn_tool.artifacts import write_text
 from snn_tool.errors import ArtifactError, Interrupted
-from snn_tool.run_folder import BEST, LAST
+from snn_tool.ownership import owned_path
+from snn_tool.run_folder import BEST, COLUMNS, LAST
 from torch import Tensor
 
 
@@ -46,7 +47,7 @@ class Checkpoints(Callback):
         trainer.strategy.barrier()
 
     def _write(self, trainer: lightning.Trainer, name: str) -> None:
-        with atomic_path(self.folder / name) as part:
+        with owned_path(self.folder / name) as part:
             try:
                 trainer.save_checkpoint(part)
             except RuntimeError as error:
@@ -70,11 +71,6 @@ class TrainingLog(Callback):
 
     After a resume the lines of later steps are dropped and written again.
     """
-
-    COLUMNS = (
-        *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
-        *("loss_hints", "loss_synops", "synops_per_px"),
-    )
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -106,10 +102,10 @@ class TrainingLog(Callback):
         row = {"step": str(trainer.global_step), "val_psnr_db": psnr_db, "lr": f"{lr:.6g}", **losses}
         self.rows = [r for r in self.rows if r["step"] != row["step"]] + [row]
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        write_text(self.path, text.getvalue(), owned_path)
 
 
 class ProgressBar(Callback):

@@ -17,6 +17,7 @@ from snn_tool.models.student import StudentConfig, build_student
 from snn_tool.models.student_file import load_student, save_student
 from snn_tool.models.teachers import build_teacher, save_teacher
 from snn_tool.own_teachers import NO_TEACHER, TeacherSource
+from snn_tool.ownership import owned_path
 from snn_tool.pairs import Pairs, Source, source_for
 from snn_tool.patches import ImageSet, split_validation
 from snn_tool.ranks import is_first
@@ -112,11 +113,11 @@ def train_teacher(
     data = load_training_data(options, settings)
     asked = {"teacher": {"architecture": architecture, **build}, **asked_of(options, settings, data)}
     if is_first():
-        open_run(folder, asked)
+        open_run(folder, asked, TEACHER_FILE)
     account = {**asked, **fit(teacher, data, settings.training, settings.loss, None, folder)}
     path = folder.path / TEACHER_FILE
     if is_first():
-        save_teacher(path, teacher, architecture, build, account)
+        save_teacher(path, teacher, architecture, build, account, owned_path)
     return TrainedNetwork(path, account, sum(p.numel() for p in teacher.parameters()))
 
 
@@ -164,12 +165,12 @@ def distill_student(
         **asked_of(options, settings, data),
     }
     if is_first():
-        open_run(folder, asked)
+        open_run(folder, asked, STUDENT_FILE)
     trained = fit(student, data, settings.training, settings.loss, guide, folder, settings.student, callbacks)
     account = {**asked, **trained}
     path = folder.path / STUDENT_FILE
     if is_first():
-        save_student(path, student, settings.student, account)
+        save_student(path, student, settings.student, account, owned_path)
     return TrainedNetwork(path, account, student.topology.parameters)
 
 

@@ -210,7 +210,7 @@ def test_evaluate_and_restore_agree(call: Run, pipeline: Path, photographs: Path
     )
     assert code == 0 and "4 images, integer student" in out
     written = document(scores.read_text())
-    assert len(written["images"]) == len(list(saved.iterdir())) == 4
+    assert len(written["images"]) == len(list(saved.glob("*.png"))) == 4
     assert written["mean"]["degraded_psnr_db"] == pytest.approx(20.2, abs=1.0)
     code, out, _ = call("-q", "restore", photographs, "--student", student, "--out", tmp_path / "restored")
     assert code == 0
@@ -260,13 +260,26 @@ def test_a_report_is_not_overwritten(
     assert (tmp_path / existing).read_text() == "mine"
 
 
-def test_overwrite_never_deletes_a_folder_of_something_else(call: Run, integers: Path) -> None:
-    mine = integers.parent / "mine"
+def test_overwrite_never_deletes_what_is_not_ours(call: Run, integers: Path, tmp_path: Path) -> None:
+    """Neither beside a manifest that only has the name of one, nor beside a real one."""
+    mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").write_text("years")
-    code, _, err = call("export", integers, "--target", "nir", "--out", mine, "--size", 16, "--overwrite")
-    assert code == 1 and "holds no export.json, so it is not replaced" in err
-    assert (mine / "thesis.tex").read_text() == "years"
+    (mine / "bundle.json").write_text("{}")
+    arguments = ("export", integers, "--out", mine, "--size", 16, "--tiles", 1, "--no-verify", "--overwrite")
+    code, out, err = call("-q", *arguments, "--target", "loihi")
+    assert (code, out, err.count("\n")) == (1, "", 1), err
+    assert f"{mine}/bundle.json: not written by snn-tool, or changed since, hence not replaced" in err
+    assert sorted(path.name for path in mine.iterdir()) == ["bundle.json", "thesis.tex"]
+    (mine / "bundle.json").unlink()
+    assert call("-q", *arguments, "--target", "loihi")[0] == 0
+    assert call("-q", *arguments, "--target", "nir")[0] == 0, "an export of ours gives way to another"
+    found = {path.name for path in mine.iterdir()}
+    assert found == {"export.json", "network.nir", "thesis.tex"}
+    (mine / "network.nir").write_text("my notes")
+    code, _, err = call("-q", *arguments, "--target", "nir")
+    assert code == 1 and f"{mine}/network.nir: not written by snn-tool, or changed since" in err
+    assert (mine / "thesis.tex").read_text() == "years" and (mine / "network.nir").read_text() == "my notes"
 
 
 def broken_png(folder: Path) -> None:

@@ -13,6 +13,7 @@ from skimage import data
 from snn_tool import onnx_integer_students
 from snn_tool.artifacts import sha256_file
 from snn_tool.cli import run
+from snn_tool.exporters.onnx_model import PREFIX
 from snn_tool.exporters.onnx_trace import FileRun
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import save_integer_network
@@ -107,9 +108,17 @@ def test_a_file_that_computes_something_else_is_not_written(
 
     monkeypatch.setattr(onnx_integer_students, "integer_model", tampered)
     out = tmp_path / "a.onnx"
-    out.write_bytes(b"before")
+    out.write_bytes(b"thesis")
+    code, _, err = export(call, integers["graded"], out, "--overwrite")
+    assert code == 1 and f"{out}: is no ONNX export of snn-tool, hence not replaced" in err
+    before = onnx.helper.make_model(
+        onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [], [])
+    )
+    onnx.helper.set_model_props(before, {f"{PREFIX}kind": "student"})
+    onnx.save(before, out)
+    written = out.read_bytes()
     code, text, err = export(call, integers["graded"], out, "--overwrite")
-    assert (code, text, err.count("\n"), out.read_bytes()) == (3, "", 1, b"before")
+    assert (code, text, err.count("\n"), out.read_bytes()) == (3, "", 1, written)
     assert "not written" in err and "first: readout membranes, timestep 0, tile 0, index (0, " in err
     assert sorted(path.suffix for path in tmp_path.iterdir()).count(".part") == 0
 

@@ -23,7 +23,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_and_test_photographs_are_disjoint(demo: Path) -> None:
-    names = {kind: {p.name for p in (demo / "photographs" / kind).iterdir()} for kind in ("train", "test")}
+    names = {
+        kind: {p.name for p in (demo / "photographs" / kind).glob("*.png")} for kind in ("train", "test")
+    }
     assert (len(names["train"]), len(names["test"])) == (len(TRAINING), len(TEST))
     assert names["train"].isdisjoint(names["test"])
 

@@ -37,6 +37,6 @@ def test_the_demo_folders_hold_the_photographs(tmp_path: Path) -> None:
     train, test = write_demo_folders(tmp_path)
     for folder, photographs in ((train, TRAINING), (test, TEST)):
         expected = sorted(f"{Path(name).stem}.png" for _, name in photographs)
-        assert sorted(path.name for path in folder.iterdir()) == expected
+        assert sorted(path.name for path in folder.glob("*.png")) == expected
     package, name = TEST[1]
     np.testing.assert_array_equal(read_image(test / f"{Path(name).stem}.png"), read_photograph(package, name))

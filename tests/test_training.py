@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 from snn_tool.errors import ArtifactError, ConfigError, DataError, SnnToolError
+from snn_tool.ownership import LEDGER
 from snn_tool.photographs import read_photograph
 from snn_tool.run_folder import RunFolder
 from snn_tool.settings import load_settings
@@ -209,7 +210,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         ):
             distill(folder, tmp_path / "run", 12)
     assert saved[-1] == 8
-    assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(p.name for p in (tmp_path / "run/checkpoints").glob("[!.]*")) == ["best.ckpt", "last.ckpt"]
+    assert [p.name for p in (tmp_path / "run/checkpoints").glob(".*")] == [LEDGER]
     resumed = distill(folder, tmp_path / "run", 12, resume=True)
     assert resumed.path.read_bytes() == whole.path.read_bytes()
 

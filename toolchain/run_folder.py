@@ -12,7 +12,7 @@ from snn_tool.artifacts import read_json, write_json
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models import student_file, teachers
 from snn_tool.models.checkpoints import is_pair, sidecar_of
-from snn_tool.ownership import claim, disown, is_kind, owned_path, refuse_existing
+from snn_tool.ownership import claim, disown, is_kind, is_ours, owned_path, refuse_existing
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -60,10 +60,11 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> 
         write_json(path, RUN_KIND, RUN_SCHEMA, asked, owned_path)
         return
     require_same(path, asked)
-    if not (folder.checkpoints / LAST).exists():
-        raise ArtifactError(
-            f"{folder.checkpoints / LAST}: no checkpoint to resume from; start with --overwrite"
-        )
+    last = folder.checkpoints / LAST
+    if not last.exists():
+        raise ArtifactError(f"{last}: no checkpoint to resume from; start with --overwrite")
+    if not is_ours(last):
+        read_checkpoint(last)  # a damaged one is better called so
     claim_run(folder, network)
 
 
@@ -122,6 +123,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(
-            f"{path}: not a readable checkpoint ({reason}); start anew with --overwrite"
+            f"{path}: not a readable checkpoint ({reason}); remove it and start anew with --overwrite"
         ) from error
     return checkpoint

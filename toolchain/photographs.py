@@ -69,5 +69,5 @@ def write_demo_folders(out: Path) -> tuple[Path, Path]:
     """
     claim_demo_folders(out)
     for path, (package, name) in demo_photographs(out).items():
-        write_image(path, read_photograph(package, name), owned_path)
+        write_image(path, read_photograph(package, name), opener=owned_path)
     return out / "train", out / "test"

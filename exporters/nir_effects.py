@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-CHANGED, REFUSED = "changed", "refused"
+CHANGED, DROPPED, REFUSED = "changed", "dropped", "refused"
 Floats = NDArray[np.float64]
 RELATIVE = 1e-9
 """Two constants that differ by less than this are one: r = tau / dt rarely survives division exactly."""
@@ -23,12 +23,25 @@ class Effect:
     """One reason why a node does not arrive as it is.
 
     Attributes:
-        verdict: `changed` or `refused`.
+        verdict: `changed`, `dropped` or `refused`.
         why: with the node's numbers.
     """
 
     verdict: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An effect of names and edges, on one node.
+
+    Attributes:
+        node: its name, behind those of the graphs that it is in; empty for the whole graph.
+        effect: what becomes of it there.
+    """
+
+    node: str
+    effect: Effect
 
 
 Effects = Iterator[Effect]

@@ -396,7 +396,9 @@ def test_every_type_of_nir_is_judged_in_every_target() -> None:
 
 
 def why(node: nir.NIRNode, target: str, dt_s: float | None = None) -> tuple[str, str]:
-    (found,) = check_graph(nir.NIRGraph({"node": node}, [], type_check=False), target, dt_s)
+    nodes = {"i": nir.Input(np.array([2])), "node": node, "o": nir.Output(np.array([2]))}
+    made = nir.NIRGraph(nodes, [("i", "node"), ("node", "o")], type_check=False)
+    (found,) = check_graph(made, target, dt_s)
     return found.verdict, found.why
 
 

@@ -7,10 +7,7 @@ import typer
 from snn_tool.terminal import terminal_of
 
 CHECK_FAILED = 3
-GROUPS = (
-    "nir.read finds grouped convolutions between nodes of known shape contradictory, whichever tool calls "
-    "it; read such a file with type_check=False"
-)
+UNREADABLE = "nir.read raises, whichever tool calls it ({}); read such a file with type_check=False"
 
 
 def check(
@@ -27,19 +24,23 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Report the nodes that a simulator would drop, refuse or change; exit 3 if one would be lost."""
+    """Report what a simulator would drop, refuse or change of a graph; exit 3 if something would be lost."""
     from dataclasses import asdict
 
     from snn_tool.exporters.nir_check import HELD, check_graph
-    from snn_tool.exporters.nir_reading import has_groups, read_foreign_nir
+    from snn_tool.exporters.nir_graph_effects import type_fault
+    from snn_tool.exporters.nir_reading import read_foreign_nir
 
     graph = read_foreign_nir(source, grouped=True)
-    findings = check_graph(graph, target, dt)
-    lost = any(finding.lost for finding in findings)
-    lines = [f"{f.target}: {f.node} ({f.kind}): {f.verdict}{f', {f.why}' if f.why else ''}" for f in findings]
+    findings, fault = check_graph(graph, target, dt), type_fault(graph)
+    lost = bool(fault) or any(finding.lost for finding in findings)
+    lines = [
+        f"{f.target}: {f.node or 'the graph'} ({f.kind}): {f.verdict}{f', {f.why}' if f.why else ''}"
+        for f in findings
+    ]
     kept = sum(finding.verdict == HELD for finding in findings)
     lines.append(f"{kept} of {len(findings)} node and target pairs are held unchanged")
-    notes = [GROUPS] if has_groups(graph) else []
+    notes = [UNREADABLE.format(fault)] if fault else []
     document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
     document["findings"] = [asdict(f) for f in findings]
     terminal_of(context).result("\n".join([*lines, *notes]), document)

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from snn_tool.energy import figures, findings, page_charts, page_maps
 from snn_tool.energy.page_grid import MARKS, grid, standing
 from snn_tool.energy.report_types import EnergyReport
+from snn_tool.tables import printable_in_page
 
 
 def render(report: EnergyReport) -> str:
@@ -17,6 +18,7 @@ def render(report: EnergyReport) -> str:
         loader=PackageLoader("snn_tool.energy"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=printable_in_page,
         trim_blocks=True,
         lstrip_blocks=True,
     )

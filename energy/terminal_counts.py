@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
 from snn_tool.energy import figures
 from snn_tool.energy.report_types import EnergyReport
-from snn_tool.energy.terminal_tables import plain
+from snn_tool.tables import TextTable, plain_table
 
 
-def counts(report: EnergyReport) -> Iterator[Table]:
+def counts(report: EnergyReport) -> Iterator[TextTable]:
     """Layers, relays, accumulators."""
     yield _layers(report)
     if report.relays:
@@ -17,8 +16,8 @@ def counts(report: EnergyReport) -> Iterator[Table]:
         yield _accumulators(report)
 
 
-def _layers(report: EnergyReport) -> Table:
-    table = plain(
+def _layers(report: EnergyReport) -> TextTable:
+    table = plain_table(
         "Layers, means per image (share: of synaptic energy, exact-ops/fp32)",
         ("synapse", "source"),
         ("readers", "synops", "spikes/neuron", "MACs", "twin MACs", "share"),
@@ -37,8 +36,8 @@ def _layers(report: EnergyReport) -> Table:
     return table
 
 
-def _relays(report: EnergyReport) -> Table:
-    table = plain(
+def _relays(report: EnergyReport) -> TextTable:
+    table = plain_table(
         "Relays that delay skips, means per image",
         ("population",),
         ("stages", "neurons", "updates", "synops", "events"),
@@ -55,8 +54,8 @@ def _relays(report: EnergyReport) -> Table:
     return table
 
 
-def _accumulators(report: EnergyReport) -> Table:
-    table = plain(
+def _accumulators(report: EnergyReport) -> TextTable:
+    table = plain_table(
         "Accumulators of residual streams, means per image",
         ("accumulator",),
         ("readers", "relays", "neurons", "updates", "events"),

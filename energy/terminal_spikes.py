@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
 from snn_tool.energy import figures
 from snn_tool.energy.report_chip import ChipCheck
 from snn_tool.energy.report_spikes import Sweep
 from snn_tool.energy.report_types import EnergyReport
-from snn_tool.energy.terminal_tables import plain
+from snn_tool.tables import TextTable, plain_table
 
 
-def spikes(report: EnergyReport) -> Iterator[Table]:
+def spikes(report: EnergyReport) -> Iterator[TextTable]:
     """Those of the two that a report holds."""
     if report.sweep:
         yield _sweep(report.sweep)
@@ -18,8 +17,8 @@ def spikes(report: EnergyReport) -> Iterator[Table]:
         yield _chip(report.sanafe)
 
 
-def _sweep(sweep: Sweep) -> Table:
-    table = plain(
+def _sweep(sweep: Sweep) -> TextTable:
+    table = plain_table(
         f"Quality against spikes: the same weights with fewer {sweep.setting}",
         (sweep.setting,),
         ("PSNR dB", "synops", "events", "spikes/neuron", "MACs on image"),
@@ -36,9 +35,9 @@ def _sweep(sweep: Sweep) -> Table:
     return table
 
 
-def _chip(chip: ChipCheck) -> Table:
+def _chip(chip: ChipCheck) -> TextTable:
     exact = "every integer, synop and spike exact" if chip.passed else "DIFFERS from the integer engine"
-    table = plain(
+    table = plain_table(
         f"SANA-FE's Loihi, {chip.tiles} tile(s) of {chip.width} x {chip.height}: {exact}",
         ("component",),
         ("per tile", "pJ/synop", "loihi1-sanafe here, pJ/synop"),

@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Iterator
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 from snn_tool.energy import figures
 from snn_tool.energy.report_estimates import Cell, RatioRow
 from snn_tool.energy.report_robustness import Sensitivity
 from snn_tool.energy.report_types import EnergyReport
 from snn_tool.energy.sensitivity import swing
+from snn_tool.tables import TextTable, plain_table
 
 MOST_SENSITIVE = 3
 """Constants shown; energy.json holds all of them."""
 
 
-def networks(report: EnergyReport) -> Table:
+def networks(report: EnergyReport) -> TextTable:
     """Parameters, MACs and quality of every column."""
-    table = plain(
+    table = plain_table(
         f"Networks, means over {len(report.images)} image(s)",
         ("network",),
         ("parameters", "MACs padded", "MACs exact", "PSNR dB", "SSIM"),
@@ -36,7 +34,7 @@ def networks(report: EnergyReport) -> Table:
     return table
 
 
-def judgement(report: EnergyReport) -> Iterator[Table]:
+def judgement(report: EnergyReport) -> Iterator[TextTable]:
     """Ratios, energies, break-even, sensitivity, thresholds."""
     yield _grid(report, f"Estimated ratio {figures.versus(report)}", lambda r: r.ratio)
     if report.reference != "twin":
@@ -56,51 +54,39 @@ def most_sensitive(report: EnergyReport) -> list[Sensitivity]:
     return list(found.values())[:MOST_SENSITIVE]
 
 
-def plain(title: str, text: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
-    """A table without a frame, `numbers` to the right; long words are folded, never cut off."""
-    table = Table(
-        title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for heading in text:
-        table.add_column(heading, overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | None]) -> Table:
+def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | None]) -> TextTable:
     """Models by precisions; a dash where a combination makes no sense."""
     precisions = [precision.name for precision in report.precisions]
     rows = {row.model: value(row) for row in report.ratios}
-    table = plain(title, ("model",), tuple(map(escape, precisions)))
+    table = plain_table(title, ("model",), tuple(precisions))
     for model in report.models:
         cells = (rows.get(f"{model.name}/{precision}") for precision in precisions)
         table.add_row(model.name, *map(figures.factor, cells))
     return table
 
 
-def _energies(report: EnergyReport) -> Table:
+def _energies(report: EnergyReport) -> TextTable:
     """A row for each model and precision; headline readings."""
     names = [column.name for column in report.columns]
-    table = plain("Estimated energy per image", ("model",), tuple(names))
+    table = plain_table("Estimated energy per image", ("model",), tuple(names))
     rows: dict[str, dict[str, Cell]] = {}
     for cell in report.cells:
         rows.setdefault(f"{cell.model}/{cell.precision}", {})[cell.column] = cell
     for model, cells in rows.items():
         means = (figures.energy(cells[n].headline.energy_pj.mean) if n in cells else "–" for n in names)
-        table.add_row(escape(model), *means)
+        table.add_row(model, *means)
     return table
 
 
-def _break_even(report: EnergyReport) -> Table:
-    table = plain(
+def _break_even(report: EnergyReport) -> TextTable:
+    table = plain_table(
         f"Break-even, where {figures.versus(report)} is 1 (a dash: never)",
         ("model",),
         ("spikes ×", "spikes/neuron/image", "timesteps"),
     )
     for row in report.break_even:
         table.add_row(
-            escape(row.model),
+            row.model,
             figures.number(row.factor),
             figures.number(row.spikes_per_neuron),
             figures.number(row.timesteps),
@@ -108,20 +94,20 @@ def _break_even(report: EnergyReport) -> Table:
     return table
 
 
-def _sensitivity(report: EnergyReport) -> Table:
-    table = plain(
+def _sensitivity(report: EnergyReport) -> TextTable:
+    table = plain_table(
         f"The {MOST_SENSITIVE} constants that move a ratio most",
         ("constant", "in model"),
         ("× 0.5", "as is", "× 1.5", "claim"),
     )
     for row in most_sensitive(report):
         ratios = (figures.factor(value) for value in (row.low, row.base, row.high))
-        table.add_row(escape(row.constant), escape(row.model), *ratios, "flips" if row.flips else "stays")
+        table.add_row(row.constant, row.model, *ratios, "flips" if row.flips else "stays")
     return table
 
 
-def _thresholds(report: EnergyReport) -> Table:
-    table = plain(
+def _thresholds(report: EnergyReport) -> TextTable:
+    table = plain_table(
         "Published bounds below which spikes pay, under their assumptions",
         ("source", "quantity"),
         ("bound", "here", ""),

@@ -1,11 +1,9 @@
 """The price of a torch SNN's products, and the table in which people read its counts."""
 
-from rich.markup import escape
-from rich.table import Table
 from snn_tool.energy.prices import Pricing, packaged_pricing
-from snn_tool.energy.terminal_tables import plain
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON, SpikeCount
 from snn_tool.errors import ConfigError
+from snn_tool.tables import TableText, plain_table, rendered
 
 
 def arithmetic_pj(count: SpikeCount, precision: str = "fp32", pricing: Pricing | None = None) -> float:
@@ -28,16 +26,19 @@ def arithmetic_pj(count: SpikeCount, precision: str = "fp32", pricing: Pricing |
     return count.synops * prices.ac_pj + count.macs * prices.mac_pj
 
 
-def count_table(count: SpikeCount) -> Table:
-    """One line for each row with products or neurons, and the totals; at most 80 columns wide."""
-    table = plain(f"{count.network}, {count.calls} call(s)", ("module", "reads"), tuple(_COLUMNS))
+def count_table(count: SpikeCount) -> TableText:
+    """One line for each row with products or neurons, and the totals, as text of 80 columns.
+
+    Long names are folded; numbers never are, so that very large ones make the text wider.
+    """
+    table = plain_table(f"{count.network}, {count.calls} call(s)", ("module", "reads"), tuple(_COLUMNS))
     for row in count.rows:
         if row.dense_exact_macs or row.neuron_updates:
             cells = (f"{getattr(row, name):,}" for name in _COLUMNS.values())
-            table.add_row(escape(row.name), row.source or _SHORT[row.kind], *cells)
+            table.add_row(row.name, row.source or _SHORT[row.kind], *cells)
     table.add_section()
     table.add_row("total", "", *(f"{count.total(name):,}" for name in _COLUMNS.values()))
-    return table
+    return TableText(rendered(table))
 
 
 _SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}

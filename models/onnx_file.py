@@ -12,7 +12,7 @@ from snn_tool.errors import ArtifactError, TeacherError
 from snn_tool.models.tapped import listing
 
 TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
-""""1" keeps onnxruntime from making a device id; read as its library is loaded."""
+"""Set to 1 before its library is loaded, it keeps onnxruntime from making a device id."""
 _MESSAGE: Any = importlib.import_module("google.protobuf.message")  # without type stubs
 _Undecodable, _Unencodable = _MESSAGE.DecodeError, _MESSAGE.EncodeError
 

@@ -11,7 +11,7 @@ import snn_tool
 PACKAGE = Path(snn_tool.__file__).parent
 LEAVES = {
     "snn_tool",
-    *("snn_tool.errors", "snn_tool.artifacts", "snn_tool.documents"),
+    *("snn_tool.errors", "snn_tool.artifacts", "snn_tool.documents", "snn_tool.tables"),
     *("snn_tool.ownership", "snn_tool.staging", "snn_tool.temporaries"),
 }
 ROOMS = {

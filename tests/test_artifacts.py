@@ -215,6 +215,14 @@ def test_foreign_and_damaged_json_is_one_line(tmp_path: Path, text: bytes, reaso
     assert message.startswith(f"{path}: ") and reason in message and "\n" not in message
 
 
+def test_a_file_name_that_is_no_utf8_comes_back(tmp_path: Path) -> None:
+    """JSON is ASCII: the byte FF of a name stands as the lone surrogate that Python has for it."""
+    path, name = tmp_path / "x.json", os.fsdecode(b"caf\xe9\xff.png")
+    write_json(path, "kind", 1, {"name": name})
+    assert b'"caf\\udce9\\udcff.png"' in path.read_bytes()
+    assert os.fsencode(read_json(path, "kind", 1)["name"]) == b"caf\xe9\xff.png"
+
+
 def test_json_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="absent.json: no such file; check the path"):
         read_json(tmp_path / "absent.json", "kind", 1)

@@ -165,7 +165,7 @@ def check_values(value: Any, depth: int = 0) -> None:
         for item in value:
             check_values(item, depth + 1)
     elif isinstance(value, str):
-        value.encode("utf-8")
+        value.encode("utf-8", "surrogateescape")  # a byte of a file name that is no UTF-8 may stand in it
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is no finite number")
     elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:

@@ -7,7 +7,7 @@ from snn_tool import __version__
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.plugin_registry import Declared, declared, load_plugin, name_fault
 from snn_tool.exporters.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
-from snn_tool.tables import plain_table, rendered
+from snn_tool.tables import plain_table, printable, rendered
 
 OURS = "snn-tool"
 TARGET, BACKEND = "target", "backend"
@@ -72,4 +72,4 @@ def list_text(items: tuple[Listed, ...]) -> str:
         roles = "both" if len(item.roles) > 1 else (*item.roles, "BROKEN")[0]
         origin = "built in" if item.package == OURS else f"{item.package} {item.version}"
         table.add_row(item.name, roles, origin, item.description or "see below")
-    return rendered(table, *(f"BROKEN: {item.fault}" for item in items if item.fault))
+    return rendered(table, *(f"BROKEN: {printable(item.fault)}" for item in items if item.fault))

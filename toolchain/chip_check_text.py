@@ -1,6 +1,7 @@
 """A cross-check on SANA-FE's Loihi, for people."""
 
 from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.tables import printable
 
 PICO, MICRO = 1e12, 1e6
 
@@ -16,7 +17,7 @@ def chip_check_text(report: SanafeReport) -> str:
         f"{report.width}x{report.height} pixels, {report.steps} steps per image",
     ]
     lines += [_tile_line(index, tile) for index, tile in enumerate(report.tiles)]
-    return "\n".join([*lines, *_energy_lines(report)])
+    return "\n".join(map(printable, [*lines, *_energy_lines(report)]))
 
 
 def _tile_line(index: int, tile: TileCheck) -> str:

@@ -1,7 +1,8 @@
 """The command line: global options, the commands, and the one place where errors become exit codes.
 
 0 done; 1 a fault of input or environment (one line on stderr); 2 usage; 3 it ran but the check failed;
-130 interrupted and resumable. A bug keeps its traceback. Heavy packages are imported inside the commands.
+130 interrupted and resumable; 141 nobody reads stdout any more. A bug keeps its traceback. Heavy packages
+are imported inside the commands.
 """
 
 import sys
@@ -22,7 +23,7 @@ from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError
 from snn_tool.memory import is_out_of_memory
-from snn_tool.terminal import Terminal, configure_logging
+from snn_tool.terminal import NO_READER, Terminal, configure_logging, prepare_streams, say
 
 USAGE, INTERRUPTED = 2, 130
 # Typer vendors click in newer versions and imports it in older ones; usage errors share this base.
@@ -39,7 +40,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"snn-tool {__version__}")
+        Terminal().result(f"snn-tool {__version__}", {})
         raise typer.Exit
 
 
@@ -84,6 +85,7 @@ app.add_typer(backend_app, name="backend")
 
 def main() -> None:
     """Run the command line and exit with the code that the outcome deserves."""
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -92,35 +94,35 @@ def run(arguments: list[str]) -> int:
     try:
         code = int(app(arguments, prog_name="snn-tool", standalone_mode=False) or 0)
         if code == INTERRUPTED:
-            _say("interrupted")
+            say("interrupted")
         return code
+    except SystemExit as ended:  # typer, too, ends so when the reader of its help has gone
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return NO_READER
     except UsageFault as error:
         if text := error.format_message():  # type: ignore[attr-defined]
-            _say(f"usage: {text}{_hint(error)}")
+            say(f"usage: {text}{_hint(error)}")
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
-        _say("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except Interrupted as error:
-        _say(str(error))
+        say(str(error))
         return INTERRUPTED
     except ExportDiffersError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return CHECK_FAILED
     except SnnToolError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        _say("error: out of memory; use a smaller --batch, --patch, --tile, --crop or --size")
+        say("error: out of memory; use a smaller --batch, --patch, --tile, --crop or --size")
         return 1
 
 
 def _hint(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     return f"; see '{context.command_path if context else 'snn-tool'} --help'"
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(" ".join(line.split()) + "\n")

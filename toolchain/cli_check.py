@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
 CHECK_FAILED = 3
@@ -43,6 +44,6 @@ def check(
     notes = [UNREADABLE.format(fault)] if fault else []
     document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
     document["findings"] = [asdict(f) for f in findings]
-    terminal_of(context).result("\n".join([*lines, *notes]), document)
+    terminal_of(context).result("\n".join(map(printable, [*lines, *notes])), document)
     if lost:
         raise typer.Exit(CHECK_FAILED)

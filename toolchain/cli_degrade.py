@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli_tasks import Strength, Task
+from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
 
@@ -34,4 +35,4 @@ def degrade(
         "contact_sheet": str(written.sheet),
     }
     text = f"{len(written.copies)} images, {task_text(degradation.describe())}, seed {seed}"
-    terminal.result(f"{text}\n{written.sheet}", document)
+    terminal.result(f"{text}\n{printable(written.sheet)}", document)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from snn_tool.cli_tasks import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
 from snn_tool.shipped import student_or_shipped
+from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def quantize(
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
     made = quantize_student(student, clean, path, sigma, overwrite, partners)
     text = (
-        f"{made.path}: {made.parameters:,} parameters in integers; "
+        f"{printable(made.path)}: {made.parameters:,} parameters in integers; "
         "no image can wrap a current (interval arithmetic)\n"
         f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, "
         f"loss {made.loss_db:.3f} dB "
@@ -218,12 +219,15 @@ def install_backend(
     terminal = terminal_of(context)
     if name == "lava":
         lava = provision_lava(terminal.note)
+        where = f"{lava.origin}: {printable(lava.python)}"
         netx = f"netx of lava-dl {lava.lava_dl}" if lava.lava_dl else f"without netx ({lava.netx_fault})"
-        what = f"lava-nc {lava.version} on Python {lava.python_version}, {lava.origin}: {lava.python}; {netx}"
+        what = f"lava-nc {lava.version} on Python {lava.python_version}, {where}; {netx}"
         terminal.result(what, {**asdict(lava), "python": str(lava.python)})
     elif name == "sanafe":
         chip = provision_sanafe(terminal.note)
-        what = f"sanafe {chip.version} on Python {chip.python_version}, {chip.origin}: {chip.python}"
+        what = (
+            f"sanafe {chip.version} on Python {chip.python_version}, {chip.origin}: {printable(chip.python)}"
+        )
         terminal.result(what, {**asdict(chip), "python": str(chip.python)})
     else:
         raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
 
@@ -42,6 +43,6 @@ def resources(
     report = report_resources(program if size is None else resized(program, size, size), chosen)
     if out:
         write_text(out, cores_svg(report, LOIHI_2))
-    picture = f"\n{out}" if out else ""
+    picture = f"\n{printable(out)}" if out else ""
     document = {**resource_document(report), "picture": str(out) if out else None}
     terminal_of(context).result(resources_text(report) + picture, document)

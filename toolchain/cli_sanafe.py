@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
 
@@ -36,6 +37,6 @@ def energy_sanafe(
     with terminal.steps() as log:
         report = check_on_chip(read_bundle(bundle), found, tiles, log)
     write_sanafe(out, report)
-    terminal.result(f"{chip_check_text(report)}\n{out}", report.to_json())
+    terminal.result(f"{chip_check_text(report)}\n{printable(out)}", report.to_json())
     if not report.passed:
         raise typer.Exit(CHECK_FAILED)

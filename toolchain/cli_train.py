@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from snn_tool.cli_tasks import DegradedFolder, PairsFolder, Strength, Task, images_or_pairs
 from snn_tool.shipped import student_or_shipped
+from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
 
 Data = Annotated[
@@ -258,7 +259,7 @@ def _report(terminal: Terminal, kind: str, trained: Any) -> None:
         return
     training = trained.training
     text = (
-        f"{trained.path}: {kind} with {trained.parameters:,} parameters, validation "
+        f"{printable(trained.path)}: {kind} with {trained.parameters:,} parameters, validation "
         f"{training['validation_psnr_db']:.2f} dB at step {training['best_step']} of {training['steps']}"
     )
     terminal.result(text, {"path": str(trained.path), "parameters": trained.parameters, **training})

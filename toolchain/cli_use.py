@@ -14,7 +14,8 @@ from snn_tool.cli_tasks import (
     images_or_pairs,
 )
 from snn_tool.shipped import DEFAULT, shipped_for, student_or_shipped
-from snn_tool.terminal import terminal_of
+from snn_tool.tables import printable
+from snn_tool.terminal import output_console, terminal_of
 
 _STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
 StudentFile = Annotated[
@@ -66,7 +67,7 @@ def restore(
         "trained_for": dict(loaded.trained_for),
         "images": {str(source): str(target) for source, target in outputs.items()},
     }
-    terminal.result("\n".join(str(path) for path in outputs.values()), document)
+    terminal.result("\n".join(map(printable, outputs.values())), document)
 
 
 def evaluate(
@@ -195,7 +196,6 @@ def energy_report(
     overwrite: Overwrite = False,
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
-    from rich.console import Console
     from snn_tool.nir_energy_text import check_options
 
     check_options(context)
@@ -214,8 +214,9 @@ def energy_report(
     options = AuditOptions(student, clean, teacher, twin, *chosen, *tail)
     report = run_audit(options, out, overwrite, terminal.track)
     if not terminal.as_json:
-        print_report(report, Console(highlight=False))
-    terminal.result(f"{out / 'energy.json'}\n{out / 'energy.html'}", report.to_json())
+        print_report(report, output_console())
+    files = "\n".join(printable(out / name) for name in ("energy.json", "energy.html"))
+    terminal.result(files, report.to_json())
     if strict and report.verdict.outcome != "holds":
         raise typer.Exit(CHECK_FAILED)
 
@@ -230,16 +231,14 @@ def _nir_report(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    from rich.console import Console
     from snn_tool.nir_energy import NirEnergyOptions, run_nir_energy
-    from snn_tool.nir_energy_text import print_nir_report
+    from snn_tool.nir_energy_text import nir_report_text
 
     terminal = terminal_of(context)
     options = NirEnergyOptions(nir, images, timesteps, dt, limit)
     report = run_nir_energy(options, out, overwrite, terminal.track)
-    if not terminal.as_json:
-        print_nir_report(report, Console(highlight=False).print)
-    terminal.result(str(out / "energy.json") if out else "", report.to_json())
+    written = f"\n{printable(out / 'energy.json')}" if out else ""
+    terminal.result(nir_report_text(report) + written, report.to_json())
 
 
 def demo(
@@ -274,6 +273,7 @@ def doctor(context: typer.Context) -> None:
         f"{marks[f.works]:7} {f.name:14} {f.detail}" + (f"  ->  {f.remedy}" if f.remedy else "")
         for f in findings
     ]
-    terminal_of(context).result("\n".join(lines), {"findings": [asdict(finding) for finding in findings]})
+    text = "\n".join(map(printable, lines))
+    terminal_of(context).result(text, {"findings": [asdict(finding) for finding in findings]})
     if any(finding.works is False for finding in findings):
         raise typer.Exit(1)

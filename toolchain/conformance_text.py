@@ -8,7 +8,7 @@ from typing import Any
 from snn_tool.artifacts import write_json, write_text
 from snn_tool.conformance import KIND, SCHEMA, Conformance, Row
 from snn_tool.ownership import claim, is_kind, owned_path, refuse_existing_file
-from snn_tool.tables import plain_table, rendered
+from snn_tool.tables import plain_table, printable, rendered
 
 JSON, PAGE = "conformance.json", "conformance.html"
 STYLE = (
@@ -61,7 +61,7 @@ def conformance_text(made: Conformance) -> str:
     )
     for row in made.rows:
         table.add_row(*_cells(row))
-    return rendered(table, *_remarks(made))
+    return rendered(table, *map(printable, _remarks(made)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -88,19 +88,23 @@ def conformance_page(made: Conformance) -> str:
     titles = ("backend", "membrane", "loads", "runs", "spikes differ", "of", "output", "dB", "versions")
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = "".join(_html_row(row) for row in made.rows)
-    remarks = "".join(f"<li>{escape(line)}</li>" for line in _remarks(made))
-    title = f"Conformance of {escape(made.bundle)}"
+    remarks = "".join(f"<li>{_html(line)}</li>" for line in _remarks(made))
+    title = f"Conformance of {_html(made.bundle)}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1><p>{made.tiles} tiles of {made.width}x{made.height} pixels, {escape(made.images)}; "
+        f"<h1>{title}</h1><p>{made.tiles} tiles of {made.width}x{made.height} pixels, {_html(made.images)}; "
         f"integer engine {made.reference_psnr_db:.2f} dB; {'passed' if made.passed else 'failed'}.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{remarks}</ul></html>\n"
     )
 
 
+def _html(foreign: str) -> str:
+    return escape(printable(foreign))
+
+
 def _html_row(row: Row) -> str:
     cells = _cells(row)
-    texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells[:4])
-    numbers = "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells[4:])
-    versions = escape(", ".join(f"{name} {version}" for name, version in row.versions.items()))
+    texts = "".join(f"<td>{_html(cell)}</td>" for cell in cells[:4])
+    numbers = "".join(f'<td class="n">{_html(cell)}</td>' for cell in cells[4:])
+    versions = _html(", ".join(f"{name} {version}" for name, version in row.versions.items()))
     return f'<tr class="{"bad" if row.differs else "good"}">{texts}{numbers}<td>{versions}</td></tr>'

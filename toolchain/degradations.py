@@ -140,6 +140,9 @@ def bounds_of(described: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def image_rng(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on the seed and the file's name alone, not on other images or their order."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    """A generator that depends on the seed and the file's name alone, not on other images or their order.
+
+    The name counts by its bytes in UTF-8, or as they are where it is none.
+    """
+    digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from snn_tool.tables import printable_in_page
 
 CROP = 128
 
@@ -67,6 +68,9 @@ def curves_svg(runs: dict[str, Path]) -> str:
 def render_page(facts: dict[str, Any]) -> str:
     """Fill the template; a fact that is missing is an error, not a blank."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("snn_tool"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("snn_tool"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=printable_in_page,
     )
     return environment.get_template("demo.html").render(facts)

@@ -17,6 +17,7 @@ from snn_tool.evaluation import load_pair
 from snn_tool.evaluation_scores import Evaluation
 from snn_tool.images import find_images, read_image
 from snn_tool.metrics import to_uint8
+from snn_tool.tables import printable
 from snn_tool.training_runs import TrainedNetwork
 
 PAGE = "index.html"
@@ -52,7 +53,7 @@ class DemoSummary:
             f"{verification_text(self.exported.verification)}\n"
             f"energy, teacher / student: {span(self.report.headline)}. {outcome(self.report)}\n"
             f"energy, ANN twin / student: {span(self.report.twin_headline)}\n"
-            f"{self.out / PAGE}"
+            f"{printable(self.out / PAGE)}"
         )
 
     def document(self) -> dict[str, Any]:

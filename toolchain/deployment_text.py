@@ -14,6 +14,7 @@ from snn_tool.exporters.verification import VerificationReport
 from snn_tool.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.ranges_text import ranges_text, weakest
 from snn_tool.resources_text import summary_text
+from snn_tool.tables import printable
 from snn_tool.verifying import photograph_lines
 
 
@@ -59,7 +60,7 @@ def verification_text(report: VerificationReport) -> str:
         lines += photograph_lines(report.photographs)
     if report.plan_follows_network is False:
         lines.append("what runs on the chip is not what network.nir gives; export the network again")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def lowering_text(cost: LoweringCost | LoweringRefused, exported: str) -> str:
@@ -79,11 +80,12 @@ def lowering_text(cost: LoweringCost | LoweringRefused, exported: str) -> str:
 def export_text(exported: Exported) -> str:
     """What an export left behind, in a few lines."""
     count, _, height, width = exported.tiles_shape
-    lines = [f"{exported.folder}: {count} golden tiles of {width}x{height} pixels"]
+    folder = printable(exported.folder)
+    lines = [f"{folder}: {count} golden tiles of {width}x{height} pixels"]
     if exported.bundle:
         uses, bundle = exported.bundle.resources, exported.bundle
         lines[0] = (
-            f"{exported.folder}: Loihi-style bundle, {bundle.neuron} neurons, T = {bundle.timesteps}, "
+            f"{folder}: Loihi-style bundle, {bundle.neuron} neurons, T = {bundle.timesteps}, "
             f"lowering {bundle.lowering}, {count} golden tiles of {width}x{height} pixels"
         )
         lines.append(
@@ -96,7 +98,7 @@ def export_text(exported: Exported) -> str:
         counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
         lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
     if exported.made_by:
-        lines[0] += f", with files by {exported.made_by}"
+        lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:
         run = exported.netx
         lines.append(

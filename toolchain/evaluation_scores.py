@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from snn_tool.artifacts import sha256_bytes
 from snn_tool.degradations import task_text
-from snn_tool.metrics import luma, psnr_db, ssim, to_uint8
+from snn_tool.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
+from snn_tool.tables import LONGEST_CELL, printable
 
 WINDOW = "full images, 8-bit output, data range 255"
 PROTOCOL = f"RGB, {WINDOW}, unclamped noise seeded per file name"
@@ -77,6 +79,10 @@ class Evaluation:
         values = [getattr(score, field) for score in self.scores if getattr(score, field) is not None]
         return float(np.std(values)) if values and np.isfinite(values).all() else float("nan")
 
+    def counted(self, field: str) -> int:
+        """Number of images that have one score; SSIM needs an image of the size of its window."""
+        return sum(getattr(score, field) is not None for score in self.scores)
+
     @property
     def what(self) -> str:
         """What restored: `integer student`, `float student`, or the teacher's title."""
@@ -105,6 +111,7 @@ class Evaluation:
             "task": self.task,
             "seed": self.seed,
             "protocol": self.protocol,
+            "ssim_images": self.counted("ssim"),
             "mean": {name: finite(self.mean(name)) for name in figures},
             "standard_deviation": {name: finite(self.spread(name)) for name in figures},
             "images": [
@@ -160,25 +167,41 @@ def _luma_figures(
 
 def evaluation_text(scored: Evaluation) -> str:
     """A line for each image and one for the means."""
-    width = max(len(item.name) for item in scored.scores)
+    names = [printable(item.name, LONGEST_CELL) for item in scored.scores]
+    width = max(len("image"), *map(cell_len, names))
     lines = [f"{'image':{width}}  degraded dB  restored dB  degraded SSIM  restored SSIM"]
-    for item in scored.scores:
+    for name, item in zip(names, scored.scores, strict=True):
         similarity = [
             "     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)
         ]
         lines.append(
-            f"{item.name:{width}}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
+            f"{name}{' ' * (width - cell_len(name))}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
             f"{similarity[0]:>13}  {similarity[1]:>13}"
         )
     lines.append(
         f"{len(scored.scores)} images, {scored.what}, {task_text(scored.task)}, seed {scored.seed}: "
-        f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB "
-        f"(standard deviation over images {scored.spread('psnr_db'):.2f}), SSIM "
-        f"{scored.mean('degraded_ssim'):.4f} -> {scored.mean('ssim'):.4f}"
+        f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB"
+        f"{_spread_text(scored)}, {_ssim_text(scored, '')}"
     )
     if scored.with_luma:
         lines.append(
-            f"luma: {scored.mean('degraded_psnr_y_db'):.2f} -> {scored.mean('psnr_y_db'):.2f} dB, SSIM "
-            f"{scored.mean('degraded_ssim_y'):.4f} -> {scored.mean('ssim_y'):.4f}"
+            f"luma: {scored.mean('degraded_psnr_y_db'):.2f} -> {scored.mean('psnr_y_db'):.2f} dB, "
+            f"{_ssim_text(scored, '_y')}"
         )
     return "\n".join(lines)
+
+
+def _spread_text(scored: Evaluation) -> str:
+    """Of the PSNR over the images; there is none where an image came back without any difference."""
+    spread = scored.spread("psnr_db")
+    return f" (standard deviation over images {spread:.2f})" if np.isfinite(spread) else ""
+
+
+def _ssim_text(scored: Evaluation, suffix: str) -> str:
+    """The mean SSIM before and after, and of how many images if some are smaller than its window."""
+    counted = scored.counted(f"ssim{suffix}")
+    if not counted:
+        return f"no SSIM: every image is smaller than its window of {SSIM_WINDOW} pixels"
+    before, after = scored.mean(f"degraded_ssim{suffix}"), scored.mean(f"ssim{suffix}")
+    some = f" of {counted} of {len(scored.scores)} images" if counted < len(scored.scores) else ""
+    return f"SSIM{some} {before:.4f} -> {after:.4f}"

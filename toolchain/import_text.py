@@ -6,6 +6,7 @@ from snn_tool.import_comparison import Comparison
 from snn_tool.importing import ImportedNetwork
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_neurons import DECAY_STEPS
+from snn_tool.tables import LONGEST_CELL, printable
 
 SCHEMA = 1
 
@@ -13,17 +14,18 @@ SCHEMA = 1
 def import_text(imported: ImportedNetwork) -> str:
     """The network in a line, a line for each population, and what the integers change."""
     network, found = imported.network, imported.comparison
-    biggest = max(len(one.population) for one in found.spikes)
+    names = {one.population: printable(one.population, LONGEST_CELL) for one in found.spikes}
+    biggest = max(map(len, names.values()))
     lines = [
-        f"{imported.path}: {len(network.populations) - 1} spiking populations, {len(network.synapses)} "
-        f"synapses, {weights(network):,} weights of 8 bits; {_takes(network)}",
+        f"{printable(imported.path)}: {len(network.populations) - 1} spiking populations, "
+        f"{len(network.synapses)} synapses, {weights(network):,} weights of 8 bits; {_takes(network)}",
         f"{'population':{max(biggest, 10)}}  threshold  leak/4096  spikes/neuron/step  integers  differing",
     ]
     by_name = {population.wiring.name: population for population in network.populations}
     for one in found.spikes:
         population = by_name[one.population]
         lines.append(
-            f"{one.population:{max(biggest, 10)}}  {population.threshold:9,}  "
+            f"{names[one.population]:{max(biggest, 10)}}  {population.threshold:9,}  "
             f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
             f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
         )

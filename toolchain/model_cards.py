@@ -5,7 +5,7 @@ from typing import Any
 
 from snn_tool.degradations import strength_text, task_text
 from snn_tool.shipped import DEFAULT, Card
-from snn_tool.tables import plain_table, rendered
+from snn_tool.tables import plain_table, printable, rendered
 
 
 def list_text(cards: Sequence[Card]) -> str:
@@ -48,7 +48,7 @@ def card_text(card: Card) -> str:
     ]
     lines += ["made by:", *(f"  {command}" for command in card.recipe)]
     lines += [f"energy: {energy_text(card.energy)}", "limits:", *(f"  {limit}" for limit in card.limits)]
-    return "\n".join(lines) + "\n" + rendered(_figures(card.figures))
+    return "\n".join(map(printable, lines)) + "\n" + rendered(_figures(card.figures))
 
 
 def energy_text(energy: Mapping[str, Any]) -> str:

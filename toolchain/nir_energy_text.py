@@ -1,14 +1,10 @@
 """The tables of `energy report --nir`, and which of the command's options go together."""
 
-from collections.abc import Callable
-
 import typer
-from rich.markup import escape
-from rich.table import Table
-from snn_tool.energy.terminal_tables import plain
 from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
 from snn_tool.energy.torch_exact_ops import LEFT_OUT
 from snn_tool.nir_energy_report import RUN_BYTES, NirEnergyReport, spread
+from snn_tool.tables import TextTable, plain_table, rendered
 
 WORD_BYTES = 4
 """The layers' bytes are shown as of fp32; `energy.json` has every precision."""
@@ -16,19 +12,17 @@ WORD_BYTES = 4
 _COLUMNS = ("synops", "MACs", "updates", "spikes", "rate", "weight B", "state B")
 
 
-def layer_table(report: NirEnergyReport) -> Table:
+def layer_table(report: NirEnergyReport) -> TextTable:
     """One line for each layer that computed, means over the images, and the totals."""
     images = f"{len(report.images)} image(s)"
-    title = f"{escape(report.file)}: T = {report.timesteps}, dt = {report.dt_s:g} s, mean of {images}"
-    table = plain(title, ("layer", "reads"), _COLUMNS)
+    title = f"{report.file}: T = {report.timesteps}, dt = {report.dt_s:g} s, mean of {images}"
+    table = plain_table(title, ("layer", "reads"), _COLUMNS)
     for row in report.rows:
         numbers = [report.mean(row, name) for name in _QUANTITIES]
         rate = report.rate(row)
         cells = [*(f"{n:,.0f}" for n in numbers), "" if rate is None else f"{rate:.3f}"]
         stored = (row.parameters * WORD_BYTES, row.state_bytes // RUN_BYTES * WORD_BYTES)
-        table.add_row(
-            escape(row.name), row.source or _SHORT.get(row.kind, ""), *cells, *(f"{n:,}" for n in stored)
-        )
+        table.add_row(row.name, row.source or _SHORT.get(row.kind, ""), *cells, *(f"{n:,}" for n in stored))
     table.add_section()
     mean = report.to_json()["totals"]
     table.add_row(
@@ -45,20 +39,19 @@ _SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
 _QUANTITIES = ("synops_levels", "exact_macs", "neuron_updates", "spikes")
 
 
-def energy_table(report: NirEnergyReport) -> Table:
+def energy_table(report: NirEnergyReport) -> TextTable:
     """Nanojoules per image at each precision: mean, spread, least and most."""
-    table = plain("nJ per image", ("model", "precision"), ("mean", "stdev", "min", "max"))
+    table = plain_table("nJ per image", ("model", "precision"), ("mean", "stdev", "min", "max"))
     for model, by in report.energies().items():
         for precision, values in by.items():
             table.add_row(model, precision, *(f"{n / 1e3:,.3f}" for n in spread(values).values()))
     return table
 
 
-def print_nir_report(report: NirEnergyReport, out: Callable[[object], None]) -> None:
-    """Both tables, and which models are left out; `out` prints, e.g. `Console.print`."""
-    out(layer_table(report))
-    out(energy_table(report))
-    out(f"left out: {', '.join(LEFT_OUT)}; energy.json says why")
+def nir_report_text(report: NirEnergyReport) -> str:
+    """Both tables, and which models are left out."""
+    left_out = f"left out: {', '.join(LEFT_OUT)}; energy.json says why"
+    return rendered(layer_table(report), energy_table(report), left_out)
 
 
 OF_NIR = {"nir", "images", "out", "timesteps", "dt", "limit", "overwrite"}

@@ -18,6 +18,7 @@ from snn_tool.onnx_networks import float_student
 from snn_tool.onnx_options import OnnxOptions
 from snn_tool.onnx_teachers import teacher
 from snn_tool.ownership import refuse_existing_file
+from snn_tool.tables import printable
 
 SUFFIX = ".onnx"
 
@@ -111,4 +112,4 @@ def export_text(exported: OnnxExported) -> str:
         *(f"output {text}" for text in exported.outputs),
         *(exported.checks or ("not compared with anything (--no-verify)",)),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -60,7 +60,7 @@ class ImageSet:
                 f"{len(paths)}; add larger ones or lower --patch"
             )
         digests = (
-            sha256_bytes(n.encode() + str(i.shape).encode() + i.tobytes())
+            sha256_bytes(n.encode("utf-8", "surrogateescape") + str(i.shape).encode() + i.tobytes())
             for n, i in zip(names, images, strict=True)
         )
         return cls(tuple(names), tuple(images), tuple(digests))

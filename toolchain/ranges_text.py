@@ -4,10 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from rich.table import Table
 from snn_tool.exporters.loihi_quantity import OBSERVED, PROVED, SATURATES, Quantity
 from snn_tool.exporters.loihi_ranges import CURRENT, MEMBRANE, SUM, RangeProof
-from snn_tool.tables import plain_table, rendered
+from snn_tool.tables import TextTable, plain_table, rendered
 
 RELAY = re.compile(r"_relay(\d+)$")
 FIXED_NAMES = {"mantissa": ("weight mantissa",), "bias": ("bias", "bias_mant")}
@@ -35,7 +34,7 @@ def ranges_text(proof: RangeProof) -> str:
     )
 
 
-def _carriers(proof: RangeProof) -> list[Table]:
+def _carriers(proof: RangeProof) -> list[TextTable]:
     """Accumulators and delay relays; the relays of a chain hold the same and share a row."""
     added = [name for name, convs in proof.inputs.items() if not convs]
     if not added:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from snn_tool.exporters.loihi_chips import LABEL, Chip
 from snn_tool.exporters.loihi_report import ResourceReport
+from snn_tool.tables import printable
 
 INCHES_PER_LAYER = 0.28
 
@@ -24,7 +25,7 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
             (0.2, "high: every connection stored", [span.high for span in use.by_layer]),
         ):
             axes.barh([place + shift for place in places], cores, height=0.4, label=label)
-        axes.set_yticks(places, [layer.name for layer in report.layers])
+        axes.set_yticks(places, [printable(layer.name, 60) for layer in report.layers], parse_math=False)
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.set_xlim(left=0.5)

@@ -10,12 +10,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 from snn_tool.artifacts import write_text
 from snn_tool.errors import ArtifactError, Interrupted
 from snn_tool.ownership import owned_path
 from snn_tool.run_folder import BEST, COLUMNS, LAST
+from snn_tool.tables import printable
+from snn_tool.terminal import LONGEST_LABEL, progress
 from torch import Tensor
 
 
@@ -113,22 +114,16 @@ class ProgressBar(Callback):
 
     def __init__(self, label: str, patches_per_step: int, quiet: bool) -> None:
         self.patches_per_step = patches_per_step
-        self._bar = Progress(
-            TextColumn(label),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} steps"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True, quiet=quiet),
-            refresh_per_second=2,
-        )
+        self._label = printable(label, LONGEST_LABEL)
+        counter = "{task.completed}/{task.total} steps"
+        self._bar = progress(counter, "figures", quiet=quiet, refresh_per_second=2)
         self._task: TaskID | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Show the bar at the resumed step."""
         total = trainer.max_steps
-        self._task = self._bar.add_task("", total=total, completed=trainer.global_step, rate="", figures="")
+        done = trainer.global_step
+        self._task = self._bar.add_task(self._label, total=total, completed=done, rate="", figures="")
         self._bar.start()
 
     def on_train_batch_end(

@@ -5,7 +5,7 @@ An export keeps it beside the network, so that anybody can check later what was 
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from snn_tool.artifacts import write_bytes
 from snn_tool.errors import ArtifactError, ExportError
 from snn_tool.exporters.nir_program import PopulationNode, Program
 from snn_tool.exporters.npz_file import MAX_BYTES, read_arrays
+from snn_tool.exporters.statements import Statements, compare_document
 from snn_tool.exporters.traces import Trace
 
 GOLDEN = "golden.npz"
@@ -52,18 +53,19 @@ def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) 
         ExportError: tiles or reference do not belong to the program, or lose a value in the narrower type.
     """
     count = len(tiles)
+    shapes = _shapes(program, count)
     arrays: dict[str, NDArray[Any]] = {
-        "tiles": _fitting("tiles", tiles, (count, program.channels, program.height, program.width)),
-        "readout": _fitting("readout", reference.readout, (count, *shape_of(program.readout))),
+        "tiles": _fitting("tiles", tiles, shapes["tiles"]),
+        "readout": _fitting("readout", reference.readout, shapes["readout"]),
     }
     for node in program.populations:
-        shape = (program.timesteps, count, *shape_of(node))
         for kind, values in (("spikes", reference.spikes), ("membranes", reference.membranes)):
             if node.name not in values:
                 raise ExportError(
                     f"the reference trace has no {kind} of {node.name}; record every population"
                 )
-            arrays[f"{kind}.{node.name}"] = _fitting(kind, values[node.name], shape, f" of {node.name}")
+            key = f"{kind}.{node.name}"
+            arrays[key] = _fitting(kind, values[node.name], shapes[key], f" of {node.name}")
     total = sum(values.nbytes for values in arrays.values())
     if total > MAX_BYTES:
         raise ExportError(
@@ -71,6 +73,43 @@ def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) 
             f"{MAX_BYTES >> 30} GiB that are read back; use fewer --tiles or a smaller --size"
         )
     return arrays
+
+
+def golden_statements(program: Program, golden: Golden) -> Statements:
+    """Hold a golden file's shapes and its tiles' range against a program; backends compare the values."""
+    low, high = int(golden.tiles.min(initial=0)), int(golden.tiles.max(initial=0))
+    found: dict[str, NDArray[Any]] = {"tiles": golden.tiles, "readout": golden.readout}
+    found |= {f"spikes.{name}": values for name, values in golden.spikes.items()}
+    found |= {f"membranes.{name}": values for name, values in golden.membranes.items()}
+    held = compare_document(
+        GOLDEN,
+        {
+            "shapes": {name: list(values.shape) for name, values in found.items()},
+            "range of tiles": [low, high],
+        },
+        {
+            "shapes": _shapes(program, max(1, len(golden.tiles))),
+            "range of tiles": [max(low, program.input_low), min(high, program.input_high)],
+        },
+    )
+    return replace(held, unchecked={GOLDEN: ("which tiles",)})
+
+
+def image_size(program: Program) -> dict[str, list[int]]:
+    """What a manifest says of the tiles."""
+    return {"image_size": [program.height, program.width]}
+
+
+def _shapes(program: Program, count: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every array of a number of tiles."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "tiles": (count, program.channels, program.height, program.width),
+        "readout": (count, *shape_of(program.readout)),
+    }
+    for node in program.populations:
+        for kind in ("spikes", "membranes"):
+            shapes[f"{kind}.{node.name}"] = (program.timesteps, count, *shape_of(node))
+    return shapes
 
 
 def shape_of(node: PopulationNode) -> tuple[int, int, int]:

@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, write_bytes, write_json
 from snn_tool.errors import ArtifactError
+from snn_tool.exporters import loihi_ranges_file, loihi_report_file
 from snn_tool.exporters.export_files import check_hashes
 from snn_tool.exporters.golden_file import (
     GOLDEN,
     Golden,
     golden_arrays,
+    golden_statements,
     read_golden,
     write_golden,
 )
@@ -33,15 +35,17 @@ from snn_tool.exporters.loihi_observed import observe
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_ranges import prove_ranges
-from snn_tool.exporters.loihi_ranges_file import write_ranges
+from snn_tool.exporters.loihi_ranges import derive_ranges, prove_ranges
+from snn_tool.exporters.loihi_ranges_file import ranges_document, write_ranges
 from snn_tool.exporters.loihi_report import report_resources
-from snn_tool.exporters.loihi_report_file import write_resources
+from snn_tool.exporters.loihi_report_file import resource_document, write_resources
 from snn_tool.exporters.loihi_specs import GradedSpec, Plan
 from snn_tool.exporters.nir_file import read_program
+from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.npz_file import read_arrays
+from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.exporters.traces import Trace
-from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.models.streams import FANOUT, LOWERINGS, check_lowering
 from snn_tool.staging import staged_folder
 
 KIND, SCHEMA = "loihi-bundle", 1
@@ -133,18 +137,25 @@ def write_manifest(
     folder: Path, plan: Plan, lowering: str, student_sha256: str, origin: Mapping[str, Any]
 ) -> None:
     """Write bundle.json for the files that lie in `folder`."""
-    graded = any(isinstance(neuron, GradedSpec) and not neuron.is_relay for neuron in plan.neurons)
     body = {
-        "neuron": "graded" if graded else "lif",
-        "timesteps": plan.timesteps,
-        "lowering": lowering,
-        "resources": asdict(count_resources(plan)),
+        **_facts(plan, lowering),
         "student_sha256": student_sha256,
         "golden": dict(origin),
         "versions": {name: importlib.metadata.version(name) for name in ("nir", "numpy")},
         "files": {name: sha256_file(folder / name) for name in HASHED},
     }
     write_json(folder / MANIFEST, KIND, SCHEMA, body)
+
+
+def _facts(plan: Plan, lowering: str) -> dict[str, Any]:
+    """What bundle.json states and a plan shows."""
+    graded = any(isinstance(neuron, GradedSpec) and not neuron.is_relay for neuron in plan.neurons)
+    return {
+        "neuron": "graded" if graded else "lif",
+        "timesteps": plan.timesteps,
+        "lowering": lowering,
+        "resources": asdict(count_resources(plan)),
+    }
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -168,13 +179,50 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(folder, *head, student, read_golden(folder / GOLDEN))
 
 
-def plan_follows_network(folder: Path) -> bool:
-    """Whether a plan is, value for value, the one that network.nir gives by the recorded lowering."""
-    lowering = _lowering(read_json(folder / MANIFEST, KIND, SCHEMA))
-    document, arrays = plan_arrays_and_json(build_plan(read_program(folder / NETWORK), lowering))
-    stored = read_json(folder / PLAN, "loihi-plan", PLAN_SCHEMA)
-    stored.pop("tool_version")
-    return stored == document and _holds(folder / PLAN_ARRAYS, arrays)
+def derive_statements(bundle: Bundle) -> Statements:
+    """Derive again from network.nir what the files of a bundle state, and compare.
+
+    What the registers were observed to reach is read off the golden tiles again.
+
+    Raises:
+        ArtifactError: a file cannot be read.
+        TargetLimitError: the network leaves the hardware's ranges.
+    """
+    folder, golden = bundle.folder, bundle.golden
+    program, manifest = read_program(folder / NETWORK), read_json(folder / MANIFEST, KIND, SCHEMA)
+    stated_plan = read_json(folder / PLAN, "loihi-plan", PLAN_SCHEMA)
+    lowering = _lowering_of(stated_plan, program, bundle.lowering)
+    plan, tool = build_plan(program, lowering), {"tool_version": manifest["tool_version"]}
+    document, arrays = plan_arrays_and_json(plan)
+    stated_resources = read_json(folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
+    held = merged(
+        compare_document(MANIFEST, manifest, _facts(plan, lowering)),
+        compare_document(PLAN, stated_plan, {**tool, **document}),
+        compare_arrays(PLAN_ARRAYS, read_arrays(folder / PLAN_ARRAYS), arrays),
+        golden_statements(program, golden),
+        compare_document(
+            RESOURCES, stated_resources, {**tool, **resource_document(report_resources(program, lowering))}
+        ),
+    )
+    stated_ranges = read_json(folder / RANGES, loihi_ranges_file.KIND, loihi_ranges_file.SCHEMA)
+    if held.contradicted(GOLDEN):
+        return merged(held, compare_document(RANGES, stated_ranges, {}))
+    proof = derive_ranges(program, observe(program, golden.tiles, golden, lowering), lowering)
+    return merged(held, compare_document(RANGES, stated_ranges, {**tool, **ranges_document(proof)}))
+
+
+def _lowering_of(stated_plan: Mapping[str, Any], program: Program, stated: str) -> str:
+    """The lowering that gives a plan: the stated one, unless another one gives it and the stated does not."""
+    return next(
+        (
+            lowering
+            for lowering in (stated, *LOWERINGS)
+            if not compare_document(
+                PLAN, stated_plan, plan_arrays_and_json(build_plan(program, lowering))[0]
+            ).contradictions
+        ),
+        stated,
+    )
 
 
 def _lowering(manifest: Mapping[str, Any]) -> str:
@@ -182,10 +230,3 @@ def _lowering(manifest: Mapping[str, Any]) -> str:
     lowering = str(manifest["lowering"])
     check_lowering(lowering)
     return lowering
-
-
-def _holds(path: Path, arrays: Mapping[str, NDArray[Any]]) -> bool:
-    stored = read_arrays(path)
-    return stored.keys() == arrays.keys() and all(
-        np.array_equal(stored[name], arrays[name]) for name in arrays
-    )

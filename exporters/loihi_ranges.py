@@ -29,7 +29,7 @@ from snn_tool.exporters.loihi_limits import (
     parameters,
 )
 from snn_tool.exporters.loihi_observed import Observed
-from snn_tool.exporters.loihi_quantity import CLIPS, WRAPS, Quantity, bounded
+from snn_tool.exporters.loihi_quantity import CLIPS, FIXED, WRAPS, Quantity, bounded
 from snn_tool.exporters.nir_program import ConvNode, GradedNode, PopulationNode, Program
 from snn_tool.models.streams import FANOUT
 
@@ -68,13 +68,19 @@ def prove_ranges(program: Program, observed: Observed, lowering: str = FANOUT) -
     Raises:
         TargetLimitError: lists every violation of every layer.
     """
+    proof = derive_ranges(program, observed, lowering)
+    check_limits(program, [quantity for quantity in proof.quantities if quantity.beyond != FIXED])
+    return proof
+
+
+def derive_ranges(program: Program, observed: Observed, lowering: str = FANOUT) -> RangeProof:
+    """All quantities as `prove_ranges` gives them, violated ones included."""
     bounds, passing = bound(program), carriers(program, lowering)
     registers = (
         *(_sum(conv, bounds, observed) for conv in program.convs),
         *(one for node in program.populations for one in _registers(node, bounds, observed)),
         *(one for carrier in passing for one in _passed(carrier, program, bounds, observed)),
     )
-    check_limits(program, registers)
     inputs = {population.name: population.inputs for population in program.populations}
     inputs |= {carrier.name: () for carrier in passing}
     return RangeProof(program.timesteps, inputs, (*registers, *parameters(program)))

@@ -13,8 +13,8 @@ from snn_tool.exporters.loihi_ranges import RangeProof
 KIND, SCHEMA = "range-proof", 1
 
 
-def write_ranges(path: Path, proof: RangeProof) -> None:
-    """Write ranges.json; bounds of all channels included."""
+def ranges_document(proof: RangeProof) -> dict[str, Any]:
+    """A proof as JSON values; bounds of all channels included."""
     quantities = [
         {
             **asdict(quantity),
@@ -24,8 +24,12 @@ def write_ranges(path: Path, proof: RangeProof) -> None:
         }
         for quantity in proof.quantities
     ]
-    body = {"timesteps": proof.timesteps, "inputs": dict(proof.inputs), "quantities": quantities}
-    write_json(path, KIND, SCHEMA, body)
+    return {"timesteps": proof.timesteps, "inputs": dict(proof.inputs), "quantities": quantities}
+
+
+def write_ranges(path: Path, proof: RangeProof) -> None:
+    """Write ranges.json."""
+    write_json(path, KIND, SCHEMA, ranges_document(proof))
 
 
 def read_ranges(path: Path) -> RangeProof:

@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from snn_tool.artifacts import read_json
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.export_files import check_hashes
-from snn_tool.exporters.golden_file import GOLDEN, Golden, read_golden
+from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
 from snn_tool.exporters.hdf5 import Tree, read_hdf5
 from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
+from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
 
 NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)
-KIND, SCHEMA = "netx-export", 2
+KIND, SCHEMA, TARGET = "netx-export", 2, "netx"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,16 +79,28 @@ def _run(entry: Mapping[str, Any]) -> NetxRun:
     )
 
 
-def net_follows_network(folder: NetxFolder) -> bool:
-    """Whether network.net holds, value for value, what network.nir gives, and is run as that says."""
+def derive_statements(netx: NetxFolder) -> Statements:
+    """Derive again from network.nir what the files of a netx folder state, and compare.
+
+    Raises:
+        ArtifactError: a file cannot be read.
+        UnsupportedLayerError, TargetLimitError: netx cannot hold the network.
+    """
+    folder = netx.folder
+    program = read_program(folder / NETWORK)
     with tempfile.TemporaryDirectory(prefix="snn-tool-netx-") as name:
-        expected = Path(name) / NETX
-        run = write_netx(expected, read_program(folder.folder / NETWORK))
-        return run == folder.run and read_netx(expected) == read_netx(folder.folder / NETX)
+        run = write_netx(Path(name) / NETX, program)
+        expected = read_netx(Path(name) / NETX)
+    facts = {"target": TARGET, **image_size(program), "netx": run_entry(run, program)}
+    return merged(
+        compare_document(MANIFEST, read_json(folder / MANIFEST, KIND, SCHEMA), facts),
+        compare_arrays(NETX, read_netx(folder / NETX), expected),
+        golden_statements(program, netx.golden),
+    )
 
 
-def read_netx(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    """Type, shape and bytes of every array of a `.net` file, by its path in it.
+def read_netx(path: Path) -> dict[str, NDArray[Any]]:
+    """Every array of a `.net` file, by its path in it.
 
     Raises:
         ArtifactError: as `read_hdf5`.
@@ -94,11 +108,9 @@ def read_netx(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     return dict(_arrays(read_hdf5(path, "export the network again", MAX_ARRAY_BYTES), ""))
 
 
-def _arrays(tree: Tree, prefix: str) -> Iterator[tuple[str, tuple[str, tuple[int, ...], bytes]]]:
+def _arrays(tree: Tree, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, item in tree.items():
         if isinstance(item, dict):
             yield from _arrays(item, f"{prefix}{name}/")
         else:
-            values = np.asarray(item)
-            content = b"\0".join(values.flat) if values.dtype == object else values.tobytes()
-            yield prefix + name, (values.dtype.str, values.shape, content)
+            yield prefix + name, np.asarray(item)

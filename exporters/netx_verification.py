@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import sha256_file
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
 from snn_tool.exporters.image_verification import netx_remedy
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_netx
 from snn_tool.exporters.netx_file import NetxRun
-from snn_tool.exporters.netx_folder import MANIFEST, NetxFolder, net_follows_network
+from snn_tool.exporters.netx_folder import MANIFEST, NetxFolder, derive_statements
 from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.traces import Trace
 from snn_tool.exporters.verification import (
     VerificationReport,
     check_backends,
     verify_file,
+    verify_with,
 )
 
 BACKEND = "netx"
@@ -59,13 +59,16 @@ def verify_netx_folder(
     check_backends(backends, (*KNOWN_BACKENDS, *plugin_names()))
     folder, golden = netx.folder, netx.golden
     options = {"environment": environment, "conv": conv, "timeout_s": timeout_s, "log": log}
-    results = tuple(
-        verify_netx(folder, netx.run, golden.tiles, golden, **options)  # type: ignore[arg-type]
-        if name == BACKEND
-        else verify_file(name, folder, golden)
-        for name in dict.fromkeys(backends)
+    return verify_with(
+        backends,
+        folder / MANIFEST,
+        derive_statements(netx),
+        lambda name: (
+            verify_netx(folder, netx.run, golden.tiles, golden, **options)  # type: ignore[arg-type]
+            if name == BACKEND
+            else verify_file(name, folder, golden)
+        ),
     )
-    return VerificationReport(sha256_file(folder / MANIFEST), net_follows_network(netx), results)
 
 
 def verify_netx(

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import read_json, sha256_file, write_json
+from snn_tool.artifacts import read_json, sha256_file, shown, write_json
 from snn_tool.errors import ArtifactError, ExportError
 from snn_tool.exporters.export_files import check_hashes
-from snn_tool.exporters.golden_file import GOLDEN, Golden, read_golden
+from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
+from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.plugin_backend import foreign_code
 from snn_tool.exporters.plugin_registry import Plugin, open_plugin, plugin_names
+from snn_tool.exporters.statements import Statements, compare_document, merged
 from snn_tool.exporters.verification import (
     FILE_BACKENDS,
     VerificationReport,
     check_backends,
     verify_file,
+    verify_with,
 )
 
 NETWORK, MANIFEST, VERIFICATION = "network.nir", "export.json", "verification.json"
@@ -154,5 +157,25 @@ def verify_target_folder(folder: TargetFolder, backends: Sequence[str]) -> Verif
         VerificationError: an implementation refuses the file or gives values of other shapes.
     """
     check_backends(backends, known_backends(folder))
-    results = tuple(verify_file(name, folder.folder, folder.golden) for name in dict.fromkeys(backends))
-    return VerificationReport(sha256_file(folder.folder / MANIFEST), None, results)
+    return verify_with(
+        backends,
+        folder.folder / MANIFEST,
+        derive_statements(folder),
+        lambda name: verify_file(name, folder.folder, folder.golden),
+    )
+
+
+def derive_statements(target: TargetFolder) -> Statements:
+    """Derive again from network.nir what the manifest states; the target's own files are not checked.
+
+    Raises:
+        ArtifactError: a file cannot be read.
+    """
+    program = read_program(target.folder / NETWORK)
+    manifest = read_json(target.folder / MANIFEST, KIND, SCHEMA)
+    theirs = sorted(manifest["files"].keys() - {NETWORK, GOLDEN})
+    return merged(
+        compare_document(MANIFEST, manifest, image_size(program)),
+        golden_statements(program, target.golden),
+        Statements({}, {f"what is in {shown(name)}": () for name in theirs}),
+    )

@@ -18,20 +18,21 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
-from snn_tool.exporters.golden_file import Golden
+from snn_tool.exporters.golden_file import GOLDEN, Golden
 from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, WholeImageResult
 from snn_tool.exporters.lava_environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava_simulation import TIME_LIMIT_S, run_on_lava
-from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, plan_follows_network
+from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, Bundle, derive_statements
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.plugin_backend import verify_plugin
 from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.simulator_semantics import SIMULATORS
 from snn_tool.exporters.simulator_verification import verify_simulator
+from snn_tool.exporters.statements import Statements
 from snn_tool.exporters.traces import Trace
 
-KIND, SCHEMA = "verification", 1
+KIND, SCHEMA = "verification", 2
 BACKENDS = ("nir", "lava")
 """The implementations that are independent of the engine which usually made the golden integers."""
 
@@ -71,22 +72,20 @@ class VerificationReport:
 
     Attributes:
         manifest_sha256: hash of the export's manifest, which holds the hashes of all its files.
-        plan_follows_network: the plan, or the `.net` file, is value for value the one of network.nir; None
-            without either.
+        statements: what the export's files state, held against network.nir; None where there are none.
         results: one for each backend asked for, on the golden tiles.
         photographs: outcomes on other images, if any were given.
     """
 
     manifest_sha256: str
-    plan_follows_network: bool | None
+    statements: Statements | None
     results: tuple[BackendResult, ...]
     photographs: PhotographReport | None = None
 
     @property
     def passed(self) -> bool:
-        """Every backend that was asked for ran and is exact, and plan and network belong together."""
-        exact = all(result.status == EXACT for result in self._all)
-        return exact and self.plan_follows_network is not False
+        """Every backend that was asked for ran and is exact, and no file states what is not so."""
+        return all(result.status == EXACT for result in self._all) and not self._contradicted
 
     @property
     def _all(self) -> tuple[BackendResult, ...]:
@@ -94,9 +93,16 @@ class VerificationReport:
 
     @property
     def failed(self) -> bool:
-        """A backend that ran differs, or the plan is not the network's; what was not run decides nothing."""
-        differs = any(result.status == MISMATCH for result in self._all)
-        return differs or self.plan_follows_network is False
+        """A backend that ran differs, or a file states what is not so; what was not run decides nothing."""
+        return any(result.status == MISMATCH for result in self._all) or self._contradicted
+
+    @property
+    def _contradicted(self) -> bool:
+        return bool(self.statements and self.statements.contradictions)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {"passed": self.passed, **asdict(self)}
 
 
 def verify_bundle(
@@ -123,15 +129,38 @@ def verify_bundle(
         VerificationError: an implementation refuses the bundle or gives values of other shapes.
     """
     check_backends(backends, (*KNOWN_BACKENDS, *plugin_names()))
+    return verify_with(
+        backends,
+        bundle.folder / MANIFEST,
+        derive_statements(bundle),
+        lambda name: (
+            _verify_lava(bundle, environment, conv, timeout_s, log)
+            if name == "lava"
+            else verify_file(name, bundle.folder, bundle.golden)
+        ),
+    )
+
+
+def verify_with(
+    backends: Sequence[str],
+    manifest: Path,
+    statements: Statements,
+    run: Callable[[str], BackendResult],
+) -> VerificationReport:
+    """Run each backend once, unless the golden integers cannot be the network's.
+
+    Args:
+        backends: names; one that stands twice is run once.
+        manifest: of the export.
+        statements: of the export's files.
+        run: compares one backend with the golden integers.
+    """
+    unfit = BackendResult("", NOT_RUN, reason=f"{GOLDEN} does not belong to {NETWORK}")
     results = tuple(
-        _verify_lava(bundle, environment, conv, timeout_s, log)
-        if name == "lava"
-        else verify_file(name, bundle.folder, bundle.golden)
+        replace(unfit, backend=name) if statements.contradicted(GOLDEN) else run(name)
         for name in dict.fromkeys(backends)
     )
-    return VerificationReport(
-        sha256_file(bundle.folder / MANIFEST), plan_follows_network(bundle.folder), results
-    )
+    return VerificationReport(sha256_file(manifest), statements, results)
 
 
 def verify_file(name: str, folder: Path, golden: Golden) -> BackendResult:
@@ -169,7 +198,7 @@ def check_backends(names: Sequence[str], known: Sequence[str]) -> None:
 
 def write_verification(path: Path, report: VerificationReport) -> None:
     """Write verification.json; a backend that was not run keeps its reason."""
-    write_json(path, KIND, SCHEMA, {"passed": report.passed, **asdict(report)})
+    write_json(path, KIND, SCHEMA, report.to_json())
 
 
 def interpret_nir(path: Path, tiles: NDArray[np.int16], reference: Trace) -> BackendResult:

@@ -125,7 +125,9 @@ def located(bundle: Bundle, backend: str, lava: LavaEnvironment | None = None) -
     """What a backend reports; the report as a whole must fail."""
     report = verify_bundle(bundle, [backend], environment=lava)
     (result,) = report.results
-    assert (report.passed, report.failed, report.plan_follows_network) == (False, True, False)
+    assert (report.passed, report.failed) == (False, True)
+    assert report.statements and report.statements.contradictions
+    assert not report.statements.contradicted("golden.npz")
     assert result.status == "mismatch" and result.mismatches > 0 and result.first is not None
     return result.first
 

@@ -288,7 +288,7 @@ def test_refusals(
     assert "carries no payload" in capsys.readouterr().err
     other = chain.folder / "plan.json"
     other.write_text(other.read_text().replace('"vth": ', '"vth": 1'))
-    with pytest.raises(VerificationError, match=r"plan\.json: is not the plan that network\.nir gives"):
+    with pytest.raises(VerificationError, match=r"plan\.json: neurons\[.*\]\.vth: stated 1\d+, derived \d+"):
         check_on_chip(chain, sanafe)
 
 

@@ -68,10 +68,10 @@ def test_an_untouched_bundle_is_exact_everywhere(
         ("nir", "exact", 2, values),
         ("lava", "exact", 2, values),
     ]
-    assert report.passed and report.plan_follows_network
+    assert report.passed and report.statements and not report.statements.contradictions
     write_verification(tmp_path / "verification.json", report)
     document = json.loads((tmp_path / "verification.json").read_text())
-    assert (document["kind"], document["schema"], document["passed"]) == ("verification", 1, True)
+    assert (document["kind"], document["schema"], document["passed"]) == ("verification", 2, True)
     assert document["manifest_sha256"] == sha256_file(bundle.folder / "bundle.json")
     assert document["results"][1]["versions"]["lava"] == lava.version
     assert document["results"][1]["versions"]["conv"] == "stock"
@@ -80,12 +80,15 @@ def test_an_untouched_bundle_is_exact_everywhere(
 
 def test_a_plan_of_the_other_lowering_is_not_the_networks(make_bundle: Callable[..., Bundle]) -> None:
     bundle = make_bundle("graded", "relay")
-    assert verify_bundle(bundle, ["nir"]).plan_follows_network
+    assert verify_bundle(bundle, ["nir"]).passed
     manifest = json.loads((bundle.folder / "bundle.json").read_text())
     assert manifest["lowering"] == bundle.lowering == "relay"
     (bundle.folder / "bundle.json").write_text(json.dumps({**manifest, "lowering": "fanout"}))
     report = verify_bundle(read_bundle(bundle.folder), ["nir"])
-    assert report.plan_follows_network is False and report.failed
+    assert report.failed and report.statements
+    assert [str(found) for found in report.statements.contradictions] == [
+        "bundle.json: lowering: stated 'fanout', derived 'relay'"
+    ]
 
 
 def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[str], Bundle]) -> None:
@@ -95,7 +98,7 @@ def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[
     golden.spikes["tail_in"][0, 0, 0, 0, 0] ^= 1
     golden.readout[0, 2, 4, 6] += 9
     report = verify_bundle(bundle, ["nir"])
-    assert not report.passed and report.plan_follows_network
+    assert not report.passed and report.statements
     result = report.results[0]
     assert (result.status, result.mismatches) == ("mismatch", 3)
     assert result.first is not None

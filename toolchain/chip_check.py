@@ -11,7 +11,14 @@ from snn_tool.energy.counts import ImageActivity
 from snn_tool.errors import ConfigError, VerificationError
 from snn_tool.exporters.comparison import compare
 from snn_tool.exporters.golden_file import Golden
-from snn_tool.exporters.loihi_bundle import MANIFEST, NETWORK, PLAN, Bundle, plan_follows_network
+from snn_tool.exporters.loihi_bundle import (
+    MANIFEST,
+    NETWORK,
+    PLAN,
+    PLAN_ARRAYS,
+    Bundle,
+    derive_statements,
+)
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_network import integer_network
 from snn_tool.exporters.nir_program import Program
@@ -22,6 +29,9 @@ from snn_tool.exporters.sanafe_network import ChipNetwork
 from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
 from snn_tool.exporters.sanafe_result import ChipRun
 from snn_tool.exporters.sanafe_simulation import run_on_sanafe
+
+RUN_BY = (MANIFEST, PLAN, PLAN_ARRAYS)
+"""Files that say what is run; golden integers that are not the network's are found by running it."""
 
 
 def check_on_chip(
@@ -42,13 +52,14 @@ def check_on_chip(
         ConfigError: fewer than 0 tiles.
         UnsupportedLayerError: neurons that SANA-FE's Loihi does not have.
         TargetLimitError: the network does not fit one chip.
-        VerificationError: plan.json is not the network's, or SANA-FE refuses the network.
+        VerificationError: a file states what is not the network's, or SANA-FE refuses the network.
         BackendUnavailableError: SANA-FE died.
     """
     if tiles < 0:
         raise ConfigError("--tiles must not be negative; 0 takes all golden tiles")
-    if not plan_follows_network(bundle.folder):
-        raise VerificationError(f"{bundle.folder / PLAN}: is not the plan that {NETWORK} gives; export again")
+    for found in derive_statements(bundle).contradictions:
+        if found.file in RUN_BY:
+            raise VerificationError(f"{bundle.folder}: not what {NETWORK} gives ({found}); export again")
     program = read_program(bundle.folder / NETWORK)
     golden = _first(bundle.golden, tiles or len(bundle.golden.tiles))
     network = chip_network(program, bundle.lowering)

@@ -170,7 +170,7 @@ def verify(
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
     from snn_tool.degradations import degradation_for
-    from snn_tool.deployment_text import verification_document, verification_text
+    from snn_tool.deployment_text import verification_text
     from snn_tool.export_checks import exported_for, open_export, unknown_backends, verify_export
     from snn_tool.exporters.image_verification import LavaOptions
     from snn_tool.verifying import PhotographOptions
@@ -186,7 +186,7 @@ def verify(
     with terminal.steps() as log:
         lava = LavaOptions(lava_conv, log=log)
         report = verify_export(bundle, checks, backend or checks.usual, options if images else None, lava)
-    terminal.result(verification_text(report), verification_document(report))
+    terminal.result(verification_text(report), report.to_json())
     if report.failed or (backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)
 

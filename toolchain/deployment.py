@@ -18,8 +18,8 @@ from snn_tool.exporters.comparison import BackendResult
 from snn_tool.exporters.golden_file import GOLDEN, golden_arrays, write_golden
 from snn_tool.exporters.loihi_bundle import HASHED, MANIFEST, NETWORK, Bundle, export_bundle
 from snn_tool.exporters.netx_file import NetxRun, write_netx
-from snn_tool.exporters.netx_folder import NETX, run_entry
-from snn_tool.exporters.netx_verification import verify_netx
+from snn_tool.exporters.netx_folder import NETX, read_netx_folder, run_entry
+from snn_tool.exporters.netx_verification import BACKEND, BACKENDS, verify_netx_folder
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.plugin_registry import Plugin, plugin_names
 from snn_tool.exporters.target_folder import (
@@ -170,11 +170,9 @@ def _export_netx(
         body = {"netx": run_entry(run, program)}
         _write_manifest(stage, "netx", golden, netx_folder.HASHED, ("nir", "h5py", "numpy"), body)
         if verify:
-            results = []
-            if "nir" in golden.backends:
-                results.append(interpret_nir(stage / NETWORK, golden.tiles, golden.trace))
-            results.append(verify_netx(stage, run, golden.tiles, golden.trace, conv=conv, log=log))
-            report = _write_report(stage, results)
+            backends = BACKENDS if "nir" in golden.backends else (BACKEND,)
+            report = verify_netx_folder(read_netx_folder(stage), backends, conv=conv, log=log)
+            write_verification(stage / VERIFICATION, report)
     return Exported(out, golden.tiles.shape, report, netx=run)
 
 

@@ -31,7 +31,7 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "ranges": _weakest_statements(bundle) if bundle else None,
         "netx": asdict(exported.netx) if exported.netx else None,
         "made_by": exported.made_by or None,
-        "verification": verification_document(report) if report else None,
+        "verification": report.to_json() if report else None,
     }
 
 
@@ -40,13 +40,8 @@ def _weakest_statements(bundle: Bundle) -> dict[str, str]:
     return {population: weakest(proof.of(population)) for population in proof.inputs}
 
 
-def verification_document(report: VerificationReport) -> dict[str, Any]:
-    """A verification as JSON values."""
-    return {"passed": report.passed, **asdict(report)}
-
-
 def verification_text(report: VerificationReport) -> str:
-    """One line for each backend, and one if the plan is not the network's."""
+    """One line for each backend, then what the export's files state."""
     lines = []
     for result in report.results:
         line = f"{result.backend}: {result.status}"
@@ -58,8 +53,8 @@ def verification_text(report: VerificationReport) -> str:
         lines.append(line)
     if report.photographs:
         lines += photograph_lines(report.photographs)
-    if report.plan_follows_network is False:
-        lines.append("what runs on the chip is not what network.nir gives; export the network again")
+    if report.statements:
+        lines += report.statements.lines()
     return "\n".join(map(printable, lines))
 
 

@@ -7,6 +7,7 @@ from snn_tool.energy.torch_arithmetic import Outcome
 from snn_tool.energy.torch_calls import bound, is_composite, name_of, tensors, written
 from snn_tool.energy.torch_convolutions import count_convolution
 from snn_tool.energy.torch_counts import SpikeCount
+from snn_tool.energy.torch_joints import count_joint, joint_of
 from snn_tool.energy.torch_kinds import KindMap, Plain, Spikes
 from snn_tool.energy.torch_matrices import MATRICES, factors, matrix_synops
 from snn_tool.energy.torch_recurrence import RECURRENT, Feedback, fires, moved_only, refuse_hidden_weights
@@ -64,7 +65,10 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.running and not {self.kinds[t] for t in operands} <= {Plain.CONSTANT, Plain.NEUTRAL}:
             self._book(func, call, out, made)
         if self.running or (operands and name not in MAKERS):
+            joint = joint_of(call["tensors"], call["dim"], out, self.kinds) if name == "cat" else None
             self._mark(made, operands, [call[name] for name in written(func)], out)
+            if joint is not None:
+                self.kinds[out] = joint
 
     def _outcome(self, name: str, call: dict[str, Any], out: Any) -> Outcome:
         if self.neurons and self.neurons[-1] and fires(name, call, out):
@@ -119,6 +123,8 @@ class SpikeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         keys = MATRICES.get(name, ("input", "weight"))
         first, second = (self.kinds[call[key]] for key in keys)
         if not isinstance(first, Spikes) and not isinstance(second, Spikes):
+            if count_joint(name, call, out, self.kinds, tally):
+                return True
             if self.neurons:
                 for key, kind in zip(keys, (first, second), strict=True):
                     if kind is Plain.REAL:

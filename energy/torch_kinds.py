@@ -7,7 +7,7 @@ all-zero image is an image, and a silent population is still a population of spi
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from math import inf
+from math import inf, prod
 
 from snn_tool.errors import ConfigError
 from torch import Tensor
@@ -59,6 +59,21 @@ class Spikes:
 Kind = Plain | Spikes
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Spikes and real values side by side.
+
+    Attributes:
+        dimension: along which they were joined, from the front.
+        shape: of the whole when it was joined.
+        parts: length along the dimension, and kind, of each.
+    """
+
+    dimension: int
+    shape: tuple[int, ...]
+    parts: tuple[tuple[int, Kind], ...]
+
+
 def joined(kinds: Iterable[Kind]) -> Kind:
     """What a tensor carries whose elements come from several: by concatenation, selection or writing.
 
@@ -99,14 +114,23 @@ class KindMap:
     """
 
     def __init__(self) -> None:
-        self._marks: dict[int, tuple[StorageWeakRef, Kind]] = {}
+        self._marks: dict[int, tuple[StorageWeakRef, Kind | Joint]] = {}
         self._sweep_at = 1024
 
     def __getitem__(self, tensor: Tensor) -> Kind:
         mark = self._marks.get(tensor.untyped_storage()._cdata)
-        return Plain.REAL if mark is None else mark[1]
+        return Plain.REAL if mark is None or isinstance(mark[1], Joint) else mark[1]
 
-    def __setitem__(self, tensor: Tensor, kind: Kind) -> None:
+    def joint(self, tensor: Tensor, dimension: int) -> Joint | None:
+        """What was joined along a dimension of a tensor, if its layout is still that of the whole."""
+        _, joint = self._marks.get(tensor.untyped_storage()._cdata, (None, None))
+        if not isinstance(joint, Joint) or not tensor.is_contiguous() or tensor.numel() != prod(joint.shape):
+            return None
+        at = dimension % tensor.dim()
+        same = joint.shape[joint.dimension :] == tuple(tensor.shape[at:])
+        return joint if same and (at == joint.dimension or at == tensor.dim() - 1) else None
+
+    def __setitem__(self, tensor: Tensor, kind: Kind | Joint) -> None:
         storage = tensor.untyped_storage()
         self._marks.pop(storage._cdata, None)
         if kind is not Plain.REAL:

@@ -44,8 +44,12 @@ class Tally:
         self.elementwise += cost.elementwise_ops
         if real and cost.padded_macs:
             self.read.add("real")
-            self.macs += cost.padded_macs
-            self.exact_macs += cost.exact_macs
+            self.multiply(cost)
+
+    def multiply(self, cost: OperationCost) -> None:
+        """Products of real values."""
+        self.macs += cost.padded_macs
+        self.exact_macs += cost.exact_macs
 
     def row(self, key: Key, parameters: int, weight_bytes: int) -> SpikeRow:
         """As it stands now."""

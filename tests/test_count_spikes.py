@@ -152,6 +152,68 @@ def test_what_ends_in_real_values(name: str, image: Tensor) -> None:
     assert row.exact_macs == row.dense_exact_macs == row.parameters > 0
 
 
+class Joined(nn.Module):
+    """Spikes and the image itself, joined before one layer, as a skip connection is."""
+
+    def __init__(self, layer: nn.Module, between: Callable[[Tensor], Tensor] = lambda both: both) -> None:
+        super().__init__()
+        self.neuron, self.layer, self.between = Emitter(), layer, between
+
+    def forward(self, image: Tensor) -> Tensor:
+        both = torch.cat([image[:, :1], self.neuron(image), image], 1)
+        value: Tensor = self.layer(self.between(both))
+        return value
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_of_spikes_beside_an_image(image: Tensor, stride: int) -> None:
+    """Each part as by a layer of its own: channels 0, 3 and 4 are the image's, 1 and 2 spikes."""
+    joined = count(Joined(nn.Conv2d(5, 3, 3, stride, 1)), image).of("layer")
+    spiking = count(nn.Sequential(Emitter(), nn.Conv2d(2, 3, 3, stride, 1)), image).of("1")
+    assert joined.synops_levels == joined.synops_events == spiking.synops_levels > 0
+    with pytest.warns(UserWarning, match="no spiking neuron"):
+        real = count(nn.Conv2d(3, 3, 3, stride, 1), torch.cat([image, image[:, :1]], 1)).of("Conv2d")
+    assert (joined.exact_macs, joined.padded_macs) == (real.exact_macs, real.padded_macs)
+    assert joined.dense_exact_macs == real.exact_macs + spiking.dense_exact_macs
+    assert joined.elementwise_ops == real.elementwise_ops  # one bias
+    assert joined.source == "both"
+
+
+def test_a_linear_layer_of_spikes_beside_an_image(image: Tensor) -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.neuron, self.layer = Emitter(), nn.Linear(8, 7, bias=False)
+
+        def forward(self, image: Tensor) -> Tensor:
+            value: Tensor = self.layer(torch.cat([image, self.neuron(image)], -1))
+            return value
+
+    row = count(Rows(), image).of("layer")
+    assert (row.synops_events, row.exact_macs, row.dense_exact_macs) == (5 * 7, SIZE * 7, 2 * SIZE * 7)
+
+
+@pytest.mark.parametrize(
+    ("between", "layer"),
+    [
+        (lambda x: x.relu(), nn.Conv2d(5, 3, 1, bias=False)),
+        (lambda x: x.mul_(2), nn.Conv2d(5, 3, 1, bias=False)),
+        (lambda x: x.transpose(2, 3), nn.Conv2d(5, 3, 1, bias=False)),
+        (lambda x: x[:, :, 1:], nn.Conv2d(5, 3, 1, bias=False)),
+        (lambda x: x, nn.Conv2d(5, 5, 1, bias=False, groups=5)),
+        (lambda x: x, nn.ConvTranspose2d(5, 3, 1, bias=False)),
+        (lambda x: x.flatten(1), nn.Linear(80, 3, bias=False)),
+        (lambda x: x, nn.Linear(4, 3, bias=False)),
+    ],
+)
+def test_parts_that_are_not_known_any_more_are_real(
+    image: Tensor, between: Callable[[Tensor], Tensor], layer: nn.Module
+) -> None:
+    row = count(Joined(layer, between), image).of("layer")
+    assert (row.synops_levels, row.source) == (0, "real")
+    assert row.exact_macs == row.dense_exact_macs > 0
+
+
 @pytest.mark.parametrize(("signed", "operations"), [(False, 0), (True, 3 * 4)])
 def test_only_pools_of_unsigned_spikes_are_free(signed: bool, operations: int) -> None:
     """Pairs cancel in two of three windows, which takes the own four operations of each window."""

@@ -282,6 +282,22 @@ def test_recurrence_of_sinabs(make: Make) -> None:
     assert row.exact_macs == 0
 
 
+@pytest.mark.parametrize("step_mode", ["m", "s"])
+def test_a_recurrent_container_of_spikingjelly_reads_the_image_beside_its_own_spikes(step_mode: str) -> None:
+    """One linear layer reads both; before the first spikes it reads zeros, which the image makes real."""
+    torch.manual_seed(0)
+    cell = nn.Sequential(nn.Linear(INPUTS, HIDDEN), neuron.LIFNode(v_threshold=0.1))
+    network = layer.LinearRecurrentContainer(cell, INPUTS, HIDDEN, step_mode=step_mode)
+    images = frames(1)
+    with count_spikes(network) as counter, torch.no_grad():
+        fired = network(images) if step_mode == "m" else torch.stack([network(one) for one in images])
+    row = counter.result().of("rc")
+    assert row.synops_events == INPUTS * int(fired[:-1].sum()) > 0
+    assert row.exact_macs == STEPS * BATCH * INPUTS * INPUTS + BATCH * HIDDEN * INPUTS
+    assert row.dense_exact_macs == STEPS * BATCH * (INPUTS + HIDDEN) * INPUTS
+    assert row.source == "both"
+
+
 def test_containers_of_spikingjelly_count_as_their_parts() -> None:
     torch.manual_seed(0)
     parts = nn.Linear(INPUTS, HIDDEN), neuron.LIFNode(v_threshold=0.1), nn.Linear(HIDDEN, 3)

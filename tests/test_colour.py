@@ -110,6 +110,15 @@ def bmp_v5(space: bytes, profile: bytes = b"", endpoints: bytes = bytes(36)) -> 
     return b"BM" + struct.pack("<IHHI", size, 0, 0, 138) + header + pixels + profile
 
 
+def deep_tiff_with_primaries() -> bytes:
+    buffer, numbers = io.BytesIO(), [31270, 32900, 70000, 30000, 20000, 70000, 10000, 10000]
+    rationals = [n for number in numbers for n in (number, 100000)]
+    tags = [(318, "2I", 2, rationals[:4], True), (319, "2I", 6, rationals[4:], True)]
+    values = np.full((8, 8, 3), STORED, np.uint16) * 257
+    tifffile.imwrite(buffer, values, photometric="rgb", extratags=tags)
+    return buffer.getvalue()
+
+
 EMBEDDED = {
     "x.png": encoded(flat(), "PNG", icc_profile=WIDE),
     "palette.png": encoded(flat().quantize(2), "PNG", icc_profile=WIDE),
@@ -249,6 +258,11 @@ def test_what_no_profile_can_say_is_refused(decode: Decode, code: tuple[int, ...
         ("l.png", with_chunks({b"iCCP": b"name\0\0no zlib"}), "its colour profile is damaged"),
         ("m.png", encoded(flat(), "PNG", exif=exif(0xFFFF)), "EXIF calls its colours uncalibrated"),
         (
+            "o.tif",
+            deep_tiff_with_primaries(),
+            "its primaries are not sRGB's",
+        ),
+        (
             "n.tif",
             encoded(flat(), "TIFF", tiffinfo={318: (0.3127, 0.329), 319: (0.7, 0.3, 0.2, 0.7, 0.1, 0.1)}),
             "its primaries are not sRGB's",
@@ -311,6 +325,7 @@ def test_profiles_of_another_space_are_ignored(
     assert [record.getMessage() for record in warned.records] == [
         f"{tmp_path / 'x.png'}: its colour profile does not fit the picture (RGB) and is ignored",
         f"{tmp_path / 'x.tif'}: its colour profile does not fit the picture (CMYK) and is ignored",
+        f"{tmp_path / 'x.tif'}: inks (CMYK) without a profile; its colours are approximate",
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import color, data
 from snn_tool.cli import run
 from snn_tool.crops import load_crop
@@ -120,6 +121,35 @@ def test_luma_is_that_of_scikit_image() -> None:
     expected = color.rgb2ycbcr(image)[..., :1]
     np.testing.assert_allclose(luma(image), expected, atol=0.5 + 1e-9)
     assert luma(image)[0, :2, 0].tolist() == [16, 235]
+
+
+def test_grey_pairs_are_scored_in_grey_and_trained_in_colour(tmp_path: Path) -> None:
+    """If only one of the two is grey, both are colour."""
+    grey = np.random.default_rng(0).integers(0, 256, (16, 24, 1), np.uint8)
+    for name, clean, degraded in (("a", grey, 255 - grey), ("b", grey, np.repeat(255 - grey, 3, axis=2))):
+        write_image(tmp_path / "clean" / f"{name}.png", clean)
+        write_image(tmp_path / "noisy" / f"{name}.png", degraded)
+    pairs = open_pairs(tmp_path)
+    for name, channels in (("a", 1), ("b", 3)):
+        path = tmp_path / "clean" / f"{name}.png"
+        pair = load_pair(path, tmp_path / "clean", pairs, 0)
+        assert pair.clean.shape == pair.degraded.shape == (16, 24, channels)
+        np.testing.assert_array_equal(pair.clean[..., :1], grey)
+        np.testing.assert_array_equal(to_uint8(pair.degraded)[..., :1], 255 - grey)
+        stack = pairs.read(path)
+        np.testing.assert_array_equal(stack, np.concatenate([grey] * 3 + [255 - grey] * 3, axis=2))
+
+
+def test_degrade_writes_grey_pairs_and_no_copies_of_copies(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.full((16, 24, 1), 90, np.uint8))
+    for _ in range(2):
+        command = ["-q", "degrade", "--images", str(tmp_path), "--out", str(tmp_path / "out"), "--overwrite"]
+        assert run(command) == 0
+        written = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.png"))
+        assert written == [Path("clean/a.png"), Path("contact-sheet.png"), Path("degraded/a.png")]
+    for folder in ("clean", "degraded"):
+        with Image.open(tmp_path / "out" / folder / "a.png") as image:
+            assert image.mode == "L"
 
 
 def test_deraining_is_scored_on_luma_by_formula(folder: Path) -> None:

@@ -42,6 +42,8 @@ PNG_SIGNATURE, PNG_HEADER = 8, struct.Struct(">I4s")
 BMP_V5, BMP_SPACE, BMP_ENDPOINTS = 124, 56, slice(60, 96)
 BMP_EMBEDDED, BMP_LINKED, BMP_CALIBRATED = b"DEBM", b"KNIL", bytes(4)
 """Colour spaces of a BITMAPV5HEADER; the letters lie in the order of a little-endian integer."""
+MOST_BYTES = 2**24
+"""Of a profile; presses have megabytes of tables."""
 MODES = {"GRAY": ("L",), "RGB": ("RGB", "L"), "CMYK": ("CMYK",)}
 """Modes of pictures whose numbers a profile of a space can explain; grey is red = green = blue."""
 FINE, EXACT = ImageCms.Flags.HIGHRESPRECALC, ImageCms.Flags.NOOPTIMIZE
@@ -147,8 +149,8 @@ def _png_chunk(path: Path, wanted: bytes) -> bytes | None:
 
 def _bmp_profile(path: Path) -> bytes:
     """The profile inside a BMP of the fifth version; other calibrations are named and ignored."""
-    data = path.read_bytes()[:138]
-    header = data[14:]
+    with path.open("rb") as file:
+        header = file.read(138)[14:]
     size = int.from_bytes(header[:4], "little")
     space = header[BMP_SPACE : BMP_SPACE + 4]
     if size < 108:
@@ -160,7 +162,7 @@ def _bmp_profile(path: Path) -> bytes:
     start, length = struct.unpack_from("<II", header, 112)
     with path.open("rb") as file:
         file.seek(14 + start)
-        return embedded_profile(path, file.read(length))
+        return embedded_profile(path, file.read(min(length, MOST_BYTES)))
 
 
 def _exif_profile(path: Path, image: Image.Image) -> bytes:
@@ -204,7 +206,7 @@ def to_srgb(path: Path, image: Image.Image, profile: bytes) -> Image.Image:
     """A picture of mode L, RGB or CMYK in sRGB, as L or RGB, converted by littleCMS.
 
     A profile of another space than the picture's is ignored with a warning. CMYK without a profile is
-    converted as if inks were ideal, as Pillow does.
+    converted as if inks were ideal, with a warning.
     """
     if profile and not explains(path, profile, image.mode):
         profile = b""
@@ -212,7 +214,10 @@ def to_srgb(path: Path, image: Image.Image, profile: bytes) -> Image.Image:
         return image.point(grey_table(profile).tolist()) if profile and not is_srgb(profile) else image
     if image.mode == "CMYK":
         ink = _transform(profile, "CMYK") if profile else None
-        return (ImageCms.applyTransform(image, ink) if ink else None) or image.convert("RGB")
+        if ink is None:
+            warn_once(path, "inks (CMYK) without a profile; its colours are approximate")
+            return image.convert("RGB")
+        return ImageCms.applyTransform(image, ink) or image
     if profile and not is_srgb(profile):
         ImageCms.applyTransform(image, _transform(profile, "RGB"), inPlace=True)  # type: ignore[arg-type]
     return image

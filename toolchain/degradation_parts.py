@@ -45,8 +45,12 @@ def blur(image: Image, kernel: Kernel) -> Image:
     if kernel.size == 1:
         return image
     rows, columns = (side // 2 for side in kernel.shape)
-    padded = np.pad(image.astype(np.float64), ((rows, rows), (columns, columns), (0, 0)), mode="reflect")
-    return np.asarray(fftconvolve(padded, kernel[:, :, None], mode="valid", axes=(0, 1)), dtype=np.float32)
+    blurred = np.empty(image.shape, np.float32)
+    for channel in range(image.shape[2]):  # one by one, in a third of the memory
+        values = image[..., channel].astype(np.float64)
+        padded = np.pad(values, ((rows, rows), (columns, columns)), mode="reflect")
+        blurred[..., channel] = fftconvolve(padded, kernel, mode="valid")
+    return blurred
 
 
 def add_noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:

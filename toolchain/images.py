@@ -195,10 +195,11 @@ def _first_line(error: Exception) -> str:
 def _decoded(path: Path, image: Image.Image) -> Picture:
     """The picture of an open file; TIFFs of other samples than bytes by tifffile, as far as it can."""
     if isinstance(image, TiffImageFile) and (_bits(image) > 8 or _format(image) != UNSIGNED):
+        profile = file_profile(path, image)
         # Pillow mixes separate 16-bit planes up; it can decompress what tifffile cannot without imagecodecs.
         planes_apart = image.tag_v2.get(PLANAR_CONFIGURATION) == tifffile.PLANARCONFIG.SEPARATE
         try:
-            return _read_tiff(path)
+            return _read_tiff(path, profile)
         except DataError as error:
             if planes_apart or "imagecodecs" not in str(error):
                 raise
@@ -262,8 +263,11 @@ def _is_inverted(image: Image.Image) -> bool:
     return wide and isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == white_is_zero
 
 
-def _read_tiff(path: Path) -> Picture:
-    """TIFFs of which Pillow reads nothing or too little: 16 bits per colour, signed samples, float colour."""
+def _read_tiff(path: Path, profile: bytes | None = None) -> Picture:
+    """TIFFs of which Pillow reads nothing or too little: 16 bits per colour, signed samples, float colour.
+
+    Without a `profile`, for Pillow could not open the file, its own counts.
+    """
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
@@ -278,14 +282,15 @@ def _read_tiff(path: Path) -> Picture:
             values, inverted = page.asarray(), page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
                 values = np.moveaxis(values, 0, -1)
-            orientation, profile = page.tags.valueof(ORIENTATION, 1), page.tags.valueof(ICC_PROFILE)
+            orientation, own = page.tags.valueof(ORIENTATION, 1), page.tags.valueof(ICC_PROFILE)
             full = full_scale(values, int(page.bitspersample))
     except DAMAGE as error:
         raise DataError(
             f"{path}: not a TIFF file that can be read ({_first_line(error)}); replace or convert it"
         ) from error
-    meaning = embedded_profile(path, profile) if profile else b""
-    pixels, kept = to_pixels(path, values, full, inverted, meaning)
+    if profile is None:
+        profile = embedded_profile(path, own) if own else b""
+    pixels, kept = to_pixels(path, values, full, inverted, profile)
     return Picture(_upright(pixels, orientation), kept)
 
 

@@ -14,7 +14,7 @@ from snn_tool.energy.report import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_estimates import ReadingEnergy
 from snn_tool.energy.report_types import EnergyReport
-from snn_tool.energy.thresholds import PUBLISHED, _placed
+from snn_tool.energy.thresholds import PUBLISHED, _placed, per_step, per_synapse
 from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn
@@ -130,6 +130,7 @@ def test_layer_and_image_rows_by_hand(report: EnergyReport) -> None:
     assert (tail.synops_levels, tail.synops_events, tail.shared_synops) == (19.5, 19.5, 19.5)
     assert (tail.spikes_per_neuron, tail.spike_rate) == pytest.approx(((2 / 9) / 2, (2 / 9) / 4))
     assert tail.spikes_per_synapse == pytest.approx(19.5 / 147)
+    assert (head.neuron_steps, tail.neuron_steps) == (2 * 9, 2 * 27)
     assert tail.share == pytest.approx(0.9 * 19.5 / (0.9 * 19.5 + 4.6 * 54))
     assert [image.synops_levels for image in report.images] == [39, 0]
     assert [image.first_layer_macs for image in report.images] == [54, 54]
@@ -242,6 +243,7 @@ def test_layer_shares_follow_the_reading_that_is_charged(charge: str, spikes: di
     image[0, 0, 1] = 10
     energies = {"head": 4.6 * 24, **spikes}
     rows = layer_rows(count_network(with_shortcut("graded"), [image]), charge, FP32)
+    assert [row.neuron_steps for row in rows] == [4 + 4, 4, 12, 12]  # the head has two readers
     assert {row.synapse: row.share for row in rows} == pytest.approx(
         {name: energy / sum(energies.values()) for name, energy in energies.items()}
     )
@@ -254,6 +256,20 @@ def test_a_report_shares_by_its_dearer_reading() -> None:
     report = audit(with_shortcut("graded"), [image], claim=2.0, image_names=["one"])
     shares = {row.synapse: row.share for row in report.layers}
     assert shares["bo"] == pytest.approx(4.6 * 3 / (4.6 * 24 + 4.6 * 7))
+
+
+def test_spikes_per_synapse_and_per_neuron_by_hand(activity: ImageActivity) -> None:
+    """Levels 3 and 4 of twice four neurons in one step; 3 + 9 + 12 deliveries, 4 + 12 + 12 connections."""
+    assert per_synapse(activity) == pytest.approx((3 + 9 + 12) / (4 + 12 + 12))
+    assert per_step(activity) == pytest.approx((3 + 4) / (1 * (4 + 4)))
+
+
+def test_a_spike_rate_is_per_timestep(report: EnergyReport) -> None:
+    """Two spikes of nine neurons in two steps on one image, none on the other; 39 and 0 of 147 synapses."""
+    figures = {bound.quantity: bound.figure for bound in report.thresholds}
+    assert figures == pytest.approx(
+        {"spikes per neuron and timestep": 2 / (2 * 9) / 2, "spikes per synapse per inference": 39 / 147 / 2}
+    )
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,9 @@ def test_an_accumulator_moves_a_value_whenever_it_is_not_zero() -> None:
     """a_stream emits 10 at one pixel in both steps, to a, to b, and through a relay that b waits for."""
     reading = only("memory-no-reuse", shortcut("relay"), "fp32")
     image = 2 * 12  # one delivery of the head at each step
+    # It and its relay put the value into queues; both hold four values, updated twice, as the relay of a does.
+    membranes = 2 * (4 + 4 + 12) + 2 * 4 + 2 * (4 + 4)
+    assert reading.items["membrane updates"] == pytest.approx(2 * membranes * 5 + 2 * (1 + 1) * 5)
     assert reading.items["image and streams: weights"] == pytest.approx((image + 6) * 5)
     assert "image and streams: weights" not in reading.spike_driven
 
@@ -343,6 +346,34 @@ def test_data_movement_by_hand() -> None:
     narrow = 0.05448 + multiply * 2 * 8
     assert rival["MACs"] == pytest.approx(full * 27 + narrow * 147)
     assert rival["activations moved"] == pytest.approx(0.25 * (8 * 27 + 2 * 147))
+
+
+def test_graded_events_move_once_and_multiply_or_as_often_as_their_level() -> None:
+    """Two values of level 3 meet 9 + 4 positions of 3 channels; eight thresholds, and no reset."""
+    found = readings("data-movement", active("graded"))
+    assert {name: reading.deployed for name, reading in found.items()} == {
+        "events as MACs": True,
+        "levels as unit spikes": False,
+    }
+    full = 0.05448 * (1 + 0.2 / 0.03)
+    assert found["events as MACs"].items["synops"] == pytest.approx((full + 3.0) * 39)
+    assert found["levels as unit spikes"].items["synops"] == pytest.approx((0.05448 + 3.0) * 3 * 39)
+
+
+@pytest.mark.parametrize("model", ["loihi1-davies", "loihi1-sanafe", "data-movement"])
+def test_a_model_with_prices_of_its_own_uses_none_of_the_precision(model: str) -> None:
+    """So that the sensitivity of a report does not list what cannot move it."""
+    assert MODELS[model].constants_at(PRICING.precisions["int8"]) == tuple(sorted(MODELS[model].constants))
+
+
+@pytest.mark.parametrize(("weights", "cores"), [(1, 2), (1 << 17, 2), ((1 << 17) + 1, 3), (3 << 17, 4)])
+def test_a_core_holds_128_kib_of_weights(weights: int, cores: int) -> None:
+    """Read-out and cell have a core each; the weights of the read-out fill more."""
+    load = active()
+    layers = tuple(
+        replace(layer, weights=weights) if layer.synapse == "tail" else layer for layer in load.layers
+    )
+    assert loihi1.cores(replace(load, layers=layers)) == cores
 
 
 @pytest.mark.parametrize(("timesteps", "published", "within"), [(5, 0.057, 0.001), (2, 0.104, 0.007)])

@@ -110,6 +110,8 @@ def test_exact_ops_of_lif_item_by_item() -> None:
             "relay resets": 0.0,
         }
     )
+    assert deployed.once == {"read-out scale", "global skip"}
+    assert deployed.spike_driven == {"synops", "resets", "relay synops", "relay resets"}
     cached = readings["first layer cached, spikes as ACs"]
     assert not cached.deployed
     assert cached.items["first layer MACs"] == pytest.approx(4.6 * 27 + 0.9 * 2 * 9)

@@ -26,6 +26,12 @@ def test_models_that_disagree_are_named_on_their_sides() -> None:
     assert (judged.outcome, judged.supporting, judged.refuting) == ("depends", ("a", "c"), ("b",))
 
 
+@pytest.mark.parametrize(("ratio", "outcome"), [(0.4, "fails"), (0.5, "holds"), (0.6, "holds")])
+def test_a_claim_and_a_ratio_may_be_below_one(ratio: float, outcome: str) -> None:
+    """Spikes that cost twice as much."""
+    assert verdict(0.5, {"a": ratio}).outcome == outcome
+
+
 @pytest.mark.parametrize("claim", [0.0, -50.0, math.nan, math.inf])
 def test_a_claim_must_be_a_positive_number(claim: float) -> None:
     with pytest.raises(ConfigError, match="claim"):

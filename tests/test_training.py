@@ -13,9 +13,11 @@ from typing import Any
 import lightning
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.numpy import load_file
-from snn_tool.errors import ArtifactError, ConfigError, DataError, SnnToolError
+from snn_tool import training
+from snn_tool.errors import ArtifactError, ConfigError, DataError, Interrupted, SnnToolError
 from snn_tool.ownership import LEDGER
 from snn_tool.photographs import read_photograph
 from snn_tool.run_folder import RunFolder
@@ -169,9 +171,36 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     resumed = distill(folder, tmp_path / "cut", steps, resume=True)
     for name, tensor in load_file(whole.path).items():
         np.testing.assert_array_equal(load_file(resumed.path)[name], tensor, err_msg=name)
-    logs = [(tmp_path / run / "metrics.csv").read_text().splitlines() for run in ("whole", "cut")]
-    # The line after the interruption averages the losses of fewer steps; steps, PSNR and rate are the same.
-    assert [line.split(",")[:3] for line in logs[0]] == [line.split(",")[:3] for line in logs[1]]
+    whole_log, cut_log = ((tmp_path / run / "metrics.csv").read_bytes() for run in ("whole", "cut"))
+    assert whole_log == cut_log
+
+
+class StopAt(Callback):
+    """A Ctrl-C before one step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Ask as the terminal does, once the step is counted."""
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("step", [4, 6, 7])
+def test_a_line_after_a_resume_averages_the_steps_before_the_interruption_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Validated every 4 steps: stopped at a validation, between two, and one step before the next."""
+    distill(folder, tmp_path / "whole", 8)
+    own = training._callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_callbacks", lambda *given: [*own(*given), StopAt(step)])
+        with pytest.raises(Interrupted, match=f"interrupted at step {step};"):
+            distill(folder, tmp_path / "cut", 8)
+    distill(folder, tmp_path / "cut", 8, resume=True)
+    whole_log, cut_log = ((tmp_path / run / "metrics.csv").read_bytes() for run in ("whole", "cut"))
+    assert whole_log == cut_log and whole_log.count(b"\n") == 3
 
 
 def test_a_resume_with_other_options_names_the_difference(folder: Path, tmp_path: Path) -> None:

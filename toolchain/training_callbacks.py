@@ -70,7 +70,8 @@ class Checkpoints(Callback):
 class TrainingLog(Callback):
     """`metrics.csv`: one line per validation, losses and synops as means since the line before.
 
-    After a resume the lines of later steps are dropped and written again.
+    After a resume the lines of later steps are dropped and written again; the sums since the last line travel
+    with the checkpoint, so that an interrupted run ends with the file of a whole one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,6 +79,14 @@ class TrainingLog(Callback):
         self.rows: list[dict[str, str]] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the steps since the last line add up to, and how many they are."""
+        return {"sums": dict(self._sums), "steps": self._steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on adding after a resume."""
+        self._sums, self._steps = dict(state_dict["sums"]), state_dict["steps"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the lines of the steps that are already done."""

@@ -174,7 +174,7 @@ def test_an_accumulator_moves_a_value_whenever_it_is_not_zero() -> None:
     """a_stream emits 10 at one pixel in both steps, to a, to b, and through a relay that b waits for."""
     reading = only("memory-no-reuse", shortcut("relay"), "fp32")
     image = 2 * 12  # one delivery of the head at each step
-    # It and its relay put the value into queues; both hold four values, updated twice, as the relay of a does.
+    # It and its relay put the value into queues; both hold four values, as the relay of a does.
     membranes = 2 * (4 + 4 + 12) + 2 * 4 + 2 * (4 + 4)
     assert reading.items["membrane updates"] == pytest.approx(2 * membranes * 5 + 2 * (1 + 1) * 5)
     assert reading.items["image and streams: weights"] == pytest.approx((image + 6) * 5)

@@ -35,7 +35,7 @@ from snn_tool.exporters.loihi_resources import (
     total_of,
 )
 from snn_tool.exporters.loihi_specs import ConvSpec, LifSpec, Plan
-from snn_tool.exporters.loihi_tiles import largest_tile, resized, size_multiple
+from snn_tool.exporters.loihi_tiles import largest_side, largest_tile, resized, size_multiple
 from snn_tool.exporters.nir_file import write_nir
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_parse import parse_graph
@@ -192,8 +192,20 @@ def test_another_size_gives_the_plan_of_a_file_of_that_size(
 
 @pytest.mark.parametrize("size", [(0, 8), (8, -2), (7, 8), (8, 9)])
 def test_sizes_that_do_not_fit_are_refused(make_network: MakeNetwork, size: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match="does not fit the network; use multiples of 2"):
+    with pytest.raises(ConfigError, match="^image size .* does not fit the network; use multiples of 2$"):
         resized(program_of(make_network("lif", "unet")), *size)
+
+
+@given(st.integers(1, 9), st.integers(0, 2000))
+def test_the_largest_side_by_bisection_is_the_largest(multiple: int, limit: int) -> None:
+    assert largest_side(multiple, lambda side: side <= limit) == limit // multiple * multiple
+
+
+def test_of_a_network_of_one_size_only_that_is_tried_by_its_shorter_side(make_network: MakeNetwork) -> None:
+    program = resized(program_of(make_network("lif", "flat")), 8, 12)
+    vars(program)["fits_any_size"] = False
+    assert largest_tile(program, LOIHI_2, 1) == 8
+    assert largest_tile(program, replace(LOIHI_2, cores=1), 1) == 0
 
 
 @pytest.mark.parametrize("body", ["unet", "flat"])

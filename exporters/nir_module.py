@@ -26,6 +26,7 @@ class NirModule(nn.Module):
         dt_s: timestep in seconds; no time constant may be below it.
 
     Attributes:
+        graph: that it was made of.
         input_shape: of the Input node, without the batch.
         sources: for each node those that feed it, in the order of the file's edges.
         order: of execution, without Input and Output.
@@ -41,7 +42,7 @@ class NirModule(nn.Module):
         super().__init__()
         if not 0 < dt_s < float("inf"):
             raise ConfigError(f"--dt {dt_s:g} is not a timestep; give seconds above 0")
-        self.file, self.dt_s = file, dt_s
+        self.graph, self.file, self.dt_s = graph, file, dt_s
         self.sources = _sources(graph, file)
         self.input, self.output = (_only(graph, kind, file) for kind in (nir.Input, nir.Output))
         self.input_shape = tuple(int(n) for n in np.ravel(graph.nodes[self.input].input_type["input"]))

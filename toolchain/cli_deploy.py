@@ -39,7 +39,7 @@ def quantize(
     from dataclasses import asdict
 
     from snn_tool.models.integer_file import INTEGER_SUFFIX
-    from snn_tool.quantizing import quantize_student
+    from snn_tool.quantizing import MOST_IMAGES, quantize_student
 
     path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
@@ -49,7 +49,9 @@ def quantize(
         "no image can wrap a current (interval arithmetic)\n"
         f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, "
         f"loss {made.loss_db:.3f} dB "
-        f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)"
+        f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)\n"
+        f"{made.calibration_images} of {made.calibration_of} images calibrated, {made.images} of "
+        f"{made.images_of} measured (at most {MOST_IMAGES} of each)"
     )
     terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})
 

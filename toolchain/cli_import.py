@@ -13,8 +13,16 @@ def import_nir(
     source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
     out: Annotated[Path, typer.Option("--out", help="Integer network, NAME.int.safetensors.")],
     images: Annotated[
-        Path, typer.Option("--images", help="Folder of images on which the loss is measured, or one image.")
-    ],
+        Path | None,
+        typer.Option("--images", help="Folder of images on which the loss is measured, or one image."),
+    ] = None,
+    expect: Annotated[
+        Path | None,
+        typer.Option(
+            "--expect",
+            help="FILE.npz with what the original gave: outputs, counts or spikes, and perhaps inputs.",
+        ),
+    ] = None,
     timesteps: Annotated[
         int, typer.Option("--timesteps", help="T, 1-64: how often each image is presented.")
     ] = 10,
@@ -44,6 +52,6 @@ def import_nir(
     from snn_tool.importing import ImportOptions, import_network
 
     terminal = terminal_of(context)
-    options = ImportOptions(source, images, timesteps, dt, input_step, limit, task, sigma, seed)
+    options = ImportOptions(source, images, timesteps, dt, input_step, limit, task, sigma, seed, expect)
     imported = import_network(options, out, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.crops import channels_first, draw_tiles
+from snn_tool.crops import channels_first, draw_counted
 from snn_tool.degradations import Degradation
 from snn_tool.errors import (
     BackendUnavailableError,
@@ -26,6 +26,7 @@ from snn_tool.exporters.nir_interpreter import run_program
 from snn_tool.exporters.simulator_semantics import SIMULATORS
 from snn_tool.exporters.simulator_trace import FLOAT, REGISTER, SimulatorNetwork
 from snn_tool.exporters.traces import Trace
+from snn_tool.image_choice import ImagesUsed
 from snn_tool.metrics import psnr_db, to_uint8
 from snn_tool.models.integer_run import base_image, quantize_image
 
@@ -85,6 +86,7 @@ class Conformance:
         degradation, seed: of the noise and of the tiles' places.
         reference_psnr_db: of the integer engine.
         rows: one or two for each backend.
+        images_used: of how many images the tiles are.
     """
 
     bundle: str
@@ -96,6 +98,7 @@ class Conformance:
     seed: int
     reference_psnr_db: float
     rows: tuple[Row, ...]
+    images_used: ImagesUsed
 
     @property
     def passed(self) -> bool:
@@ -148,7 +151,7 @@ def run_conformance(
     if not runner.engine.network.topology.restores:
         raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
     keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
-    degraded = draw_tiles(images, count, size, keeping, seed)
+    degraded, used = draw_counted(images, count, size, keeping, seed)
     sheet = _Sheet(runner, degraded, np.stack(keeping.clean))
     wanted = [
         ("nir", INTEGERS),
@@ -162,7 +165,8 @@ def run_conformance(
             log(f"conformance: step {step} of {len(wanted)}")
     shown = images.name if images else "shipped with scikit-image"
     reference = sheet.score(sheet.residuals(sheet.readouts))
-    return Conformance(folder.name, shown, count, *size, degradation.describe(), seed, reference, tuple(rows))
+    about = (folder.name, shown, count, *size, degradation.describe(), seed, reference)
+    return Conformance(*about, tuple(rows), used)
 
 
 class _Sheet:

@@ -73,7 +73,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _remarks(made: Conformance) -> list[str]:
-    lines = ["output: largest difference of the residual image, in grey levels of 255"]
+    lines = [made.images_used.text()]
+    lines += ["output: largest difference of the residual image, in grey levels of 255"]
     for row in made.rows:
         if row.reason:
             lines.append(f"{row.backend} ({row.membrane}): {row.reason}")

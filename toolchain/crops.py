@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations import Degradation, image_rng
 from snn_tool.errors import DataError
+from snn_tool.image_choice import ImagesUsed
 from snn_tool.images import Pixels, find_images, read_image
 from snn_tool.pairs import Source, degrade, read_source
 from snn_tool.photographs import TEST, read_photograph
@@ -114,8 +115,15 @@ def draw_tiles(
     Raises:
         DataError: no image is as large as a tile, or one is damaged.
     """
+    return draw_counted(folder, count, size, degradation, seed)[0]
+
+
+def draw_counted(
+    folder: Path | None, count: int, size: tuple[int, int], degradation: Degradation, seed: int
+) -> tuple[Tiles, ImagesUsed]:
+    """The tiles of `draw_tiles`, and of how many images they are."""
     rng = np.random.default_rng([seed, 0x711E5])
-    images = _large_enough(folder, size, rng, count)
+    images, given = _large_enough(folder, size, rng, count)
     tiles = []
     for index in range(count):
         image = images[index % len(images)]
@@ -124,15 +132,17 @@ def draw_tiles(
         )
         clean = image[top : top + size[0], left : left + size[1]].astype(np.float32) / np.float32(255)
         tiles.append(channels_first(degradation.apply(clean, rng)))
-    return np.stack(tiles)
+    used = min(count, len(images))
+    why = f"{count} tiles, of images of at least {size[1]}x{size[0]} pixels" if used < given else ""
+    return np.stack(tiles), ImagesUsed(used, given, why)
 
 
 def _large_enough(
     folder: Path | None, size: tuple[int, int], rng: np.random.Generator, count: int
-) -> list[Pixels]:
-    """Up to `count` images in random order that hold a tile."""
+) -> tuple[list[Pixels], int]:
+    """Up to `count` images in random order that hold a tile, and the number of all."""
     if folder is None:
-        return [read_photograph(package, name) for package, name in TEST]
+        return [read_photograph(package, name) for package, name in TEST], len(TEST)
     paths = find_images(folder)
     found: list[Pixels] = []
     for index in rng.permutation(len(paths)):
@@ -145,4 +155,4 @@ def _large_enough(
         raise DataError(
             f"{folder}: no image of at least {size[1]}x{size[0]} pixels; add larger ones or lower --size"
         )
-    return found
+    return found, len(paths)

@@ -23,10 +23,10 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One image: `clean` float32 [3, H, W] in [0, 1], and `shown` float32 [1, C, H, W], what is presented."""
+    """One image: `clean` float32 [3, H, W] in [0, 1] or None, and `shown` float32 [1, C, H, W], presented."""
 
     name: str
-    clean: NDArray[np.float32]
+    clean: NDArray[np.float32] | None
     shown: NDArray[np.float32]
 
 
@@ -69,6 +69,7 @@ class Comparison:
         outputs: number of outputs that were compared.
         same_class: images whose largest output is the same; None if there is more than one position.
         float_psnr_db, integer_psnr_db: against the clean images, one each; empty if no image is restored.
+        float_outputs, integer_outputs: of each image, float64, one-dimensional.
     """
 
     images: list[str]
@@ -80,6 +81,13 @@ class Comparison:
     same_class: int | None = None
     float_psnr_db: list[float] = field(default_factory=list)
     integer_psnr_db: list[float] = field(default_factory=list)
+    float_outputs: list[Reals] = field(default_factory=list)
+    integer_outputs: list[Reals] = field(default_factory=list)
+
+    @property
+    def silent(self) -> list[str]:
+        """Populations that never fired in float64."""
+        return [one.population for one in self.spikes if not one.float_spikes]
 
     @property
     def rms_difference(self) -> float:
@@ -173,9 +181,11 @@ def _add_outputs(total: Comparison, pair: Pair, expected: Reals, found: Reals, r
     total.squared_reference += float((expected**2).sum())
     total.largest = max(total.largest, float(np.abs(difference).max()))
     total.outputs += difference.size
+    total.float_outputs.append(expected.ravel())
+    total.integer_outputs.append(found.ravel())
     if expected.shape[1:] == (1, 1):
         total.same_class = (total.same_class or 0) + int(expected.argmax() == found.argmax())
-    if restores:
+    if restores and pair.clean is not None:
         clean, *outputs = (to_uint8(image.transpose(1, 2, 0)) for image in (pair.clean, expected, found))
         total.float_psnr_db.append(min(psnr_db(outputs[0], clean), IDENTICAL_DB))
         total.integer_psnr_db.append(min(psnr_db(outputs[1], clean), IDENTICAL_DB))

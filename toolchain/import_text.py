@@ -6,6 +6,7 @@ from snn_tool.import_comparison import Comparison
 from snn_tool.importing import ImportedNetwork
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_neurons import DECAY_STEPS
+from snn_tool.recorded_outputs import expected_document, expected_lines
 from snn_tool.tables import LONGEST_CELL, printable
 
 SCHEMA = 1
@@ -29,7 +30,10 @@ def import_text(imported: ImportedNetwork) -> str:
             f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
             f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
         )
-    return "\n".join([*lines, *_outputs(found)])
+    lines += [*_outputs(found), imported.images.text()]
+    if imported.expected and imported.expected_file:
+        lines += map(printable, expected_lines(imported.expected_file, *imported.expected))
+    return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
 
 
 def weights(network: IntegerNetwork) -> int:
@@ -73,4 +77,11 @@ def import_document(imported: ImportedNetwork) -> dict[str, Any]:
         "thresholds": {p.wiring.name: p.threshold for p in network.populations[:-1]},
         "leaks": {p.wiring.name: network.decay_of(p) / DECAY_STEPS for p in network.populations},
         **imported.comparison.document(),
+        "images_used": imported.images.document(),
+        "warnings": [imported.warning] if imported.warning else [],
+        "fitting_dt_s": imported.fitting_dt_s,
+        "notes": [imported.note] if imported.note else [],
+        "expected": expected_document(imported.expected_file, *imported.expected)
+        if imported.expected and imported.expected_file
+        else None,
     }

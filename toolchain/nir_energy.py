@@ -13,8 +13,10 @@ from snn_tool.energy.torch_exact_ops import NeuronWork
 from snn_tool.energy.torch_kinds import Spikes
 from snn_tool.energy.torch_spikes import count_spikes
 from snn_tool.errors import ConfigError, UnsupportedLayerError
+from snn_tool.exporters.nir_hints import fitting_dt
 from snn_tool.exporters.nir_module import DT_S, NirModule, load_nir_module
 from snn_tool.exporters.nir_module_neurons import NirIntegrator, NirSpiking
+from snn_tool.image_choice import first_images
 from snn_tool.images import find_images
 from snn_tool.nir_energy_report import KIND, SCHEMA, ImageCount, NirEnergyReport
 from snn_tool.ownership import claim, of_kind, owned_path, refuse_existing_file
@@ -62,12 +64,15 @@ def run_nir_energy(
     module = load_nir_module(options.nir, options.dt_s)
     check_input(module, options.nir)
     paths = find_images(options.images)
-    chosen = paths[: options.limit] if options.limit else paths
+    chosen, used = first_images(paths, options.limit)
     counted = tuple(_counted(module, path, options) for path in track(chosen, "count"))
     work = {name: NeuronWork(part.multiplies, part.adds) for name, part in module.neurons.items()}
-    report = NirEnergyReport(
-        str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s, counted, work
-    )
+    fitting = None
+    if not any(image.rate for image in counted):
+        first = present(chosen[0], module.input_shape)
+        fitting = fitting_dt(module.graph, str(options.nir), [first], options.timesteps)
+    about = (str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s)
+    report = NirEnergyReport(*about, counted, work, used, fitting)
     if out:
         write_json(out / JSON_FILE, KIND, SCHEMA, report.to_json(), owned_path)
     return report

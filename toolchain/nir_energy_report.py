@@ -10,6 +10,8 @@ from snn_tool.energy.prices import packaged_pricing
 from snn_tool.energy.torch_counts import NEURON, TOTALS, SpikeCount, SpikeRow
 from snn_tool.energy.torch_exact_ops import LEFT_OUT, NeuronWork, exact_ops_pj
 from snn_tool.energy.torch_price import arithmetic_pj
+from snn_tool.exporters.nir_hints import silence_text
+from snn_tool.image_choice import ImagesUsed
 
 KIND, SCHEMA = "nir-energy", 1
 RULE = (
@@ -44,6 +46,8 @@ class NirEnergyReport:
         timesteps, dt_s: T and the step in seconds.
         images: in the order of their paths, at least one.
         work: of the neurons, by node.
+        used: how many images of how many.
+        fitting_dt_s: a timestep under which something would fire, if nothing does.
     """
 
     file: str
@@ -52,6 +56,15 @@ class NirEnergyReport:
     dt_s: float
     images: tuple[ImageCount, ...]
     work: Mapping[str, NeuronWork]
+    used: ImagesUsed
+    fitting_dt_s: float | None = None
+
+    @property
+    def warning(self) -> str:
+        """Populations that never fire, in a line; empty if there is none."""
+        spiking = [row for row in self.rows if row.kind == NEURON]
+        silent = [row.name for row in spiking if not self.mean(row, "spikes")]
+        return silence_text(silent, len(spiking), self.dt_s, self.fitting_dt_s)
 
     @property
     def rows(self) -> tuple[SpikeRow, ...]:
@@ -94,6 +107,9 @@ class NirEnergyReport:
             "timesteps": self.timesteps,
             "dt_s": self.dt_s,
             "rule": RULE,
+            "images_used": self.used.document(),
+            "warnings": [self.warning] if self.warning else [],
+            "fitting_dt_s": self.fitting_dt_s,
             "layers": [self._layer(row) for row in self.rows],
             "totals": {name: spread(i.count.total(name) for i in self.images) for name in _COUNTED},
             "firing_rate": spread(image.rate for image in self.images),

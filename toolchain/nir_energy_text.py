@@ -49,9 +49,10 @@ def energy_table(report: NirEnergyReport) -> TextTable:
 
 
 def nir_report_text(report: NirEnergyReport) -> str:
-    """Both tables, and which models are left out."""
+    """Both tables, how many images they are of, what never fires, and which models are left out."""
     left_out = f"left out: {', '.join(LEFT_OUT)}; energy.json says why"
-    return rendered(layer_table(report), energy_table(report), left_out)
+    remarks = filter(None, (report.used.text(), report.warning, left_out))
+    return rendered(layer_table(report), energy_table(report), *remarks)
 
 
 OF_NIR = {"nir", "images", "out", "timesteps", "dt", "limit", "overwrite"}

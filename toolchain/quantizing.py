@@ -34,6 +34,7 @@ class QuantizedStudent:
         parameters: trainable values of the student.
         calibration_images: number of images that set the read-out's bias.
         images: number of images that both PSNR are means of; they did not calibrate, unless there is but one.
+        calibration_of, images_of: what they were taken from, at most 16 of each and none too small.
         float_psnr_db, integer_psnr_db: before and after, by the protocol of `evaluate`, on centre crops.
     """
 
@@ -41,6 +42,8 @@ class QuantizedStudent:
     parameters: int
     calibration_images: int
     images: int
+    calibration_of: int
+    images_of: int
     float_psnr_db: float
     integer_psnr_db: float
 
@@ -77,7 +80,7 @@ def quantize_student(
     refuse_existing_pair(out, overwrite, KIND, "integer network")
     student, config, training = load_student(student_path)
     degradation = source_for(pairs, None, sigma, training.get("task", {}))
-    calibration, measured = _split(data, degradation, student.multiple, int(training.get("seed", 0)))
+    calibration, measured, given = _split(data, degradation, student.multiple, int(training.get("seed", 0)))
     network = quantize(student, config, [channels_first(crop.degraded) for crop in calibration])
     float_db, integer_db = _mean_psnr_db(student, network, measured)
     provenance = {
@@ -90,20 +93,23 @@ def quantize_student(
         "integer_psnr_db": round(integer_db, 4),
     }
     save_integer_network(out, network, provenance)
-    counts = (network.topology.parameters, len(calibration), len(measured))
+    counts = (network.topology.parameters, len(calibration), len(measured), *given)
     return QuantizedStudent(out, *counts, float_db, integer_db)
 
 
-def _split(data: Path, degradation: Source, multiple: int, seed: int) -> tuple[list[Crop], list[Crop]]:
-    """Crops to calibrate on and crops to measure on; a single image does both."""
+def _split(
+    data: Path, degradation: Source, multiple: int, seed: int
+) -> tuple[list[Crop], list[Crop], tuple[int, int]]:
+    """Crops to calibrate on and crops to measure on, and of how many images; a single image does both."""
     paths = find_images(data)
     calibration, measured = split_validation(paths, seed) if len(paths) > 1 else (paths, paths)
     crops = [_crops(some, data, degradation, multiple) for some in (calibration, measured)]
+    given = (len(calibration), len(measured))
     if not crops[0] or not crops[1]:
-        crops = [crops[0] or crops[1]] * 2
+        crops, given = [crops[0] or crops[1]] * 2, (given[not crops[0]],) * 2
     if not crops[0]:
         raise DataError(f"{data}: no image of at least {multiple}x{multiple} pixels; add larger ones")
-    return crops[0], crops[1]
+    return crops[0], crops[1], given
 
 
 def _crops(paths: Iterable[Path], data: Path, degradation: Source, multiple: int) -> list[Crop]:

@@ -10,6 +10,7 @@ guessed. DistributedDataParallel puts `module.` before each name, torch.compile 
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ NO_WEIGHTS = re.compile(r"optim|sched|scaler|_extra_state$", re.IGNORECASE)
 COMPILED = "_orig_mod"
 Keys = tuple[str, ...]
 DEPTH, LISTED, REASON = 5, 4, 160
+ALWAYS_ALLOWED, EXPANSION = 1 << 30, 20
+"""Tensors take at most 1 GiB or 20 times their file: by stride 0 or in a zip a kilobyte can declare any size."""
+
 PLAIN = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64),
@@ -41,7 +45,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ArtifactError: the file is missing, damaged, holds pickled objects, no tensors or several networks, or
             a tensor has no plain values or one that is not finite.
     """
-    tensors = _unwrapped(_read(path), path)
+    limit = _limit(path)
+    tensors = _unwrapped(_read(path, limit), path)
+    _check_size(sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()), limit, path)
     for name, tensor in tensors.items():
         _check_plain(tensor, f"{path}: tensor '{name}'")
     plain = {_plain(name): tensor for name, tensor in tensors.items()}
@@ -56,7 +62,7 @@ def _check_plain(tensor: Tensor, where: str) -> None:
         raise ArtifactError(f"{where} is {form}; save the network's dense state_dict()")
     if tensor.dtype not in PLAIN:
         raise ArtifactError(f"{where} is {kind}; convert it to float32 before saving")
-    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
         raise ArtifactError(f"{where} holds NaN or infinity; use another checkpoint")
 
 
@@ -108,10 +114,36 @@ def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != COMPILED)
 
 
-def _read(path: Path) -> Any:
+def _limit(path: Path) -> int:
+    """Bytes that the tensors of a file may take; torch stores them as they are, so it is about as large."""
+    try:
+        return max(ALWAYS_ALLOWED, EXPANSION * path.stat().st_size)
+    except OSError:
+        return ALWAYS_ALLOWED  # whoever opens it says why it cannot be read
+
+
+def _check_size(total: int, limit: int, path: Path) -> None:
+    if total > limit:
+        raise ArtifactError(
+            f"{path}: its tensors would take {total:,} bytes, far more than the file holds; "
+            "save the network's state_dict() uncompressed, expanded tensors as .contiguous()"
+        )
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that a zip declares; 0 of what is no zip that Python reads."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return sum(member.file_size for member in file.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return 0
+
+
+def _read(path: Path, limit: int) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_size(_unpacked(path), limit, path)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", UserWarning
@@ -124,11 +156,21 @@ def _read(path: Path) -> Any:
             f"{path}: refused, it holds pickled objects ({_refused(error)}), which could run code, or is "
             "no torch file; save the weights alone, torch.save(network.state_dict(), ...), or as .safetensors"
         ) from error
-    except MemoryError:
-        raise  # no fault of the file
+    except (ArtifactError, MemoryError):
+        raise  # memory that runs out is no fault of the file
     except Exception as error:  # foreign readers: what damaged bytes make them raise has no end
-        reason = str(error).partition("\n")[0][:REASON] or type(error).__name__
+        if "TorchScript" in str(error):
+            raise ArtifactError(
+                f"{path}: refused, a TorchScript archive holds code; save torch.jit.load(...).state_dict()"
+            ) from error
+        reason = _reason(error)
         raise ArtifactError(f"{path}: not a readable file of weights ({reason}); copy it again") from error
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line if it says something; torch's advice to trust a file is never passed on."""
+    text = str(error).partition("\n")[0][:REASON]
+    return text if " " in text and "weights_only" not in text else type(error).__name__
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

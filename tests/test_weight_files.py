@@ -1,6 +1,8 @@
 import os
 import pickle
+import random
 import re
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from snn_tool.errors import ArtifactError
+from snn_tool.models import weight_files
 from snn_tool.models.weight_files import load_strictly, read_weights
 from torch import Tensor, nn
 
@@ -131,6 +134,74 @@ def test_tensors_without_plain_values_are_refused(tmp_path: Path, tensor: Tensor
     torch.save({"a.weight": tensor}, tmp_path / "w.pth")
     with pytest.raises(ArtifactError, match=rf"tensor 'a\.weight' {message}"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_complex_nan_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.tensor([complex(0, float("nan"))])}, tmp_path / "w.pth")
+    with pytest.raises(ArtifactError, match="tensor 'w' holds NaN or infinity"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_kilobyte_that_declares_400_gigabytes_is_refused(tmp_path: Path) -> None:
+    """One stored float with stride 0: whatever is computed with it takes what it declares."""
+    torch.save({"w": torch.zeros(1).expand(10**11)}, tmp_path / "w.pth")
+    assert (tmp_path / "w.pth").stat().st_size < 3000
+    with pytest.raises(ArtifactError, match=r"would take 400,000,000,000 bytes, far more than the file"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_deflated_checkpoint_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 MB of zeros, deflated to some thousand bytes, with 2^20 in place of the limit of 2^30 bytes."""
+    torch.save({"w": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain:
+        with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+            for member in plain.infolist():
+                packed.writestr(member.filename, plain.read(member))
+    assert read_weights(tmp_path / "plain.pth")["w"].numel() == 1 << 20
+    monkeypatch.setattr(weight_files, "ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(ArtifactError, match=r"would take 4,19\d,\d+ bytes, far more than the file holds"):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchs_advice_is_never_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of a TorchScript archive, nor of whatever torch may say one day."""
+    torch.jit.save(torch.jit.script(nn.ReLU()), tmp_path / "script.pth")
+    with pytest.raises(ArtifactError, match="a TorchScript archive holds code") as refused:
+        read_weights(tmp_path / "script.pth")
+    assert "weights_only" not in str(refused.value)
+
+    def advise(*_: Any, **__: Any) -> None:
+        raise RuntimeError("set weights_only=False if you trust the file")
+
+    monkeypatch.setattr(torch, "load", advise)
+    with pytest.raises(ArtifactError, match=r"not a readable file of weights \(RuntimeError\)"):
+        read_weights(tmp_path / "script.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".legacy.pth", ".safetensors"])
+def test_no_change_of_a_few_bytes_escapes_the_reader(tmp_path: Path, suffix: str) -> None:
+    """200 seeded mutants of each form: read, or refused in one line without torch's advice."""
+    path, tensors = tmp_path / f"w{suffix}", {"a.weight": torch.ones(4, 3, 3, 3), "a.bias": torch.ones(4)}
+    if suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save({"params": tensors}, path, _use_new_zipfile_serialization=suffix == ".pth")
+    valid, chance, refused = path.read_bytes(), random.Random(17), 0
+    for _ in range(200):
+        data = bytearray(valid)
+        for _ in range(chance.choice([1, 1, 4, 16])):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        path.write_bytes(data[: chance.choice([len(data)] * 5 + [chance.randrange(len(data))])])
+        try:
+            read_weights(path)
+        except ArtifactError as error:
+            refused += 1
+            assert "\n" not in str(error) and "weights_only" not in str(error)
+    assert refused > 50
 
 
 @pytest.mark.parametrize("content", [b"hello\n", b"", b"\x80\x02N.", b"PK\x03\x04", b"\x93NUMPY", b"."])

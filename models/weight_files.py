@@ -27,7 +27,7 @@ COMPILED = "_orig_mod"
 Keys = tuple[str, ...]
 DEPTH, LISTED, REASON = 5, 4, 160
 ALWAYS_ALLOWED, EXPANSION = 1 << 30, 20
-"""Tensors take at most 1 GiB or 20 times their file: by stride 0 or in a zip a kilobyte can declare any size."""
+"""Tensors take at most 1 GiB or 20 times their file: with stride 0 or zipped a kilobyte declares any size."""
 
 PLAIN = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),

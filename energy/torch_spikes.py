@@ -20,6 +20,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
+class DenseNetworkWarning(UserWarning):
+    """Nothing in the network is known to emit spikes."""
+
+
 @contextmanager
 def count_spikes(
     module: nn.Module,
@@ -44,7 +48,7 @@ def count_spikes(
         spiking: neuron classes of your own with what they emit, e.g. `{MyNeuron: Spikes()}`.
         integrators: classes of your own that emit a membrane.
 
-    A network without a spiking neuron is counted as the dense network it then is, with a `UserWarning`.
+    A network without a spiking neuron is counted as the dense network it then is, with a `DenseNetworkWarning`.
 
     Raises:
         UnsupportedLayerError: an operation, a library's neuron, or weights inside of a neuron have no
@@ -57,7 +61,7 @@ def count_spikes(
     counter = SpikeCounter(module)
     hooks = Hooks(counter, spiking or {}, tuple(integrators), LEVELS if inputs == "spikes" else None)
     if inputs == "real" and not any(role.spiking for role in hooks.roles.values()):
-        warnings.warn(_without_neurons(module), stacklevel=3)  # of the caller's `with`
+        warnings.warn(_without_neurons(module), DenseNetworkWarning, stacklevel=3)  # of the caller's `with`
     with _separate_attention(), hooks.attached(), counter:
         yield counter
 

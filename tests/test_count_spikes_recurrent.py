@@ -15,6 +15,7 @@ from norse.torch.module.coba_lif import CobaLIFCell
 from norse.torch.module.izhikevich import IzhikevichRecurrent, IzhikevichRecurrentCell
 from snn_tool.energy import count_spikes
 from snn_tool.energy.torch_kinds import Spikes
+from snn_tool.energy.torch_spikes import DenseNetworkWarning
 from snn_tool.errors import UnsupportedLayerError
 from spikingjelly.activation_based import layer, neuron
 from torch import Tensor, nn
@@ -312,7 +313,7 @@ def test_containers_of_spikingjelly_count_as_their_parts() -> None:
 def test_a_network_without_neurons_is_said_to_be_counted_as_dense() -> None:
     dense = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU())
     with pytest.warns(
-        UserWarning, match="Sequential has no spiking neuron that count_spikes knows.*spiking="
+        DenseNetworkWarning, match="Sequential has no spiking neuron that count_spikes knows.*spiking="
     ):
         with count_spikes(dense) as counter:
             dense(frames(1)[0])
@@ -323,6 +324,6 @@ def test_a_network_without_neurons_is_said_to_be_counted_as_dense() -> None:
             dense(frames(1)[0].round())
         with count_spikes(nn.Sequential(neuron.IFNode())):
             pass
-    with pytest.warns(UserWarning, match="has no spiking neuron"):
+    with pytest.warns(DenseNetworkWarning, match="has no spiking neuron"):
         with count_spikes(nn.Sequential(norse.LICell())):
             pass

@@ -158,3 +158,20 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
     Image.fromarray(np.zeros((3, 9, 3), dtype=np.uint8)).save(folder / "small.png")
     code, error = failure(arguments(folder, file), capsys)
     assert code == 1 and "small.png: 9x3 pixels, but the network takes 4x4" in error
+
+
+def test_a_file_without_spikes_is_said_to_be_counted_as_dense(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, in words of the tool, and not for each image."""
+    nodes = {
+        "image": nir.Input(np.array([3, SIDE, SIDE])),
+        "conv": nir.Conv2d((SIDE, SIDE), KERNELS, 1, 1, 1, 1, np.zeros(2)),
+        "out": nir.Output(np.array([2, SIDE, SIDE])),
+    }
+    path = tmp_path / "dense.nir"
+    nir.write(path, nir.NIRGraph(nodes, [("image", "conv"), ("conv", "out")], type_check=False))
+    assert run(["energy", "report", "--nir", str(path), "--images", str(folder), "--timesteps", "2"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("no node emits spikes; everything is counted as multiply-accumulates") == 1
+    assert "UserWarning" not in err and "DenseNetworkWarning" not in err

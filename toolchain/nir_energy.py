@@ -1,5 +1,7 @@
 """`snn-tool energy report --nir`: what a NIR file of another tool computes on given images, and its price."""
 
+import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from snn_tool.crops import LUMA, central, name_below
 from snn_tool.energy.torch_counts import SpikeCount
 from snn_tool.energy.torch_exact_ops import NeuronWork
 from snn_tool.energy.torch_kinds import Spikes
-from snn_tool.energy.torch_spikes import count_spikes
+from snn_tool.energy.torch_spikes import DenseNetworkWarning, count_spikes
 from snn_tool.errors import ConfigError, UnsupportedLayerError
 from snn_tool.exporters.nir_hints import fitting_dt
 from snn_tool.exporters.nir_module import DT_S, NirModule, load_nir_module
@@ -24,6 +26,7 @@ from snn_tool.terminal import Track
 from torch import Tensor
 
 JSON_FILE = "energy.json"
+LOGGER = logging.getLogger("snn_tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def run_nir_energy(
         claim([out / JSON_FILE], of_kind(KIND))
     module = load_nir_module(options.nir, options.dt_s)
     check_input(module, options.nir)
+    if not any(isinstance(part, NirSpiking) for part in module.neurons.values()):
+        LOGGER.warning("%s: no node emits spikes; everything is counted as multiply-accumulates", options.nir)
     paths = find_images(options.images)
     chosen, used = first_images(paths, options.limit)
     counted = tuple(_counted(module, path, options) for path in track(chosen, "count"))
@@ -112,9 +117,11 @@ def count_image(module: NirModule, image: Tensor, timesteps: int) -> SpikeCount:
     """Counts of one image [1, C, H, W], presented unchanged in each of T steps, from the state at rest."""
     module.reset()
     counting = count_spikes(module, spiking={NirSpiking: Spikes()}, integrators=[NirIntegrator])
-    with torch.no_grad(), counting as counter:
-        for _ in range(timesteps):
-            module(image)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DenseNetworkWarning)  # said once, of the file
+        with counting as counter:
+            for _ in range(timesteps):
+                module(image)
     return counter.result()
 
 

@@ -48,7 +48,7 @@ def count_spikes(
         spiking: neuron classes of your own with what they emit, e.g. `{MyNeuron: Spikes()}`.
         integrators: classes of your own that emit a membrane.
 
-    A network without a spiking neuron is counted as the dense network it then is, with a `DenseNetworkWarning`.
+    A network without a spiking neuron is counted as dense, with a `DenseNetworkWarning`.
 
     Raises:
         UnsupportedLayerError: an operation, a library's neuron, or weights inside of a neuron have no

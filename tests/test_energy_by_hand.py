@@ -1,5 +1,7 @@
 """A whole audit, and a network with a shortcut and a relay, small enough to be counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -304,6 +306,29 @@ def test_a_relayed_shortcut_by_hand() -> None:
         assert readings[name]["accumulator synops"] == pytest.approx(4.6 * 3)
         assert readings[name]["accumulator neurons"] == pytest.approx(0.9 * 8)
     assert "accumulator synops" not in readings["shared, levels as ACs"]
+
+
+def test_an_accumulator_of_three_readers_and_two_delays_by_hand() -> None:
+    """a, b and c read the head, one step after the other: the value goes to each and through two relays."""
+
+    def of(name: str, source: str, channels: int) -> IntegerSynapse:
+        values = np.zeros((channels, 3 if source == IMAGE else 1, 1, 1), np.int8)
+        values[:, 0] = 1
+        return synapse(Synapse(name, source, values.shape[1], channels, kernel=1), values)
+
+    populations = {"a": ("head",), "b": ("head", "ab"), "c": ("head", "bc")}
+    network = replace(
+        with_shortcut("graded"),
+        synapses=(of("head", IMAGE, 1), of("ab", "a", 1), of("bc", "b", 1), of("co", "c", 3)),
+        populations=(
+            *(IntegerPopulation(Population(name, read, 1), 4, 0) for name, read in populations.items()),
+            IntegerPopulation(Population("readout", ("co",), 3), 0, 0),
+        ),
+    )
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    (held,) = count_network(network, [image], lowering="relay").images[0].accumulators
+    assert held == AccumulatorCount("a_stream", 4, 2, 3, 4 * (1 + 2), 1, 3 + 2)
 
 
 def test_an_accumulator_of_a_lif_student_counts_every_timestep() -> None:

@@ -51,6 +51,13 @@ def enumerate_conv(line: Line) -> list[int]:
     return reached
 
 
+def test_the_defaults_are_a_plain_convolution() -> None:
+    """Five inputs, three taps, three outputs: no stride, no padding, no dilation."""
+    assert conv_fan_out(5, 3, 3).tolist() == [1, 2, 3, 2, 1]
+    assert transposed_conv_fan_out(3, 5, 3).tolist() == [3, 3, 3]
+    assert conv_output_size(5, 3) == 3
+
+
 def test_hand_counted_borders() -> None:
     # 5 inputs, 3 taps, padding 1: the outer inputs miss one output.
     assert conv_fan_out(5, 5, 3, 1, 1, 1).tolist() == [2, 3, 3, 3, 2]

@@ -62,12 +62,13 @@ def _whole(
             why = f"the modules that hold the nodes have an attribute {plain!r} of their own"
             yield plain, Effect(REFUSED, why)
             refused = True
+    lost, joined = set(nones), {name for edge in edges for name in edge}
     for plain in nones[:-1]:
-        if any(plain in edge for edge in edges):
+        if plain in joined:
             why = f"{len(nones)} nodes are of types that it does not know; it finds one of them, and raises"
             yield plain, Effect(REFUSED, f"{why} at this one (KeyError)")
             refused = True
-    known = list(dict.fromkeys(edge for edge in edges if not {*edge} & {*nones}))
+    known = list(dict.fromkeys(edge for edge in edges if lost.isdisjoint(edge)))
     present = list(dict.fromkeys(name for edge in known for name in edge))
     fed = {b for _, b in known} if len(present) > 1 else set()
     starts = [name for name in present if name not in fed]

@@ -56,8 +56,10 @@ def _pairs(graph: nir.NIRGraph, prefix: str) -> Iterator[Placed]:
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
             yield from _pairs(node, f"{prefix}{name}.")
+        if not isinstance(node, nir.IF):
+            continue
         readers = [b for a, b in graph.edges if a == name and not isinstance(graph.nodes[b], nir.Output)]
-        if isinstance(node, nir.IF) and readers:
+        if readers:
             why = f"gives spikes and membrane as a pair, which {readers[0]} cannot take"
             yield Placed(prefix + name, Effect(REFUSED, why))
 
@@ -69,8 +71,9 @@ def _wrapped(graph: nir.NIRGraph) -> tuple[nir.NIRGraph, Mapping[str, tuple[str,
     """
     made, names = copy(graph), dict[str, tuple[str, ...]]()
     made.nodes, made.edges = dict(graph.nodes), list(dict.fromkeys(graph.edges))
-    for neuron, dense in made.edges.copy():
-        if (dense, neuron) in made.edges and (neuron, dense) in made.edges and _is_loop(made, neuron, dense):
+    both = {(a, b) for a, b in {*made.edges} & {(b, a) for a, b in made.edges} if a != b}
+    for neuron, dense in [edge for edge in made.edges if edge in both]:
+        if (neuron, dense) in made.edges and _is_loop(made, neuron, dense):
             outer = neuron.split(".")[0]
             names |= {outer: (neuron, dense), f"{outer}.{dense}": (dense,)}
             names |= {

@@ -7,9 +7,9 @@ rule against the importer itself (tests/test_nir_check_graphs.py).
 """
 
 import ast
+import heapq
 import keyword
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
@@ -124,57 +124,82 @@ def _unfed(graph: nir.NIRGraph, prefix: str) -> Iterator[Placed]:
 
 
 def _queue(graph: nir.NIRGraph, prefix: str, spreads: Callable[[nir.NIRNode], bool]) -> Iterator[Placed]:
-    """Go through the queue as it does, until it is empty or nothing in it can ever be placed."""
+    """Place the nodes at the turns at which its queue places them; what has no turn waits for ever."""
     original = {python_name(name): name for name in graph.nodes}
-    edges = {(python_name(a), python_name(b)) for a, b in graph.edges}
-    sources: Mapping[str, set[str]] = {n: {a for a, b in edges if b == n} for n in original}
-    loop = components(original, edges)
-    waiting = deque((python_name(name), node) for name, node in graph.nodes.items())
-    placed, thin, built, since = set[str](), set[str](), set[str](), 0
-    while waiting and since <= len(waiting):
-        name, node = waiting.popleft()
-        ready = name in placed or _is_ready(name, node, sources[name], placed, loop, bool(waiting))
-        if placed and isinstance(node, nir.NIRGraph):
-            if name in built:
-                why = "comes before what feeds it, and a graph inside the graph is built once only"
-                yield Placed(prefix + original[name], Effect(REFUSED, why))
-                return
-            built.add(name)
-        if ready and (placed or isinstance(node, nir.Input)):
-            if sources[name] and sources[name] <= thin | (loop.keys() - placed):
-                thin.add(name)
-                if _needs_width(node):
-                    why = "the first step gives it a single zero, for all that it reads lies on its loops"
-                    yield Placed(prefix + original[name], Effect(REFUSED, why))
-                if spreads(node):
-                    thin.discard(name)
-            placed.add(name)
-            since = 0
-        else:
-            waiting.append((name, node))
-            since += 1
-    stuck = [name for name, node in waiting if not isinstance(node, nir.Output)]
-    for name in stuck:
-        needed = ", ".join(sorted(original.get(a, a) for a in sources[name] - placed))
-        why = f"waits for {needed}, which never come: the import does not end"
+    nodes = {plain: graph.nodes[name] for plain, name in original.items()}
+    sources: dict[str, set[str]] = {name: set() for name in nodes}
+    for a, b in graph.edges:
+        sources[python_name(b)].add(python_name(a))
+    needed = _needed(sources)
+    turns = _turns(nodes, needed)
+    early = [name for name, node in nodes.items() if isinstance(node, nir.NIRGraph) and turns.get(name) != 0]
+    for name in early:
+        why = "comes before what feeds it, and a graph inside the graph is built once only"
         yield Placed(prefix + original[name], Effect(REFUSED, why))
+    for name, node in nodes.items():
+        if name not in turns and not isinstance(node, nir.Output) and not early:
+            missing = ", ".join(sorted(original.get(a, a) for a in needed[name] - turns.keys()))
+            why = f"waits for {missing}, which never come: the import does not end"
+            yield Placed(prefix + original[name], Effect(REFUSED, why))
+    for name in _thin(nodes, sources, list(turns), spreads):
+        why = "the first step gives it a single zero, for all that it reads lies on its loops"
+        yield Placed(prefix + original[name], Effect(REFUSED, why))
+
+
+def _needed(sources: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """What must be placed before each node: all but the sources on its loops, where it has several."""
+    loop = components(sources, [(a, b) for b, found in sources.items() for a in found])
+    return {
+        name: {a for a in found if len(found) == 1 or loop.get(a) != loop[name]}
+        for name, found in sources.items()
+    }
+
+
+def _turns(nodes: Mapping[str, nir.NIRNode], needed: Mapping[str, set[str]]) -> dict[str, int]:
+    """How often each node was put off, in the order in which they are placed; without the Output.
+
+    A node is looked at once in every round, at its place in the file; in the first only behind the Input.
+    """
+    place = {name: index for index, name in enumerate(nodes)}
+    start = next(name for name, node in nodes.items() if isinstance(node, nir.Input))
+    first = {name: 0 if index >= place[start] else 1 for name, index in place.items()}
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for name, found in needed.items():
+        for source in found & nodes.keys():
+            readers[source].append(name)
+    left = {name: 0 if name == start else len(found) for name, found in needed.items()}
+    waiting = [(first[name], place[name], name) for name, count in left.items() if not count]
+    heapq.heapify(waiting)
+    turns: dict[str, int] = {}
+    while waiting:
+        turn, index, name = heapq.heappop(waiting)
+        if isinstance(nodes[name], nir.Output):
+            continue
+        turns[name] = turn - first[name]
+        for reader in readers[name]:
+            left[reader] -= 1
+            if not left[reader]:
+                again = turn if place[reader] > index else turn + 1
+                heapq.heappush(waiting, (max(again, first[reader]), place[reader], reader))
+    return turns
+
+
+def _thin(
+    nodes: Mapping[str, nir.NIRNode],
+    sources: Mapping[str, set[str]],
+    order: list[str],
+    spreads: Callable[[nir.NIRNode], bool],
+) -> Iterator[str]:
+    """Nodes of several weights a row that read one value in the first step: nothing else is placed yet."""
+    placed, thin = set[str](), set[str]()
+    for name in order:
+        if sources[name] and all(source in thin or source not in placed for source in sources[name]):
+            if _needs_width(nodes[name]):
+                yield name
+            if not spreads(nodes[name]):
+                thin.add(name)
+        placed.add(name)
 
 
 def _needs_width(node: nir.NIRNode) -> bool:
     return isinstance(node, nir.Affine | nir.Linear | nir.Conv1d | nir.Conv2d) and node.weight.shape[1] > 1
-
-
-def _is_ready(
-    name: str,
-    node: nir.NIRNode,
-    sources: set[str],
-    placed: set[str],
-    loop: Mapping[str, int],
-    others_wait: bool,
-) -> bool:
-    if isinstance(node, nir.Input):
-        return True
-    missing = sources - placed
-    if isinstance(node, nir.Output):
-        return not others_wait and not missing
-    return all(len(sources) > 1 and loop.get(source) == loop[name] for source in missing)

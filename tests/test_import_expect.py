@@ -1,6 +1,7 @@
 """`import --expect`, silent networks and images used: what the file cannot tell, said and compared."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.cli import run
+from snn_tool.crops import draw_counted
+from snn_tool.degradations import degradation_from_options
+from snn_tool.image_choice import ImagesUsed
 from snntorch.export_nir import export_to_nir
 from torch import nn
 
@@ -225,3 +229,28 @@ def test_nothing_fires_and_the_step_that_fits_is_named(
     assert run(["-q", *report, "--dt", str(dt_s)]) == 0
     shown = capsys.readouterr().out
     assert f"{IMAGES} of {IMAGES} images used" in shown and "nothing fires" not in shown
+
+
+def test_a_real_cnn_of_events_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """NIR's paper's own: two channels, time in steps, pools in front of padded convolutions."""
+    folder = os.environ.get("SNN_TOOL_DATA")
+    if not folder:
+        pytest.skip("SNN_TOOL_DATA names no folder with nir/cnn_sinabs.nir")
+    (tmp_path / "a.nir").write_bytes((Path(folder) / "nir" / "cnn_sinabs.nir").read_bytes())
+    inputs = (np.random.default_rng(0).random((2, 2, 34, 34)) < 0.2).astype(np.float32)
+    np.savez(tmp_path / "out.npz", inputs=inputs, outputs=np.zeros((2, 10)))
+    found = imported(capsys, tmp_path, "--expect", tmp_path / "out.npz", "--dt", 1)
+    assert len(found["populations"]) == 5 and found["warnings"] == []
+    silent = imported(capsys, tmp_path, "--expect", tmp_path / "out.npz")
+    assert silent["fitting_dt_s"] == 1.0
+
+
+def test_tiles_say_of_how_many_images_they_are(images: Path) -> None:
+    Image.new("RGB", (4, 4)).save(images / "small.png")
+    noise = degradation_from_options("denoise", "0")
+    tiles, used = draw_counted(images, 2, (SIDE, SIDE), noise, 0)
+    assert len(tiles) == 2 and (used.used, used.found) == (2, IMAGES + 1) and "2 tiles" in used.why
+    _, used = draw_counted(images, 20, (SIDE, SIDE), noise, 0)
+    assert (used.used, used.found) == (IMAGES, IMAGES + 1) and "at least 8x8" in used.why
+    (images / "small.png").unlink()
+    assert draw_counted(images, 20, (SIDE, SIDE), noise, 0)[1] == ImagesUsed(IMAGES, IMAGES)

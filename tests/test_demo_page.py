@@ -38,7 +38,7 @@ def facts() -> dict[str, Any]:
         "verdict": "not supported",
         "crops": [Crop("<b>&.png", uri, uri, uri, 20.123, 27.456)],
         "curves": "<svg id='curves'></svg>",
-        "ratios": [{"label": "model, int8", "total": 9.04, "smaller": 3.0, "spikes": 3.013}],
+        "ratios": [{"label": "model, int8", "total": 0.01234, "smaller": 2.2, "spikes": 0.005609}],
         "commands": ["snn-tool train --data 'a & b'"],
     }
 
@@ -70,6 +70,14 @@ def test_curves_are_one_line_each_and_the_same_bytes_each_time(tmp_path: Path) -
         re.findall(r'<g id="line2d_', curves_svg({"x": path}))
     )
     assert "<!-- teacher -->" in once and "<!-- student -->" in once
+
+
+def test_a_small_ratio_is_the_product_that_it_is_said_to_be() -> None:
+    """Three significant digits each, so that rounding moves the product by less than 1.5 %."""
+    (row,) = re.findall(r"<tr><td>model, int8</td>(.*?)</tr>", render_page(facts()), re.DOTALL)
+    total, smaller, spikes = map(float, re.findall(r">([\d.]+)</td>", row))
+    assert (total, smaller, spikes) == (0.0123, 2.2, 0.00561)
+    assert smaller * spikes == pytest.approx(total, rel=0.015)
 
 
 def test_the_page_shows_the_facts() -> None:

@@ -68,6 +68,10 @@ MEASURE = """<script>addEventListener("load", () => {
     hidden: [...document.querySelectorAll("section")].filter(s => s.offsetHeight < 40).map(s => s.id),
     images: [...document.images].map(image => image.naturalWidth),
     requests: performance.getEntriesByType("resource").map(entry => entry.name),
+    boxes: [...document.querySelectorAll(".scroll")].map(box => {
+      const at = box.getBoundingClientRect();
+      return [at.left, at.top, at.right, at.bottom, box.scrollWidth > box.clientWidth + 4];
+    }),
     scrolling: [...document.querySelectorAll(".scroll")].filter(s => s.scrollWidth > s.clientWidth).length,
   };
   parent.postMessage(JSON.stringify(found), "*");
@@ -159,6 +163,39 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_fetched(page: Path, wid
     assert (found["sections"], found["hidden"]) == (SECTIONS, [])
     assert found["requests"] == [] and min(found["images"]) > 0
     assert (found["scrolling"] > 5) == (width == 360), "tables scroll in their boxes, where they have to"
+
+
+PHONE = 390
+
+
+def shades(page: Path, style: str = "") -> list[tuple[bool, int]]:
+    """Of each box with a table: whether columns are hidden at its right, and how dark it is there at most.
+
+    Looked at are the last pixels at the right, column by column, so that text does not count; 0 is the paper.
+    """
+    found = measured(page, PHONE, lambda text: text.replace("</style>", f"{style}</style>", 1))
+    picture, height = page.with_name("phone.png"), int(found["height"]) + 50
+    frame = page.with_name("frame.html")
+    frame.write_text(frame.read_text("utf-8").replace("900px", f"{height}px"), encoding="utf-8")
+    browse(frame, f"--window-size=500,{height}", "--virtual-time-budget=3000", f"--screenshot={picture}")
+    with Image.open(picture) as opened:
+        pixels = np.asarray(opened.convert("L")).astype(int)
+    edge = 8  # of the frame inside its own page
+    darkest = []
+    for _, top, right, bottom, hides in found["boxes"]:
+        strip = pixels[int(top) + edge : int(bottom) + edge, int(right) + edge - 10 : int(right) + edge - 1]
+        darkest.append((bool(hides), int(255 - np.median(strip, axis=0).min())))
+    return darkest
+
+
+def test_a_table_that_hides_columns_shows_it_on_a_phone(page: Path) -> None:
+    """A shadow where the table goes on, and none where it ends."""
+    found = shades(page)
+    hiding = [shade for hides, shade in found if hides]
+    whole = [shade for hides, shade in found if not hides]
+    assert len(hiding) > 5 and min(hiding) > 60, found
+    assert whole and max(whole) < 30, found  # the grid has cells in colour
+    assert max(shade for _, shade in shades(page, ".scroll { background: none !important; }")) < 30
 
 
 def test_the_measure_would_notice(page: Path) -> None:

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from snn_tool.energy.figures import number
 from snn_tool.tables import printable_in_page
 
 CROP = 128
@@ -73,4 +74,5 @@ def render_page(facts: dict[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         finalize=printable_in_page,
     )
+    environment.filters["number"] = number
     return environment.get_template("demo.html").render(facts)

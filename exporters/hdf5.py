@@ -42,7 +42,7 @@ Tree = dict[str, Any]
 """Names to arrays, numpy scalars, texts, and to trees of the groups inside."""
 
 
-def read_hdf5(path: Path, remedy: str, most_bytes: int, cpu_s: int = CPU_S) -> Tree:
+def read_hdf5(path: Path, remedy: str, most_bytes: int) -> Tree:
     """Read a whole HDF5 file as a tree of names.
 
     Arrays of numbers and truth values have the file's dtype; an array of texts holds bytes, as h5py gives
@@ -52,7 +52,6 @@ def read_hdf5(path: Path, remedy: str, most_bytes: int, cpu_s: int = CPU_S) -> T
         path: of the file.
         remedy: ends every message, e.g. "export it again".
         most_bytes: limit on all arrays together, in memory; what a file links twice counts twice.
-        cpu_s: limit on the seconds of computing, see `CPU_S`.
 
     Raises:
         ArtifactError: no such file, not HDF5, damaged, it holds links, or values that are stored elsewhere or
@@ -60,7 +59,7 @@ def read_hdf5(path: Path, remedy: str, most_bytes: int, cpu_s: int = CPU_S) -> T
         BackendUnavailableError: the program that reads does not start.
     """
     _refuse_what_is_no_file(path, remedy)
-    request = {"path": os.path.abspath(path), "most_bytes": most_bytes, "cpu_s": cpu_s}
+    request = {"path": os.path.abspath(path), "most_bytes": most_bytes, "cpu_s": CPU_S}
     try:
         with _LOCK:
             return _read(request)

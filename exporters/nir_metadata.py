@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from snn_tool.artifacts import shown
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.nir_program import MEMBRANE_SHIFT
 
@@ -126,7 +127,7 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
     for key, expected in {**CONVENTIONS, "membrane_shift": MEMBRANE_SHIFT}.items():
         if str(document.get(key)) != str(expected):
             raise ArtifactError(
-                f"{file}: metadata '{key}' is {document.get(key)}, this tool knows {expected} only"
+                f"{file}: metadata '{key}' is {_said(document.get(key))}, this tool knows {expected} only"
             )
     constants = Constants(
         timesteps=_integer(document, "timesteps", (1, 64), file),
@@ -178,11 +179,18 @@ def check_schema(schema: int, file: str) -> None:
         )
 
 
+def _said(value: object) -> str:
+    """A value of the file, in one line of bounded length; what is not there as None."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {list(value.shape)}"
+    return str(value) if value is None or isinstance(value, np.generic) else shown(value)
+
+
 def _integer(document: object, key: str, allowed: tuple[int, int], where: str) -> int:
     value = document.get(key) if isinstance(document, Mapping) else None
     if not isinstance(value, int | np.integer) or not allowed[0] <= int(value) <= allowed[1]:
         raise ArtifactError(
-            f"{where}: metadata '{key}' is {value}, not one of {allowed[0]}..{allowed[1]}; {REMEDY}"
+            f"{where}: metadata '{key}' is {_said(value)}, not one of {allowed[0]}..{allowed[1]}; {REMEDY}"
         )
     return int(value)
 
@@ -190,7 +198,9 @@ def _integer(document: object, key: str, allowed: tuple[int, int], where: str) -
 def _seconds(document: Mapping[str, Any], file: str) -> float:
     value = document.get("dt_s")
     if not isinstance(value, float | np.floating) or not 0 < float(value) < 1:
-        raise ArtifactError(f"{file}: metadata 'dt_s' is {value}, not a duration below one second; {REMEDY}")
+        raise ArtifactError(
+            f"{file}: metadata 'dt_s' is {_said(value)}, not a duration below one second; {REMEDY}"
+        )
     return float(value)
 
 
@@ -204,8 +214,10 @@ def _table(document: Mapping[str, Any], key: str, file: str) -> Mapping[str, Any
 def _population(name: str, document: object, file: str) -> PopulationConstants:
     where = f"{file}: {name}"
     kind = document.get("kind") if isinstance(document, Mapping) else None
-    if kind not in KINDS:
-        raise ArtifactError(f"{where}: metadata 'kind' is {kind}, not one of {', '.join(KINDS)}; {REMEDY}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ArtifactError(
+            f"{where}: metadata 'kind' is {_said(kind)}, not one of {', '.join(KINDS)}; {REMEDY}"
+        )
     return PopulationConstants(
         kind=str(kind),
         fan_in=_integer(document, "fan_in", (1, 1 << 16), where),
@@ -220,6 +232,10 @@ def _population(name: str, document: object, file: str) -> PopulationConstants:
 def _shuffles(document: Mapping[str, Any], file: str) -> dict[str, int]:
     extensions = document.get("extensions")
     if not isinstance(extensions, Mapping) or not set(extensions) <= {PIXEL_SHUFFLE}:
-        raise ArtifactError(f"{file}: metadata 'extensions' is {extensions}, known is {PIXEL_SHUFFLE} only")
+        raise ArtifactError(
+            f"{file}: metadata 'extensions' is {_said(extensions)}, known is {PIXEL_SHUFFLE} only"
+        )
     factors = extensions.get(PIXEL_SHUFFLE, {})
+    if not isinstance(factors, Mapping):
+        raise ArtifactError(f"{file}: metadata '{PIXEL_SHUFFLE}' is {_said(factors)}, no table; {REMEDY}")
     return {str(name): _integer(factors, name, (2, 16), f"{file}: {name}") for name in factors}

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import nir
-import numpy as np
 from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, UnsupportedLayerError
 from snn_tool.exporters.nir_module_file import check_type, read_foreign
 from snn_tool.exporters.nir_module_layers import layer
 from snn_tool.exporters.nir_module_neurons import NEURONS, NirNeuron
+from snn_tool.exporters.nir_reading import port_shape
 from torch import Tensor, nn
 
 DT_S = 1e-4
@@ -45,7 +45,7 @@ class NirModule(nn.Module):
         self.graph, self.file, self.dt_s = graph, file, dt_s
         self.sources = _sources(graph, file)
         self.input, self.output = (_only(graph, kind, file) for kind in (nir.Input, nir.Output))
-        self.input_shape = tuple(int(n) for n in np.ravel(graph.nodes[self.input].input_type["input"]))
+        self.input_shape = port_shape(file, self.input, graph.nodes[self.input].input_type["input"])
         self.order = _order(self.sources, (self.input, self.output), file)
         for name in self.order:
             # Not add_module: node names may be any, also those of a module's methods, or hold a dot.

@@ -25,9 +25,8 @@ def read_foreign(path: Path) -> nir.NIRGraph:
     nodes = read_nodes(path, REMEDY, MAX_FOREIGN_BYTES)
     flat = nodes.get("nodes")
     for name, node in flat.items() if isinstance(flat, dict) else ():
-        check_type(
-            str(path), name, str(node["type"]) if isinstance(node, dict) and "type" in node else "nothing"
-        )
+        kind = node.get("type") if isinstance(node, dict) else None
+        check_type(str(path), name, kind if isinstance(kind, str) else "a node without type")
     return load_graph(path, nodes, REMEDY, type_check=False)
 
 
@@ -39,6 +38,6 @@ def check_type(file: str, name: str, kind: str) -> None:
     """
     if kind not in SUPPORTED:
         raise UnsupportedLayerError(
-            f"{file}: {name}: {kind} is not supported by the energy report; "
+            f"{file}: {name}: {kind[:80]} is not supported by the energy report; "
             f"use a graph of {', '.join(sorted(SUPPORTED - {'Input', 'Output'}))}"
         )

@@ -7,6 +7,7 @@ import nir
 import numpy as np
 import torch
 from snn_tool.errors import ArtifactError
+from snn_tool.exporters.nir_reading import MAX_QUOTED
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -124,5 +125,5 @@ def layer(node: Any, where: str) -> nn.Module:
     try:
         return LAYERS[type(node)](node)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        line = str(error).partition("\n")[0]
+        line = str(error).partition("\n")[0][:MAX_QUOTED]
         raise ArtifactError(f"{where}: {type(node).__name__} cannot be read ({line})") from error

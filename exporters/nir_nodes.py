@@ -51,9 +51,10 @@ def parse_conv(
         )
     if upsample > 1 and bias.any():
         raise ArtifactError(f"{where}: a bias before the pixel-shuffle is not supported; {REMEDY}")
-    if node.groups != 1:
+    if np.ndim(node.groups) or node.groups != 1:
+        groups = node.groups if np.ndim(node.groups) == 0 else f"an array of {list(np.shape(node.groups))}"
         raise ArtifactError(
-            f"{where}: groups = {node.groups}, but only dense convolutions are supported; {REMEDY}"
+            f"{where}: groups = {groups}, but only dense convolutions are supported; {REMEDY}"
         )
     return ConvNode(
         name=name,

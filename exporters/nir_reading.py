@@ -3,6 +3,7 @@
 `hdf5` reads the file and bounds what it may hold; what nir finds contradictory in it is said in one sentence.
 """
 
+import math
 import warnings
 from pathlib import Path
 
@@ -28,6 +29,9 @@ READING_FAULTS = (
     ValueError,
 )
 """What nir 1.0.8 raises on contradictory content (it validates by assert in places)."""
+
+MAX_RANK = 16
+"""Dimensions of a port."""
 
 MAX_QUOTED = 160
 """Characters of a file's own text in a message."""
@@ -126,12 +130,20 @@ def _check_values(path: Path, node: nir.NIRNode, name: str) -> None:
     if isinstance(node, nir.Input | nir.Output):
         shapes = node.input_type if isinstance(node, nir.Input) else node.output_type
         for shape in shapes.values():
-            _check_port(path, name, [int(n) for n in np.ravel(shape)])
+            port_shape(str(path), name, shape)
 
 
-def _check_port(path: Path, name: str, shape: list[int]) -> None:
-    values = 1
-    for n in shape:
-        values *= n  # Python integers: a product of int64 could wrap around to something small
-    if not shape or min(shape) < 1 or values * 4 > MAX_FOREIGN_BYTES:
-        raise ArtifactError(f"{path}: {name}: declares the shape {shape}, no usable size; {REPAIR}")
+def port_shape(file: str, name: str, value: object) -> tuple[int, ...]:
+    """The shape that an Input or Output declares, without the batch.
+
+    Raises:
+        ArtifactError: it is no list of numbers above 0, or a tensor of that shape would be too large.
+    """
+    numbers = np.ravel(np.asarray(value))
+    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+        raise ArtifactError(f"{file}: {name}: declares a shape that is no list of numbers; {REPAIR}")
+    shape = [int(n) for n in numbers[: MAX_RANK + 1]]
+    # Python's integers: a product of int64 could wrap around to something small.
+    if not 1 <= len(shape) <= MAX_RANK or min(shape) < 1 or math.prod(shape) * 4 > MAX_FOREIGN_BYTES:
+        raise ArtifactError(f"{file}: {name}: declares the shape {shape}, no usable size; {REPAIR}")
+    return tuple(shape)

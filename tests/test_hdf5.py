@@ -23,8 +23,9 @@ MIB = 1 << 20
 
 def refusal(path: Path, most_bytes: int = 64 * MIB, cpu_s: int = 1) -> str:
     """What is said of the file, without its name in front and what to do behind."""
-    with pytest.raises(ArtifactError) as raised:
-        read_hdf5(path, "write it again", most_bytes, cpu_s)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ArtifactError) as raised:
+        patch.setattr(hdf5, "CPU_S", cpu_s)
+        read_hdf5(path, "write it again", most_bytes)
     message = str(raised.value)
     assert message.startswith(f"{path}: ") and message.endswith("; write it again") and "\n" not in message
     said = message.removeprefix(f"{path}: ").removesuffix("; write it again")
@@ -290,8 +291,8 @@ def readers(of: int) -> list[int]:
 def test_the_reader_of_a_hanging_file_ends_with_its_caller(path: Path, number: signal.Signals) -> None:
     zero_heap_object(path, 0)
     script = (
-        "import sys; from pathlib import Path; from snn_tool.exporters.hdf5 import read_hdf5\n"
-        "read_hdf5(Path(sys.argv[1]), '', 1 << 20, 60)"
+        "import sys; from pathlib import Path; from snn_tool.exporters import hdf5; hdf5.CPU_S = 60\n"
+        "hdf5.read_hdf5(Path(sys.argv[1]), '', 1 << 20)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stderr=subprocess.PIPE) as caller:
         deadline = time.monotonic() + 30

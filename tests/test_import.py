@@ -284,7 +284,9 @@ def test_what_the_networks_are(imported: Callable[[str], dict[str, Any]]) -> Non
     assert [p.decay for p in imported("norse")["network"].populations] == [1024, 410]
 
 
-def test_a_pool_before_a_padded_convolution_is_imported_and_verified(images: Path, tmp_path: Path) -> None:
+def test_a_pool_before_a_padded_convolution_is_imported_and_verified(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The usual CNN, conv - IF - pool - padded conv - IF, of half the size at its output, for any image."""
     rng = np.random.default_rng(0)
 
@@ -312,6 +314,10 @@ def test_a_pool_before_a_padded_convolution_is_imported_and_verified(images: Pat
     export = ["export", str(path), "--target", "loihi", "--images", str(images), "--no-verify"]
     assert run(["-q", *export, "--size", "16", "--out", str(out)]) == 0
     assert run(["-q", "verify", str(out), "--backend", "integer", "--backend", "nir"]) == 0
+    again = ["-q", "import", str(out / "network.nir"), "--images", str(images), "--out", str(path)]
+    capsys.readouterr()
+    assert run([*again, "--overwrite"]) == 1
+    assert "network.nir: made by snn-tool" in capsys.readouterr().err
 
 
 def test_what_needs_an_output_image_says_so(

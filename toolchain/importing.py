@@ -14,6 +14,7 @@ from snn_tool.degradations import Degradation, degradation_for, image_rng
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir_hints import fitting_dt, may_reset_softly, silence_text
 from snn_tool.exporters.nir_import import import_graph, output_node
+from snn_tool.exporters.nir_metadata import KEY
 from snn_tool.exporters.nir_module import DT_S, NirModule
 from snn_tool.exporters.nir_module_file import read_foreign
 from snn_tool.image_choice import ImagesUsed, first_images
@@ -118,7 +119,7 @@ def import_network(options: ImportOptions, out: Path, overwrite: bool, track: Tr
         track: shows how far the images are, e.g. `Terminal.track`.
 
     Raises:
-        ConfigError: `out` exists or ends otherwise, or an option is out of range.
+        ConfigError: `out` exists or ends otherwise, an option is out of range, or this tool made the file.
         ArtifactError: the NIR file cannot be used.
         UnsupportedLayerError: a node has no counterpart on the chip; named with the reason.
         QuantizationError: a population does not fit its registers.
@@ -129,6 +130,10 @@ def import_network(options: ImportOptions, out: Path, overwrite: bool, track: Tr
     refuse_existing_pair(out, overwrite, KIND, "integer network")
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
     graph = read_foreign(options.nir)
+    if KEY in graph.metadata:
+        raise ConfigError(
+            f"{options.nir}: made by snn-tool, and holds its integers; pass it to 'snn-tool export' as it is"
+        )
     module = NirModule(graph, str(options.nir), options.dt_s).eval()
     imported = import_graph(graph, module, options.timesteps)
     network = quantize_real(imported.network, options.timesteps, options.input_step)

@@ -96,11 +96,17 @@ KEPT = {
     "volumes of averages": (lambda z: functional.avg_pool3d(z, (2, 4, 4)), 5, 1),
     "volumes of maxima": (lambda z: functional.max_pool3d(z, (2, 2, 2)), 3, 3),
     "a volume's average": (lambda z: functional.adaptive_avg_pool3d(z[None], 1), 5, 1),
+    "a choice of a number or zero": (lambda z: chosen(z), 5, 5),
     "a selection of constants": (lambda z: torch.where(z > 0, 0.5 * z, torch.zeros_like(z)), 5, 5),
     "writing into zeros": (lambda z: torch.zeros_like(z).copy_(z), 5, 5),
     "writing into a part": (lambda z: written(z, z[:, 0]), 6, 6),
     "half precision and back": (lambda z: z.half().float(), 5, 5),
 }
+
+
+def chosen(spikes: Tensor) -> Tensor:
+    """A number where a spike is, and zero elsewhere."""
+    return torch.where(spikes.bool(), 0.3, 0.0)
 
 
 def overwritten(whole: Tensor, part: Tensor) -> Tensor:

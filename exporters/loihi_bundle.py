@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, write_bytes, write_json
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, ExportError
 from snn_tool.exporters import loihi_ranges_file, loihi_report_file
 from snn_tool.exporters.export_files import check_hashes
 from snn_tool.exporters.golden_file import (
@@ -192,7 +192,7 @@ def derive_statements(bundle: Bundle) -> Statements:
     program, manifest = read_program(folder / NETWORK), read_json(folder / MANIFEST, KIND, SCHEMA)
     stated_plan = read_json(folder / PLAN, "loihi-plan", PLAN_SCHEMA)
     lowering = _lowering_of(stated_plan, program, bundle.lowering)
-    plan, tool = build_plan(program, lowering), {"tool_version": manifest["tool_version"]}
+    plan, tool = build_plan(program, lowering), {"tool_version": manifest.get("tool_version")}
     document, arrays = plan_arrays_and_json(plan)
     stated_resources = read_json(folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
     held = merged(
@@ -213,16 +213,16 @@ def derive_statements(bundle: Bundle) -> Statements:
 
 def _lowering_of(stated_plan: Mapping[str, Any], program: Program, stated: str) -> str:
     """The lowering that gives a plan: the stated one, unless another one gives it and the stated does not."""
-    return next(
-        (
-            lowering
-            for lowering in (stated, *LOWERINGS)
-            if not compare_document(
-                PLAN, stated_plan, plan_arrays_and_json(build_plan(program, lowering))[0]
-            ).contradictions
-        ),
-        stated,
-    )
+    candidates = (stated, *LOWERINGS)
+    return next((lowering for lowering in candidates if _gives(stated_plan, program, lowering)), stated)
+
+
+def _gives(stated_plan: Mapping[str, Any], program: Program, lowering: str) -> bool:
+    try:
+        document, _ = plan_arrays_and_json(build_plan(program, lowering))
+    except ExportError:  # not every network has every lowering
+        return False
+    return not compare_document(PLAN, stated_plan, document).contradictions
 
 
 def _lowering(manifest: Mapping[str, Any]) -> str:

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from snn_tool.artifacts import sha256_file
 from snn_tool.cli import run
 from snn_tool.deployment import export_student
+from snn_tool.errors import ExportError
+from snn_tool.exporters import loihi_bundle
 from snn_tool.exporters.loihi_bundle import derive_statements, export_bundle, read_bundle
+from snn_tool.exporters.loihi_plan import build_plan
+from snn_tool.exporters.loihi_specs import Plan
 from snn_tool.exporters.nir_file import read_program, write_nir
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.statements import LISTED, compare_arrays, compare_document
 from snn_tool.golden import GoldenOptions
 from snn_tool.models.integer import IntegerNetwork
@@ -402,3 +407,21 @@ def test_only_the_first_of_many_are_listed() -> None:
     found = compare_document("f.json", {"a": [0] * 30}, {"a": [1] * 30})
     assert len(found.contradictions) == LISTED and found.further == {"f.json": 30 - LISTED}
     assert f"f.json: {30 - LISTED} further contradictions" in found.lines()
+
+
+def test_a_forged_plan_of_a_network_without_a_relay_lowering_is_listed(
+    exported: Callable[..., Path],
+    forge: Callable[..., Path],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No other lowering explains the plan; that one cannot be built is no fault of the check."""
+
+    def without_relay(program: Program, lowering: str = "fanout") -> Plan:
+        if lowering == "relay":
+            raise ExportError("no relay here")
+        return build_plan(program, lowering)
+
+    monkeypatch.setattr(loihi_bundle, "build_plan", without_relay)
+    code, lines = verify(forge(exported("loihi"), setting("plan.json", "depth", to=9)), capsys)
+    assert (code, lines[1]) == (3, "plan.json: depth: stated 9, derived 10")

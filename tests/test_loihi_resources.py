@@ -23,6 +23,7 @@ from snn_tool.exporters.loihi_chips import (
     cores_of_all,
     count_resources,
 )
+from snn_tool.exporters.loihi_lowering import _source_range
 from snn_tool.exporters.loihi_plan import build_plan
 from snn_tool.exporters.loihi_plan_file import plan_arrays_and_json
 from snn_tool.exporters.loihi_report import report_resources
@@ -39,7 +40,7 @@ from snn_tool.exporters.loihi_tiles import largest_side, largest_tile, resized, 
 from snn_tool.exporters.nir_file import write_nir
 from snn_tool.exporters.nir_graph import to_nir
 from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import Program
+from snn_tool.exporters.nir_program import IMAGE, Program
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.resources_figure import cores_svg
 from snn_tool.resources_text import resources_text
@@ -278,3 +279,16 @@ def test_the_command(make_network: MakeNetwork, tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().err.count("\n") == 1
     assert run(["resources", str(tmp_path)]) == 1
     assert "bundle.json: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
+def test_what_a_source_may_deliver_holds_zero(make_network: MakeNetwork, neuron: str) -> None:
+    """Spikes of 0 or 1, levels of either sign, an image with the zeros beyond its border."""
+    network = make_network(neuron)
+    program = program_of(network)
+    spiking = next(p.name for p in program.populations if p.name != program.readout.name)
+    levels = (-network.levels if network.signed else 0, network.levels)
+    assert _source_range(program, spiking) == ((0, 1) if neuron == "lif" else levels)
+    bright = replace(program, input_low=3, input_high=9)
+    assert _source_range(bright, IMAGE) == (0, 9)
+    assert _source_range(replace(program, input_low=-9, input_high=-3), IMAGE) == (-9, 0)

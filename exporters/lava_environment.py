@@ -90,9 +90,7 @@ def probe(python: Path, origin: str) -> LavaEnvironment:
     Raises:
         BackendUnavailableError: it does not start, hangs, dies, has no Lava, or answers something else.
     """
-    finished = run_group(
-        (python, "-B", RUNNER, "--probe", "--lifeline"), timeout_s=PROBE_S, environment=clean_variables()
-    )
+    finished = run_group((python, "-B", RUNNER, "--probe"), timeout_s=PROBE_S, environment=clean_variables())
     demand(finished, f"{python}", PROBE_S)
     try:
         answer = json.loads(finished.stdout)

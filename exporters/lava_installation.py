@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +67,13 @@ def provision_lava(log: Callable[[str], None]) -> LavaEnvironment:
         BackendUnavailableError: no way worked; the message names each and what pip said last.
     """
     found = find_lava()
-    if found and (found.lava_dl or found.origin != CACHED):
-        return found
     home = cache_folder()
+    if found and (found.lava_dl or found.origin != CACHED):
+        sweep_stages(home)
+        return found
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.parent / "lava.lock", timeout=LOCK_S):
+        with installing(home, LOCK_S):
             return _complete(log) or _install(home, log)
     except Timeout as error:
         raise BackendUnavailableError(
@@ -82,6 +83,26 @@ def provision_lava(log: Callable[[str], None]) -> LavaEnvironment:
         raise BackendUnavailableError(
             f"{home}: cannot be written ({error.strerror or error}); set XDG_CACHE_HOME"
         ) from error
+
+
+@contextmanager
+def installing(home: Path, patience_s: float) -> Iterator[None]:
+    """Hold the lock of an environment's place, and remove what a killed installation left beside it.
+
+    Raises:
+        Timeout: another process holds it.
+    """
+    with FileLock(home.with_suffix(".lock"), timeout=patience_s):
+        for stage in home.parent.glob(f".{home.name}.*"):  # whoever makes one holds the lock
+            shutil.rmtree(stage, ignore_errors=True)
+        yield
+
+
+def sweep_stages(home: Path) -> None:
+    """Remove what killed installations left, unless one is running."""
+    if any(home.parent.glob(f".{home.name}.*")):
+        with suppress(Timeout, OSError), installing(home, 0):
+            pass
 
 
 def _complete(log: Callable[[str], None]) -> LavaEnvironment | None:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.netx_file import NetxRun
 from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.process_group import Finished, run_group
+from snn_tool.temporaries import temporary_folder
 
 CONVOLUTIONS = ("stock", "blas")
 """`stock` is Lava's own code; `blas` replaces its scipy loops by matrix products that are equally exact."""
@@ -149,11 +149,10 @@ def _execute(
     if conv not in CONVOLUTIONS:
         raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
     _check_images(images, head)
-    with TemporaryDirectory(prefix="snn-tool-lava-") as name:
-        folder = Path(name)
+    with temporary_folder("lava") as folder:
         np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
         files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
-        options = ["--lifeline", *head.options, "--conv", conv, "--record", *names]
+        options = [*head.options, "--conv", conv, "--record", *names]
         finished = run_group(
             [environment.python, "-B", RUNNER, *files, *options],
             timeout_s=timeout_s,

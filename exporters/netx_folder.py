@@ -6,7 +6,6 @@ golden.npz    integer input tiles, and every spike and membrane that they must g
 export.json   how the `.net` file is run, versions, and the SHA-256 of all of the above
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,6 +22,7 @@ from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
 from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
+from snn_tool.temporaries import temporary_folder
 
 NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)
@@ -88,9 +88,9 @@ def derive_statements(netx: NetxFolder) -> Statements:
     """
     folder = netx.folder
     program = read_program(folder / NETWORK)
-    with tempfile.TemporaryDirectory(prefix="snn-tool-netx-") as name:
-        run = write_netx(Path(name) / NETX, program)
-        expected = read_netx(Path(name) / NETX)
+    with temporary_folder("netx") as scratch:
+        run = write_netx(scratch / NETX, program)
+        expected = read_netx(scratch / NETX)
     facts = {"target": TARGET, **image_size(program), "netx": run_entry(run, program)}
     return merged(
         compare_document(MANIFEST, read_json(folder / MANIFEST, KIND, SCHEMA), facts),

@@ -1,23 +1,25 @@
 """Run a foreign program so that nothing of it outlives the call: time limit, Ctrl-C, or death of the caller.
 
-The program leads a process group of its own. Its stdin is the read end of a pipe that this process holds
-open, so that a program that watches stdin learns of this process's death. Output goes to files, because a
-pipe that a forgotten grandchild holds open would block the reader for ever.
+The program runs in a process group of its own, under `lifeline`, which ends the group when this process is
+dead, be it of SIGKILL. Output goes to files, because a pipe that a forgotten grandchild holds open would
+block the reader for ever.
 """
 
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from snn_tool.errors import BackendUnavailableError
 
+PYTHON, LIFELINE = sys.executable, Path(__file__).with_name("lifeline.py")
 POLL_S = 0.05
 TERMINATE_S, STRAGGLER_S = 2.0, 0.2
 LAST_LINES = 3
@@ -65,38 +67,65 @@ def run_group(
     """
     if os.name != "posix":
         raise BackendUnavailableError("process groups need Linux or macOS; on Windows use WSL")
-    watch, lifeline = os.pipe()
+    with (
+        _pipe() as (watched, _),
+        _pipe() as (status, failed),
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
+        process = _start(command, (watched, failed), out, err, environment)
+        try:
+            code = _wait(process, timeout_s, err, on_line)
+        finally:
+            _end_group(process)
+        _demand_start(command[0], status)
+        return Finished(code, _text(out), _text(err))
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """Yield the ends to read from and to write to; nobody inherits them unasked."""
+    ends = os.pipe()
     try:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = _start(command, watch, out, err, environment)
-            try:
-                code = _wait(process, timeout_s, err, on_line)
-            finally:
-                _end_group(process)
-            return Finished(code, _text(out), _text(err))
+        yield ends
     finally:
-        os.close(watch)
-        os.close(lifeline)
+        for end in ends:
+            os.close(end)
 
 
 def _start(
     command: Sequence[str | Path],
-    stdin: int,
+    ends: tuple[int, int],
     out: BinaryIO,
     err: BinaryIO,
     environment: Mapping[str, str] | None,
 ) -> "subprocess.Popen[bytes]":
+    """Start the program under `lifeline`, which watches the one end and writes to the other."""
+    watched, failed = ends
     try:
         return subprocess.Popen(
-            [str(part) for part in command],
-            stdin=stdin,
+            [PYTHON, "-I", "-S", LIFELINE, str(failed), *map(str, command)],
+            stdin=watched,
             stdout=out,
             stderr=err,
             env=environment,
+            pass_fds=(failed,),
             start_new_session=True,
         )
     except OSError as error:
-        raise BackendUnavailableError(f"{command[0]}: does not start ({error.strerror or error})") from error
+        raise BackendUnavailableError(f"{PYTHON}: does not start ({error.strerror or error})") from error
+
+
+def _demand_start(program: str | Path, status: int) -> None:
+    """Demand that the program started, after the end.
+
+    Raises:
+        BackendUnavailableError: it did not.
+    """
+    os.set_blocking(status, False)
+    with suppress(BlockingIOError):
+        number = int(os.read(status, 16))
+        raise BackendUnavailableError(f"{program}: does not start ({os.strerror(number)})")
 
 
 def _wait(

@@ -71,9 +71,7 @@ def probe(python: Path, origin: str) -> SanafeEnvironment:
     Raises:
         BackendUnavailableError: it does not start, hangs, dies, has no SANA-FE, or answers something else.
     """
-    finished = run_group(
-        (python, "-B", RUNNER, "--probe", "--lifeline"), timeout_s=PROBE_S, environment=clean_variables()
-    )
+    finished = run_group((python, "-B", RUNNER, "--probe"), timeout_s=PROBE_S, environment=clean_variables())
     demand(finished, f"{python}", PROBE_S)
     try:
         answer = json.loads(finished.stdout)

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava_environment import CACHED, clean_variables, demand
+from snn_tool.exporters.lava_installation import installing, sweep_stages
 from snn_tool.exporters.process_group import run_group
 from snn_tool.exporters.sanafe_environment import (
     REMEDY,
@@ -36,12 +37,13 @@ def provision_sanafe(log: Callable[[str], None]) -> SanafeEnvironment:
     Raises:
         BackendUnavailableError: it cannot be installed; the message says what pip said last.
     """
-    if found := find_sanafe():
-        return found
     home = cache_folder()
+    if found := find_sanafe():
+        sweep_stages(home)
+        return found
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.parent / "sanafe.lock", timeout=LOCK_S):
+        with installing(home, LOCK_S):
             return find_sanafe() or _install(home, log)
     except Timeout as error:
         raise BackendUnavailableError(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from snn_tool.exporters.process_group import Finished, run_group
 from snn_tool.exporters.sanafe_environment import REMEDY, RUNNER, SanafeEnvironment
 from snn_tool.exporters.sanafe_network import NEURONS_PER_CORE, ChipNetwork
 from snn_tool.exporters.sanafe_result import ChipRun, read_result
+from snn_tool.temporaries import temporary_folder
 
 TIME_LIMIT_S = 1800.0
 REFUSED = 4
@@ -33,11 +33,10 @@ def run_on_sanafe(
         VerificationError: SANA-FE refuses the network, or its membranes are no 64ths.
         BackendUnavailableError: SANA-FE died, exceeded the limit, or left no usable result.
     """
-    with TemporaryDirectory(prefix="snn-tool-sanafe-") as name:
-        folder = Path(name)
+    with temporary_folder("sanafe") as folder:
         _write(folder, network, tiles)
         finished = run_group(
-            [environment.python, "-B", RUNNER, "--lifeline", folder],
+            [environment.python, "-B", RUNNER, folder],
             timeout_s=timeout_s,
             environment=clean_variables(),
             on_line=log,

@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -34,8 +32,6 @@ ANSWER = {
 }
 WORKS = f"echo '{json.dumps(ANSWER)}'"
 WITHOUT_NETX = f"echo '{json.dumps({**ANSWER, 'lava_dl': '', 'netx_fault': 'lava-dl is not installed'})}'"
-REAL_PYTHON = sys.executable
-"""Kept here because the tests replace it by a script."""
 
 
 def script(path: Path, body: str) -> Path:
@@ -282,23 +278,3 @@ def test_lines_are_passed_on_while_the_program_runs(tmp_path: Path) -> None:
     finished = run_group([script(tmp_path / "talker", body)], timeout_s=10, on_line=lines.append)
     assert (lines, finished.code, finished.stdout) == (["one", "two"], 7, "three\n")
     assert finished.last_words == "one | two"
-
-
-def test_the_runner_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
-    """A real Python follows the pipe on its stdin; the starter dies without a chance to clean up."""
-    runner = "import sys, os, threading, time; sys.path.insert(0, sys.argv[1]); import run; "
-    runner += "open(sys.argv[2], 'w').write(str(os.getpid())); run._follow_parent()"
-    starter = (
-        "from snn_tool.exporters.process_group import run_group; "
-        f"run_group([{REAL_PYTHON!r}, '-c', {runner!r}, "
-        f"{str(RUNNER.parent)!r}, {str(tmp_path / 'pid')!r}], timeout_s=60)"
-    )
-    process = subprocess.Popen([REAL_PYTHON, "-c", starter])
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not (tmp_path / "pid").exists():
-        time.sleep(0.05)
-    time.sleep(0.2)
-    pid = int((tmp_path / "pid").read_text())
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process_is_gone(pid)

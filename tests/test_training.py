@@ -152,26 +152,43 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+STEPS = 400
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run of as many steps as those that are stopped."""
+    return distill(folder, tmp_path_factory.mktemp("whole") / "run", STEPS).path
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGHUP, "hung up"),
+        (signal.SIGKILL, ""),
+    ],
+)
 def test_a_stopped_run_resumes_to_the_same_weights(
-    folder: Path, tmp_path: Path, number: signal.Signals
+    folder: Path, tmp_path: Path, whole: Path, number: signal.Signals, word: str
 ) -> None:
     """Uninterrupted, and stopped at whatever step the signal meets; both end with the same bytes."""
-    steps = 400
-    whole = distill(folder, tmp_path / "whole", steps)
+    steps = STEPS
     process = start(folder, tmp_path / "cut", steps)
     wait_for(tmp_path / "cut/checkpoints/last.ckpt", process)
     os.kill(process.pid, number)
     _, stderr = process.communicate(timeout=120)
-    if number == signal.SIGINT:
-        assert process.returncode == 130, stderr
-        assert stderr.startswith("interrupted at step ")
+    if word:
+        assert process.returncode == 128 + number, stderr
+        assert stderr.startswith(f"{word} at step ") and stderr.endswith("with --resume goes on\n")
         assert stderr.count("\n") == 1
+        assert not list((tmp_path / "cut").rglob("*.part"))
     assert not (tmp_path / "cut/student.safetensors").exists(), "the run had already ended"
     resumed = distill(folder, tmp_path / "cut", steps, resume=True)
-    for name, tensor in load_file(whole.path).items():
+    for name, tensor in load_file(whole).items():
         np.testing.assert_array_equal(load_file(resumed.path)[name], tensor, err_msg=name)
-    whole_log, cut_log = ((tmp_path / run / "metrics.csv").read_bytes() for run in ("whole", "cut"))
+    whole_log, cut_log = ((run / "metrics.csv").read_bytes() for run in (whole.parent, tmp_path / "cut"))
     assert whole_log == cut_log
 
 

@@ -1,8 +1,8 @@
 """The command line: global options, the commands, and the one place where errors become exit codes.
 
 0 done; 1 a fault of input or environment (one line on stderr); 2 usage; 3 it ran but the check failed;
-130 interrupted and resumable; 141 nobody reads stdout any more. A bug keeps its traceback. Heavy packages
-are imported inside the commands.
+128 and a signal's number if one ended it, e.g. 130 for Ctrl-C; 141 nobody reads stdout any more. A bug keeps
+its traceback. Heavy packages are imported inside the commands.
 """
 
 import sys
@@ -23,6 +23,7 @@ from snn_tool.cli_train import distill, train
 from snn_tool.cli_use import demo, doctor, energy_app, evaluate, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError
 from snn_tool.memory import is_out_of_memory
+from snn_tool.signals import Stopped, stoppable
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, prepare_streams, say
 
 USAGE, INTERRUPTED = 2, 130
@@ -86,7 +87,12 @@ app.add_typer(backend_app, name="backend")
 def main() -> None:
     """Run the command line and exit with the code that the outcome deserves."""
     prepare_streams()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        with stoppable():
+            code = run(sys.argv[1:])
+    except Stopped as stopped:  # just before or after
+        code = stopped.code
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -107,9 +113,12 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")
         return INTERRUPTED
+    except Stopped as stopped:
+        say(str(stopped))
+        return stopped.code
     except Interrupted as error:
         say(str(error))
-        return INTERRUPTED
+        return error.code
     except ExportDiffersError as error:
         say(f"error: {error}")
         return CHECK_FAILED

@@ -4,7 +4,6 @@ Other packages bring further targets (`snn_tool.exporters.targets`). Bundle, net
 built from the NIR file, never from the network: what is verified is the file.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -40,6 +39,7 @@ from snn_tool.lowering_costs import LoweringCost, LoweringRefused, count_lowerin
 from snn_tool.models.streams import FANOUT, check_lowering
 from snn_tool.onnx_options import ONNX
 from snn_tool.staging import check_folder, staged_folder
+from snn_tool.temporaries import temporary_folder
 
 TARGETS = tuple(BUILT_IN_TARGETS)
 EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
@@ -103,8 +103,8 @@ def export_student(
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
     claim_export(out, target, overwrite)
     plugin = open_target(target) if target not in TARGETS else None
-    with tempfile.TemporaryDirectory(prefix="snn-tool-export-") as name:
-        golden = make_golden(source, Path(name), options)
+    with temporary_folder("export") as scratch:
+        golden = make_golden(source, scratch, options)
         if target == "nir":
             return _export_nir(golden, out, overwrite, verify)
         if target == "netx":

@@ -53,4 +53,12 @@ class ExportDiffersError(VerificationError):
 
 
 class Interrupted(SnnToolError):
-    """The user stopped a long run; nothing is lost and it can be resumed; the command line exits with 130."""
+    """A signal stopped a long run; nothing is lost and it can be resumed.
+
+    Attributes:
+        code: the command line exits with it, 128 and the signal's number.
+    """
+
+    def __init__(self, message: str, code: int = 130) -> None:
+        super().__init__(message)
+        self.code = code

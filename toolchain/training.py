@@ -72,7 +72,7 @@ def fit(
         JSON values for the artefact's sidecar: steps, seed, validation PSNR in dB, hash of the settings.
 
     Raises:
-        Interrupted: Ctrl-C; `last.ckpt` is written.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; `last.ckpt` is written.
         ArtifactError: a checkpoint is damaged.
         ConfigError: the batch cannot be shared equally by the processes of torchrun.
     """
@@ -124,6 +124,9 @@ def _run(
         # Lightning advises worker processes and epoch ends; patches take microseconds and have no epochs.
         warnings.filterwarnings("ignore", module="lightning.*")
         trainer.fit(module, loader, val_loader, ckpt_path=last, weights_only=True)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, GracefulInterrupt):
+            callback.raise_if_asked(trainer.global_step)
 
 
 def _trainer(

@@ -5,7 +5,7 @@ import io
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning
 import torch
@@ -15,6 +15,7 @@ from snn_tool.artifacts import write_text
 from snn_tool.errors import ArtifactError, Interrupted
 from snn_tool.ownership import owned_path
 from snn_tool.run_folder import BEST, COLUMNS, LAST
+from snn_tool.signals import WORDS, end_at_once, give_back, leave_closed_terminal, take_over
 from snn_tool.tables import printable
 from snn_tool.terminal import LONGEST_LABEL, progress
 from torch import Tensor
@@ -153,22 +154,23 @@ class ProgressBar(Callback):
 
 
 class GracefulInterrupt(Callback):
-    """The first Ctrl-C (or SIGTERM) ends the step, writes `last.ckpt` and stops; a second one kills."""
+    """Ctrl-C, SIGTERM or SIGHUP ends the step, writes `last.ckpt` and stops; a second Ctrl-C kills."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
-        self._asked = False
+        self._asked: int | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take the signals over for the time of the training."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self._previous = take_over(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
+        leave_closed_terminal()
+        if self._asked is None:
+            self._asked = number
+        elif number == signal.SIGINT:
+            end_at_once(number)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
@@ -178,19 +180,32 @@ class GracefulInterrupt(Callback):
         Raises:
             Interrupted: the checkpoint is written; the message says how to resume.
         """
-        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+        if trainer.strategy.reduce_boolean_decision(self._asked is not None, all=False):
             # Lightning has already counted the coming step as ready and, after a resume, would validate one
             # step early; the trackers' own method takes that back, which it does not do for the totals.
             progress = trainer.fit_loop.epoch_loop.batch_progress
             progress.total.reset_on_restart()
             progress.current.reset_on_restart()
             self.checkpoints.save(trainer, LAST)
-            raise Interrupted(
-                f"interrupted at step {trainer.global_step}; the same command with --resume goes on"
-            )
+            self._raise(trainer.global_step)
+
+    def _raise(self, step: int) -> NoReturn:
+        number = signal.Signals(self._asked or signal.SIGINT)  # another process of torchrun was asked
+        self._asked = None
+        raise Interrupted(
+            f"{WORDS[number]} at step {step}; the same command with --resume goes on", 128 + number
+        )
+
+    def raise_if_asked(self, step: int) -> None:
+        """After the training: stop now, if the signal came too late to stop between two steps.
+
+        Raises:
+            Interrupted: as above; the last validation wrote the checkpoint.
+        """
+        if self._asked is not None:
+            self._raise(step)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Give the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        give_back(self._previous)
+        self._previous = {}

@@ -14,7 +14,6 @@ import json
 import logging
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -33,8 +32,6 @@ GRACE_S = 3.0
 def main() -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = _parser().parse_args()
-    if arguments.lifeline:
-        threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         shim.make_lava_importable()
         from lava.proc.lif.process import LIFReset  # noqa: F401
@@ -67,7 +64,6 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Run a deployment plan in Lava.")
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
-    parser.add_argument("--lifeline", action="store_true", help="end with all children when stdin closes")
     parser.add_argument("--netx", action="store_true", help="load FOLDER/network.net with lava-dl's netx")
     parser.add_argument("--conv", choices=("stock", "blas"), default="stock")
     parser.add_argument("--record", nargs="*", default=None, help="populations; default: all but relays")
@@ -199,13 +195,6 @@ def _abandon(code: int, line: str) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(code)
-
-
-def _follow_parent() -> None:
-    """Block until the other end of stdin closes, then end the whole process group."""
-    while os.read(0, 4096):
-        pass
-    os.killpg(os.getpgid(0), signal.SIGTERM)
 
 
 def _collect(paths: list[str], leading: tuple[int, int], result: Path) -> None:

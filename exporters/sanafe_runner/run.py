@@ -13,11 +13,8 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import signal
 import sys
-import threading
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,11 +27,8 @@ def main() -> int:
     """Parse the command line and run; returns the exit code."""
     parser = argparse.ArgumentParser(description="Run a network in SANA-FE.")
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
-    parser.add_argument("--lifeline", action="store_true", help="end when stdin closes")
     parser.add_argument("folder", type=Path, nargs="?")
     arguments = parser.parse_args()
-    if arguments.lifeline:
-        threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         identity = _identity()
     except (ImportError, OSError) as error:
@@ -93,13 +87,6 @@ def _simulate(folder: Path, identity: dict[str, str]) -> None:
 def _say(line: str) -> None:
     sys.stderr.write(" ".join(line.split()) + "\n")
     sys.stderr.flush()
-
-
-def _follow_parent() -> None:
-    """Block until the other end of stdin closes, then end the whole process group."""
-    while os.read(0, 4096):
-        pass
-    os.killpg(os.getpgid(0), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def test_a_full_disk_under_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: Callable[[Path], AbstractContextManager[Path]]
 ) -> None:
-    monkeypatch.setattr("tempfile.mkdtemp", raising(READ_ONLY))
+    monkeypatch.setattr("os.mkdir", raising(READ_ONLY))
     path = tmp_path / "x"
     with pytest.raises(ArtifactError) as caught, context(path):
         pytest.fail("there is nothing to write to")

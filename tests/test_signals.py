@@ -224,6 +224,39 @@ def test_under_nohup_a_closed_terminal_ends_nothing(
     assert process.returncode == 0 and len(list(out.glob("*.png"))) == 60
 
 
+STOPPED_ONCE = """
+import os, shutil, sys
+from pathlib import Path
+from snn_tool.artifacts import write_text
+from snn_tool.signals import Stopped
+module, name, late = {"os": os, "shutil": shutil}[sys.argv[2]], sys.argv[3], sys.argv[4] == "late"
+real = getattr(module, name)
+def stop(*given, **options):
+    if name == "mkdir" and ".snn-tool-" not in str(given[0]):
+        return real(*given, **options)
+    setattr(module, name, real)
+    if late:
+        real(*given, **options)
+    raise Stopped(15)
+setattr(module, name, stop)
+try:
+    write_text(Path(sys.argv[1]) / "x.txt", "x")
+except Stopped:
+    sys.exit(143)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "mkdir"), ("os", "open"), ("shutil", "rmtree"), ("os", "replace")]
+)
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_an_exception_at_any_moment_leaves_no_part(tmp_path: Path, module: str, name: str, when: str) -> None:
+    """A signal raises wherever the program is, between a folder's making and its `try`, too."""
+    arguments = (sys.executable, "-c", STOPPED_ONCE, tmp_path, module, name, when)
+    assert subprocess.run(arguments).returncode == 143
+    assert {path.name for path in tmp_path.iterdir()} <= {"x.txt"}
+
+
 def test_signals_that_follow_do_not_disturb_the_end() -> None:
     """A closed terminal sends several. The handlers before are there again afterwards."""
     before = [signal.getsignal(number) for number in STOPPING]

@@ -4,8 +4,10 @@ Whoever makes such a folder holds a lock on it (flock), which the kernel release
 What bears one of these names and is not locked belongs to nobody. A leaf: it does not know what is written.
 """
 
+import atexit
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -62,8 +64,17 @@ def temporary_folder(what: str) -> Iterator[Path]:
 
 @contextmanager
 def _folder(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
-    while True:  # until no sweeper was there between making and locking
-        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
+    while True:  # until the name is new, and no sweeper was there between making and locking
+        folder = parent / f"{prefix}{secrets.token_hex(4)}{suffix}"
+        _unfinished[folder] = os.getpid()  # before it exists: a signal may raise at any time
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            del _unfinished[folder]
+            continue
+        except OSError:
+            del _unfinished[folder]
+            raise
         descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
         if descriptor is None or _lock(descriptor, folder):
             break
@@ -72,8 +83,20 @@ def _folder(parent: Path, prefix: str, suffix: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        del _unfinished[folder]
         if descriptor is not None:
             os.close(descriptor)
+
+
+_unfinished: dict[Path, int] = {}
+"""Folders that are in use, and the process that made them: if a signal came between, they go at exit."""
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    for folder, process in _unfinished.items():
+        if process == os.getpid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(

@@ -36,9 +36,13 @@ class Haze:
 
     def _haze(self, image: Image, rng: np.random.Generator) -> Image:
         beta, airlight = rng.uniform(self.low, self.high), np.float32(rng.uniform(*AIRLIGHT))
-        depth = smooth_depth((image.shape[0], image.shape[1]), rng)
-        veil = -np.expm1(-np.float32(beta) * depth)[:, :, None]
-        return np.asarray(image + veil * (airlight - image))
+        veil = smooth_depth((image.shape[0], image.shape[1]), rng)
+        veil *= -np.float32(beta)  # in place: photographs are large
+        np.negative(np.expm1(veil, out=veil), out=veil)
+        hazy: Image = airlight - image
+        hazy *= veil[:, :, None]
+        hazy += image
+        return hazy
 
     def describe(self) -> dict[str, Any]:
         """The task's name and the ranges of beta and of the airlight."""
@@ -53,7 +57,10 @@ def smooth_depth(size: tuple[int, int], rng: np.random.Generator) -> Image:
     field = share * np.linspace(1, 0, COARSE)[:, None] + (1 - share) * waves
     span = min(1.0, max(size) / VIEW)
     nearest = rng.uniform(0, 1 - span)
-    return (nearest + span * _stretched(field, size)).astype(np.float32)
+    depth = _stretched(field, size)
+    depth *= span
+    depth += nearest
+    return depth.astype(np.float32)
 
 
 def _stretched(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -62,5 +69,9 @@ def _stretched(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         places = np.linspace(0, COARSE - 1, length)
         lower = np.minimum(places.astype(int), COARSE - 2)
         share = (places - lower).reshape([-1 if a == axis else 1 for a in range(2)])
-        field = np.take(field, lower, axis) * (1 - share) + np.take(field, lower + 1, axis) * share
+        upper = np.take(field, lower + 1, axis)
+        upper *= share
+        field = np.take(field, lower, axis)
+        field *= 1 - share
+        field += upper
     return field

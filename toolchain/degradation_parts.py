@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
+from snn_tool.tiling import BLOCK, blocks
 
 Image = NDArray[np.float32]
 Kernel = NDArray[np.float64]
@@ -43,19 +44,28 @@ def blur(image: Image, kernel: Kernel) -> Image:
     guess, as in `numpy.pad(mode="reflect")`. So a border is blurred as strongly as the middle.
     """
     if kernel.size == 1:
-        return image
-    rows, columns = (side // 2 for side in kernel.shape)
+        return image.copy()
+    places = [
+        np.pad(np.arange(length), side // 2, mode="reflect")
+        for length, side in zip(image.shape, kernel.shape, strict=False)
+    ]
     blurred = np.empty(image.shape, np.float32)
-    for channel in range(image.shape[2]):  # one by one, in a third of the memory
-        values = image[..., channel].astype(np.float64)
-        padded = np.pad(values, ((rows, rows), (columns, columns)), mode="reflect")
-        blurred[..., channel] = fftconvolve(padded, kernel, mode="valid")
+    for rows, columns in blocks(image.shape[0], image.shape[1]):
+        reached = (
+            slice(part.start, part.stop + side - 1)
+            for part, side in zip((rows, columns), kernel.shape, strict=True)
+        )
+        down, across = (place[part] for place, part in zip(places, reached, strict=True))
+        seen = image[down[:, None], across].astype(np.float64)
+        blurred[rows, columns] = fftconvolve(seen, kernel[:, :, None], mode="valid", axes=(0, 1))
     return blurred
 
 
 def add_noise(image: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """Add white Gaussian noise of `sigma` grey levels of 255; none is drawn for zero."""
+    """Add white Gaussian noise of `sigma` grey levels of 255 in place; none is drawn for zero."""
     if sigma == 0:
         return image
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    return image + np.float32(sigma / 255) * noise
+    for top in range(0, image.shape[0], BLOCK):  # the same draws, whatever the number of rows
+        part = image[top : top + BLOCK]
+        part += np.float32(sigma / 255) * rng.standard_normal(part.shape, dtype=np.float32)
+    return image

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 from snn_tool.degradation_parts import Image, Kernel, each_image
+from snn_tool.tiling import blocks
 
 MOST_ANGLE = 45.0
 """Largest lean of the streaks from the vertical, in degrees; drawn uniformly on both sides."""
@@ -58,7 +59,10 @@ class RainStreaks:
     def _rain(self, image: Image, rng: np.random.Generator) -> Image:
         strength = rng.uniform(self.low, self.high)
         layer = rain_layer((image.shape[0], image.shape[1]), rng)
-        return np.asarray(image + np.float32(strength) * layer[:, :, None] * (1 - image))
+        rainy: Image = 1 - image  # in place from here: photographs are large
+        rainy *= np.float32(strength) * layer[:, :, None]
+        rainy += image
+        return rainy
 
     def describe(self) -> dict[str, Any]:
         """The task's name, the range of the strength and the blend."""
@@ -71,7 +75,13 @@ def rain_layer(size: tuple[int, int], rng: np.random.Generator) -> Image:
     length, width, density = (rng.uniform(*bounds) for bounds in (LENGTHS, WIDTHS, DENSITIES))
     kernel = streak(length, width, angle)
     shape = (size[0] + kernel.shape[0] - 1, size[1] + kernel.shape[1] - 1)
-    brightness = rng.uniform(0.2, 1.0, shape) * (rng.random(shape) < density)
-    # Crossing streaks add up as light does until the film is white.
-    layer: Image = np.clip(fftconvolve(brightness, kernel, mode="valid"), 0, 1).astype(np.float32)
+    brightness = rng.uniform(0.2, 1.0, shape)
+    brightness *= rng.random(shape) < density
+    layer: Image = np.empty(size, np.float32)
+    for rows, columns in blocks(*size):
+        reached = brightness[
+            rows.start : rows.stop + kernel.shape[0] - 1, columns.start : columns.stop + kernel.shape[1] - 1
+        ]
+        # Crossing streaks add up as light does until the film is white.
+        layer[rows, columns] = np.clip(fftconvolve(reached, kernel, mode="valid"), 0, 1)
     return layer

@@ -44,6 +44,7 @@ from snn_tool.exporters.nir_program import IMAGE, Program
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.resources_figure import cores_svg
 from snn_tool.resources_text import resources_text
+from snn_tool.tables import printable
 
 MakeNetwork = Callable[..., IntegerNetwork]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]
@@ -262,6 +263,20 @@ def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> 
     assert ElementTree.fromstring(once).tag == "{http://www.w3.org/2000/svg}svg"
     for layer in report.layers:
         assert f"<!-- {layer.name} -->" in once
+
+
+@pytest.mark.parametrize("name", [r"$\no{such}$", "[/b]", "a\x1b[2J<b>", "-->", "x" * 5000])
+def test_a_population_of_any_name_is_shown_as_it_is(make_network: MakeNetwork, name: str) -> None:
+    """No formula for matplotlib, no markup for rich, no escape for a terminal, no tag in a picture."""
+    report = report_resources(program_of(make_network("graded")))
+    first, *others = report.layers
+    report = replace(report, layers=(replace(first, name=name), *others))
+    picture = cores_svg(report, LOIHI_2)
+    ElementTree.fromstring(picture)
+    text = resources_text(report)
+    assert not any(ord(c) < 32 and c != "\n" for c in text + picture.replace("\t", ""))
+    assert max(map(len, text.splitlines())) <= 80 and len(text) < 10_000
+    assert printable(name, 200)[:8] in text
 
 
 def test_the_command(make_network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,11 +24,14 @@ from results_trials import PHOTOGRAPHS, Trial, conditions, run_trials
 from ship_students import named_folders
 from snn_tool.artifacts import write_bytes, write_text
 from snn_tool.errors import ConfigError, SnnToolError
+from snn_tool.ownership import claim, disown, is_ours, owned_path
 from snn_tool.restoration import open_student
 from snn_tool.shipped import FOLDER, Card, read_card, shipped_names, student_path
 from snn_tool.terminal import Terminal
 
 PAGE, PICTURES = "results.md", "results"
+HEAD = "# Results\n\nThe students that come with snn-tool, measured."
+"""By which a page is known that has no ledger beside it, as in a clone."""
 ANCHORS = Path(__file__).with_name("anchors.toml")
 MOST_BYTES, MOST_TOTAL_BYTES = 150_000, 1_500_000
 
@@ -70,7 +73,8 @@ def write_results(arguments: argparse.Namespace) -> None:
     """Measure, draw, write.
 
     Raises:
-        ConfigError: no student, or a teacher of a task that no student has.
+        ConfigError: no student, a teacher of a task that no student has, or a file of somebody else is in
+            the way.
         ArtifactError: a card says otherwise than what is measured.
         DataError: an image is damaged, or a test set is empty.
     """
@@ -79,16 +83,24 @@ def write_results(arguments: argparse.Namespace) -> None:
     if not cards:
         raise ConfigError(f"{arguments.students}: holds no students with cards")
     teachers = open_teachers(arguments.teacher, cards)
+    folder, target = arguments.out / PICTURES, arguments.out / PAGE
+    before = target.read_text(encoding="utf-8") if target.is_file() else ""
+    claim([target], lambda path: before.startswith(HEAD))
+
+    def is_shown(path: Path) -> bool:
+        return f"({PICTURES}/{path.name})" in before
+
     examined = [examine(card, arguments, teachers) for card in cards]
     pictures = draw(examined)
-    folder = arguments.out / PICTURES
+    claim((folder / name for name in pictures), is_shown)
+    stale = [path for path in folder.glob("*.jpg") if path.name not in pictures and is_ours(path, is_shown)]
+    claim(stale, is_shown)
     for name, content in pictures.items():
-        write_bytes(folder / name, content)
-    for stale in set(folder.glob("*.jpg")) - {folder / name for name in pictures}:
-        stale.unlink()
+        write_bytes(folder / name, content, owned_path)
+    disown(stale)
     anchors = tomllib.loads(ANCHORS.read_text(encoding="utf-8"))["anchor"]
     text = page(command(arguments), examined, anchors, of_teachers(teachers, cards, arguments))
-    write_text(arguments.out / PAGE, text)
+    write_text(target, text, owned_path)
 
 
 def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[TeacherColumn]) -> Examined:

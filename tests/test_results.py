@@ -121,9 +121,12 @@ def written(arguments: Arguments) -> str:
     stale, other = (arguments.out / "results" / name for name in ("gone.jpg", "kept.txt"))
     stale.parent.mkdir(parents=True)
     stale.touch()
+    (stale.parent / "holiday.jpg").touch()
+    (arguments.out / "results.md").write_text(f"{results.HEAD}\n\n![](results/gone.jpg)\n")
     other.touch()
     results.write_results(arguments)
-    assert not stale.exists() and other.exists()
+    assert not stale.exists() and other.exists() and (stale.parent / "holiday.jpg").exists()
+    (stale.parent / "holiday.jpg").unlink()
     return (arguments.out / "results.md").read_text(encoding="utf-8")
 
 

@@ -32,6 +32,9 @@ MANTISSA_LIMIT = 127
 LIF_CURRENT_LIMIT = WRAP >> CURRENT_SHIFT
 BIAS_LIMIT = 4095
 """Lava's bias_mant is 13-bit signed; its exponent is 6, so that one unit is one LSB."""
+LARGEST_REAL = 2.0**100
+"""Of a weight or bias; all scales that follow from it are ordinary numbers of float32, which end at 2^128."""
+BIAS_RANGE = (-(1 << 31) + 1, (1 << 31) - 1)
 THRESHOLD_LIMIT = (1 << 17) - 1
 
 
@@ -55,7 +58,8 @@ def quantize(
         calibration: degraded images [3, H, W] in [0, 1], for the read-out's bias; may be empty.
 
     Raises:
-        QuantizationError: a weight is not finite, or a threshold does not fit; the layer is named.
+        QuantizationError: a weight is not finite or absurdly large, or a threshold does not fit; the layer is
+            named.
     """
     synapses = {s.name: _real_synapse(student, s, config) for s in student.topology.synapses}
     lsb = _common_exponents(student.topology, {name: best_exponent(s.weight) for name, s in synapses.items()})
@@ -74,7 +78,14 @@ def _real_synapse(student: Network, wiring: Synapse, config: StudentConfig) -> _
     bias = np.zeros(wiring.out_channels) if conv.bias is None else conv.bias.detach().double().cpu().numpy()
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise QuantizationError(f"{wiring.name}: weights are not finite; the training diverged, lower --lr")
-    return _RealSynapse(wiring, weight * source_unit(student, wiring, config), bias)
+    weight = weight * source_unit(student, wiring, config)
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in (weight, bias))
+    if largest > LARGEST_REAL:
+        raise QuantizationError(
+            f"{wiring.name}: a weight of {largest:.2g} is beyond {LARGEST_REAL:.2g}, where scales leave the "
+            "range of float32; the training diverged, lower --lr"
+        )
+    return _RealSynapse(wiring, weight, bias)
 
 
 def source_unit(student: Network, wiring: Synapse, config: StudentConfig) -> float:
@@ -165,7 +176,7 @@ def _threshold(student: Network, name: str, exponent: int) -> int:
     neuron = student.neurons[name]
     assert isinstance(neuron, LifNeuron | GradedNeuron)
     threshold = float(neuron.threshold.detach().double()) / 2.0**exponent
-    if not 1 <= round(threshold) <= THRESHOLD_LIMIT:
+    if not (np.isfinite(threshold) and 1 <= round(threshold) <= THRESHOLD_LIMIT):
         raise QuantizationError(
             f"{name}: threshold {threshold:.3g} LSB lies outside 1..{THRESHOLD_LIMIT}; its weights and "
             "threshold differ too much in scale, train longer or with a smaller --lr"
@@ -177,7 +188,8 @@ def _integer_synapse(synapse: _RealSynapse, lsb: int) -> IntegerSynapse:
     exponent = max(best_exponent(synapse.weight), lsb)
     round_to = _zero_mean_mantissas if synapse.wiring.zero_mean else _mantissas
     mantissa = round_to(synapse.weight, exponent).astype(np.int8)
-    bias = np.round(synapse.bias / 2.0**lsb).astype(np.int32)
+    # A bias beyond int32 is beyond every register too, and `_overflowing` must still see that.
+    bias = np.clip(np.round(synapse.bias / 2.0**lsb), *BIAS_RANGE).astype(np.int32)
     return IntegerSynapse(synapse.wiring, mantissa, exponent - lsb, bias)
 
 

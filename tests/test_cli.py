@@ -292,7 +292,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda folder: [path.unlink() for path in folder.iterdir()], "holds no images"),
     "text": (
         lambda folder: (folder / "0.png").write_text("not an image"),
-        "0.png: not a PNG, JPEG, WebP or TIFF file",
+        "0.png: not a PNG, JPEG, WebP, TIFF or BMP file",
     ),
     "truncated": (broken_png, "0.png: corrupt or truncated"),
 }
@@ -330,7 +330,10 @@ def test_a_bad_folder_is_one_line_and_leaves_nothing(
     code, stdout, err = call("-q", command, *arguments[command])
     assert (code, stdout, err.count("\n")) == (1, "", 1), err
     assert err.startswith("error: ") and message in err
-    assert not out.exists() or not list(out.iterdir())
+    made = {path.name for path in out.iterdir()} if out.exists() else set()
+    # Damage inside of a picture shows when its turn comes; the others are restored (decision 29).
+    others_restored = {"1.png", ".snn-tool.jsonl"}
+    assert made == (others_restored if (command, case) == ("restore", "truncated") else set())
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5)])

@@ -4,21 +4,22 @@ The packaged table is `constants.toml`; a user's profile (`energy.profile`) over
 take the table as an argument and never read it here, so that sensitivity and profiles reach every term.
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
+import msgspec
+from msgspec import Meta
+from snn_tool.documents import NotNegative, Positive, convert
 from snn_tool.errors import ConfigError
 
 Unit = Literal["pJ", "pJ/bit", "mW", "ns", "hops", "fraction"]
 Scope = Literal["per-op", "all-in"]
 Grade = Literal["simulated", "regressed", "measured", "vendor-peak", "assumed"]
-UNITS, SCOPES, GRADES = get_args(Unit), get_args(Scope), get_args(Grade)
 PACKAGED = "snn-tool"
 """`Constant.origin` of what ships with the package."""
 
@@ -51,70 +52,38 @@ class Constant:
     origin: str = PACKAGED
 
 
-REQUIRED = ("value", "unit", "source", "scope", "grade")
-OPTIONAL = ("process_nm", "voltage_v")
+class ConstantEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A constant in a TOML file: a `Constant` without its origin."""
+
+    value: NotNegative
+    unit: Unit
+    source: Annotated[
+        str, Meta(pattern=r"\S", extra={"allowed": "a text that names the publication or the measurement"})
+    ]
+    scope: Scope
+    grade: Grade
+    process_nm: Positive | None = None
+    voltage_v: Positive | None = None
+
+    def __post_init__(self) -> None:
+        """A fraction is one."""
+        if self.unit == "fraction" and not 0 < self.value <= 1:
+            raise ValueError(f"value = {self.value!r} is no fraction; use a number above 0 and at most 1")
 
 
-def parse_constants(entries: Mapping[str, Any], file: str, origin: str = PACKAGED) -> dict[str, Constant]:
-    """Constants from the tables of a TOML file.
+def constants_of(entries: Mapping[str, ConstantEntry], origin: str = PACKAGED) -> dict[str, Constant]:
+    """The constants of a file.
 
     Args:
-        entries: by key; each a table of `REQUIRED` and `OPTIONAL` fields.
-        file: how messages call the file.
-        origin: of every constant read.
-
-    Raises:
-        ConfigError: names file and key; a field is missing, unknown, or not allowed.
+        entries: by key.
+        origin: of every constant.
     """
-    return {key: _constant(entry, f"{file}: constants.{key}", origin) for key, entry in entries.items()}
-
-
-def _constant(entry: Any, where: str, origin: str) -> Constant:
-    if not isinstance(entry, dict):
-        raise ConfigError(f"{where} is no table; give it {', '.join(REQUIRED)}")
-    for field in REQUIRED:
-        if field not in entry:
-            raise ConfigError(f"{where}.{field} is missing; a constant has {', '.join(REQUIRED)}")
-    for field in entry:
-        if field not in REQUIRED + OPTIONAL:
-            raise ConfigError(f"{where}.{field} is unknown; use {', '.join(REQUIRED + OPTIONAL)}")
-    for field, allowed in (("unit", UNITS), ("scope", SCOPES), ("grade", GRADES)):
-        if entry[field] not in allowed:
-            raise ConfigError(
-                f"{where}.{field} = {entry[field]!r} is unknown; use one of {', '.join(allowed)}"
-            )
-    if not isinstance(entry["source"], str) or not entry["source"].strip():
-        raise ConfigError(f"{where}.source is empty; name the publication or the measurement")
-    return Constant(**{**entry, "value": _value(entry, where), **_conditions(entry, where)}, origin=origin)
-
-
-def _value(entry: Mapping[str, Any], where: str) -> float:
-    value = _number(entry["value"], f"{where}.value")
-    if value < 0:
-        raise ConfigError(f"{where}.value = {value!r} is negative; use 0 or more")
-    if entry["unit"] == "fraction" and not 0 < value <= 1:
-        raise ConfigError(f"{where}.value = {value!r} is no fraction; use a number above 0 and at most 1")
-    return value
-
-
-def _conditions(entry: Mapping[str, Any], where: str) -> dict[str, float]:
-    given = {field: _number(entry[field], f"{where}.{field}") for field in OPTIONAL if field in entry}
-    for field, value in given.items():
-        if value <= 0:
-            raise ConfigError(
-                f"{where}.{field} = {value!r} is not allowed; use a number above 0, or leave it out"
-            )
-    return given
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"{where} = {value!r} is no finite number")
-    return float(value)
+    return {key: Constant(**msgspec.structs.asdict(entry), origin=origin) for key, entry in entries.items()}
 
 
 @cache
 def packaged_constants() -> Table:
     """The table that ships with the package, in the order of the file."""
     text = (files("snn_tool.energy") / "constants.toml").read_text(encoding="utf-8")
-    return MappingProxyType(parse_constants(tomllib.loads(text)["constants"], "constants.toml"))
+    tables = convert(tomllib.loads(text), dict[str, dict[str, ConstantEntry]], "constants.toml", ConfigError)
+    return MappingProxyType(constants_of(tables["constants"]))

@@ -1,23 +1,43 @@
 """A user's own constants and precisions, from a TOML file, on top of the packaged ones."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from snn_tool.energy.constants import Constant, Table, packaged_constants, parse_constants
+import msgspec
+from msgspec import Meta
+from snn_tool.artifacts import key_path, shown
+from snn_tool.documents import Name, Text, convert, one_of, read_toml
+from snn_tool.energy.constants import Constant, ConstantEntry, Table, constants_of, packaged_constants
 from snn_tool.energy.precisions import PRECISIONS, Precision
 from snn_tool.energy.prices import Pricing
 from snn_tool.energy.registry import MODELS
 from snn_tool.energy.scopes import check_scopes
 from snn_tool.errors import ConfigError
 
-_SECTIONS = ("constants", "precisions")
 _OPERATIONS = ("multiply", "accumulate", "state_multiply")
-_WIDTHS = ("bits", "state_bits")
-_REQUIRED = (*_OPERATIONS, *_WIDTHS, "integer", "note")
 _FLEXIBLE = tuple(name for name, model in MODELS.items() if model.precisions is None)
+_Bits = Annotated[int, Meta(ge=1, le=64)]
+
+
+class PrecisionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A precision in a profile: a `Precision` without its name."""
+
+    multiply: Name
+    accumulate: Name
+    state_multiply: Name
+    bits: _Bits
+    state_bits: _Bits
+    integer: bool
+    note: Text
+    models: Annotated[tuple[Annotated[str, one_of(*_FLEXIBLE)], ...], Meta(min_length=1)] | None = None
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tables of a profile."""
+
+    constants: dict[Name, ConstantEntry] = {}
+    precisions: dict[Name, PrecisionEntry] = {}
 
 
 def load_profile(path: Path) -> Pricing:
@@ -46,64 +66,32 @@ def load_profile(path: Path) -> Pricing:
             another unit than the one it overrides, one that nothing uses, or an all-in figure that a model
             would add other terms to.
     """
-    content = _read(path)
-    for key in content:
-        if key not in _SECTIONS or not isinstance(content[key], dict):
-            raise ConfigError(f"{path}: {key} is unknown; use tables {' and '.join(_SECTIONS)}")
-    own = parse_constants(content.get("constants", {}), str(path), path.name)
+    given = convert(read_toml(path, "--profile "), Profile, str(path), ConfigError)
+    own = constants_of(given.constants, path.name)
     constants = {**packaged_constants(), **own}
-    chosen = {name: _precision(name, e, path, constants) for name, e in content.get("precisions", {}).items()}
+    chosen = {name: _precision(name, entry, path, constants) for name, entry in given.precisions.items()}
     pricing = Pricing(constants, {**PRECISIONS, **chosen}, path.name)
     _check_use(own, pricing, path)
     check_scopes(pricing, str(path))
     return pricing
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--profile {path}: cannot be read ({error.strerror}); name a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--profile {path}: no TOML ({error}); correct the file") from error
-
-
-def _precision(name: str, entry: Any, path: Path, constants: Table) -> Precision:
-    where = f"{path}: precisions.{name}"
-    if not isinstance(entry, dict):
-        raise ConfigError(f"{where} is no table; give it {', '.join(_REQUIRED)}")
-    known = {field.name for field in fields(Precision)} - {"name"}
-    for key in (*(k for k in _REQUIRED if k not in entry), *(k for k in entry if k not in known)):
-        state = "unknown" if key in entry else "missing"
-        raise ConfigError(
-            f"{where}.{key} is {state}; a precision has {', '.join(_REQUIRED)}, and may have models"
-        )
-    for key in _OPERATIONS:
-        _check_operation(entry[key], f"{where}.{key}", constants)
-    for key in _WIDTHS:
-        if type(entry[key]) is not int or not 1 <= entry[key] <= 64:
-            raise ConfigError(f"{where}.{key} = {entry[key]!r} is not allowed; use 1 to 64 bits")
-    if type(entry["integer"]) is not bool or not isinstance(entry["note"], str):
-        raise ConfigError(f"{where}: integer must be true or false, and note a text")
-    if "models" in entry and name in PRECISIONS:
+def _precision(name: str, entry: PrecisionEntry, path: Path, constants: Table) -> Precision:
+    where = f"{path}: {key_path(('precisions', name))}"
+    for operation in _OPERATIONS:
+        key = getattr(entry, operation)
+        if key not in constants:
+            raise ConfigError(
+                f"{where}.{operation} = {shown(key)} is no constant; use one of the table, or add it under "
+                "constants"
+            )
+        if constants[key].unit != "pJ":
+            raise ConfigError(
+                f"{where}.{operation} = {shown(key)} is in {constants[key].unit}; arithmetic needs pJ"
+            )
+    if entry.models and name in PRECISIONS:
         raise ConfigError(f"{where}.models is not allowed for a packaged precision; give yours another name")
-    made = Precision(name=name, **{**entry, "models": None})
-    return replace(made, models=_models(entry["models"], where)) if "models" in entry else made
-
-
-def _check_operation(key: Any, where: str, constants: Table) -> None:
-    if key not in constants:
-        raise ConfigError(
-            f"{where} = {key!r} is no constant; use one of the table, or add it under constants"
-        )
-    if constants[key].unit != "pJ":
-        raise ConfigError(f"{where} = {key!r} is in {constants[key].unit}; arithmetic needs pJ")
-
-
-def _models(names: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(names, list) or not names or any(name not in _FLEXIBLE for name in names):
-        raise ConfigError(f"{where}.models = {names!r} is not allowed; list some of {', '.join(_FLEXIBLE)}")
-    return tuple(names)
+    return Precision(name=name, **msgspec.structs.asdict(entry))
 
 
 def _check_use(own: Mapping[str, Constant], pricing: Pricing, path: Path) -> None:
@@ -117,12 +105,10 @@ def _check_use(own: Mapping[str, Constant], pricing: Pricing, path: Path) -> Non
     }
     for key, constant in own.items():
         packaged = packaged_constants().get(key)
+        where = f"{path}: {key_path(('constants', key))}"
         if packaged and packaged.unit != constant.unit:
-            raise ConfigError(
-                f"{path}: constants.{key}.unit = {constant.unit!r} is not allowed; use {packaged.unit!r}"
-            )
+            raise ConfigError(f"{where}.unit = {constant.unit!r} is not allowed; use {packaged.unit!r}")
         if key not in used:
             raise ConfigError(
-                f"{path}: constants.{key} is used by no model and no precision; correct its name, "
-                "or name it in a precision"
+                f"{where} is used by no model and no precision; correct its name, or name it in a precision"
             )

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import read_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
 from snn_tool.exporters.lava_environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
-from snn_tool.exporters.loihi_plan_file import SCHEMA as PLAN_SCHEMA
+from snn_tool.exporters.loihi_plan_file import read_plan
 from snn_tool.exporters.netx_file import NetxRun
 from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.process_group import Finished, run_group
@@ -165,19 +164,16 @@ def _execute(
 
 
 def _head_of_plan(path: Path) -> _Head:
-    plan = read_json(path, "loihi-plan", PLAN_SCHEMA)
-    try:
-        return _Head(
-            timesteps=int(plan["timesteps"]),
-            input_low=int(plan["input_low"]),
-            input_high=int(plan["input_high"]),
-            image=tuple(plan["sources"][0]["shape"]),
-            neurons={str(neuron["name"]): tuple(neuron["shape"]) for neuron in plan["neurons"]},
-            relays=frozenset(str(neuron["name"]) for neuron in plan["neurons"] if neuron["is_relay"]),
-            readout=str(plan["readout"]),
-        )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: incomplete ({error!r}); export the network again") from error
+    plan = read_plan(path)
+    return _Head(
+        timesteps=plan.timesteps,
+        input_low=plan.input_low,
+        input_high=plan.input_high,
+        image=plan.sources[0].shape,
+        neurons={neuron.name: neuron.shape for neuron in plan.neurons},
+        relays=frozenset(neuron.name for neuron in plan.neurons if neuron.is_relay),
+        readout=plan.readout,
+    )
 
 
 def _check_images(images: NDArray[Any], plan: _Head) -> None:

@@ -14,14 +14,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json, sha256_file, write_bytes, write_json
-from snn_tool.errors import ArtifactError, ExportError
+from snn_tool.documents import one_of, read_document
+from snn_tool.errors import ExportError
 from snn_tool.exporters import loihi_ranges_file, loihi_report_file
-from snn_tool.exporters.export_files import check_hashes
+from snn_tool.exporters.export_files import REMEDY, Manifest, check_hashes, hashes_of
 from snn_tool.exporters.golden_file import (
     GOLDEN,
     Golden,
@@ -45,7 +46,8 @@ from snn_tool.exporters.nir_program import Program
 from snn_tool.exporters.npz_file import read_arrays
 from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.exporters.traces import Trace
-from snn_tool.models.streams import FANOUT, LOWERINGS, check_lowering
+from snn_tool.models.streams import FANOUT, LOWERINGS
+from snn_tool.models.topology import Timesteps
 from snn_tool.staging import staged_folder
 
 KIND, SCHEMA = "loihi-bundle", 1
@@ -58,6 +60,15 @@ NETWORK, PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
     "bundle.json",
 )
 HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES)
+
+
+class BundleManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of bundle.json; its fields are those of `Bundle`."""
+
+    neuron: Annotated[str, one_of("graded", "lif")]
+    timesteps: Timesteps
+    lowering: Annotated[str, one_of(*LOWERINGS)]
+    resources: Resources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,18 +176,26 @@ def read_bundle(folder: Path) -> Bundle:
         ArtifactError: a file is missing or does not match its hash (the file is named), or the manifest is
             incomplete or of another schema.
     """
-    manifest = read_json(folder / MANIFEST, KIND, SCHEMA)
-    try:
-        hashes = {name: str(manifest["files"][name]) for name in HASHED}
-        lowering, resources = _lowering(manifest), Resources(**manifest["resources"])
-        head = (str(manifest["neuron"]), int(manifest["timesteps"]), lowering, resources)
-        student = str(manifest["student_sha256"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST}: incomplete ({error!r}); export the network again"
-        ) from error
-    check_hashes(folder, hashes, MANIFEST)
-    return Bundle(folder, *head, student, read_golden(folder / GOLDEN))
+    manifest = read_manifest(folder)
+    check_hashes(folder, hashes_of(manifest, folder / MANIFEST, HASHED), MANIFEST)
+    return Bundle(
+        folder,
+        manifest.neuron,
+        manifest.timesteps,
+        manifest.lowering,
+        manifest.resources,
+        manifest.student_sha256,
+        read_golden(folder / GOLDEN),
+    )
+
+
+def read_manifest(folder: Path) -> BundleManifest:
+    """Read bundle.json alone.
+
+    Raises:
+        ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
+    """
+    return read_document(folder / MANIFEST, KIND, SCHEMA, BundleManifest, REMEDY)
 
 
 def derive_statements(bundle: Bundle) -> Statements:
@@ -223,10 +242,3 @@ def _gives(stated_plan: Mapping[str, Any], program: Program, lowering: str) -> b
     except ExportError:  # not every network has every lowering
         return False
     return not compare_document(PLAN, stated_plan, document).contradictions
-
-
-def _lowering(manifest: Mapping[str, Any]) -> str:
-    """The recorded lowering; a KeyError or ValueError where there is no known one."""
-    lowering = str(manifest["lowering"])
-    check_lowering(lowering)
-    return lowering

@@ -8,6 +8,7 @@ routing are not in them. So they say what a model could fit, not that a compiler
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from snn_tool.documents import Count
 from snn_tool.exporters.loihi_resources import LayerResources, layer_resources, total_of
 from snn_tool.exporters.loihi_specs import Plan
 
@@ -73,15 +74,15 @@ class Resources:
         accumulator_neurons: part of `relay_neurons` that holds a residual stream.
     """
 
-    neurons: int
-    relay_neurons: int
-    shared_synapses: int
-    expanded_synapses: int
-    cores_low: int
-    cores_high: int
-    chips_low: int
-    chips_high: int
-    accumulator_neurons: int = 0
+    neurons: Count
+    relay_neurons: Count
+    shared_synapses: Count
+    expanded_synapses: Count
+    cores_low: Count
+    cores_high: Count
+    chips_low: Count
+    chips_high: Count
+    accumulator_neurons: Count = 0
 
 
 def cores_of(layer: LayerResources, chip: Chip) -> Span:

@@ -1,10 +1,16 @@
 """A plan as JSON and numpy arrays: what crosses the border to the interpreter that has Lava."""
 
 import io
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
+from snn_tool.artifacts import shown
+from snn_tool.documents import Document, Name, Positive, read_document
+from snn_tool.exporters.export_files import REMEDY, GridValue, Volume
 from snn_tool.exporters.loihi_specs import (
     BIAS_EXPONENT,
     CURRENT_DECAY,
@@ -14,8 +20,106 @@ from snn_tool.exporters.loihi_specs import (
     Plan,
     SourceSpec,
 )
+from snn_tool.models.topology import Channels, Padding, Stride, Timesteps, Upsample
 
-SCHEMA = 1
+KIND, SCHEMA = "loihi-plan", 1
+
+Bits = Annotated[int, Meta(ge=0, le=24)]
+Depth = Annotated[int, Meta(ge=0, le=1 << 16)]
+Decay = Annotated[int, Meta(ge=0, le=4095)]
+Register = Annotated[int, Meta(ge=0, le=1 << 23)]
+
+
+class SourceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `sources`."""
+
+    name: Name
+    offset: Depth
+    shape: Volume
+    message_bits: Bits
+
+
+class ConvEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `convs`."""
+
+    name: Name
+    synapse: Name
+    source: Name
+    target: Name
+    weight: Name
+    mantissa_exponent: Annotated[int, Meta(ge=0, le=31)]
+    input_shape: Volume
+    output_shape: Volume
+    stride: Stride
+    padding: Padding
+    dilation: Stride
+    groups: Channels
+    upsample: Upsample
+    message_bits: Bits
+
+
+class LifEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="lif"):
+    """One of `neurons`: Lava's stock LIF."""
+
+    name: Name
+    shape: Volume
+    depth: Depth
+    first_step: Depth
+    bias_mant: Name
+    bias_exp: Bits
+    du: Decay
+    dv: Decay
+    vth: Register
+    is_relay: bool
+    is_readout: bool
+
+
+class GradedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="graded"):
+    """One of `neurons`: memoryless, with graded spikes."""
+
+    name: Name
+    shape: Volume
+    depth: Depth
+    first_step: Depth
+    bias: Name
+    threshold: Register
+    levels: Register
+    signed: bool
+    is_relay: bool
+    is_readout: bool
+
+
+class PlanDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of plan.json. Whether it is the right plan is seen by deriving it from the network again."""
+
+    timesteps: Timesteps
+    depth: Depth
+    steps: Depth
+    input_low: GridValue
+    input_high: GridValue
+    input_step: Annotated[int, Meta(ge=1, le=16)]
+    residual_scale: Positive
+    readout: Name
+    sources: Annotated[tuple[SourceEntry, ...], Meta(min_length=1)]
+    convs: Annotated[tuple[ConvEntry, ...], Meta(min_length=1)]
+    neurons: Annotated[tuple[LifEntry | GradedEntry, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        """What a run relies on."""
+        if self.readout not in {neuron.name for neuron in self.neurons}:
+            raise ValueError(f"readout {shown(self.readout)} is the name of none of the neurons")
+        if self.steps != self.timesteps + self.depth or self.input_low >= self.input_high:
+            raise ValueError("steps must be timesteps + depth, and input_low below input_high")
+
+
+def read_plan(path: Path) -> PlanDocument:
+    """Read plan.json.
+
+    Raises:
+        ArtifactError: missing, of another schema, or a key is missing, unknown or not allowed.
+    """
+    return read_document(path, KIND, SCHEMA, PlanDocument, REMEDY)
+
 
 Arrays = dict[str, NDArray[np.int32]]
 
@@ -30,7 +134,7 @@ def plan_arrays_and_json(plan: Plan) -> tuple[dict[str, Any], Arrays]:
     arrays = {f"weight.{conv.synapse}": conv.weight for conv in plan.convs}
     arrays |= {f"bias.{neuron.name}": _bias(neuron) for neuron in plan.neurons}
     document = {
-        "kind": "loihi-plan",
+        "kind": KIND,
         "schema": SCHEMA,
         "timesteps": plan.timesteps,
         "depth": plan.depth,

@@ -1,16 +1,29 @@
 """The range proof as `ranges.json`."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from snn_tool.artifacts import read_json, write_json
-from snn_tool.errors import ArtifactError
-from snn_tool.exporters.loihi_quantity import Quantity
+import msgspec
+from msgspec import Meta
+from snn_tool.artifacts import write_json
+from snn_tool.documents import Document, Finite, Name, one_of, read_document
+from snn_tool.exporters.export_files import REMEDY
+from snn_tool.exporters.loihi_quantity import (
+    CLIPS,
+    FIXED,
+    OBSERVED,
+    PROVED,
+    SATURATES,
+    WRAPS,
+    Quantity,
+)
 from snn_tool.exporters.loihi_ranges import RangeProof
+from snn_tool.models.topology import Timesteps
 
 KIND, SCHEMA = "range-proof", 1
+
+Integer = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 
 
 def ranges_document(proof: RangeProof) -> dict[str, Any]:
@@ -32,31 +45,59 @@ def write_ranges(path: Path, proof: RangeProof) -> None:
     write_json(path, KIND, SCHEMA, ranges_document(proof))
 
 
+class QuantityEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `quantities`: a `Quantity`, and what follows from it."""
+
+    node: Name
+    name: Name
+    limit: tuple[Integer, Integer]
+    beyond: Annotated[str, one_of(FIXED, CLIPS, WRAPS)]
+    channel_low: Annotated[tuple[Integer, ...], Meta(min_length=1)]
+    channel_high: Annotated[tuple[Integer, ...], Meta(min_length=1)]
+    observed: tuple[Integer, Integer] | None
+    bound: tuple[Integer, Integer]
+    headroom_bits: Finite | None
+    status: Annotated[str, one_of(PROVED, SATURATES, OBSERVED)]
+
+    def __post_init__(self) -> None:
+        """What follows must follow; violations are never written."""
+        quantity = self.quantity
+        if (quantity.bound, quantity.status) != (self.bound, self.status):
+            raise ValueError(
+                f"bound {list(self.bound)} and status {self.status} do not follow from limit, channel_low, "
+                f"channel_high and observed, which give "
+                f"{list(quantity.bound)} and {quantity.status}"
+            )
+
+    @property
+    def quantity(self) -> Quantity:
+        """The quantity alone."""
+        return Quantity(
+            self.node,
+            self.name,
+            self.limit,
+            self.beyond,
+            self.channel_low,
+            self.channel_high,
+            self.observed,
+        )
+
+
+class RangesDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of ranges.json."""
+
+    timesteps: Timesteps
+    inputs: dict[Name, tuple[Name, ...]]
+    quantities: Annotated[tuple[QuantityEntry, ...], Meta(min_length=1)]
+
+
 def read_ranges(path: Path) -> RangeProof:
     """Read ranges.json.
 
     Raises:
-        ArtifactError: missing, of another schema, or incomplete.
+        ArtifactError: missing, of another schema, or a key is missing, unknown, not allowed or does not
+            follow from the rest.
     """
-    document = read_json(path, KIND, SCHEMA)
-    try:
-        return RangeProof(
-            int(document["timesteps"]),
-            {str(name): tuple(convs) for name, convs in document["inputs"].items()},
-            tuple(_quantity(entry) for entry in document["quantities"]),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: incomplete ({error!r}); export the network again") from error
-
-
-def _quantity(entry: Mapping[str, Any]) -> Quantity:
-    low, high = entry["limit"]
-    return Quantity(
-        node=str(entry["node"]),
-        name=str(entry["name"]),
-        limit=(int(low), int(high)),
-        beyond=str(entry["beyond"]),
-        channel_low=tuple(entry["channel_low"]),
-        channel_high=tuple(entry["channel_high"]),
-        observed=None if entry["observed"] is None else (entry["observed"][0], entry["observed"][1]),
-    )
+    document = read_document(path, KIND, SCHEMA, RangesDocument, REMEDY)
+    quantities = tuple(entry.quantity for entry in document.quantities)
+    return RangeProof(document.timesteps, document.inputs, quantities)

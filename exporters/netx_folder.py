@@ -6,27 +6,67 @@ golden.npz    integer input tiles, and every spike and membrane that they must g
 export.json   how the `.net` file is run, versions, and the SHA-256 of all of the above
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 from snn_tool.artifacts import read_json
-from snn_tool.errors import ArtifactError
-from snn_tool.exporters.export_files import check_hashes
+from snn_tool.documents import Count, Name, Positive, read_document
+from snn_tool.exporters.export_files import (
+    REMEDY,
+    GridValue,
+    Manifest,
+    Volume,
+    check_hashes,
+    hashes_of,
+)
 from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
 from snn_tool.exporters.hdf5 import Tree, read_hdf5
 from snn_tool.exporters.netx_file import NetxRun, write_netx
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
 from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
+from snn_tool.models.topology import MOST_PARTS, Side, Timesteps
 from snn_tool.temporaries import temporary_folder
 
 NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)
 KIND, SCHEMA, TARGET = "netx-export", 2, "netx"
+
+
+class NetxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The schema of `netx` in export.json; see `NetxRun`."""
+
+    input_message_bits: Annotated[int, Meta(ge=0, le=24)]
+    reset_interval: Timesteps
+    reset_offset: Count
+    timesteps: Timesteps
+    depth: Annotated[int, Meta(ge=1, le=MOST_PARTS)]
+    populations: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_PARTS)]
+    input_low: GridValue
+    input_high: GridValue
+    image: Volume
+    shapes: Annotated[tuple[Volume, ...], Meta(min_length=1, max_length=MOST_PARTS)]
+    input_step: Annotated[int, Meta(ge=1, le=16)]
+    residual_scale: Positive
+
+    def __post_init__(self) -> None:
+        """A shape for each population, and a range that is one."""
+        if len(self.shapes) != len(self.populations) or self.input_low >= self.input_high:
+            raise ValueError("there must be a shape for each population, and input_low below input_high")
+
+
+class NetxManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of export.json."""
+
+    target: Name
+    image_size: tuple[Side, Side]
+    netx: NetxEntry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,27 +96,20 @@ def read_netx_folder(folder: Path) -> NetxFolder:
         ArtifactError: a file is missing or does not match its hash (the file is named), the `.net` file is
             damaged or reaches outside itself, or the manifest is incomplete or of another schema.
     """
-    manifest = read_json(folder / MANIFEST, KIND, SCHEMA)
-    try:
-        hashes = {name: str(manifest["files"][name]) for name in HASHED}
-        run = _run(manifest["netx"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST}: incomplete ({error!r}); export the network again"
-        ) from error
-    check_hashes(folder, hashes, MANIFEST)
+    manifest = read_manifest(folder)
+    check_hashes(folder, hashes_of(manifest, folder / MANIFEST, HASHED), MANIFEST)
     read_netx(folder / NETX)  # lava-dl would follow its links and read whatever it holds
+    run = NetxRun(**{field.name: getattr(manifest.netx, field.name) for field in fields(NetxRun)})
     return NetxFolder(folder, run, read_golden(folder / GOLDEN))
 
 
-def _run(entry: Mapping[str, Any]) -> NetxRun:
-    values = {field.name: entry[field.name] for field in fields(NetxRun)}
-    width, height, channels = values["image"]
-    shapes = tuple(tuple(shape) for shape in values["shapes"])
-    populations = tuple(str(name) for name in values["populations"])
-    return NetxRun(
-        **{**values, "image": (width, height, channels), "shapes": shapes, "populations": populations}
-    )
+def read_manifest(folder: Path) -> NetxManifest:
+    """Read export.json alone.
+
+    Raises:
+        ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
+    """
+    return read_document(folder / MANIFEST, KIND, SCHEMA, NetxManifest, REMEDY)
 
 
 def derive_statements(netx: NetxFolder) -> Statements:

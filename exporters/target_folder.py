@@ -6,15 +6,15 @@ golden.npz    integer input tiles, and every spike and membrane that they must g
 export.json   the target, its package, versions, and the SHA-256 of all of the above
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import read_json, sha256_file, shown, write_json
-from snn_tool.errors import ArtifactError, ExportError
-from snn_tool.exporters.export_files import check_hashes
+from snn_tool.artifacts import LARGEST_JSON, parse_json, read_json, sha256_file, shown, write_json
+from snn_tool.documents import Name, read_document
+from snn_tool.errors import ExportError
+from snn_tool.exporters.export_files import REMEDY, Manifest, check_hashes, hashes_of
 from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
 from snn_tool.exporters.nir_file import read_program
 from snn_tool.exporters.plugin_backend import foreign_code
@@ -27,10 +27,21 @@ from snn_tool.exporters.verification import (
     verify_file,
     verify_with,
 )
+from snn_tool.models.topology import Side
 
 NETWORK, MANIFEST, VERIFICATION = "network.nir", "export.json", "verification.json"
 OURS = (MANIFEST, VERIFICATION)
 KIND, SCHEMA = "target-export", 1
+
+
+class TargetManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of export.json."""
+
+    target: Name
+    package: Name
+    package_version: Name
+    runs: bool
+    image_size: tuple[Side, Side]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +126,8 @@ def _files(folder: Path, who: str) -> dict[str, str]:
 def is_target_folder(folder: Path) -> bool:
     """Whether a folder's manifest says that another package's target made it."""
     try:
-        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        with (folder / MANIFEST).open("rb") as stream:
+            document = parse_json(stream.read(LARGEST_JSON + 1))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("kind") == KIND
@@ -128,19 +140,19 @@ def read_target_folder(folder: Path) -> TargetFolder:
         ArtifactError: a file is missing or does not match its hash (the file is named), or the manifest is
             incomplete or of another schema.
     """
-    manifest = read_json(folder / MANIFEST, KIND, SCHEMA)
-    try:
-        hashes = {str(name): str(digest) for name, digest in manifest["files"].items()}
-        target, runs = str(manifest["target"]), bool(manifest["runs"])
-        missing = [name for name in (NETWORK, GOLDEN) if name not in hashes]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST}: incomplete ({error!r}); export the network again"
-        ) from error
-    if missing:
-        raise ArtifactError(f"{folder / MANIFEST}: has no hash of {missing[0]}; export the network again")
-    check_hashes(folder, hashes, MANIFEST)
-    return TargetFolder(folder, target, runs, read_golden(folder / GOLDEN))
+    manifest = read_manifest(folder)
+    hashes_of(manifest, folder / MANIFEST, (NETWORK, GOLDEN))
+    check_hashes(folder, manifest.files, MANIFEST)
+    return TargetFolder(folder, manifest.target, manifest.runs, read_golden(folder / GOLDEN))
+
+
+def read_manifest(folder: Path) -> TargetManifest:
+    """Read export.json alone.
+
+    Raises:
+        ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
+    """
+    return read_document(folder / MANIFEST, KIND, SCHEMA, TargetManifest, REMEDY)
 
 
 def known_backends(folder: TargetFolder) -> tuple[str, ...]:

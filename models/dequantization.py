@@ -23,16 +23,42 @@ def load_dequantized(path: Path) -> tuple[Network, StudentConfig]:
     """
     integers, provenance = load_integer_network(path)
     if "student" not in provenance.get("training", {}):
-        raise ArtifactError(f"{path}: was not quantised from a student, so none can be rebuilt from it")
-    config = parse_config(path, provenance["training"]["student"])
+        raise ArtifactError(
+            f"{path}: was not quantised from a student, so none can be rebuilt from it "
+            "(provenance.training.student is missing)"
+        )
+    keys = ("provenance", "training", "student")
+    config = parse_config(path, provenance["training"]["student"], keys)
     student = build_student(config)
+    _demand_same(path, config, integers)
     if [s.wiring for s in integers.synapses] != list(student.topology.synapses):
-        raise ArtifactError(f"{path}: its layers are not those of its training's student; quantise it again")
+        raise ArtifactError(
+            f"{path}: its layers are not those of its training's student (synapses: kernel, zero_mean "
+            "and the like differ); quantise it again"
+        )
     with torch.no_grad():
         values = real_parameters(student, config, integers)
         for name, parameter in student.named_parameters():
             parameter.copy_(values[name])
     return student.eval(), config
+
+
+def _demand_same(path: Path, config: StudentConfig, integers: IntegerNetwork) -> None:
+    """Hold what the account says of the student against the integers."""
+    is_lif = config.neuron == "lif"
+    for key, said, found in (
+        ("neuron", config.neuron, integers.neuron),
+        ("timesteps", config.timesteps, integers.timesteps),
+        ("input_step", config.input_step, integers.input_step),
+        ("levels", 1 if is_lif else config.levels, integers.levels),
+        ("signed", not is_lif and config.signed, integers.signed),
+        ("leak", config.leak if is_lif else 0, integers.decay),
+    ):
+        if said != found:
+            raise ArtifactError(
+                f"{path}: provenance.training.student.{key} is {said}, but the integers have "
+                f"{'decay' if key == 'leak' else key} {found}; quantise the student again"
+            )
 
 
 def real_parameters(student: Network, config: StudentConfig, integers: IntegerNetwork) -> dict[str, Tensor]:

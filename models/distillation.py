@@ -19,9 +19,10 @@ of a batch mean 0 and variance 1, so that one weight suits any teacher.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from snn_tool.documents import Fraction, Name, NotNegative, check_fields, one_of
 from snn_tool.errors import ConfigError, TeacherError
 from snn_tool.models.network import FEATURES, MEMBRANE
 from torch import Tensor, nn
@@ -43,16 +44,16 @@ class LossWeights:
         hint_adapter: `linear`, a trained 1x1 convolution, or `none`.
     """
 
-    l1: float = 1.0
-    fft: float = 0.02
-    output: float = 0.5
-    hints: float = 0.005
-    hint_decay_from: float = 0.5
-    hint_sites: tuple[str, ...] = ()
-    hint_targets: tuple[str, ...] = ()
-    hint_feature: str = MEMBRANE
-    hint_adapter: str = LINEAR
-    mse: float = 0.0
+    l1: NotNegative = 1.0
+    fft: NotNegative = 0.02
+    output: NotNegative = 0.5
+    hints: NotNegative = 0.005
+    hint_decay_from: Fraction = 0.5
+    hint_sites: tuple[Name, ...] = ()
+    hint_targets: tuple[Name, ...] = ()
+    hint_feature: Annotated[str, one_of(*FEATURES)] = MEMBRANE
+    hint_adapter: Annotated[str, one_of(*ADAPTERS)] = LINEAR
+    mse: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         """Refuse negative weights, a decay that starts outside the training, and unknown choices.
@@ -60,17 +61,7 @@ class LossWeights:
         Raises:
             ConfigError: names the key and what is allowed.
         """
-        for key in ("l1", "mse", "fft", "output", "hints"):
-            value = getattr(self, key)
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"loss.{key} = {value} is not allowed; use 0 or more")
-        if not 0 <= self.hint_decay_from <= 1:
-            raise ConfigError(f"loss.hint_decay_from = {self.hint_decay_from} is not allowed; use 0 to 1")
-        for key, allowed in (("hint_feature", FEATURES), ("hint_adapter", ADAPTERS)):
-            if getattr(self, key) not in allowed:
-                raise ConfigError(
-                    f"loss.{key} = '{getattr(self, key)}' is not allowed; use {' or '.join(allowed)}"
-                )
+        check_fields(self, "", prefix=("loss",))
         if len(set(self.hint_sites)) < len(self.hint_sites):
             raise ConfigError(
                 f"loss.hint_sites = {list(self.hint_sites)} is not allowed; name each site once"

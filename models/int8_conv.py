@@ -8,7 +8,7 @@ every value agrees.
 from functools import cache
 
 import torch
-from snn_tool.models.topology import Synapse
+from snn_tool.models.topology import IMAGE, Synapse
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,7 +58,7 @@ _GEOMETRIES = ((1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 4))
 def _is_exact(kernel: int, stride: int, dilation: int) -> bool:
     """Largest bytes and weights, of one sign and mixed, with an offset, against float64."""
     channels, offset = 24, PAIR_SAFE // 2
-    wiring = Synapse("probe", "", channels, channels, kernel, stride, dilation)
+    wiring = Synapse("probe", IMAGE, channels, channels, kernel, stride, dilation)
     signs = torch.arange(channels**2 * kernel**2).reshape(channels, channels, kernel, kernel)
     weight = torch.where(signs % 3 == 0, 127, -128).to(torch.int8)
     weight[: channels // 2] = -128

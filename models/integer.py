@@ -8,10 +8,14 @@ All synapses that meet in one population share that LSB, because a sum of curren
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
-from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
+from snn_tool.documents import check_fields, one_of
+from snn_tool.errors import QuantizationError
+from snn_tool.models.topology import IMAGE, Population, Side, Synapse, Timesteps, Topology
 
 CURRENT_SHIFT = 6
 """Lava's LIF holds current and membrane in 64ths of a weight unit (lava.proc.lif.models, fixed_pt)."""
@@ -22,6 +26,18 @@ INPUT_OFFSET = 128
 WRAP = 1 << 23
 """Lava's signed 24-bit range: currents wrap at +-2^23, membranes saturate at +-(2^23 - 1)."""
 
+THRESHOLD_LIMIT = (1 << 17) - 1
+"""Largest threshold, in LSB."""
+
+Neuron = Annotated[str, one_of("graded", "lif")]
+Levels = Annotated[int, Meta(ge=1, le=127)]
+Decay = Annotated[int, Meta(ge=0, le=4095)]
+InputStep = Annotated[int, Meta(ge=1, le=16)]
+InputOffset = Annotated[int, Meta(ge=0, le=128, multiple_of=128, extra={"allowed": "0 or 128"})]
+Exponent = Annotated[int, Meta(ge=0, le=31)]
+LsbExponent = Annotated[int, Meta(ge=-256, le=256)]
+Threshold = Annotated[int, Meta(ge=0, le=THRESHOLD_LIMIT)]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntegerSynapse:
@@ -30,14 +46,36 @@ class IntegerSynapse:
     Attributes:
         wiring: geometry, source and name.
         mantissa: int8 [out, in, kh, kw].
-        exponent: left shift into the target's LSB, 0 or more.
+        exponent: left shift into the target's LSB, 0 to 31; by 24 nothing is left of a mantissa.
         bias: int32 [out], added at every timestep, in the target's LSB.
     """
 
     wiring: Synapse
     mantissa: NDArray[np.int8]
-    exponent: int
+    exponent: Exponent
     bias: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        """Refuse tensors that are not those of the wiring.
+
+        Raises:
+            QuantizationError: names the synapse, what it has and what it should have.
+        """
+        wiring = self.wiring
+        shape = (wiring.out_channels, wiring.in_channels, wiring.kernel, wiring.kernel)
+        for part, array, dtype, wanted in (
+            ("mantissa", self.mantissa, np.int8, shape),
+            ("bias", self.bias, np.int32, shape[:1]),
+        ):
+            if array.dtype != dtype or array.shape != wanted:
+                raise QuantizationError(
+                    f"synapse {wiring.name}: its {part} is {array.dtype} {list(array.shape)}; out_channels, "
+                    f"in_channels and kernel ask for {dtype.__name__} {list(wanted)}"
+                )
+        if not 0 <= self.exponent <= 31:
+            raise QuantizationError(
+                f"synapse {wiring.name}: exponent {self.exponent} is not allowed; use 0 to 31"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +91,19 @@ class IntegerPopulation:
     """
 
     wiring: Population
-    threshold: int
-    lsb_exponent: int
-    decay: int | None = None
+    threshold: Threshold
+    lsb_exponent: LsbExponent
+    decay: Decay | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no register holds.
+
+        Raises:
+            QuantizationError: names the population, the value and what is allowed.
+        """
+        check_fields(
+            self, f"population {self.wiring.name}", QuantizationError, ("threshold", "lsb_exponent", "decay")
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +124,41 @@ class IntegerNetwork:
 
     synapses: tuple[IntegerSynapse, ...]
     populations: tuple[IntegerPopulation, ...]
-    neuron: str
-    timesteps: int
-    levels: int
+    neuron: Neuron
+    timesteps: Timesteps
+    levels: Levels
     signed: bool
-    decay: int
-    input_step: int
-    input_offset: int = INPUT_OFFSET
+    decay: Decay
+    input_step: InputStep
+    input_offset: InputOffset = INPUT_OFFSET
     adds_image: bool = True
-    image_size: tuple[int, int] | None = None
+    image_size: tuple[Side, Side] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a network that cannot run, whether code or a file gave it.
+
+        Raises:
+            ConfigError: a part of the wiring does not fit another (`check_wiring`).
+            QuantizationError: a number lies outside its range; it is named.
+        """
+        check_fields(self, "the network", QuantizationError, _NUMBERS)
+        if self.neuron == "lif" and (self.levels, self.signed) != (1, False):
+            raise QuantizationError("the network: with lif neurons levels is 1 and signed false")
+        if self.neuron == "graded" and (self.timesteps, self.decay) != (1, 0):
+            raise QuantizationError("the network: with graded neurons timesteps is 1 and decay 0")
+        if not self.populations:
+            raise QuantizationError("the network: has no population")
+        for population in self.populations[:-1]:
+            if not population.threshold:
+                raise QuantizationError(
+                    f"population {population.wiring.name}: threshold 0 is not allowed; use 1 to "
+                    f"{THRESHOLD_LIMIT}"
+                )
+        if self.populations[-1].threshold:
+            raise QuantizationError(
+                f"population {self.populations[-1].wiring.name}: the read-out has no threshold; use 0"
+            )
+        assert self.topology.populations  # the wiring is checked where it is made
 
     @cached_property
     def topology(self) -> Topology:
@@ -104,14 +178,8 @@ class IntegerNetwork:
 
     @property
     def input_range(self) -> tuple[int, int]:
-        """Smallest and largest integer input: grey levels -128 to 383, less 128, on the input grid.
-
-        Without an offset 0 to 255: a wider range would cost weights their precision, since no image at all
-        may drive a current out of its register, and networks trained elsewhere expect images in [0, 1].
-        """
-        if not self.input_offset:
-            return 0, (255 + self.input_step // 2) // self.input_step
-        return -(256 // self.input_step), 256 // self.input_step - 1
+        """Smallest and largest integer input, on the network's grid."""
+        return input_range(self.input_step, self.input_offset)
 
     @property
     def spike_range(self) -> tuple[int, int]:
@@ -137,3 +205,27 @@ class IntegerNetwork:
     def synapse_sources(self) -> dict[str, str]:
         """For each synapse the population, or the image, that it reads."""
         return {synapse.wiring.name: synapse.wiring.source for synapse in self.synapses}
+
+
+_NUMBERS = (
+    "neuron",
+    "timesteps",
+    "levels",
+    "signed",
+    "decay",
+    "input_step",
+    "input_offset",
+    "adds_image",
+    "image_size",
+)
+
+
+def input_range(step: int, offset: int) -> tuple[int, int]:
+    """Smallest and largest integer input: grey levels -128 to 383, less 128, on a grid of `step` grey levels.
+
+    Without an offset 0 to 255: a wider range would cost weights their precision, since no image at all
+    may drive a current out of its register, and networks trained elsewhere expect images in [0, 1].
+    """
+    if not offset:
+        return 0, (255 + step // 2) // step
+    return -(256 // step), 256 // step - 1

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
 from snn_tool.models.integer import (
     CURRENT_SHIFT,
+    THRESHOLD_LIMIT,
     WRAP,
     IntegerNetwork,
     IntegerPopulation,
@@ -35,7 +36,6 @@ BIAS_LIMIT = 4095
 LARGEST_REAL = 2.0**100
 """Of a weight or bias; all scales that follow from it are ordinary numbers of float32, which end at 2^128."""
 BIAS_RANGE = (-(1 << 31) + 1, (1 << 31) - 1)
-THRESHOLD_LIMIT = (1 << 17) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

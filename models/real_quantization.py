@@ -17,9 +17,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
-from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer import (
+    THRESHOLD_LIMIT,
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapse,
+    input_range,
+)
 from snn_tool.models.integer_neurons import DECAY_STEPS
-from snn_tool.models.quantization import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANTISSA_LIMIT, THRESHOLD_LIMIT
+from snn_tool.models.quantization import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANTISSA_LIMIT
 from snn_tool.models.real_network import RealNetwork, RealPopulation, Reals, RealSynapse
 from snn_tool.models.topology import IMAGE
 
@@ -53,24 +59,34 @@ def quantize_real(network: RealNetwork, timesteps: int, input_step: int) -> Inte
     Raises:
         QuantizationError: a population's weights and threshold, or bias, differ too much in scale; named.
     """
-    empty = IntegerNetwork((), (), "lif", timesteps, 1, False, 0, input_step, 0)
-    frame = replace(empty, adds_image=network.adds_image, image_size=network.image_size)
     synapses: list[IntegerSynapse] = []
     populations: list[IntegerPopulation] = []
     for population in network.populations:
         readout = population is network.populations[-1]
-        parts = [_part(synapse, frame) for synapse in network.incoming(population)]
+        parts = [_part(synapse, input_step) for synapse in network.incoming(population)]
         incoming, whole = _quantized(population, parts, timesteps, readout)
         synapses += incoming
         populations.append(whole)
     order = {synapse.wiring.name: index for index, synapse in enumerate(network.synapses)}
     synapses.sort(key=lambda synapse: order[synapse.wiring.name])
-    return replace(frame, synapses=tuple(synapses), populations=tuple(populations))
+    return IntegerNetwork(
+        synapses=tuple(synapses),
+        populations=tuple(populations),
+        neuron="lif",
+        timesteps=timesteps,
+        levels=1,
+        signed=False,
+        decay=0,
+        input_step=input_step,
+        input_offset=0,
+        adds_image=network.adds_image,
+        image_size=network.image_size,
+    )
 
 
-def _part(synapse: RealSynapse, frame: IntegerNetwork) -> _Part:
+def _part(synapse: RealSynapse, input_step: int) -> _Part:
     if synapse.wiring.source == IMAGE:
-        return _Part(synapse, synapse.weight * frame.input_step / 255, frame.input_range[1])
+        return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, 0)[1])
     return _Part(synapse, synapse.weight, 1)
 
 
@@ -80,8 +96,11 @@ def _quantized(
     """Integers of a population and its synapses."""
     step = _finest(parts, is_readout)
     for lsb, steps in _scales(step, timesteps, is_readout):
-        made = _with_lsb(population, parts, lsb, max(step, lsb), is_readout)
-        if made[1].threshold <= THRESHOLD_LIMIT and _fits(made[0], parts, steps):
+        threshold = 0 if is_readout else _threshold(population, lsb)
+        if threshold > THRESHOLD_LIMIT:
+            continue
+        made = _with_lsb(population, parts, lsb, max(step, lsb), threshold)
+        if _fits(made[0], parts, steps):
             return made
     raise QuantizationError(
         f"{population.wiring.name}: no scale keeps its currents and bias in the chip's registers; "
@@ -130,7 +149,7 @@ def _mantissas(weight: Reals, scale: float) -> Reals:
 
 
 def _with_lsb(
-    population: RealPopulation, parts: Sequence[_Part], lsb: float, step: float, readout: bool
+    population: RealPopulation, parts: Sequence[_Part], lsb: float, step: float, threshold: int
 ) -> tuple[list[IntegerSynapse], IntegerPopulation]:
     """Integers in one LSB; the mantissas' step is at least `step`, a power of two above the LSB."""
     synapses = [_synapse(part, lsb, step) for part in parts]
@@ -139,7 +158,6 @@ def _with_lsb(
     synapses[0] = IntegerSynapse(
         replace(first.wiring, bias=bool(bias.any())), first.mantissa, first.exponent, bias
     )
-    threshold = 0 if readout else _threshold(population, lsb)
     decay = min(round(population.decay * DECAY_STEPS), DECAY_STEPS - 1)
     exponent = round(math.log2(lsb))
     return synapses, IntegerPopulation(population.wiring, threshold, exponent, decay)

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
+from msgspec import Meta
+from snn_tool.documents import check_fields, one_of
 from snn_tool.errors import ConfigError
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.topology import Topology, chain, flat, unet
+from snn_tool.models.topology import Timesteps, Topology, chain, flat, unet
 
 BODIES = ("unet", "flat", "chain")
 _TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
@@ -33,14 +36,14 @@ class StudentConfig:
             stock LIF leaves 17 bits for a current and the first layer multiplies the image by 8-bit weights.
     """
 
-    body: str = "unet"
-    neuron: str = "graded"
-    width: int = 24
-    timesteps: int = 1
-    levels: int = 4
+    body: Annotated[str, one_of(*BODIES)] = "unet"
+    neuron: Annotated[str, one_of(*NEURONS)] = "graded"
+    width: Annotated[int, Meta(ge=4, le=256)] = 24
+    timesteps: Timesteps = 1
+    levels: Annotated[int, Meta(ge=1, le=127)] = 4
     signed: bool = True
-    leak: int = 64
-    input_step: int = 1
+    leak: Annotated[int, Meta(ge=1, lt=LEAK_STEPS)] = 64
+    input_step: Annotated[int, Meta(ge=1, le=16)] = 1
 
     def __post_init__(self) -> None:
         """Refuse what no student can be.
@@ -48,21 +51,11 @@ class StudentConfig:
         Raises:
             ConfigError: names the key, its value and what is allowed.
         """
-        _require(self.body in BODIES, "body", self.body, f"one of {', '.join(BODIES)}")
-        _require(self.neuron in NEURONS, "neuron", self.neuron, f"one of {', '.join(NEURONS)}")
-        _require(4 <= self.width <= 256, "width", self.width, "4 to 256")
-        _require(1 <= self.timesteps <= 64, "timesteps", self.timesteps, "1 to 64")
-        _require(
-            self.neuron == "lif" or self.timesteps == 1, "timesteps", self.timesteps, "1 with graded neurons"
-        )
-        _require(1 <= self.levels <= 127, "levels", self.levels, "1 to 127")
-        _require(1 <= self.leak < LEAK_STEPS, "leak", self.leak, f"1 to {LEAK_STEPS - 1} (4096ths)")
-        _require(1 <= self.input_step <= 16, "input_step", self.input_step, "1 to 16 grey levels")
-
-
-def _require(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(f"student.{key} = {value!r} is not allowed; use {allowed}")
+        check_fields(self, "", prefix=("student",))
+        if self.neuron == "graded" and self.timesteps != 1:
+            raise ConfigError(
+                f"student.timesteps = {self.timesteps} is not allowed; use 1 with graded neurons"
+            )
 
 
 def default_config(neuron: str, body: str = "unet") -> StudentConfig:

@@ -1,17 +1,25 @@
 """`student.safetensors` and its sidecar."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from snn_tool.artifacts import Opener, atomic_path
-from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
+from snn_tool.documents import convert
+from snn_tool.models.accounts import Training
+from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_tensors
 from snn_tool.models.network import Network
 from snn_tool.models.student import StudentConfig, build_student
 
 KIND, SCHEMA = "student", 1
+
+
+class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sidecar of a float student."""
+
+    config: StudentConfig
+    training: Training = Training()
 
 
 def save_student(
@@ -22,8 +30,8 @@ def save_student(
     opener: Opener = atomic_path,
 ) -> None:
     """Write a student; `training` says how it was made (task, seed, hashes, validation figures)."""
-    description = {"config": asdict(config), "training": dict(training)}
-    write_tensors(path, KIND, SCHEMA, student.state_dict(), description, opener)
+    defining = {"config": asdict(config)}
+    write_tensors(path, KIND, SCHEMA, student.state_dict(), defining, {"training": dict(training)}, opener)
 
 
 def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:
@@ -32,23 +40,16 @@ def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:
     Raises:
         ArtifactError: not a student of this schema, or damaged.
     """
-    tensors, description = read_tensors(path, KIND, SCHEMA)
-    config = parse_config(path, description.get("config"))
-    student = build_student(config)
-    load_into(student, tensors, path)
-    return student.eval(), config, description.get("training", {})
+    pair = read_tensors(path, KIND, {SCHEMA: StudentSidecar}, "training")
+    student = build_student(pair.sidecar.config)
+    load_into(student, pair.tensors, path)
+    return student.eval(), pair.sidecar.config, pair.document.get("training", {})
 
 
-def parse_config(path: Path, values: object) -> StudentConfig:
-    """A configuration from a sidecar.
+def parse_config(path: Path, values: object, keys: tuple[str, ...]) -> StudentConfig:
+    """A configuration from the account of a training, which stands at `keys` of the sidecar.
 
     Raises:
         ArtifactError: keys are missing or unknown, or a value is not allowed.
     """
-    known = {field.name for field in fields(StudentConfig)}
-    if not isinstance(values, dict) or set(values) != known:
-        raise ArtifactError(f"{path}: its config does not have exactly the keys {', '.join(sorted(known))}")
-    try:
-        return StudentConfig(**values)
-    except (ConfigError, TypeError) as error:
-        raise ArtifactError(f"{path}: {error}") from error
+    return convert(values, StudentConfig, str(path), prefix=keys)

@@ -8,11 +8,22 @@ A teacher restores an image and exposes named decoder features:
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from snn_tool.artifacts import Opener, atomic_path
+import torch
+from msgspec import Meta
+from snn_tool.artifacts import Opener, atomic_path, shown
+from snn_tool.documents import Finite, Name, shown_reason
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.models.checkpoints import load_into, read_tensors, write_tensors
+from snn_tool.models.accounts import Training
+from snn_tool.models.checkpoints import (
+    REMEDY,
+    Sidecar,
+    check_fit,
+    read_tensors,
+    sidecar_of,
+    write_tensors,
+)
 from snn_tool.models.nafnet import NAFNet
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
@@ -21,6 +32,15 @@ from snn_tool.models.topology import Topology, chain, flat, unet
 from torch import Tensor, nn
 
 KIND, SCHEMA = "teacher", 1
+
+Option = (
+    bool
+    | Annotated[int, Meta(ge=0, le=1024)]
+    | Finite
+    | Name
+    | Annotated[list[Annotated[int, Meta(ge=0, le=64)]], Meta(max_length=16)]
+)
+"""What an option of a constructor may be in a sidecar: no published teacher comes near these numbers."""
 
 
 class Restorer(Protocol):
@@ -61,6 +81,14 @@ TEACHERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+class TeacherSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sidecar of a teacher."""
+
+    architecture: Name
+    options: Annotated[dict[str, Option], Meta(max_length=16)]
+    training: Training = Training()
+
+
 def build_teacher(architecture: str, options: Mapping[str, Any]) -> nn.Module:
     """A fresh teacher.
 
@@ -89,8 +117,8 @@ def save_teacher(
     opener: Opener = atomic_path,
 ) -> None:
     """Write a teacher; `training` says how it was made."""
-    description = {"architecture": architecture, "options": dict(options), "training": dict(training)}
-    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), description, opener)
+    defining = {"architecture": architecture, "options": dict(options)}
+    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), defining, {"training": dict(training)}, opener)
 
 
 def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -99,15 +127,17 @@ def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         ArtifactError: not a teacher of this schema, or damaged.
     """
-    tensors, description = read_tensors(path, KIND, SCHEMA)
-    options = description.get("options", {})
-    if not isinstance(options, dict):
-        raise ArtifactError(
-            f"{path}: its sidecar's options are no table of names and values; copy both files again"
-        )
+    pair = read_tensors(path, KIND, {SCHEMA: TeacherSidecar}, "training")
+    architecture, options = pair.sidecar.architecture, pair.sidecar.options
     try:
-        teacher = build_teacher(str(description.get("architecture")), options)
-    except ConfigError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-    load_into(teacher, tensors, path)
-    return teacher.eval().requires_grad_(False), description
+        with torch.device("meta"):  # takes no memory, whatever the options say
+            expected = build_teacher(architecture, options).state_dict()
+    except (ConfigError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{sidecar_of(path)}: architecture {shown(architecture)} cannot be built with options "
+            f"{shown(options)} ({shown_reason(error)}); {REMEDY}"
+        ) from error
+    check_fit(expected, pair.tensors, path)
+    teacher = build_teacher(architecture, options)
+    teacher.load_state_dict(pair.tensors)
+    return teacher.eval().requires_grad_(False), pair.document

@@ -12,10 +12,30 @@ The same topology runs as a float network (`network`), as integers (`integer_run
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
+
+from msgspec import Meta
+from snn_tool.documents import Finite, Name, check_fields
+from snn_tool.errors import ConfigError
 
 IMAGE = "image"
 """The name of the network's input: the real-valued degraded image."""
+
+MOST_PARTS = 4096
+"""Synapses, and populations, of one network; the deepest students have some thirty."""
+
+MOST_NEURONS = 1 << 24
+"""Of one population; a Loihi 2 chip has a million. More would ask for gigabytes of membranes."""
+
+Channels = Annotated[int, Meta(ge=1, le=1 << 16)]
+Kernel = Annotated[int, Meta(ge=1, le=1024)]
+Stride = Annotated[int, Meta(ge=1, le=1024)]
+Padding = Annotated[int, Meta(ge=0, le=1024)]
+Upsample = Annotated[int, Meta(ge=1, le=16)]
+Downscale = Annotated[int, Meta(ge=1, le=1024)]
+Timesteps = Annotated[int, Meta(ge=1, le=64)]
+Side = Annotated[int, Meta(ge=1, le=1 << 14)]
+Inputs = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_PARTS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +53,31 @@ class Synapse:
         given_padding: zero padding in pixels of networks trained elsewhere; None takes the one above.
     """
 
-    name: str
-    source: str
-    in_channels: int
-    out_channels: int
-    kernel: int = 3
-    stride: int = 1
-    dilation: int = 1
-    upsample: int = 1
+    name: Name
+    source: Name
+    in_channels: Channels
+    out_channels: Channels
+    kernel: Kernel = 3
+    stride: Stride = 1
+    dilation: Stride = 1
+    upsample: Upsample = 1
     zero_mean: bool = False
     bias: bool = True
-    gain: float = 1.0
-    given_padding: int | None = None
+    gain: Finite = 1.0
+    given_padding: Padding | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no convolution can be.
+
+        Raises:
+            ConfigError: names the synapse, the field and what is allowed.
+        """
+        check_fields(self, f"synapse {self.name}")
+        if self.out_channels % self.upsample**2:
+            raise ConfigError(
+                f"synapse {self.name}: {self.out_channels} channels are no multiple of upsample "
+                f"{self.upsample} squared"
+            )
 
     @property
     def padding(self) -> int:
@@ -78,10 +111,18 @@ class Synapse:
 class Population:
     """Neurons [channels, H / downscale, W / downscale] whose current is the sum of the named synapses."""
 
-    name: str
-    inputs: tuple[str, ...]
-    channels: int
-    downscale: int = 1
+    name: Name
+    inputs: Inputs
+    channels: Channels
+    downscale: Downscale = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no population can be.
+
+        Raises:
+            ConfigError: names the population, the field and what is allowed.
+        """
+        check_fields(self, f"population {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +141,15 @@ class Topology:
     populations: tuple[Population, ...]
     hints: tuple[str, ...]
     adds_image: bool = True
-    image_size: tuple[int, int] | None = None
+    image_size: tuple[Side, Side] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a wiring that cannot run: see `check_wiring`.
+
+        Raises:
+            ConfigError: names the synapse or the population.
+        """
+        check_wiring(self)
 
     @property
     def readout(self) -> Population:
@@ -146,6 +195,92 @@ class Topology:
     def receptive_radius(self) -> int:
         """Pixels by which an output can depend on inputs beyond it (an upper bound, in image pixels)."""
         return receptive_radius(self)
+
+
+def check_wiring(topology: Topology) -> None:
+    """Hold each part of a wiring against the parts that it is connected to.
+
+    Raises:
+        ConfigError: a name stands twice or for nothing, a source comes too late, channels or sizes differ, a
+            synapse feeds nothing, or there are more parts or neurons than any network has.
+    """
+    synapses, populations = topology.synapses, topology.populations
+    by_name = {synapse.name: synapse for synapse in synapses}
+    emitted: dict[str, int] = {}
+    _check_names(topology, by_name)
+    for population in populations:
+        for name in population.inputs:
+            synapse = by_name[name]
+            if synapse.source != IMAGE and synapse.source not in emitted:
+                raise ConfigError(f"synapse {name}: its source {synapse.source} is no earlier population")
+            given = emitted.get(synapse.source, topology.image_channels)
+            if synapse.in_channels != given:
+                raise ConfigError(
+                    f"synapse {name}: reads {synapse.in_channels} channels, {synapse.source} has {given}"
+                )
+            if synapse.target_channels != population.channels:
+                raise ConfigError(
+                    f"population {population.name}: has {population.channels} channels, its input {name} "
+                    f"gives {synapse.target_channels}"
+                )
+        emitted[population.name] = population.channels
+    _check_sizes(topology, by_name)
+
+
+def _check_names(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
+    """Every name stands once and for something, and every synapse feeds a population."""
+    fed = [name for population in topology.populations for name in dict.fromkeys(population.inputs)]
+    for what, names in (
+        ("synapse", [synapse.name for synapse in topology.synapses]),
+        ("population", [IMAGE, *(population.name for population in topology.populations)]),
+    ):
+        if not 1 <= len(names) <= MOST_PARTS:
+            raise ConfigError(f"{len(names)} {what}s are not allowed; a network has 1 to {MOST_PARTS}")
+        if len(set(names)) < len(names):
+            raise ConfigError(f"{what} {next(n for n in names if names.count(n) > 1)}: its name stands twice")
+    if not topology.populations:
+        raise ConfigError("a network needs populations")
+    for population in topology.populations:
+        if len(set(population.inputs)) < len(population.inputs):
+            raise ConfigError(f"population {population.name}: names an input twice")
+        if unknown := set(population.inputs) - by_name.keys():
+            raise ConfigError(f"population {population.name}: its input {min(unknown)} is no synapse")
+    if idle := by_name.keys() - set(fed):
+        raise ConfigError(f"synapse {min(idle)}: feeds no population")
+
+
+_RESIDUAL = "adds_image asks for a read-out of the image's size and channels"
+
+
+def _check_sizes(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
+    """All inputs of a population give one size, which is bounded by the image's."""
+    readout = topology.readout
+    if topology.image_size is None:
+        if not fits_any_size(topology.synapses, topology.populations):
+            raise ConfigError(
+                "kernel, stride, upsample and downscale do not fit each other at every image size, and "
+                "image_size names none"
+            )
+        if topology.adds_image and (readout.downscale, readout.channels) != (1, topology.image_channels):
+            raise ConfigError(f"population {readout.name}: {_RESIDUAL}")
+        return
+    sizes = topology.sizes(*topology.image_size)
+    for population in topology.populations:
+        size = sizes[population.name]
+        for name in population.inputs:
+            given = by_name[name].output_size(*sizes[by_name[name].source])
+            if given != size or min(given) < 1:
+                raise ConfigError(
+                    f"population {population.name}: its input {name} gives {given[0]}x{given[1]} positions "
+                    f"where {size[0]}x{size[1]} are needed"
+                )
+        if population.channels * size[0] * size[1] > MOST_NEURONS:
+            raise ConfigError(f"population {population.name}: more than {MOST_NEURONS:,} neurons")
+    if topology.adds_image and (sizes[readout.name], readout.channels) != (
+        topology.image_size,
+        topology.image_channels,
+    ):
+        raise ConfigError(f"population {readout.name}: {_RESIDUAL}")
 
 
 def receptive_radius(topology: Topology) -> int:

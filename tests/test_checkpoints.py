@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from snn_tool.errors import ArtifactError
-from snn_tool.models.checkpoints import load_into, read_tensors, sidecar_of, write_tensors
+from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, sidecar_of, write_tensors
 from snn_tool.models.integer import IntegerNetwork
 from snn_tool.models.integer_file import load_integer_network, save_integer_network
 from snn_tool.models.network import Network
@@ -93,7 +93,7 @@ def test_an_unknown_config_key_lists_the_keys(saved: Path) -> None:
     document = json.loads(sidecar.read_text())
     document["config"]["colour"] = 1
     sidecar.write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match="exactly the keys body"):
+    with pytest.raises(ArtifactError, match="student.json: config.colour is unknown; use body"):
         load_student(saved)
 
 
@@ -111,16 +111,18 @@ def test_damaged_tensors_are_refused(saved: Path, damage: str) -> None:
 
 def test_nan_weights_name_the_tensor(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    write_tensors(path, "student", 1, {"good": torch.ones(2), "bad": torch.tensor([1.0, float("nan")])}, {})
+    write_tensors(
+        path, "student", 1, {"good": torch.ones(2), "bad": torch.tensor([1.0, float("nan")])}, {}, {}
+    )
     with pytest.raises(ArtifactError, match="tensor 'bad' holds NaN"):
-        read_tensors(path, "student", 1)
+        read_tensors(path, "student", {1: Sidecar}, "training")
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     path = tmp_path / "student.pt"
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(ArtifactError, match="never loaded"):
-        read_tensors(path, "student", 1)
+        read_tensors(path, "student", {1: Sidecar}, "training")
 
 
 def test_weights_of_another_shape_name_the_tensor(make_student: MakeStudent) -> None:

@@ -122,7 +122,10 @@ def test_distill_starts_from_a_shipped_student_by_name(
     ("provenance", "said"),
     [
         ({"source": "network.nir"}, "was not quantised from a student"),
-        ({"training": {"student": {"width": 4}}}, "does not have exactly the keys"),
+        (
+            {"training": {"student": {"width": 4}}},
+            r"training\.student\.body is missing; it is one of unet",
+        ),
         ({"training": {"student": asdict(StudentConfig(width=8))}}, "its layers are not those"),
     ],
 )

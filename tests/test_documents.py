@@ -24,6 +24,14 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a pool of stride 1 does nothing")
 
 
+class Lif(msgspec.Struct, frozen=True, tag_field="type", tag="lif"):
+    decay: Annotated[int, Meta(ge=0)]
+
+
+class Graded(msgspec.Struct, frozen=True, tag_field="type", tag="graded"):
+    levels: Annotated[int, Meta(ge=1)]
+
+
 @dataclass(frozen=True)
 class Figures:
     psnr_db: float
@@ -125,6 +133,22 @@ def test_a_refusal_names_key_value_and_what_is_allowed(tmp_path: Path, changed: 
 def test_a_missing_key_of_the_document(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="files is missing; it is a table; copy"):
         read(tmp_path, {key: value for key, value in BODY.items() if key != "files"})
+
+
+@pytest.mark.parametrize(
+    ("neuron", "said"),
+    [
+        ({"type": "graded", "levels": 0}, "levels = 0 is not allowed; use a whole number >= 1"),
+        ({"type": "graded"}, "levels is missing; it is a whole number >= 1"),
+        ({"type": "tanh"}, "type = 'tanh' is not allowed; use one of lif, graded"),
+        ({"type": None}, "type = null is not allowed; use one of lif, graded"),
+        ({"levels": 1}, "type is missing"),
+    ],
+)
+def test_kinds_are_told_apart_by_their_tag(neuron: dict[str, Any], said: str) -> None:
+    assert convert([{"type": "graded", "levels": 1}], list[Lif | Graded], "x") == [Graded(1)]
+    with pytest.raises(ArtifactError, match=rf"^x: \[0\]\.{said}"):
+        convert([neuron], list[Lif | Graded], "x")
 
 
 def test_keys_that_look_like_paths_cannot_confuse() -> None:

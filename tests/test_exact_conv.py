@@ -1,6 +1,7 @@
 """Convolutions in bytes and floats against int64, and what happens where bytes cannot be trusted."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,8 +17,18 @@ from snn_tool.models.integer import WRAP, IntegerNetwork, IntegerSynapse
 from snn_tool.models.topology import Synapse
 
 
-def network(levels: int, signed: bool = True) -> IntegerNetwork:
-    return IntegerNetwork((), (), "graded", 1, levels, signed, 0, 1)
+class Emitting:
+    """All that a convolution asks of its network: what the source emits, here more than a network may."""
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def source_range(self, _: str) -> tuple[int, int]:
+        return -self.levels, self.levels
+
+
+def network(levels: int) -> IntegerNetwork:
+    return cast("IntegerNetwork", Emitting(levels))
 
 
 def synapse(

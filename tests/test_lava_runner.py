@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.artifacts import write_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.exporters import lava_simulation
 from snn_tool.exporters.lava_environment import RUNNER, LavaEnvironment
 from snn_tool.exporters.lava_installation import provision_lava
 from snn_tool.exporters.lava_simulation import LavaTrace, run_on_lava
@@ -197,10 +198,15 @@ def edit(plan: Path, change: Callable[[dict[str, list[dict[str, object]]]], None
 
 
 def test_a_plan_that_lava_does_not_take_is_refused_with_lavas_words(
-    lava: LavaEnvironment, small_plan: Path
+    lava: LavaEnvironment, small_plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At construction, while processes start, and within a step; in the latter two Lava itself hangs."""
+    """At construction, while processes start, and within a step; in the latter two Lava itself hangs.
+
+    The plan's schema would refuse two of these before Lava sees them, so it is shown the plan as it was.
+    """
     original = (small_plan / "plan.json").read_text(encoding="utf-8")
+    head = lava_simulation._head_of_plan(small_plan / "plan.json")
+    monkeypatch.setattr(lava_simulation, "_head_of_plan", lambda path: head)
     for change, complaint in (
         (lambda plan: plan["convs"][1].update(source="nobody"), "KeyError: 'nobody'"),
         (lambda plan: plan["neurons"][0].update(bias_exp=[1, 2, 3]), "could not broadcast"),
@@ -275,5 +281,5 @@ def test_inputs_are_checked_before_anything_starts(small_plan: Path, tmp_path: P
         run_on_lava(small_plan, red(1, 2), never, conv="fft")
     with pytest.raises(ConfigError, match="no population nobody"):
         run_on_lava(small_plan, red(1, 2), never, record=["nobody"])
-    with pytest.raises(ArtifactError, match="incomplete"):
+    with pytest.raises(ArtifactError, match="neurons is missing; it is a list of tables"):
         run_on_lava(edit(small_plan, lambda plan: plan.pop("neurons")), red(1, 2), never)

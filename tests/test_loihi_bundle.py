@@ -128,10 +128,10 @@ def test_changed_and_missing_files_are_named(bundle: Bundle, name: str) -> None:
     [
         ("schema", 2, "schema 2, but snn-tool"),
         ("kind", "verification", "expected a file of kind 'loihi-bundle'"),
-        ("files", {}, "incomplete"),
-        ("resources", {"neurons": 1}, "incomplete"),
-        ("timesteps", None, "incomplete"),
-        ("lowering", "copy", "incomplete"),
+        ("files", {}, "files.network.nir is missing; export"),
+        ("resources", {"neurons": 1}, "resources.relay_neurons is missing; it is a whole number"),
+        ("timesteps", None, "timesteps = null is not allowed; use a whole number from 1 to 64; export"),
+        ("lowering", "copy", "lowering = 'copy' is not allowed; use one of fanout, relay; export"),
     ],
 )
 def test_other_manifests_are_refused(bundle: Bundle, key: str, value: object, complaint: str) -> None:

@@ -429,15 +429,23 @@ def test_the_bundle_holds_the_proof(make_network: MakeNetwork, photograph: Image
         assert sum(line.startswith(f" {population.name} ") for line in lines) == 1
 
 
-@pytest.mark.parametrize("change", [{"quantities": [{}]}, {"timesteps": None}, {"inputs": 3}])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"quantities": [{}]}, r"quantities\[0\]\.node is missing"),
+        ({"quantities": []}, r"quantities = \[\] is not allowed; use a list of tables, not empty"),
+        ({"timesteps": None}, "timesteps = null is not allowed"),
+        ({"inputs": 3}, "inputs = 3 is not allowed; use a table"),
+    ],
+)
 def test_an_incomplete_proof_is_refused(
-    make_network: MakeNetwork, tmp_path: Path, change: dict[str, object]
+    make_network: MakeNetwork, tmp_path: Path, change: dict[str, object], said: str
 ) -> None:
     program = program_of(make_network("graded"))
     path = tmp_path / "ranges.json"
     write_ranges(path, proof_of(program, np.zeros((1, 3, HEIGHT, WIDTH), dtype=np.int64)))
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ArtifactError, match="ranges.json: incomplete"):
+    with pytest.raises(ArtifactError, match=f"ranges.json: {said}"):
         read_ranges(path)
 
 

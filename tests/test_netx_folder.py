@@ -213,7 +213,7 @@ def test_a_run_that_the_network_does_not_ask_for_is_seen(exported: NetxFolder, t
             "network.net: does not match its hash in export.json; export the network again",
         ),
         (lambda f: edit(f, "schema", 99), "export.json: "),
-        (lambda f: edit(f, "netx", {}), "export.json: incomplete (KeyError("),
+        (lambda f: edit(f, "netx", {}), "export.json: netx.input_message_bits is missing"),
         (lambda f: (f / "export.json").unlink(), "export.json: "),
     ],
 )

@@ -188,7 +188,8 @@ def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     del card["limits"]
     (tmp_path / "mine.card.json").write_text(json.dumps(card))
     with pytest.raises(
-        ArtifactError, match=r"mine.card.json: the card lacks 'limits'; install snn-tool again"
+        ArtifactError,
+        match=r"mine.card.json: limits is missing; .* install snn-tool again",
     ):
         read_card("mine", tmp_path)
     with pytest.raises(ConfigError, match="there are mine"):

@@ -206,7 +206,7 @@ def test_an_observed_extreme_is_read_off_the_golden_tiles_again(
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
-        (setting("bundle.json", "timesteps", to=99), "bundle.json: timesteps: stated 99, derived 4"),
+        (setting("bundle.json", "timesteps", to=63), "bundle.json: timesteps: stated 63, derived 4"),
         (
             setting("bundle.json", "neuron", to="graded"),
             "bundle.json: neuron: stated 'graded', derived 'lif'",
@@ -345,8 +345,8 @@ def test_tiles_outside_the_input_range_are_not_run(
     [
         (setting("export.json", "image_size", to=[8, 8]), "export.json: image_size[0]: stated 8, derived 16"),
         (
-            setting("export.json", "netx", "timesteps", to=99),
-            "export.json: netx.timesteps: stated 99, derived 4",
+            setting("export.json", "netx", "timesteps", to=63),
+            "export.json: netx.timesteps: stated 63, derived 4",
         ),
         (
             setting("export.json", "netx", "residual_scale", to=1.0),

@@ -148,28 +148,37 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def check_values(value: Any, depth: int = 0) -> None:
+def check_values(value: Any, keys: tuple[str | int, ...] = ()) -> None:
     """Hold what a parser made against what every other one can make of it.
 
     Raises:
         ValueError: a number is not finite or an integer beyond 64 bits, a text cannot be written as UTF-8, or
-            more than `DEEPEST` levels stand inside each other.
+            more than `DEEPEST` levels stand inside each other; the key is named.
     """
-    if depth > DEEPEST:
+    if len(keys) > DEEPEST:
         raise ValueError(f"more than {DEEPEST} levels inside each other")
     if isinstance(value, dict):
         for key, item in value.items():
-            check_values(key, depth + 1)
-            check_values(item, depth + 1)
+            check_values(key, (*keys, "its key"))
+            check_values(item, (*keys, key))
     elif isinstance(value, list):
-        for item in value:
-            check_values(item, depth + 1)
+        for index, item in enumerate(value):
+            check_values(item, (*keys, index))
     elif isinstance(value, str):
         value.encode("utf-8", "surrogateescape")  # a byte of a file name that is no UTF-8 may stand in it
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no finite number")
+        raise ValueError(f"{key_path(keys)} = {value} is no finite number")
     elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
-        raise ValueError("an integer needs more than 64 bits")
+        raise ValueError(f"{key_path(keys)} is an integer of more than 64 bits")
+
+
+def key_path(keys: tuple[str | int, ...]) -> str:
+    """Keys into a document as people write them: `synapses[0].stride`."""
+    parts = (f"[{key}]" if isinstance(key, int) else f".{shown(key, 60).strip(QUOTES)}" for key in keys)
+    return "".join(parts).removeprefix(".") or "the document"
+
+
+QUOTES = "'\""
 
 
 def shown(value: Any, length: int = 80) -> str:

@@ -7,13 +7,14 @@ refused is named by file, key, value and what is allowed. A leaf: it knows no sc
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
-from snn_tool.artifacts import check_values, read_json, shown
+from snn_tool.artifacts import check_values, key_path, read_json, shown
 from snn_tool.errors import ArtifactError, ConfigError, SnnToolError
 
 T = TypeVar("T")
@@ -21,8 +22,6 @@ Segments = tuple[str | int, ...]
 
 LARGEST_TOML = 1 << 20
 """Bytes of a settings file; the packaged ones have some ten thousand."""
-
-QUOTES = "'\""
 
 Text = Annotated[str, Meta(max_length=100_000)]
 Name = Annotated[
@@ -36,6 +35,17 @@ Name = Annotated[
 ]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", extra={"allowed": "64 hexadecimal digits"})]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Finite = Annotated[float, Meta(ge=-1e300, le=1e300, extra={"allowed": "a finite number"})]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e300)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
+
+
+def one_of(*names: str) -> Meta:
+    """The constraint of a text that is one of some words."""
+    return Meta(
+        pattern=f"^({'|'.join(map(re.escape, names))})$", extra={"allowed": f"one of {', '.join(names)}"}
+    )
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,9 +100,12 @@ def read_toml(path: Path, what: str = "") -> dict[str, Any]:
         raise ConfigError(f"{what}{path}: has more than {LARGEST_TOML:,} bytes, which no settings need")
     try:
         document = tomllib.loads(data.decode("utf-8"))
-        check_values(document)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{what}{path}: not a TOML file ({shown_reason(error)}); correct it") from error
+    try:
+        check_values(document)
+    except ValueError as error:
+        raise ConfigError(f"{what}{path}: {error}; correct it") from error
     return document
 
 
@@ -137,15 +150,50 @@ def convert(
     raise error("; ".join(filter(None, (f"{where}: {message}" if where else message, remedy))))
 
 
+@cache
+def _field_types(cls: Hashable) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def check_fields(
+    item: Any,
+    where: str,
+    error: type[SnnToolError] = ConfigError,
+    names: Sequence[str] = (),
+    prefix: Segments = (),
+) -> None:
+    """Hold fields of a dataclass against their annotations, whoever made it.
+
+    A file's values went through `convert` before; this is for those that code gives.
+
+    Args:
+        item: the dataclass.
+        where: begins a message.
+        error: what is raised.
+        names: of the fields; empty takes all.
+        prefix: the keys that lead to the fields.
+
+    Raises:
+        SnnToolError: of the given class; it names field, value and what is allowed.
+    """
+    kinds = _field_types(item.__class__)
+    for name in names or kinds:
+        value = getattr(item, name)
+        try:
+            msgspec.convert(value, kinds[name])
+        except msgspec.ValidationError:
+            convert(value, kinds[name], where, error, prefix=(*prefix, name))
+
+
 def _keys_refused(kind: inspect.Type, value: Any, keys: Segments, complete: bool) -> str:
     """Why the keys of a dataclass, here or further in, are not its fields; empty if they are."""
     kind = _bare(kind, value)
     if isinstance(kind, inspect.DataclassType) and isinstance(value, Mapping):
         known = {field.encode_name for field in kind.fields}
         if unknown := [key for key in value if key not in known]:
-            return f"{_text((*keys, unknown[0]))} is unknown; use {', '.join(sorted(known))}"
+            return f"{key_path((*keys, unknown[0]))} is unknown; use {', '.join(sorted(known))}"
         if complete and (missing := sorted(known - set(value))):
-            return _missing(kind, (*keys, missing[0]))
+            return _missing(kind, value, (*keys, missing[0]))
     return next(
         filter(
             None,
@@ -174,14 +222,29 @@ def _bare(kind: inspect.Type, value: Any) -> inspect.Type:
         return _bare(kind.type, value)
     if isinstance(kind, inspect.UnionType):
         members = [_bare(member, value) for member in kind.types]
-        return next((member for member in members if not isinstance(member, inspect.NoneType)), members[0])
+        fitting = [
+            member for member in members if _tag(member, value) in (None, getattr(member, "tag", None))
+        ]
+        return next((m for m in fitting if not isinstance(m, inspect.NoneType)), members[0])
     return kind
+
+
+def _tag(kind: inspect.Type, value: Any) -> Any:
+    """What a value says that tells the members of a union apart; None where nothing does."""
+    field = getattr(kind, "tag_field", None)
+    return value.get(field) if field and isinstance(value, Mapping) else None
 
 
 _PLACE = re.compile(r"^(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$", re.DOTALL)
 _SEGMENT = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
-_EXPECTED = ("Expected ", "Invalid enum value", "Number out of range", "Integer value out of range")
+_EXPECTED = (
+    "Expected ",
+    "Invalid enum value",
+    "Invalid value",
+    "Number out of range",
+    "Integer value out of range",
+)
 
 
 def _refusal(said: str, document: Any, cls: type, kind: inspect.Type, prefix: Segments) -> str:
@@ -191,20 +254,20 @@ def _refusal(said: str, document: Any, cls: type, kind: inspect.Type, prefix: Se
     keys, value, here = _follow(path, document, cls, kind)
     if named := _FIELD.match(what):
         if named[1] == "missing required":
-            return _missing(here, (*prefix, *keys, named[2]))
+            return _missing(here, value, (*prefix, *keys, named[2]))
         if not isinstance(value, Mapping) or named[2] not in value:  # an unknown key that reads like a path
             keys, here, named = (), kind, _FIELD.match(said) or named
         known = sorted(field.encode_name for field in getattr(_bare(here, value), "fields", ()))
-        return f"{_text((*prefix, *keys, named[2]))} is unknown; use {', '.join(known)}"
+        return f"{key_path((*prefix, *keys, named[2]))} is unknown; use {', '.join(known)}"
     if not what.startswith(_EXPECTED):  # of a __post_init__, which knows better
-        return f"{_text((*prefix, *keys))}: {what}" if (*prefix, *keys) else what
-    return f"{_text((*prefix, *keys))} = {shown(value)} is not allowed; use {allowed(here)}"
+        return f"{key_path((*prefix, *keys))}: {what}" if keys else what
+    return f"{key_path((*prefix, *keys))} = {shown(value)} is not allowed; use {allowed(here)}"
 
 
-def _missing(kind: inspect.Type, keys: Segments) -> str:
-    fields = {field.encode_name: field.type for field in getattr(_bare(kind, None), "fields", ())}
+def _missing(kind: inspect.Type, value: Any, keys: Segments) -> str:
+    fields = {field.encode_name: field.type for field in getattr(_bare(kind, value), "fields", ())}
     use = f"; it is {allowed(fields[str(keys[-1])])}" if keys[-1] in fields else ""
-    return f"{_text(keys)} is missing{use}"
+    return f"{key_path(keys)} is missing{use}"
 
 
 def _follow(path: str, document: Any, cls: type, kind: inspect.Type) -> tuple[Segments, Any, inspect.Type]:
@@ -218,10 +281,19 @@ def _follow(path: str, document: Any, cls: type, kind: inspect.Type) -> tuple[Se
             key = field or int(index)
         inside = {name: (item, part) for name, item, part in _parts(_bare(kind, value), value)}
         if key not in inside:
+            tags = _tags(kind, key)
+            if tags and isinstance(value, Mapping):
+                return (*keys, key), value.get(key), inspect.LiteralType(tags)
             break
         value, kind = inside[key]
         keys = (*keys, key)
     return keys, value, kind
+
+
+def _tags(kind: inspect.Type, field: str | int) -> tuple[Any, ...]:
+    """The tags of a union whose members are told apart by a field."""
+    members = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return tuple(m.tag for m in members if isinstance(m, inspect.StructType) and m.tag_field == field)
 
 
 def _culprit(document: Any, keys: Segments, table: Mapping[str, Any], cls: type) -> str:
@@ -250,12 +322,6 @@ def _with(document: Any, keys: Segments, value: Any) -> Any:
     copy: Any = dict(document) if isinstance(document, Mapping) else list(document)
     copy[first] = _with(document[first], tuple(rest), value)
     return copy
-
-
-def _text(keys: Segments) -> str:
-    """A path as people write it: `synapses[0].stride`."""
-    parts = (f"[{key}]" if isinstance(key, int) else f".{shown(key, 60).strip(QUOTES)}" for key in keys)
-    return "".join(parts).removeprefix(".") or "the document"
 
 
 def allowed(kind: inspect.Type) -> str:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from snn_tool.artifacts import read_json
 from snn_tool.deployment import VERIFICATION
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters import loihi_bundle, netx_folder, netx_verification, target_folder, verification
+from snn_tool.exporters.export_files import Manifest
 from snn_tool.exporters.golden_file import GOLDEN
 from snn_tool.exporters.image_verification import BundleRunner, LavaOptions, NetxRunner
 from snn_tool.exporters.loihi_bundle import MANIFEST, read_bundle
@@ -120,12 +120,14 @@ def open_export(folder: Path) -> Checks:
 
 def exported_for(folder: Path) -> Mapping[str, Any]:
     """`describe()` of the degradation of the golden tiles, which is what the student was trained for."""
-    module = target_folder if is_target_folder(folder) else netx_folder
+    manifest: Manifest
     if (folder / MANIFEST).is_file():
-        module = loihi_bundle
-    golden = read_json(folder / module.MANIFEST, module.KIND, module.SCHEMA).get("golden")
-    described = golden.get("degradation") if isinstance(golden, dict) else None
-    return described if isinstance(described, dict) else UNRECORDED
+        manifest = loihi_bundle.read_manifest(folder)
+    elif is_target_folder(folder):
+        manifest = target_folder.read_manifest(folder)
+    else:
+        manifest = netx_folder.read_manifest(folder)
+    return manifest.golden.get("degradation") or UNRECORDED
 
 
 def verify_export(

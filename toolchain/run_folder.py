@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from snn_tool.artifacts import read_json, write_json
+from snn_tool.artifacts import read_json, shown, write_json
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models import student_file, teachers
 from snn_tool.models.checkpoints import is_pair, sidecar_of
@@ -107,8 +107,8 @@ def require_same(path: Path, asked: Mapping[str, Any]) -> None:
     for table, values in wanted.items():
         if values != before.get(table):
             raise ConfigError(
-                f"{path}: this run was started with {table} = {json.dumps(before.get(table))}, not "
-                f"{json.dumps(values)}; resume with the same options or start anew with --overwrite"
+                f"{path}: this run was started with {table} = {shown(before.get(table), 400)}, not "
+                f"{shown(values, 400)}; resume with the same options or start anew with --overwrite"
             )
 
 

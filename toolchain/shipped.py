@@ -7,11 +7,15 @@ figures on the protocol's test sets, energy range and limits. `benchmarks/ship_s
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import snn_tool.models
+from msgspec import Meta
 from snn_tool.artifacts import read_json
-from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.documents import Count, Document, Finite, Name, NotNegative, Text, convert
+from snn_tool.errors import ConfigError
+from snn_tool.models.accounts import Degraded
 
 KIND, SCHEMA = "model-card", 2
 DEFAULT = "denoise-blind"
@@ -57,6 +61,67 @@ class Card:
         return str(self.training["task"]["task"])
 
 
+class Restored(Degraded, frozen=True, kw_only=True):
+    """What a student of a card restores; its task has a name."""
+
+    task: Name
+
+
+class FigureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `figures`."""
+
+    set: Name
+    images: Count
+    task: Restored
+    degraded_psnr_db: Finite | None
+    degraded_psnr_std_db: NotNegative | None
+    degraded_ssim: Finite | None
+    degraded_ssim_std: NotNegative | None
+    float_psnr_db: Finite | None
+    float_psnr_std_db: NotNegative | None
+    float_ssim: Finite | None
+    float_ssim_std: NotNegative | None
+    integer_psnr_db: Finite | None
+    integer_psnr_std_db: NotNegative | None
+    integer_ssim: Finite | None
+    integer_ssim_std: NotNegative | None
+
+
+class EnergyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`energy` of a card."""
+
+    against: Text
+    least: NotNegative
+    most: NotNegative
+    twin_least: NotNegative
+    twin_most: NotNegative
+    synops_per_pixel: NotNegative
+    deliveries_per_pixel: NotNegative
+    spikes_per_neuron: NotNegative
+
+
+class TrainingEntry(msgspec.Struct, frozen=True):
+    """What is read of `training`; it may say more."""
+
+    task: Restored
+    seed: Count
+    steps: Count
+    best_step: Count
+    validation_psnr_db: Finite
+
+
+class CardDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of a card; see `Card`."""
+
+    summary: Text
+    parameters: Count
+    figures: Annotated[tuple[FigureEntry, ...], Meta(min_length=1)]
+    recipe: tuple[Text, ...]
+    training: TrainingEntry
+    energy: EnergyEntry
+    limits: tuple[Text, ...]
+
+
 def student_path(name: str, folder: Path = FOLDER) -> Path:
     """The file of the integer student of that name."""
     return folder / f"{name}{_STUDENT}"
@@ -78,19 +143,17 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         raise ConfigError(f"no student '{name}' comes with snn-tool; there are {_listed(folder)}")
     path = folder / f"{name}{_CARD}"
     document = read_json(path, KIND, SCHEMA)
-    try:
-        return Card(
-            name=name,
-            summary=document["summary"],
-            parameters=document["parameters"],
-            figures=tuple(document["figures"]),
-            recipe=tuple(document["recipe"]),
-            training=document["training"],
-            energy=document["energy"],
-            limits=tuple(document["limits"]),
-        )
-    except KeyError as error:
-        raise ArtifactError(f"{path}: the card lacks {error}; install snn-tool again") from error
+    checked = convert(document, CardDocument, str(path), remedy="install snn-tool again")
+    return Card(
+        name=name,
+        summary=checked.summary,
+        parameters=checked.parameters,
+        figures=tuple(document["figures"]),
+        recipe=checked.recipe,
+        training=document["training"],
+        energy=document["energy"],
+        limits=checked.limits,
+    )
 
 
 def shipped_for(task: str, folder: Path = FOLDER) -> Card:

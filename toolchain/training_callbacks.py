@@ -11,7 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from rich.progress import TaskID
-from snn_tool.artifacts import write_text
+from snn_tool.artifacts import shown, write_text
 from snn_tool.errors import ArtifactError, Interrupted
 from snn_tool.ownership import owned_path
 from snn_tool.run_folder import BEST, COLUMNS, LAST
@@ -92,8 +92,29 @@ class TrainingLog(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the lines of the steps that are already done."""
         if self.path.exists() and trainer.global_step > 0:
+            self.rows = [row for row in self._read() if int(row["step"]) <= trainer.global_step]
+
+    def _read(self) -> list[dict[str, str]]:
+        """The lines so far.
+
+        Raises:
+            ArtifactError: the file is none that was written here.
+        """
+        try:
             with self.path.open(newline="", encoding="utf-8") as stream:
-                self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= trainer.global_step]
+                reader = csv.DictReader(stream, strict=True)
+                rows = list(reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ArtifactError(
+                f"{self.path}: cannot be read ({error}); start anew with --overwrite"
+            ) from error
+        for row in rows:
+            if tuple(row) != COLUMNS or None in row.values() or not row["step"].isdecimal():
+                raise ArtifactError(
+                    f"{self.path}: line {shown(','.join(map(str, row.values())))} is none of a training log; "
+                    "start anew with --overwrite"
+                )
+        return rows
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any

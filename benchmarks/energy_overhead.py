@@ -15,13 +15,13 @@ import argparse
 import numpy as np
 import torch
 from measuring import median_s
-from snn_tool.crops import draw_tiles
-from snn_tool.degradations import degradation_from_options
+from snn_tool.degradations.crops import draw_tiles
+from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.energy import count_spikes
-from snn_tool.energy.activity import count_network
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
-from snn_tool.models.quantization import quantize
+from snn_tool.energy.counts.activity import count_network
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.student import build_student, default_config
 from torch import nn
 

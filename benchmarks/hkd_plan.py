@@ -9,10 +9,10 @@ from hkd_runs import Job
 from hkd_teacher import TeacherFigures
 from hkd_variants import Variant, merged, parsed
 from snn_tool.errors import ConfigError
-from snn_tool.own_teachers import NO_TEACHER, TeacherSource
-from snn_tool.run_folder import require_same
-from snn_tool.training import TrainingData
-from snn_tool.training_runs import TaskOptions, asked_of
+from snn_tool.networks.teachers import NO_TEACHER, TeacherSource
+from snn_tool.training.run_folder import require_same
+from snn_tool.training.fit import TrainingData
+from snn_tool.training.runs import TaskOptions, asked_of
 
 VALIDATIONS = 20
 

@@ -6,11 +6,11 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from snn_tool.artifacts import read_json
+from snn_tool.files.artifacts import read_json
 from snn_tool.models.checkpoints import sidecar_of
-from snn_tool.models.teachers import KIND, SCHEMA
-from snn_tool.own_teachers import TeacherSource, open_teacher
-from snn_tool.training import TrainingData, data_hash
+from snn_tool.models.teachers.registry import KIND, SCHEMA
+from snn_tool.networks.teachers import TeacherSource, open_teacher
+from snn_tool.training.fit import TrainingData, data_hash
 from torch import Tensor
 
 WANTED_LEAD_DB = 1.0

@@ -19,20 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import Measured, in_own_process, median_s
-from snn_tool.crops import draw_tiles
-from snn_tool.degradations import degradation_from_options
-from snn_tool.exporters.lava_installation import provision_lava
-from snn_tool.exporters.lava_simulation import CONVOLUTIONS, run_on_lava
-from snn_tool.exporters.loihi_bundle import export_bundle
-from snn_tool.exporters.nir_file import read_program, write_nir
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_interpreter import run_program
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.degradations.crops import draw_tiles
+from snn_tool.degradations.tasks import degradation_from_options
+from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.exporters.lava.simulation import CONVOLUTIONS, run_on_lava
+from snn_tool.exporters.loihi.bundle import export_bundle
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.models.quantization import quantize
+from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.student import build_student, default_config
 from snn_tool.models.topology import Topology
 

@@ -15,9 +15,9 @@ from results_tables import (
     trials_table,
 )
 from results_trials import JPEG_QUALITY, PHOTOGRAPHS, STRONGER, Trial
-from snn_tool.degradations import task_text
-from snn_tool.model_cards import energy_text
-from snn_tool.shipped import Card
+from snn_tool.degradations.tasks import task_text
+from snn_tool.texts.cards import energy_text
+from snn_tool.networks.shipped import Card
 
 
 class OfStudent(Protocol):

@@ -9,8 +9,8 @@ from results_pictures import Row, enlarged, sheet
 from results_sets import TILE
 from results_teachers import TeacherColumn
 from results_trials import PHOTOGRAPHS, Pixels, Trial, worst_block, worst_by_kind
-from snn_tool.crops import centre_crop
-from snn_tool.metrics import psnr_db, to_uint8
+from snn_tool.degradations.crops import centre_crop
+from snn_tool.images.metrics import psnr_db, to_uint8
 
 SHOWN = 4
 """Photographs of a contact sheet: those in colour."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from results_sets import SetScore
 from results_trials import Trial
-from snn_tool.degradations import bounds_of, strength_text
-from snn_tool.shipped import Card
+from snn_tool.degradations.tasks import bounds_of, strength_text
+from snn_tool.networks.shipped import Card
 
 WORST = 3
 MINUS = "−"

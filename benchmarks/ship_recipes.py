@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.degradations import degradation_from_options
+from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import ConfigError
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["Spikes", "arithmetic_pj", "count_spikes", "count_table"]
 
 if TYPE_CHECKING:
-    from snn_tool.energy.torch_kinds import Spikes
-    from snn_tool.energy.torch_price import arithmetic_pj, count_table
-    from snn_tool.energy.torch_spikes import count_spikes
+    from snn_tool.energy.torch_counter.kinds import Spikes
+    from snn_tool.energy.pages.count_table import arithmetic_pj, count_table
+    from snn_tool.energy.torch_counter.spikes import count_spikes
 else:
     _HOMES = {
         "Spikes": "torch_kinds",

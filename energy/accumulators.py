@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.energy.counts import AccumulatorCount
+from snn_tool.energy.counts.counts import AccumulatorCount
 from snn_tool.errors import TargetLimitError
-from snn_tool.models.integer import WRAP, IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine
+from snn_tool.models.integer.network import WRAP, IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.ranges import stream_range
 from snn_tool.models.streams import LoweredPopulation
 

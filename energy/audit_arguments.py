@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from snn_tool.energy.report_networks import COLUMNS, Quality
 from snn_tool.errors import ConfigError
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer.network import IntegerNetwork
 
 REFERENCES = ("teacher", "twin", "qann")
 

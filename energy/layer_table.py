@@ -2,10 +2,10 @@
 
 from statistics import fmean
 
-from snn_tool.energy.counts import EdgeCount, ImageActivity, NetworkActivity
-from snn_tool.energy.exact_ops_model import EVENTS
+from snn_tool.energy.counts.counts import EdgeCount, ImageActivity, NetworkActivity
+from snn_tool.energy.estimators.exact_ops import EVENTS
 from snn_tool.energy.memory_access import tier
-from snn_tool.energy.prices import Prices
+from snn_tool.energy.estimators.prices import Prices
 from snn_tool.energy.report_layers import AccumulatorRow, LayerRow, RelayRow
 from snn_tool.models.topology import IMAGE
 

@@ -1,6 +1,6 @@
 """The energy of one access to a memory, by the memory's size."""
 
-from snn_tool.energy.prices import Prices
+from snn_tool.energy.estimators.prices import Prices
 
 ACCESS_BITS = 64
 """The width of the accesses that the table prices."""

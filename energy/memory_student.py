@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from snn_tool.energy.counts import ImageActivity
+from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.memory_access import ADDRESS_BITS, access_pj
-from snn_tool.energy.prices import Prices
+from snn_tool.energy.estimators.prices import Prices
 from snn_tool.models.topology import IMAGE
 
 

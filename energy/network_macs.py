@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.energy.fan_out import conv_synops
+from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.models.topology import IMAGE, Synapse, Topology
 
 

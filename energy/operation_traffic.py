@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snn_tool.energy.dense_layer import DenseLayer
-from snn_tool.energy.operation_costs import OperationCost
+from snn_tool.energy.counts.dense_layer import DenseLayer
+from snn_tool.energy.counts.operation_costs import OperationCost
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from snn_tool.energy import figures
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.report.types import EnergyReport
 
 MARKS = {"met": "●", "ahead": "◐", "behind": "○", "none": ""}
 """The claim is met; it is not, but the student needs less; the student does not need less."""

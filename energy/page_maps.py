@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.energy.firing import block_sums, png
+from snn_tool.energy.report.firing import block_sums, png
 from snn_tool.energy.report_spikes import FiringMap
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.report.types import EnergyReport
 
 RAMP = ((247, 249, 251), (86, 160, 200), (8, 44, 92))
 """The least, half-way, and the peak: lightness falls all the way, so that grey print keeps the order."""

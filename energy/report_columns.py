@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snn_tool.energy.columns import LoadedColumn, spread
-from snn_tool.energy.counts import ImageActivity, NetworkActivity
-from snn_tool.energy.estimate import AnnLoad
-from snn_tool.energy.macs import count_macs
+from snn_tool.energy.report.pricing import LoadedColumn, spread
+from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
+from snn_tool.energy.estimators.estimate import AnnLoad
+from snn_tool.energy.counts.dense import count_macs
 from snn_tool.energy.report_networks import Column, Quality
 from snn_tool.energy.twin import activation_bits, twin_load
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 
 

@@ -1,9 +1,9 @@
 """All-in figures divide a whole chip's energy by its operations: nothing may be charged beside them."""
 
-from snn_tool.energy.estimate import EnergyModel
+from snn_tool.energy.estimators.estimate import EnergyModel
 from snn_tool.energy.precisions import Precision
-from snn_tool.energy.prices import Pricing
-from snn_tool.energy.registry import MODELS
+from snn_tool.energy.estimators.prices import Pricing
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import ConfigError
 
 ALL_IN = "all-in"

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from snn_tool.energy.columns import LoadedColumn, PricedRow, price
-from snn_tool.energy.prices import Prices
+from snn_tool.energy.report.pricing import LoadedColumn, PricedRow, price
+from snn_tool.energy.estimators.prices import Prices
 from snn_tool.energy.report_robustness import Sensitivity
 
 LOW, HIGH = 0.5, 1.5

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from snn_tool.energy import figures
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import TextTable, plain_table
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from snn_tool.energy import figures
+from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.report_chip import ChipCheck
 from snn_tool.energy.report_spikes import Sweep
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import TextTable, plain_table
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from snn_tool.energy import figures
+from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.report_estimates import Cell, RatioRow
 from snn_tool.energy.report_robustness import Sensitivity
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.report.types import EnergyReport
 from snn_tool.energy.sensitivity import swing
 from snn_tool.tables import TextTable, plain_table
 

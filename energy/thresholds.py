@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from snn_tool.energy.counts import ImageActivity, NetworkActivity
+from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
 from snn_tool.energy.report_robustness import Threshold
 from snn_tool.models.topology import IMAGE
 

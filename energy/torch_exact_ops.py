@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snn_tool.energy.prices import Pricing, packaged_pricing
-from snn_tool.energy.torch_counts import INTEGRATOR, NEURON, SpikeCount
+from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
+from snn_tool.energy.torch_counter.result import INTEGRATOR, NEURON, SpikeCount
 from snn_tool.errors import ConfigError
 
 _TRAFFIC = "needs each layer's geometry and memory traffic, which a count of operations does not hold"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from snn_tool.energy.torch_convolutions import Synops
-from snn_tool.energy.torch_kinds import Kind, Spikes
+from snn_tool.energy.torch_counter.products import Synops
+from snn_tool.energy.torch_counter.kinds import Kind, Spikes
 from snn_tool.energy.torch_sums import event_sum, level_sum
 from torch import Tensor
 

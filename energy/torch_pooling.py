@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from snn_tool.energy.operation_costs import spread
-from snn_tool.energy.torch_arithmetic import Call, KindOf, Outcome, Rule
-from snn_tool.energy.torch_kinds import Kind, Plain, Spikes
+from snn_tool.energy.counts.operation_costs import spread
+from snn_tool.energy.torch_counter.arithmetic import Call, KindOf, Outcome, Rule
+from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from snn_tool.energy.torch_calls import tensors
+from snn_tool.energy.counts.torch_calls import tensors
 from torch import Tensor, nn
 
 

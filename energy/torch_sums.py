@@ -3,7 +3,7 @@
 from math import prod
 
 import torch
-from snn_tool.energy.torch_kinds import Spikes
+from snn_tool.energy.torch_counter.kinds import Spikes
 from snn_tool.errors import DataError
 from torch import Tensor
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from snn_tool.energy.dense_layer import DenseLayer
-from snn_tool.energy.estimate import AnnLoad
+from snn_tool.energy.counts.dense_layer import DenseLayer
+from snn_tool.energy.estimators.estimate import AnnLoad
 from snn_tool.energy.network_macs import network_macs
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.topology import IMAGE, Topology
 
 

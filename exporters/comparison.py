@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.documents import Count
+from snn_tool.files.documents import Count
 from snn_tool.errors import VerificationError
-from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.contract.traces import Trace
 
 EXACT, MISMATCH, NOT_RUN = "exact", "mismatch", "not run"
 

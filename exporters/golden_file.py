@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import write_bytes
+from snn_tool.files.artifacts import write_bytes
 from snn_tool.errors import ArtifactError, ExportError
-from snn_tool.exporters.nir_program import PopulationNode, Program
-from snn_tool.exporters.npz_file import MAX_BYTES, read_arrays
-from snn_tool.exporters.statements import Statements, compare_document
-from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.nir.program import PopulationNode, Program
+from snn_tool.exporters.contract.npz import MAX_BYTES, read_arrays
+from snn_tool.exporters.contract.statements import Statements, compare_document
+from snn_tool.exporters.contract.traces import Trace
 
 GOLDEN = "golden.npz"
 

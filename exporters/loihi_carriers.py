@@ -7,11 +7,11 @@ summed current of a stream, or the spikes of a population. Identity convolutions
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.loihi_bounds import Bounds, Interval, stream_interval
-from snn_tool.exporters.loihi_limits import CONV_RANGE, LIF_CURRENT_RANGE, MEMBRANE_RANGE
-from snn_tool.exporters.loihi_lowering import lower_program
+from snn_tool.exporters.loihi.bounds import Bounds, Interval, stream_interval
+from snn_tool.exporters.loihi.limits import CONV_RANGE, LIF_CURRENT_RANGE, MEMBRANE_RANGE
+from snn_tool.exporters.loihi.lowering import lower_program
 from snn_tool.exporters.loihi_quantity import CLIPS, WRAPS, Limit, Quantity, bounded
-from snn_tool.exporters.nir_program import MEMBRANE_SHIFT, GradedNode, Program
+from snn_tool.exporters.nir.program import MEMBRANE_SHIFT, GradedNode, Program
 from snn_tool.models.streams import Stream
 
 

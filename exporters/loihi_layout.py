@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.exporters.nir_program import ConvNode, PopulationNode
+from snn_tool.exporters.nir.program import ConvNode, PopulationNode
 
 Shape = tuple[int, int, int]
 

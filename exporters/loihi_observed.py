@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.exporters.loihi_carriers import carriers
 from snn_tool.exporters.loihi_quantity import Limit
-from snn_tool.exporters.nir_interpreter import (
+from snn_tool.exporters.nir.interpreter import (
     integrated,
     kept_steps,
     product_sums,
     shuffle,
     signed_24_bit,
 )
-from snn_tool.exporters.nir_program import IMAGE, GradedNode, Integers, PopulationNode, Program
-from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.nir.program import IMAGE, GradedNode, Integers, PopulationNode, Program
+from snn_tool.exporters.contract.traces import Trace
 from snn_tool.models.streams import FANOUT
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 from snn_tool.exporters.loihi_layout import lava_kernel, lava_shape, payload_bits
-from snn_tool.exporters.loihi_lowering import LoweredProgram
-from snn_tool.exporters.loihi_specs import READOUT_THRESHOLD, ConvSpec, GradedSpec, LifSpec, NeuronSpec
-from snn_tool.exporters.nir_program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode
+from snn_tool.exporters.loihi.lowering import LoweredProgram
+from snn_tool.exporters.loihi.specs import READOUT_THRESHOLD, ConvSpec, GradedSpec, LifSpec, NeuronSpec
+from snn_tool.exporters.nir.program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode
 from snn_tool.models.streams import LoweredPopulation
 
 

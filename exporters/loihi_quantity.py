@@ -12,7 +12,7 @@ What happens beyond the limit decides what is still acceptable:
 import math
 from dataclasses import dataclass
 
-from snn_tool.exporters.nir_program import Integers
+from snn_tool.exporters.nir.program import Integers
 
 Limit = tuple[int, int]
 """Smallest and largest value, both allowed."""

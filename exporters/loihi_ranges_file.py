@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from snn_tool.artifacts import write_json
-from snn_tool.documents import Document, Finite, Name, one_of, read_document
-from snn_tool.exporters.export_files import REMEDY
+from snn_tool.files.artifacts import write_json
+from snn_tool.files.documents import Document, Finite, Name, one_of, read_document
+from snn_tool.exporters.contract.folder import REMEDY
 from snn_tool.exporters.loihi_quantity import (
     CLIPS,
     FIXED,
@@ -18,7 +18,7 @@ from snn_tool.exporters.loihi_quantity import (
     WRAPS,
     Quantity,
 )
-from snn_tool.exporters.loihi_ranges import RangeProof
+from snn_tool.exporters.loihi.ranges import RangeProof
 from snn_tool.models.topology import Timesteps
 
 KIND, SCHEMA = "range-proof", 1

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import write_json
-from snn_tool.exporters.loihi_chips import LABEL
-from snn_tool.exporters.loihi_report import ResourceReport
+from snn_tool.files.artifacts import write_json
+from snn_tool.exporters.loihi.chips import LABEL
+from snn_tool.exporters.loihi.report import ResourceReport
 from snn_tool.exporters.loihi_resources import LayerResources
 
 KIND, SCHEMA = "loihi-resources", 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.exporters.loihi_specs import ConvSpec, LifSpec, NeuronSpec, Plan
+from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, NeuronSpec, Plan
 
 WEIGHT_BYTES = 1
 """A weight is an 8-bit mantissa; the exponent is a layer's, and indices are not counted."""

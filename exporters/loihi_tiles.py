@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.loihi_chips import Chip, chips_of
-from snn_tool.exporters.loihi_plan import build_plan
+from snn_tool.exporters.loihi.chips import Chip, chips_of
+from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi_resources import layer_resources
-from snn_tool.exporters.nir_program import IMAGE, Program
+from snn_tool.exporters.nir.program import IMAGE, Program
 from snn_tool.models.streams import FANOUT
 
 

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from snn_tool.artifacts import read_json
-from snn_tool.documents import Count, Name, Positive, read_document
-from snn_tool.exporters.export_files import (
+from snn_tool.files.artifacts import read_json
+from snn_tool.files.documents import Count, Name, Positive, read_document
+from snn_tool.exporters.contract.folder import (
     REMEDY,
     GridValue,
     Manifest,
@@ -26,13 +26,13 @@ from snn_tool.exporters.export_files import (
     hashes_of,
 )
 from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
-from snn_tool.exporters.hdf5 import Tree, read_hdf5
-from snn_tool.exporters.netx_file import NetxRun, write_netx
-from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_program import MAX_ARRAY_BYTES, Program
-from snn_tool.exporters.statements import Statements, compare_arrays, compare_document, merged
+from snn_tool.exporters.nir.hdf5 import Tree, read_hdf5
+from snn_tool.exporters.lava.netx import NetxRun, write_netx
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.program import MAX_ARRAY_BYTES, Program
+from snn_tool.exporters.contract.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.models.topology import MOST_PARTS, Side, Timesteps
-from snn_tool.temporaries import temporary_folder
+from snn_tool.files.temporaries import temporary_folder
 
 NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)

@@ -5,7 +5,7 @@ from typing import Any
 import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
-from snn_tool.exporters.nir_import_forms import Conv, Form, Pair, Reals, convolved, scaled
+from snn_tool.exporters.nir_foreign.forms import Conv, Form, Pair, Reals, convolved, scaled
 
 REMEDY = "give the layers between neurons as Conv2d, Linear, Affine, Scale, Flatten, SumPool2d or AvgPool2d"
 

@@ -16,7 +16,7 @@ from typing import Any
 import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
-from snn_tool.exporters.nir_import_forms import Form, Reals
+from snn_tool.exporters.nir_foreign.forms import Form, Reals
 from snn_tool.exporters.nir_import_layers import per_channel
 
 SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nir
 from snn_tool.errors import UnsupportedLayerError
-from snn_tool.exporters.nir_reading import MAX_FOREIGN_BYTES, load_graph, read_nodes
+from snn_tool.exporters.nir.reading import MAX_FOREIGN_BYTES, load_graph, read_nodes
 
 SUPPORTED = frozenset(
     ("Input Output Affine Linear Conv1d Conv2d Scale Flatten SumPool2d AvgPool2d IF LIF CubaLIF LI I").split()

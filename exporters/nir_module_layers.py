@@ -7,7 +7,7 @@ import nir
 import numpy as np
 import torch
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir_reading import MAX_QUOTED
+from snn_tool.exporters.nir.reading import MAX_QUOTED
 from torch import Tensor, nn
 from torch.nn import functional
 

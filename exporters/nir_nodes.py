@@ -4,9 +4,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir_ladder import check_ladder
-from snn_tool.exporters.nir_metadata import REMEDY, Constants, PopulationConstants
-from snn_tool.exporters.nir_program import (
+from snn_tool.exporters.nir.ladder import check_ladder
+from snn_tool.exporters.nir.metadata import REMEDY, Constants, PopulationConstants
+from snn_tool.exporters.nir.program import (
     ConvNode,
     GradedNode,
     Integers,

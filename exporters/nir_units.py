@@ -1,7 +1,7 @@
 """How integers become the values of NIR nodes; writer and reader must agree on these four lines."""
 
 import numpy as np
-from snn_tool.exporters.nir_program import DECAY_STEPS, MEMBRANE_SHIFT
+from snn_tool.exporters.nir.program import DECAY_STEPS, MEMBRANE_SHIFT
 
 OUTPUT = "output"
 """Name of the graph's Output, which follows the read-out."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import nir
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir_metadata import REMEDY, Constants
-from snn_tool.exporters.nir_program import IMAGE
+from snn_tool.exporters.nir.metadata import REMEDY, Constants
+from snn_tool.exporters.nir.program import IMAGE
 from snn_tool.exporters.nir_units import OUTPUT, shuffle_ports
 
 POPULATION_TYPES = (nir.LIF, nir.IF, nir.I, nir.LI, nir.NIRGraph)

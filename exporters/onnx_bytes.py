@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.onnx_graph import Graph
+from snn_tool.exporters.onnx.graph import Graph
 
 BYTE = 255
 

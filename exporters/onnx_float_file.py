@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from snn_tool.exporters.onnx_float import FloatArithmetic
-from snn_tool.exporters.onnx_graph import Graph
-from snn_tool.exporters.onnx_student import Form, add_student
+from snn_tool.exporters.onnx.float import FloatArithmetic
+from snn_tool.exporters.onnx.graph import Graph
+from snn_tool.exporters.onnx.student import Form, add_student
 from snn_tool.models.network import IMAGE_OFFSET, Network
 
 STUDENT, TEACHER, SCHEMA = "onnx-student", "onnx-teacher", 1

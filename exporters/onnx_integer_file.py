@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from snn_tool.exporters.comparison import BackendResult, compare
-from snn_tool.exporters.onnx_graph import Graph
-from snn_tool.exporters.onnx_integer import IntegerArithmetic
-from snn_tool.exporters.onnx_student import Form, add_student
-from snn_tool.exporters.onnx_trace import Image, trace_file
-from snn_tool.exporters.traces import Trace
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.exporters.onnx.graph import Graph
+from snn_tool.exporters.onnx.integer import IntegerArithmetic
+from snn_tool.exporters.onnx.student import Form, add_student
+from snn_tool.exporters.onnx.run import Image, trace_file
+from snn_tool.exporters.contract.traces import Trace
+from snn_tool.models.integer.network import IntegerNetwork
 
 KIND, SCHEMA = "onnx-integer-student", 1
 BACKEND = "onnxruntime"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ExportError
-from snn_tool.exporters.onnx_graph import Graph
-from snn_tool.models.integer import CURRENT_SHIFT, WRAP, IntegerNetwork, IntegerPopulation
+from snn_tool.exporters.onnx.graph import Graph
+from snn_tool.models.integer.network import CURRENT_SHIFT, WRAP, IntegerNetwork, IntegerPopulation
 from snn_tool.models.ranges import synapse_range
 
 WORD, LARGEST = (1 << 31) - 1, WRAP - 1

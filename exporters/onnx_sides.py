@@ -1,7 +1,7 @@
 """Images of any size inside a graph: extended to the network's multiple, and cropped afterwards."""
 
 import numpy as np
-from snn_tool.exporters.onnx_graph import Graph
+from snn_tool.exporters.onnx.graph import Graph
 
 MIRROR, REPEAT = "mirror", "repeat"
 ROWS, COLUMNS = 2, 3
@@ -14,7 +14,7 @@ def extended(graph: Graph, image: str, multiple: int, edge: str) -> str:
         graph: receives the nodes.
         image: the tensor.
         multiple: 1 leaves it as it is.
-        edge: `MIRROR` as `snn_tool.tiling.pad_to_multiple` does (an image too small to mirror repeats its
+        edge: `MIRROR` as `snn_tool.images.tiling.pad_to_multiple` does (an image too small to mirror repeats its
             last row or column), or `REPEAT` the last row and column, as the `nafnet` and `restormer`
             teachers do.
     """

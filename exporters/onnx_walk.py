@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from snn_tool.exporters.onnx_graph import Graph
+from snn_tool.exporters.onnx.graph import Graph
 from snn_tool.models.topology import IMAGE, Topology
 
 

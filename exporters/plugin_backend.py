@@ -21,10 +21,10 @@ from snn_tool.errors import (
     VerificationError,
 )
 from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
-from snn_tool.exporters.nir_program import PopulationNode, Program
+from snn_tool.exporters.nir.program import PopulationNode, Program
 from snn_tool.exporters.plugin_registry import Plugin, failure, open_plugin
-from snn_tool.exporters.targets import Backend
-from snn_tool.exporters.traces import RecordedTrace, Trace
+from snn_tool.exporters.contract.targets import Backend
+from snn_tool.exporters.contract.traces import RecordedTrace, Trace
 
 TILES_PER_RUN = 8
 QUANTITIES = ("spikes", "membranes")

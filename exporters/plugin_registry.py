@@ -11,7 +11,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.targets import GROUP, RESERVED, Backend, Target
+from snn_tool.exporters.contract.targets import GROUP, RESERVED, Backend, Target
 
 LOGGER = logging.getLogger(__name__)
 SHOWN = 200

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.exporters.loihi_layout import Shape
-from snn_tool.exporters.loihi_specs import ConvSpec
+from snn_tool.exporters.loihi.specs import ConvSpec
 
 Integers = NDArray[np.int64]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from filelock import Timeout
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.lava_environment import CACHED, clean_variables, demand
-from snn_tool.exporters.lava_installation import installing, sweep_stages
-from snn_tool.exporters.process_group import run_group
-from snn_tool.exporters.sanafe_environment import (
+from snn_tool.exporters.lava.environment import CACHED, clean_variables, demand
+from snn_tool.exporters.lava.installation import installing, sweep_stages
+from snn_tool.exporters.contract.process import run_group
+from snn_tool.exporters.sanafe.environment import (
     REMEDY,
     SANAFE,
     VARIABLE,

@@ -22,10 +22,10 @@ excluded            costs that the figures leave out
 
 from pathlib import Path
 
-from snn_tool.artifacts import read_json, write_json
-from snn_tool.documents import convert
+from snn_tool.files.artifacts import read_json, write_json
+from snn_tool.files.documents import convert
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.sanafe_report import SanafeReport
+from snn_tool.exporters.sanafe.report import SanafeReport
 
 KIND, SCHEMA = "sanafe-check", 1
 HEAD = ("kind", "schema", "tool_version", "passed")

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import parse_json
-from snn_tool.documents import convert
+from snn_tool.files.artifacts import parse_json
+from snn_tool.files.documents import convert
 from snn_tool.errors import ArtifactError, BackendUnavailableError, VerificationError
-from snn_tool.exporters.npz_file import read_arrays
+from snn_tool.exporters.contract.npz import read_arrays
 from snn_tool.exporters.sanafe_activity import ChipActivity, Joules
-from snn_tool.exporters.sanafe_environment import REMEDY
+from snn_tool.exporters.sanafe.environment import REMEDY
 from snn_tool.exporters.sanafe_network import ChipNetwork
 
 MEMBRANE_UNITS = 64

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError
 from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
-from snn_tool.exporters.nir_program import Program
-from snn_tool.exporters.simulator_trace import REGISTER, SimulatorNetwork
-from snn_tool.exporters.traces import Trace
+from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.simulators.trace import REGISTER, SimulatorNetwork
+from snn_tool.exporters.contract.traces import Trace
 
 
 def verify_simulator(

@@ -7,7 +7,7 @@ checked.
 from typing import Any
 
 import msgspec
-from snn_tool.documents import Count, Finite, Name, NotNegative
+from snn_tool.files.documents import Count, Finite, Name, NotNegative
 
 
 class Degraded(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from snn_tool.artifacts import (
+from snn_tool.files.artifacts import (
     LARGEST_JSON,
     Opener,
     atomic_path,
@@ -26,9 +26,9 @@ from snn_tool.artifacts import (
     write_bytes,
     write_json,
 )
-from snn_tool.documents import Document, Sha256, convert, shown_reason
+from snn_tool.files.documents import Document, Sha256, convert, shown_reason
 from snn_tool.errors import ArtifactError
-from snn_tool.ownership import is_kind, refuse_existing_file
+from snn_tool.files.ownership import is_kind, refuse_existing_file
 
 REMEDY = "copy both files again"
 

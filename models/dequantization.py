@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 from snn_tool.errors import ArtifactError
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import load_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
-from snn_tool.models.quantization import source_unit
+from snn_tool.models.integer.quantize import source_unit
 from snn_tool.models.student import StudentConfig, build_student
 from snn_tool.models.student_file import parse_config
 from torch import Tensor

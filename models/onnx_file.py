@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import torch
 from snn_tool.errors import ArtifactError, TeacherError
-from snn_tool.models.tapped import listing
+from snn_tool.models.teachers.tapped import listing
 
 TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
 """Set to 1 before its library is loaded, it keeps onnxruntime from making a device id."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 
 
 @dataclass(frozen=True, slots=True, eq=False)

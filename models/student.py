@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from msgspec import Meta
-from snn_tool.documents import check_fields, one_of
+from snn_tool.files.documents import check_fields, one_of
 from snn_tool.errors import ConfigError
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snn_tool.artifacts import Opener, atomic_path
-from snn_tool.documents import convert
+from snn_tool.files.artifacts import Opener, atomic_path
+from snn_tool.files.documents import convert
 from snn_tool.models.accounts import Training
 from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_tensors
 from snn_tool.models.network import Network

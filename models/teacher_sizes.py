@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from snn_tool.errors import ConfigError
-from snn_tool.models.teachers import build_teacher
+from snn_tool.models.teachers.registry import build_teacher
 from torch import Tensor, nn
 
 Fits = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], bool]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypedDict, Unpack
 
 from msgspec import Meta
-from snn_tool.documents import Finite, Name, check_fields
+from snn_tool.files.documents import Finite, Name, check_fields
 from snn_tool.errors import ConfigError
 
 IMAGE = "image"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.quantization import quantize
+from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.student import StudentConfig, build_student, default_config
 
 Image = NDArray[np.float32]

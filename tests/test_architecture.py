@@ -11,8 +11,8 @@ import snn_tool
 PACKAGE = Path(snn_tool.__file__).parent
 LEAVES = {
     "snn_tool",
-    *("snn_tool.errors", "snn_tool.artifacts", "snn_tool.documents", "snn_tool.tables"),
-    *("snn_tool.ownership", "snn_tool.staging", "snn_tool.temporaries"),
+    *("snn_tool.errors", "snn_tool.files.artifacts", "snn_tool.files.documents", "snn_tool.tables"),
+    *("snn_tool.files.ownership", "snn_tool.files.staging", "snn_tool.files.temporaries"),
 }
 ROOMS = {
     "models": {"models"},
@@ -67,8 +67,8 @@ def test_imports_follow_the_arrows(name: str, path: Path) -> None:
         if imported.split(".")[0] in ONLY_IN_EXPORTERS:
             assert room == "exporters", f"{name} imports {imported}"
         assert imported.split(".")[0] not in ("lava", "pickle", "sanafe", "sanafecpp") or name in (
-            "snn_tool.run_folder",
-            "snn_tool.models.weight_files",
+            "snn_tool.training.run_folder",
+            "snn_tool.models.teachers.weights",
         ), f"{name}: {imported}"
 
 
@@ -81,8 +81,8 @@ def test_leaves_import_no_room(leaf: str) -> None:
 def test_the_interpreter_does_not_know_the_integer_network() -> None:
     """Two implementations with one file between them: transitively, not only in the first line."""
     script = (
-        "import sys, snn_tool.exporters.nir_interpreter, snn_tool.exporters.nir_file; "
-        "print([m for m in sys.modules if m.startswith('snn_tool.models.integer') or m == 'torch'])"
+        "import sys, snn_tool.exporters.nir.interpreter, snn_tool.exporters.nir.file; "
+        "print([m for m in sys.modules if m.startswith('snn_tool.models.integer.network') or m == 'torch'])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -90,7 +90,7 @@ def test_the_interpreter_does_not_know_the_integer_network() -> None:
 
 def test_help_imports_neither_torch_nor_lightning() -> None:
     script = (
-        "import sys; from snn_tool.cli import run; code = run(['--help']); "
+        "import sys; from snn_tool.cli.app import run; code = run(['--help']); "
         "heavy = {'torch', 'lightning', 'numpy', 'nir', 'matplotlib'} & set(sys.modules); "
         "sys.stderr.write(repr((code, sorted(heavy))))"
     )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snn_tool.degradations import degradation_from_options
+from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import ConfigError
-from snn_tool.models.integer_file import load_integer_network
-from snn_tool.shipped import read_card, shipped_names
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.networks.shipped import read_card, shipped_names
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

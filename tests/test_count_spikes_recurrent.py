@@ -14,8 +14,8 @@ from norse.torch.functional.izhikevich import tonic_spiking
 from norse.torch.module.coba_lif import CobaLIFCell
 from norse.torch.module.izhikevich import IzhikevichRecurrent, IzhikevichRecurrentCell
 from snn_tool.energy import count_spikes
-from snn_tool.energy.torch_kinds import Spikes
-from snn_tool.energy.torch_spikes import DenseNetworkWarning
+from snn_tool.energy.torch_counter.kinds import Spikes
+from snn_tool.energy.torch_counter.spikes import DenseNetworkWarning
 from snn_tool.errors import UnsupportedLayerError
 from spikingjelly.activation_based import layer, neuron
 from torch import Tensor, nn

@@ -5,8 +5,8 @@ import json
 import pytest
 from rich.console import Console
 from snn_tool.energy import arithmetic_pj, count_table
-from snn_tool.energy.prices import Pricing, packaged_pricing
-from snn_tool.energy.torch_counts import TOTALS, SpikeCount, SpikeRow
+from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
+from snn_tool.energy.torch_counter.result import TOTALS, SpikeCount, SpikeRow
 from snn_tool.errors import ConfigError
 
 COUNT = SpikeCount(

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from snn_tool.cli import run
-from snn_tool.energy.registry import MODELS
+from snn_tool.cli.app import run
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.lava_installation import provision_lava
+from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.photographs import TEST, TRAINING
 
 

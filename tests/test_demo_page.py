@@ -11,8 +11,8 @@ import jinja2
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.crops import centre_crop
-from snn_tool.demo_page import CROP, Crop, curves_svg, data_uri, read_curve, render_page
+from snn_tool.degradations.crops import centre_crop
+from snn_tool.demo.page import CROP, Crop, curves_svg, data_uri, read_curve, render_page
 
 CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
 

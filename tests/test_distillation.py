@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from snn_tool.errors import ConfigError
-from snn_tool.models.distillation import (
+from snn_tool.models.losses import (
     HintLoss,
     HintPair,
     LossWeights,

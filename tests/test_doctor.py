@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snn_tool import __version__, doctor
-from snn_tool.doctor import Finding, examine
+from snn_tool import __version__
+from snn_tool.cli import doctor
+from snn_tool.cli.doctor import Finding, examine
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters import lava_environment, sanafe_environment
-from snn_tool.exporters.lava_environment import LavaEnvironment
+from snn_tool.exporters.lava import environment as lava_environment
+from snn_tool.exporters.sanafe import environment as sanafe_environment
+from snn_tool.exporters.lava.environment import LavaEnvironment
 
 
 @pytest.fixture(autouse=True)
@@ -115,8 +117,8 @@ def test_a_torchvision_that_works(
     [
         ("torch", "device"),
         ("snn_tool.hardware", "device"),
-        ("snn_tool.training_module", "training"),
-        ("snn_tool.exporters.nir_interpreter", "backend nir"),
+        ("snn_tool.training.module", "training"),
+        ("snn_tool.exporters.nir.interpreter", "backend nir"),
     ],
 )
 def test_what_does_not_import_is_a_line_among_the_others(

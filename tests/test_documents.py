@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 from msgspec import Meta
-from snn_tool.artifacts import shown, write_json
-from snn_tool.documents import LARGEST_TOML, Document, Name, Sha256, convert, read_document, read_toml
+from snn_tool.files.artifacts import shown, write_json
+from snn_tool.files.documents import LARGEST_TOML, Document, Name, Sha256, convert, read_document, read_toml
 from snn_tool.errors import ArtifactError, ConfigError
 
 

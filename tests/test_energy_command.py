@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.artifacts import read_json, sha256_file
-from snn_tool.cli import run
+from snn_tool.files.artifacts import read_json, sha256_file
+from snn_tool.cli.app import run
 from snn_tool.energy import (
     report_chip,
     report_estimates,
@@ -22,19 +22,19 @@ from snn_tool.energy import (
     report_robustness,
     report_spikes,
 )
-from snn_tool.energy.constants import Constant
-from snn_tool.energy.excluded import Excluded
+from snn_tool.energy.estimators.constants import Constant
+from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.precisions import Precision
-from snn_tool.energy.report_types import KIND, SCHEMA, EnergyReport
+from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport
 from snn_tool.energy.verdict import Split, Verdict
 from snn_tool.exporters.comparison import EXACT, BackendResult
 from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
-from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
 from snn_tool.exporters.sanafe_report_file import write_sanafe
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import load_integer_network, save_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
-from snn_tool.models.quantization import quantize
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network, save_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.student import StudentConfig, build_student, default_config
 
 Run = Callable[..., tuple[int, str, str]]

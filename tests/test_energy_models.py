@@ -7,16 +7,16 @@ Two pixels are active, the centre (read by all 9 positions of a padded 3x3 kerne
 
 import numpy as np
 import pytest
-from snn_tool.energy.activity import count_network
-from snn_tool.energy.counts import ImageActivity
-from snn_tool.energy.estimate import AnnLoad, Reading
-from snn_tool.energy.exact_ops_model import estimate as exact_ops
+from snn_tool.energy.counts.activity import count_network
+from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators.estimate import AnnLoad, Reading
+from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
 from snn_tool.energy.network_macs import network_macs
-from snn_tool.energy.paper_model import estimate as paper
-from snn_tool.energy.prices import packaged_pricing
-from snn_tool.energy.registry import MODELS
+from snn_tool.energy.estimators.paper import estimate as paper
+from snn_tool.energy.estimators.prices import packaged_pricing
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.twin import twin_load
-from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 PRICING = packaged_pricing()

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from snn_tool.energy import figures
-from snn_tool.energy.html import render
-from snn_tool.energy.page_charts import ratio_axis
-from snn_tool.energy.report import audit
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.pages.html import render
+from snn_tool.energy.pages.charts import ratio_axis
+from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report_columns import Teacher
 from snn_tool.energy.report_estimates import Range
-from snn_tool.energy.report_types import EnergyReport
-from snn_tool.energy.terminal import print_report
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.pages.terminal import print_report
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import printable
 from torch import nn
 

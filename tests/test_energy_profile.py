@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from snn_tool.energy.constants import PACKAGED, packaged_constants
-from snn_tool.energy.estimate import AnnLoad
+from snn_tool.energy.estimators.constants import PACKAGED, packaged_constants
+from snn_tool.energy.estimators.estimate import AnnLoad
 from snn_tool.energy.precisions import PRECISIONS
-from snn_tool.energy.profile import load_profile
-from snn_tool.energy.registry import MODELS
+from snn_tool.energy.estimators.profile import load_profile
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import ConfigError
 
 FIELDS = {

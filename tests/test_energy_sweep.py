@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.audit_networks import measure, restorers
+from snn_tool.audit.networks import measure, restorers
 from snn_tool.audit_sweep import settings, sweep
-from snn_tool.crops import Crop, channels_first
-from snn_tool.energy.fan_out import conv_synops
-from snn_tool.metrics import psnr_db, to_uint8
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.degradations.crops import Crop, channels_first
+from snn_tool.energy.counts.fan_out import conv_synops
+from snn_tool.images.metrics import psnr_db, to_uint8
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.topology import IMAGE
 
 Make = Callable[..., IntegerNetwork]

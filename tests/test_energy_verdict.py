@@ -4,7 +4,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snn_tool.energy.prices import packaged_pricing
+from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.verdict import split, verdict
 from snn_tool.errors import ConfigError
 

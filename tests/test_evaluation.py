@@ -10,19 +10,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from snn_tool import evaluation
-from snn_tool.artifacts import read_json, sha256_bytes, sha256_file
-from snn_tool.degradations import GaussianNoise
+from snn_tool.networks import evaluation
+from snn_tool.files.artifacts import read_json, sha256_bytes, sha256_file
+from snn_tool.degradations.tasks import GaussianNoise
 from snn_tool.errors import ConfigError, DataError, TeacherError
-from snn_tool.evaluation import EvaluationFiles, load_pair, run_evaluation
+from snn_tool.networks.evaluation import EvaluationFiles, load_pair, run_evaluation
 from snn_tool.evaluation_scores import Evaluation, ImageScore, Pair, evaluation_text, score
-from snn_tool.images import read_image, write_image
-from snn_tool.metrics import to_uint8
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
-from snn_tool.models.teachers import build_teacher, load_teacher, save_teacher
-from snn_tool.own_teachers import TeacherSource
-from snn_tool.restoration import open_student
+from snn_tool.images.files import read_image, write_image
+from snn_tool.images.metrics import to_uint8
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
+from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks.students import open_student
 from snn_tool.teacher_restoration import open_restoring_teacher
 
 NOISE = GaussianNoise(25, 25)
@@ -259,7 +259,7 @@ class Fails(torch.nn.Module):
 def test_a_teacher_that_fails_is_told_in_a_line(
     how: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snn_tool.own_teachers.build_from_factory", lambda named: Fails(how))
+    monkeypatch.setattr("snn_tool.networks.teachers.build_from_factory", lambda named: Fails(how))
     opened = open_restoring_teacher(TeacherSource("my.package:network"))
     assert opened.trained_for == {} and opened.title == "my.package:network"
     with pytest.raises(TeacherError, match=message) as caught:

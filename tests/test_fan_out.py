@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snn_tool.energy.fan_out import (
+from snn_tool.energy.counts.fan_out import (
     conv_fan_out,
     conv_output_size,
     conv_synops,

@@ -13,9 +13,10 @@ import nir
 import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters import hdf5, hdf5_program
-from snn_tool.exporters.hdf5 import read_hdf5
-from snn_tool.exporters.nir_reading import read_foreign_nir
+from snn_tool.exporters.nir import hdf5
+from snn_tool.exporters.nir import hdf5_program
+from snn_tool.exporters.nir.hdf5 import read_hdf5
+from snn_tool.exporters.nir.reading import read_foreign_nir
 
 Edit = Callable[[h5py.File], None]
 MIB = 1 << 20

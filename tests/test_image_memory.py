@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from snn_tool.degradations import GaussianNoise
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
+from snn_tool.degradations.tasks import GaussianNoise
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import save_integer_network
 
 LIMIT = 12
 SLACK = 2**23
@@ -28,17 +28,17 @@ def peak():
 
 folder, student, what = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if what == "read":
-    from snn_tool.images import read_image as work
+    from snn_tool.images.files import read_image as work
 elif what in ("derain", "dehaze", "deblur", "defocus"):
-    from snn_tool.degradations import degradation_from_options
-    from snn_tool.evaluation import load_pair
+    from snn_tool.degradations.tasks import degradation_from_options
+    from snn_tool.networks.evaluation import load_pair
     work = lambda path: load_pair(path, path, degradation_from_options(what), 0)
 elif what == "restore":
-    from snn_tool.restoration import open_student, restore_file
+    from snn_tool.networks.students import open_student, restore_file
     opened = open_student(student)
     work = lambda path: restore_file(opened, path, folder / (path.stem + ".png"), 64)
 else:
-    from snn_tool.evaluation import EvaluationFiles, run_evaluation
+    from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
     track = lambda paths, label: paths
     work = lambda path: run_evaluation(student, path, (None, None, 0), 64, EvaluationFiles(), track)
 work(folder / "small.tif")  # libraries, tables, the memory of a tile and of a block

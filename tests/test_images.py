@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.images import find_images, read_image, read_picture, write_image
+from snn_tool.images.files import find_images, read_image, read_picture, write_image
 
 Pixels = NDArray[np.uint8]
 

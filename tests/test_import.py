@@ -12,12 +12,12 @@ import snntorch
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.cli import run
-from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_interpreter import run_program
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.cli.app import run
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snntorch.export_nir import export_to_nir as export_snntorch
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.nir_exchange import export_to_nir as export_spikingjelly

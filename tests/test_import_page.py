@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 
 PAGE = Path(__file__).parents[1] / "docs" / "import.md"
 

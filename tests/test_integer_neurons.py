@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from snn_tool.models.integer import WRAP
-from snn_tool.models.integer_neurons import LARGEST, GradedNeurons, LifNeurons, encode, wrap_once
+from snn_tool.models.integer.network import WRAP
+from snn_tool.models.integer.neurons import LARGEST, GradedNeurons, LifNeurons, encode, wrap_once
 
 Reference = Callable[..., tuple[NDArray[np.int64], NDArray[np.int64]]]
 MAX_THRESHOLD = 2**17 - 1

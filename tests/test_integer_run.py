@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
-from snn_tool.models.integer import WRAP, IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
+from snn_tool.models.integer.network import WRAP, IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
 from snn_tool.models.network import Network
 from snn_tool.models.ranges import population_range
 from snn_tool.models.student import StudentConfig

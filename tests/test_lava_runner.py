@@ -14,19 +14,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.artifacts import write_json
+from snn_tool.files.artifacts import write_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
-from snn_tool.exporters import lava_simulation
-from snn_tool.exporters.lava_environment import RUNNER, LavaEnvironment
-from snn_tool.exporters.lava_installation import provision_lava
-from snn_tool.exporters.lava_simulation import LavaTrace, run_on_lava
-from snn_tool.exporters.loihi_plan import build_plan
-from snn_tool.exporters.loihi_plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import ConvNode, GradedNode, LifNode, PopulationNode, Program, ReadoutNode
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, IntegerTrace, quantize_image
+from snn_tool.exporters.lava import simulation as lava_simulation
+from snn_tool.exporters.lava.environment import RUNNER, LavaEnvironment
+from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.exporters.lava.simulation import LavaTrace, run_on_lava
+from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.parse import parse_graph
+from snn_tool.exporters.nir.program import ConvNode, GradedNode, LifNode, PopulationNode, Program, ReadoutNode
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

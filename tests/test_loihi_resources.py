@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.loihi_chips import (
+from snn_tool.exporters.loihi.chips import (
     LABEL,
     LOIHI_1,
     LOIHI_2,
@@ -23,10 +23,10 @@ from snn_tool.exporters.loihi_chips import (
     cores_of_all,
     count_resources,
 )
-from snn_tool.exporters.loihi_lowering import _source_range
-from snn_tool.exporters.loihi_plan import build_plan
-from snn_tool.exporters.loihi_plan_file import plan_arrays_and_json
-from snn_tool.exporters.loihi_report import report_resources
+from snn_tool.exporters.loihi.lowering import _source_range
+from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.plan_file import plan_arrays_and_json
+from snn_tool.exporters.loihi.report import report_resources
 from snn_tool.exporters.loihi_report_file import resource_document
 from snn_tool.exporters.loihi_resources import (
     LayerResources,
@@ -35,13 +35,13 @@ from snn_tool.exporters.loihi_resources import (
     layer_resources,
     total_of,
 )
-from snn_tool.exporters.loihi_specs import ConvSpec, LifSpec, Plan
+from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan
 from snn_tool.exporters.loihi_tiles import largest_side, largest_tile, resized, size_multiple
-from snn_tool.exporters.nir_file import write_nir
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import IMAGE, Program
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.exporters.nir.file import write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.parse import parse_graph
+from snn_tool.exporters.nir.program import IMAGE, Program
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.resources_figure import cores_svg
 from snn_tool.resources_text import resources_text
 from snn_tool.tables import printable

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snn_tool.energy.macs import MacReport, MacRow, count_macs
+from snn_tool.energy.counts.dense import MacReport, MacRow, count_macs
 from snn_tool.energy.network_macs import network_macs, synapse_macs
 from snn_tool.energy.twin import twin_load
 from snn_tool.errors import UnsupportedLayerError

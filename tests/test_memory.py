@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from snn_tool import restoration
-from snn_tool.cli import run
+from snn_tool.networks import students as restoration
+from snn_tool.cli.app import run
 from snn_tool.memory import is_out_of_memory
 from snn_tool.models.student import build_student, default_config
 from snn_tool.models.student_file import save_student
@@ -83,7 +83,7 @@ def test_running_out_while_training_is_one_line(
     work: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The forward pass meets torch's allocator inside of Lightning's loop."""
-    from snn_tool.training_module import RestorationModule
+    from snn_tool.training.module import RestorationModule
 
     monkeypatch.setattr(RestorationModule, "training_step", lambda *_: by_torch())
     few = ["--batch", "1", "--patch", "16", "--max-steps", "1"]

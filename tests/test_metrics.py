@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 from skimage.metrics import structural_similarity
-from snn_tool.metrics import luma, psnr_db, ssim, to_uint8
+from snn_tool.images.metrics import luma, psnr_db, ssim, to_uint8
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 Pixels = NDArray[np.uint8]

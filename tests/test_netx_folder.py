@@ -12,20 +12,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.artifacts import sha256_file
-from snn_tool.cli import run
-from snn_tool.deployment import export_student
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.cli.app import run
+from snn_tool.deploy.export import export_student
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.comparison import Mismatch
-from snn_tool.exporters.lava_environment import LavaEnvironment
-from snn_tool.exporters.lava_installation import provision_lava
+from snn_tool.exporters.lava.environment import LavaEnvironment
+from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.netx_folder import NetxFolder, derive_statements, read_netx_folder
-from snn_tool.exporters.netx_verification import verify_netx_folder
-from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_program import ConvNode, LifNode
-from snn_tool.golden import GoldenOptions
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
+from snn_tool.exporters.verify.netx import verify_netx_folder
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.program import ConvNode, LifNode
+from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import save_integer_network
 from snn_tool.photographs import read_photograph
 
 Array = NDArray[np.int64]

@@ -8,9 +8,9 @@ import nir
 import numpy as np
 import pytest
 import torch
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir_check import check_graph
+from snn_tool.exporters.nir_foreign.check import check_graph
 
 
 def chain(*nodes: nir.NIRNode) -> nir.NIRGraph:

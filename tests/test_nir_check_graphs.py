@@ -24,8 +24,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from snn_tool.cli import run
-from snn_tool.exporters.nir_check import Finding, check_graph
+from snn_tool.cli.app import run
+from snn_tool.exporters.nir_foreign.check import Finding, check_graph
 
 Edges = list[tuple[str, str]]
 Outcome = tuple[str, NDArray[np.float64] | None]

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.cli import run
-from snn_tool.exporters.nir_check import check_graph
-from snn_tool.exporters.simulator_semantics import SIMULATORS
+from snn_tool.cli.app import run
+from snn_tool.exporters.nir_foreign.check import check_graph
+from snn_tool.exporters.simulators.semantics import SIMULATORS
 
 Floats = NDArray[np.float64]
 STEPS, BATCH = 24, 3

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from snn_tool.cli import run
-from snn_tool.energy.registry import MODELS
+from snn_tool.cli.app import run
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.torch_exact_ops import LEFT_OUT
 
 PAGE = Path(__file__).parents[1] / "docs" / "energy-nir.md"

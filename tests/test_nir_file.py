@@ -9,9 +9,9 @@ import nir
 import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir_file import read_program, write_nir
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Edit = Callable[[h5py.File], None]

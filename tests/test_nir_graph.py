@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from snn_tool.errors import ExportError
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_ladder import ladder_graph
-from snn_tool.exporters.nir_program import GradedNode
-from snn_tool.models.integer import IntegerNetwork
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.ladder import ladder_graph
+from snn_tool.exporters.nir.program import GradedNode
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat", "chain")]

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError, UnsupportedLayerError
-from snn_tool.exporters.nir_import import ImportedGraph, import_graph
-from snn_tool.exporters.nir_import_forms import Conv, squared
-from snn_tool.exporters.nir_module import NirModule
-from snn_tool.models.integer_file import load_integer_network, save_integer_network
+from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph
+from snn_tool.exporters.nir_foreign.forms import Conv, squared
+from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.real_network import RealNetwork
-from snn_tool.models.real_quantization import quantize_real
+from snn_tool.models.integer.quantize_real import quantize_real
 from torch.nn import functional
 
 RNG = np.random.default_rng(5)

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import DataError
-from snn_tool.exporters.nir_file import read_program, write_nir
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_interpreter import ProgramTrace, current, run_program, signed_24_bit
-from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import ConvNode, GradedNode, LifNode, Program, ReadoutNode
-from snn_tool.models.integer import IntegerNetwork, IntegerPopulation, IntegerSynapse
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.interpreter import ProgramTrace, current, run_program, signed_24_bit
+from snn_tool.exporters.nir.parse import parse_graph
+from snn_tool.exporters.nir.program import ConvNode, GradedNode, LifNode, Program, ReadoutNode
+from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

@@ -10,7 +10,7 @@ import pytest
 import snntorch
 import torch
 from snn_tool.errors import ArtifactError, ConfigError, UnsupportedLayerError
-from snn_tool.exporters.nir_module import NirModule, load_nir_module
+from snn_tool.exporters.nir_foreign.module import NirModule, load_nir_module
 from snntorch.export_nir import export_to_nir as export_snntorch
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.nir_exchange import export_to_nir as export_spikingjelly

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir_reading import read_foreign_nir
+from snn_tool.exporters.nir.reading import read_foreign_nir
 
 Edit = Callable[[h5py.File], None]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.golden_file import read_golden
-from snn_tool.exporters.npz_file import read_arrays
+from snn_tool.exporters.contract.npz import read_arrays
 
 ARRAYS = {
     "tiles": np.arange(-12, 12, dtype=np.int16).reshape(1, 3, 2, 4),

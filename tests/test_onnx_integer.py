@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 from snn_tool.errors import ExportError, VerificationError
-from snn_tool.exporters import onnx_integer
+from snn_tool.exporters.onnx import integer as onnx_integer
 from snn_tool.exporters.onnx_integer_file import compare_integers, integer_model
-from snn_tool.exporters.onnx_student import Form, spike_tensors
-from snn_tool.exporters.onnx_trace import FileRun, trace_file
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.exporters.onnx.student import Form, spike_tensors
+from snn_tool.exporters.onnx.run import FileRun, trace_file
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.onnx_integer_students import check_integer_student, restored_pixels
-from snn_tool.tiling import pad_to_multiple
+from snn_tool.images.tiling import pad_to_multiple
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

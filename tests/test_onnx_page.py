@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from snn_tool.cli import run
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import save_integer_network
-from snn_tool.models.integer_run import IntegerEngine
+from snn_tool.cli.app import run
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.onnx_integer_students import restored_pixels
 
 TEXT = (Path(__file__).parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8")

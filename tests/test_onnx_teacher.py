@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from snn_tool.errors import ArtifactError, SnnToolError, TeacherError
-from snn_tool.models.onnx_teacher import OnnxTeacher
+from snn_tool.models.teachers.onnx import OnnxTeacher
 
 DYNAMIC = ("n", 3, "h", "w")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snn_tool.energy.macs import MacReport, count_macs
-from snn_tool.energy.operation_costs import (
+from snn_tool.energy.counts.dense import MacReport, count_macs
+from snn_tool.energy.counts.operation_costs import (
     ELEMENTWISE,
     FREE,
     PER_OUTPUT,

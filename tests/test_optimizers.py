@@ -3,8 +3,8 @@
 import pytest
 import torch
 from snn_tool.models.student import StudentConfig, build_student
-from snn_tool.models.teachers import build_teacher
-from snn_tool.optimizers import MuonAdamW, hidden_kernels, muon_adamw, orthogonalised
+from snn_tool.models.teachers.registry import build_teacher
+from snn_tool.training.optimizers import MuonAdamW, hidden_kernels, muon_adamw, orthogonalised
 from torch import nn
 
 RATE = 0.02

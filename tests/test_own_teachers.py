@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError, SnnToolError
-from snn_tool.models.teachers import build_teacher
-from snn_tool.own_teachers import TeacherSource, open_teacher
+from snn_tool.models.teachers.registry import build_teacher
+from snn_tool.networks.teachers import TeacherSource, open_teacher
 from snn_tool.photographs import read_photograph
 from torch import nn
 
@@ -48,7 +48,7 @@ def breaks_at_step_2():
 
 
 def extends_images():
-    from snn_tool.models.nafnet import NAFNet
+    from snn_tool.models.teachers.nafnet import NAFNet
 
     teacher = NAFNet(4, [1] * 4, 1, [1] * 4)
     with torch.no_grad():
@@ -237,7 +237,7 @@ def test_the_energy_report_counts_a_users_network(
     work: Path, tmp_path: Path, make_network: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """32x32: conv 3->7, k3 at 32x32; conv 7->10, k4 at 8x8; conv 7->3, k3 at 32x32."""
-    from snn_tool.models.integer_file import save_integer_network
+    from snn_tool.models.integer.file import save_integer_network
 
     sys.path.insert(0, str(work))
     weights(tmp_path / "w.pth")

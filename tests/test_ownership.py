@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as pictures
-from snn_tool.artifacts import sha256_bytes, write_bytes, write_json
-from snn_tool.cli import run
+from snn_tool.files.artifacts import sha256_bytes, write_bytes, write_json
+from snn_tool.cli.app import run
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.ownership import (
+from snn_tool.files.ownership import (
     LEDGER,
     claim,
     disown,
@@ -95,8 +95,8 @@ def test_a_file_is_ours_while_it_has_what_we_wrote(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from snn_tool.artifacts import write_bytes
-from snn_tool.ownership import owned_path
+from snn_tool.files.artifacts import write_bytes
+from snn_tool.files.ownership import owned_path
 path, moment = Path(sys.argv[1]), sys.argv[2]
 replace = os.replace
 def kill(source, target):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 from snn_tool.energy.hook_counter import hook_counts
 from snn_tool.energy.network_macs import network_macs
-from snn_tool.energy.parameter_audit import ParameterAudit, audit_parameters
+from snn_tool.energy.counts.profilers import ParameterAudit, audit_parameters
 from snn_tool.models.student import StudentConfig, build_student
 from snn_tool.models.student_file import save_student
-from snn_tool.models.teachers import build_teacher
+from snn_tool.models.teachers.registry import build_teacher
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 

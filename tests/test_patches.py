@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.artifacts import sha256_bytes
-from snn_tool.degradations import GaussianNoise, image_rng
+from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.degradations.tasks import GaussianNoise, image_rng
 from snn_tool.errors import DataError
-from snn_tool.patches import Batch, ImageSet, PatchBatches, ValidationSet, split_validation
+from snn_tool.training.data import Batch, ImageSet, PatchBatches, ValidationSet, split_validation
 
 PATCH, COUNT = 16, 8
 CLEAN, NOISY = GaussianNoise(0, 0), GaussianNoise(5, 50)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.images import read_image
+from snn_tool.images.files import read_image
 from snn_tool.photographs import LONGEST_SIDE, TEST, TRAINING, read_photograph, write_demo_folders
 
 

@@ -19,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
-from snn_tool import backend_list, energy, exporters, models
-from snn_tool.cli import run
+from snn_tool import energy, exporters, models
+from snn_tool.deploy import backends as backend_list
+from snn_tool.cli.app import run
 from snn_tool.exporters.plugin_registry import Declared
 from snn_tool.tables import TableText, plain_table, printable, rendered
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, say
@@ -239,7 +240,7 @@ def test_a_plugin_of_a_foreign_name(
     assert not STEERS.search(printed) and "[/b]" in printed
 
 
-SCRIPT = "import sys; from snn_tool.cli import main; main()"
+SCRIPT = "import sys; from snn_tool.cli.app import main; main()"
 
 
 def tool(arguments: Iterable[str], **options: object) -> subprocess.Popen[bytes]:

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 from skimage import data
-from snn_tool.cli import run
-from snn_tool.shipped import student_path
+from snn_tool.cli.app import run
+from snn_tool.networks.shipped import student_path
 
 STUDENTS = ("denoise-25", "denoise-25-lif")
 RECORDED = Path(__file__).parent / "data" / "recorded_numbers.json"

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from snn_tool import doctor
-from snn_tool.cli import run
+from snn_tool.cli import doctor
+from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters import sanafe_environment
-from snn_tool.exporters.sanafe_environment import VARIABLE, cache_folder, find_sanafe, probe
+from snn_tool.exporters.sanafe import environment as sanafe_environment
+from snn_tool.exporters.sanafe.environment import VARIABLE, cache_folder, find_sanafe, probe
 from snn_tool.exporters.sanafe_installation import provision_sanafe
 
 ANSWER = {

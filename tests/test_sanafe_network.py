@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.cli import app
+from snn_tool.cli.app import app
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
-from snn_tool.exporters import sanafe_layout
-from snn_tool.exporters.loihi_plan import build_plan
-from snn_tool.exporters.loihi_specs import LifSpec
+from snn_tool.exporters.sanafe import layout as sanafe_layout
+from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.specs import LifSpec
 from snn_tool.exporters.loihi_tiles import resized
-from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.nir_interpreter import current
-from snn_tool.exporters.nir_parse import parse_graph
-from snn_tool.exporters.nir_program import IMAGE, ConvNode, Program
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.interpreter import current
+from snn_tool.exporters.nir.parse import parse_graph
+from snn_tool.exporters.nir.program import IMAGE, ConvNode, Program
 from snn_tool.exporters.sanafe_connections import Connections
-from snn_tool.exporters.sanafe_layout import chip_network
-from snn_tool.golden import GoldenOptions, make_golden
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import quantize_image
-from snn_tool.shipped import student_path
+from snn_tool.exporters.sanafe.layout import chip_network
+from snn_tool.deploy.golden import GoldenOptions, make_golden
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import quantize_image
+from snn_tool.networks.shipped import student_path
 from torch.nn import functional
 from typer.testing import CliRunner
 

@@ -11,7 +11,7 @@ from snn_tool.chip_check_text import chip_check_text
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.comparison import EXACT, MISMATCH, BackendResult, Mismatch
 from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
-from snn_tool.exporters.sanafe_report import EXCLUDED, SanafeReport, TileCheck
+from snn_tool.exporters.sanafe.report import EXCLUDED, SanafeReport, TileCheck
 from snn_tool.exporters.sanafe_report_file import read_sanafe, write_sanafe
 
 FIRST = Mismatch("enc_in", "spikes", 1, 0, (2, 3, 4), 0, 1)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.exporters.process_group import run_group
-from snn_tool.ownership import LEDGER
+from snn_tool.exporters.contract.process import run_group
+from snn_tool.files.ownership import LEDGER
 from snn_tool.signals import Stopped, stoppable
-from snn_tool.temporaries import PARTS, temporary_folder
+from snn_tool.files.temporaries import PARTS, temporary_folder
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 STOPPING = tuple(WORDS)
@@ -227,7 +227,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing(
 STOPPED_ONCE = """
 import os, shutil, sys
 from pathlib import Path
-from snn_tool.artifacts import write_text
+from snn_tool.files.artifacts import write_text
 from snn_tool.signals import Stopped
 module, name, late = {"os": os, "shutil": shutil}[sys.argv[2]], sys.argv[3], sys.argv[4] == "late"
 real = getattr(module, name)
@@ -299,7 +299,7 @@ def starter(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that runs a program which takes a minute, in a group that has a child of its own."""
     program = script(tmp_path / "program", slow(tmp_path / "journal"))
     body = (
-        "import sys; from snn_tool.exporters.process_group import run_group; "
+        "import sys; from snn_tool.exporters.contract.process import run_group; "
         "run_group([sys.argv[1]], timeout_s=60)"
     )
     process = subprocess.Popen([sys.executable, "-c", body, program], text=True)

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from snn_tool.artifacts import sha256_bytes, sha256_file, write_json, write_text
+from snn_tool.files.artifacts import sha256_bytes, sha256_file, write_json, write_text
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.exporters import loihi_bundle, netx_folder, target_folder, verification
-from snn_tool.ownership import MANIFESTS, VERIFICATION, VERIFICATION_KIND, listed_files
-from snn_tool.staging import JOURNAL, NEW, OLD, check_folder, staged_folder
+from snn_tool.exporters import netx_folder
+from snn_tool.exporters.loihi import bundle as loihi_bundle
+from snn_tool.exporters.verify import target_folder
+from snn_tool.exporters.verify import report as verification
+from snn_tool.files.ownership import MANIFESTS, VERIFICATION, VERIFICATION_KIND, listed_files
+from snn_tool.files.staging import JOURNAL, NEW, OLD, check_folder, staged_folder
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 MANIFEST = "export.json"
@@ -184,7 +187,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_staging import FRESH, fill
-from snn_tool.staging import staged_folder
+from snn_tool.files.staging import staged_folder
 replace, left = os.replace, int(sys.argv[2])
 def kill_after_some(source, target):
     global left

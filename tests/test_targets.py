@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.cli import run
-from snn_tool.deployment import TARGETS
-from snn_tool.doctor import _plugins
-from snn_tool.exporters.loihi_bundle import export_bundle
-from snn_tool.exporters.netx_verification import KNOWN_BACKENDS as NETX_BACKENDS
-from snn_tool.exporters.nir_file import write_nir
-from snn_tool.exporters.nir_graph import to_nir
-from snn_tool.exporters.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
-from snn_tool.exporters.verification import KNOWN_BACKENDS
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, quantize_image
+from snn_tool.cli.app import run
+from snn_tool.deploy.export import TARGETS
+from snn_tool.cli.doctor import _plugins
+from snn_tool.exporters.loihi.bundle import export_bundle
+from snn_tool.exporters.verify.netx import KNOWN_BACKENDS as NETX_BACKENDS
+from snn_tool.exporters.nir.file import write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
+from snn_tool.exporters.verify.report import KNOWN_BACKENDS
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 
 HEAD = """
 import numpy as np
 from types import SimpleNamespace
 from snn_tool.errors import BackendUnavailableError, TargetLimitError, UnsupportedLayerError
-from snn_tool.exporters.nir_file import read_program
-from snn_tool.exporters.nir_interpreter import run_program
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.interpreter import run_program
 
 description = "a test's"
 
@@ -369,7 +369,7 @@ def test_unknown_names_are_usage_errors_that_list_the_installed(
 def test_help_and_other_commands_do_not_import_it(install: Install, bundle: Path) -> None:
     install("raise AssertionError('imported')")
     for command in (["--help"], ["verify", "--help"], ["models"], ["check", str(bundle / "network.nir")]):
-        script = f"import sys; from snn_tool.cli import run; sys.exit(run({command!r}))"
+        script = f"import sys; from snn_tool.cli.app import run; sys.exit(run({command!r}))"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert done.returncode in (0, 3) and "imported" not in done.stderr, done.stderr
 

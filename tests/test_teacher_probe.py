@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from snn_tool.errors import TeacherError
-from snn_tool.models.distillation import HintPair, resampling, to_resolution
-from snn_tool.models.tapped import TappedTeacher
-from snn_tool.models.teacher_probe import Probe, check_pairs, probe
+from snn_tool.models.losses import HintPair, resampling, to_resolution
+from snn_tool.models.teachers.tapped import TappedTeacher
+from snn_tool.models.teachers.probe import Probe, check_pairs, probe
 from torch import Tensor, nn
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from snn_tool.energy.macs import count_macs
+from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ConfigError
-from snn_tool.models.distillation import HintLoss, pair_hints
+from snn_tool.models.losses import HintLoss, pair_hints
 from snn_tool.models.student import BODIES, build_student, default_config
-from snn_tool.models.teacher_probe import Probe, check_pairs
+from snn_tool.models.teachers.probe import Probe, check_pairs
 from snn_tool.models.teacher_sizes import SIZES, size_options
-from snn_tool.models.teachers import TEACHERS, build_teacher
+from snn_tool.models.teachers.registry import TEACHERS, build_teacher
 from snn_tool.teacher_options import parse_teacher_options
 from torch import nn
 

@@ -16,13 +16,13 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.numpy import load_file
-from snn_tool import training
+from snn_tool.training import fit as training
 from snn_tool.errors import ArtifactError, ConfigError, DataError, Interrupted, SnnToolError
-from snn_tool.ownership import LEDGER
+from snn_tool.files.ownership import LEDGER
 from snn_tool.photographs import read_photograph
-from snn_tool.run_folder import RunFolder
-from snn_tool.settings import load_settings
-from snn_tool.training_runs import (
+from snn_tool.training.run_folder import RunFolder
+from snn_tool.training.settings import load_settings
+from snn_tool.training.runs import (
     TaskOptions,
     TrainedNetwork,
     distill_student,
@@ -128,7 +128,7 @@ def test_the_split_stays_when_its_own_seed_does(folder: Path, tmp_path: Path) ->
 
 COMMAND = """
 import sys
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -11,10 +11,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 from snn_tool.errors import Interrupted
 from snn_tool.photographs import read_photograph
-from snn_tool.run_folder import RunFolder, read_checkpoint
-from snn_tool.settings import load_settings
-from snn_tool.training_callbacks import Checkpoints, GracefulInterrupt
-from snn_tool.training_runs import TaskOptions, distill_student
+from snn_tool.training.run_folder import RunFolder, read_checkpoint
+from snn_tool.training.settings import load_settings
+from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt
+from snn_tool.training.runs import TaskOptions, distill_student
 
 STEPS = 12
 FIXED = ("--width", "4", "--batch", "4", "--patch", "16", "--validate-every", "4", "--device", "cpu")

@@ -20,7 +20,7 @@ COMMANDS = {
 }
 SCRIPT = """
 import os, pathlib, sys
-from snn_tool.cli import run
+from snn_tool.cli.app import run
 for line in sys.argv[1:]:
     code = run(["-q", *line.split()])
     left = sorted(str(p) for p in pathlib.Path(os.environ["HOME"]).rglob("*"))

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from snn_tool.errors import ArtifactError
-from snn_tool.models import weight_files
-from snn_tool.models.weight_files import load_strictly, read_weights
+from snn_tool.models.teachers import weights as weight_files
+from snn_tool.models.teachers.weights import load_strictly, read_weights
 from torch import Tensor, nn
 
 

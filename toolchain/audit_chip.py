@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from snn_tool.artifacts import sha256_file
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.energy.report_chip import ChipCheck, ChipPart
 from snn_tool.energy.report_estimates import Cell, ReadingEnergy
-from snn_tool.energy.report_types import EnergyReport
+from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.sanafe_report import SanafeReport
+from snn_tool.exporters.sanafe.report import SanafeReport
 from snn_tool.exporters.sanafe_report_file import read_sanafe
 
 PICO = 1e12

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from snn_tool.artifacts import sha256_file
-from snn_tool.crops import Crop, load_crop
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.degradations.crops import Crop, load_crop
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.images import find_images
-from snn_tool.pairs import Pairs, Source
+from snn_tool.images.files import find_images
+from snn_tool.degradations.pairs import Pairs, Source
 
 
 def load_crops(

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from snn_tool.audit_networks import measure, restorers
-from snn_tool.crops import Crop, channels_first
-from snn_tool.energy.activity import count_network
+from snn_tool.audit.networks import measure, restorers
+from snn_tool.degradations.crops import Crop, channels_first
+from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.report_spikes import Sweep, SweepPoint
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import quantize_image
 
 MOST_POINTS = 4
 """Up to this largest setting every one is run; beyond it, powers of two."""

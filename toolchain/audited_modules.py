@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.factories import build_from_factory, names_factory
+from snn_tool.networks.code import build_from_factory, names_factory
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.student_file import load_student
-from snn_tool.models.teachers import TEACHERS, build_teacher, load_teacher
+from snn_tool.models.teachers.registry import TEACHERS, build_teacher, load_teacher
 from torch import nn
 
 

@@ -1,6 +1,6 @@
 """A cross-check on SANA-FE's Loihi, for people."""
 
-from snn_tool.exporters.sanafe_report import SanafeReport, TileCheck
+from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
 from snn_tool.tables import printable
 
 PICO, MICRO = 1e12, 1e6

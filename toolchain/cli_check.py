@@ -28,9 +28,9 @@ def check(
     """Report what a simulator would drop, refuse or change of a graph; exit 3 if something would be lost."""
     from dataclasses import asdict
 
-    from snn_tool.exporters.nir_check import HELD, check_graph
-    from snn_tool.exporters.nir_graph_effects import type_fault
-    from snn_tool.exporters.nir_reading import read_foreign_nir
+    from snn_tool.exporters.nir_foreign.check import HELD, check_graph
+    from snn_tool.exporters.nir_foreign.graph_effects import type_fault
+    from snn_tool.exporters.nir.reading import read_foreign_nir
 
     graph = read_foreign_nir(source, grouped=True)
     findings, fault = check_graph(graph, target, dt), type_fault(graph)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.terminal import terminal_of
 
 
@@ -30,15 +30,15 @@ def conformance(
 
     Exit code 3 if one that loads differs with the membrane register.
     """
-    from snn_tool.conformance import run_conformance
-    from snn_tool.conformance_text import (
+    from snn_tool.deploy.conformance import run_conformance
+    from snn_tool.texts.compare import (
         claim_conformance,
         conformance_document,
         conformance_text,
         write_conformance,
     )
-    from snn_tool.degradations import degradation_from_options
-    from snn_tool.exporters.loihi_bundle import read_bundle
+    from snn_tool.degradations.tasks import degradation_from_options
+    from snn_tool.exporters.loihi.bundle import read_bundle
     from snn_tool.exporters.plugin_registry import plugin_names
 
     if unknown := ", ".join(name for name in backend or () if name not in plugin_names()):

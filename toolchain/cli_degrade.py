@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from snn_tool.cli_tasks import Strength, Task
+from snn_tool.cli.options import Strength, Task
 from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
@@ -22,8 +22,8 @@ def degrade(
 
     OUT/degraded and OUT/clean are pairs, ready for --pairs OUT.
     """
-    from snn_tool.degradations import degradation_from_options, task_text
-    from snn_tool.degrading import degrade_folder
+    from snn_tool.degradations.tasks import degradation_from_options, task_text
+    from snn_tool.networks.degrading import degrade_folder
 
     terminal = terminal_of(context)
     degradation = degradation_from_options(task or "denoise", strength)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from snn_tool.cli_tasks import STRENGTHS, TASK_NAMES
+from snn_tool.cli.options import STRENGTHS, TASK_NAMES
 from snn_tool.terminal import terminal_of
 
 
@@ -49,7 +49,7 @@ def import_nir(
     Spikes and outputs are compared with the file in float64. What the chip does not have is refused by name.
     """
     from snn_tool.import_text import import_document, import_text
-    from snn_tool.importing import ImportOptions, import_network
+    from snn_tool.deploy.import_nir import ImportOptions, import_network
 
     terminal = terminal_of(context)
     options = ImportOptions(source, images, timesteps, dt, input_step, limit, task, sigma, seed, expect)

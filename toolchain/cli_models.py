@@ -13,8 +13,8 @@ def models(
     """List the trained students that come with snn-tool, or show the card of one."""
     from dataclasses import asdict
 
-    from snn_tool.model_cards import card_text, list_text
-    from snn_tool.shipped import read_card, shipped_names
+    from snn_tool.texts.cards import card_text, list_text
+    from snn_tool.networks.shipped import read_card, shipped_names
 
     terminal = terminal_of(context)
     cards = [read_card(each) for each in ([name] if name else shipped_names())]

@@ -23,15 +23,15 @@ def resources(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
-    from snn_tool.artifacts import write_text
-    from snn_tool.exporters.loihi_bundle import NETWORK, read_bundle
-    from snn_tool.exporters.loihi_chips import LOIHI_2
-    from snn_tool.exporters.loihi_report import report_resources
+    from snn_tool.files.artifacts import write_text
+    from snn_tool.exporters.loihi.bundle import NETWORK, read_bundle
+    from snn_tool.exporters.loihi.chips import LOIHI_2
+    from snn_tool.exporters.loihi.report import report_resources
     from snn_tool.exporters.loihi_report_file import resource_document
     from snn_tool.exporters.loihi_tiles import resized
-    from snn_tool.exporters.nir_file import read_program
+    from snn_tool.exporters.nir.file import read_program
     from snn_tool.models.streams import FANOUT
-    from snn_tool.ownership import refuse_existing_file
+    from snn_tool.files.ownership import refuse_existing_file
     from snn_tool.resources_figure import cores_svg, is_cores_svg
     from snn_tool.resources_text import resources_text
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from snn_tool.cli_deploy import CHECK_FAILED
+from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
@@ -22,13 +22,13 @@ def energy_sanafe(
 
     Exit code 3 if one differs; the first is named by population, timestep and neuron.
     """
-    from snn_tool.chip_check import check_on_chip
+    from snn_tool.audit.sanafe import check_on_chip
     from snn_tool.chip_check_text import chip_check_text
     from snn_tool.errors import BackendUnavailableError
-    from snn_tool.exporters.loihi_bundle import read_bundle
-    from snn_tool.exporters.sanafe_environment import REMEDY, find_sanafe
+    from snn_tool.exporters.loihi.bundle import read_bundle
+    from snn_tool.exporters.sanafe.environment import REMEDY, find_sanafe
     from snn_tool.exporters.sanafe_report_file import KIND, write_sanafe
-    from snn_tool.ownership import of_kind, refuse_existing_file
+    from snn_tool.files.ownership import of_kind, refuse_existing_file
 
     refuse_existing_file(out, overwrite, of_kind(KIND), "check on SANA-FE")
     terminal, found = terminal_of(context), find_sanafe()

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
-from snn_tool.tiling import BLOCK, blocks
+from snn_tool.images.tiling import BLOCK, blocks
 
 Image = NDArray[np.float32]
 Kernel = NDArray[np.float64]

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from snn_tool.run_folder import LAST, RunFolder
-from snn_tool.settings import RunSettings, load_settings
+from snn_tool.training.run_folder import LAST, RunFolder
+from snn_tool.training.settings import RunSettings, load_settings
 from snn_tool.terminal import Terminal
-from snn_tool.training_runs import TaskOptions
+from snn_tool.training.runs import TaskOptions
 
 SIGMA = "25"
 CLAIM = 50.0

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snn_tool.crops import centre_crop
-from snn_tool.degradations import degradation_from_options
-from snn_tool.demo_page import CROP, Crop, curves_svg, data_uri
+from snn_tool.degradations.crops import centre_crop
+from snn_tool.degradations.tasks import degradation_from_options
+from snn_tool.demo.page import CROP, Crop, curves_svg, data_uri
 from snn_tool.demo_plan import CLAIM, SIGMA, DemoPlan, commands
-from snn_tool.deployment import Exported
-from snn_tool.deployment_text import verification_text
-from snn_tool.energy.figures import outcome, span
-from snn_tool.energy.report_types import EnergyReport
-from snn_tool.evaluation import load_pair
+from snn_tool.deploy.export import Exported
+from snn_tool.texts.deploy import verification_text
+from snn_tool.energy.pages.numbers import outcome, span
+from snn_tool.energy.report.types import EnergyReport
+from snn_tool.networks.evaluation import load_pair
 from snn_tool.evaluation_scores import Evaluation
-from snn_tool.images import find_images, read_image
-from snn_tool.metrics import to_uint8
+from snn_tool.images.files import find_images, read_image
+from snn_tool.images.metrics import to_uint8
 from snn_tool.tables import printable
-from snn_tool.training_runs import TrainedNetwork
+from snn_tool.training.runs import TrainedNetwork
 
 PAGE = "index.html"
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
-from snn_tool.artifacts import sha256_bytes
-from snn_tool.degradations import task_text
-from snn_tool.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
+from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.degradations.tasks import task_text
+from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
 from snn_tool.tables import LONGEST_CELL, printable
 
 WINDOW = "full images, 8-bit output, data range 255"

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from snn_tool.errors import ConfigError, TeacherError
-from snn_tool.models.distillation import HintLoss, HintPair, LossWeights, pair_hints
+from snn_tool.models.losses import HintLoss, HintPair, LossWeights, pair_hints
 from snn_tool.models.network import Network
-from snn_tool.models.onnx_teacher import OnnxTeacher
-from snn_tool.models.tapped import TappedTeacher
-from snn_tool.models.teacher_probe import check_pairs, probe
-from snn_tool.own_teachers import OpenedTeacher, TeacherSource, open_teacher
-from snn_tool.training_module import Batch, Guide
+from snn_tool.models.teachers.onnx import OnnxTeacher
+from snn_tool.models.teachers.tapped import TappedTeacher
+from snn_tool.models.teachers.probe import check_pairs, probe
+from snn_tool.networks.teachers import OpenedTeacher, TeacherSource, open_teacher
+from snn_tool.training.module import Batch, Guide
 from torch import Tensor, nn
 
 Note = Callable[[str], None]

@@ -2,7 +2,7 @@
 
 import torch
 from snn_tool.errors import ConfigError
-from snn_tool.settings import TrainingSettings
+from snn_tool.training.settings import TrainingSettings
 
 
 def native_bf16() -> bool:

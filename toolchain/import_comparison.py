@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.exporters.nir_import import ImportedGraph, output_node
-from snn_tool.exporters.nir_module import NirModule
-from snn_tool.exporters.nir_module_neurons import NirSpiking
-from snn_tool.metrics import psnr_db, to_uint8
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_run import IntegerEngine, base_image, quantize_image
+from snn_tool.exporters.nir_foreign.importing import ImportedGraph, output_node
+from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.exporters.nir_foreign.module_neurons import NirSpiking
+from snn_tool.images.metrics import psnr_db, to_uint8
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.engine import IntegerEngine, base_image, quantize_image
 from torch import Tensor
 
 IDENTICAL_DB = 999.0

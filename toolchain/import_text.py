@@ -3,10 +3,10 @@
 from typing import Any
 
 from snn_tool.import_comparison import Comparison
-from snn_tool.importing import ImportedNetwork
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_neurons import DECAY_STEPS
-from snn_tool.recorded_outputs import expected_document, expected_lines
+from snn_tool.deploy.import_nir import ImportedNetwork
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.neurons import DECAY_STEPS
+from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
 from snn_tool.tables import LONGEST_CELL, printable
 
 SCHEMA = 1

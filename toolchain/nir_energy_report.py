@@ -6,11 +6,11 @@ from math import fsum
 from statistics import fmean, stdev
 from typing import Any
 
-from snn_tool.energy.prices import packaged_pricing
-from snn_tool.energy.torch_counts import NEURON, TOTALS, SpikeCount, SpikeRow
+from snn_tool.energy.estimators.prices import packaged_pricing
+from snn_tool.energy.torch_counter.result import NEURON, TOTALS, SpikeCount, SpikeRow
 from snn_tool.energy.torch_exact_ops import LEFT_OUT, NeuronWork, exact_ops_pj
-from snn_tool.energy.torch_price import arithmetic_pj
-from snn_tool.exporters.nir_hints import silence_text
+from snn_tool.energy.pages.count_table import arithmetic_pj
+from snn_tool.exporters.nir_foreign.hints import silence_text
 from snn_tool.image_choice import ImagesUsed
 
 KIND, SCHEMA = "nir-energy", 1

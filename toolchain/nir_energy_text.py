@@ -1,7 +1,7 @@
 """The tables of `energy report --nir`, and which of the command's options go together."""
 
 import typer
-from snn_tool.energy.torch_counts import INTEGRATOR, NEURON
+from snn_tool.energy.torch_counter.result import INTEGRATOR, NEURON
 from snn_tool.energy.torch_exact_ops import LEFT_OUT
 from snn_tool.nir_energy_report import RUN_BYTES, NirEnergyReport, spread
 from snn_tool.tables import TextTable, plain_table, rendered

@@ -7,14 +7,14 @@ import numpy as np
 from snn_tool.errors import ExportDiffersError
 from snn_tool.exporters.comparison import EXACT
 from snn_tool.exporters.onnx_integer_file import compare_integers, integer_model
-from snn_tool.exporters.onnx_student import RESTORED, Form, readout_name
-from snn_tool.exporters.onnx_trace import FileRun, run_steps
-from snn_tool.metrics import to_uint8
-from snn_tool.models.integer import IntegerNetwork
-from snn_tool.models.integer_file import load_integer_network
-from snn_tool.models.integer_run import IntegerEngine, quantize_image, restore
+from snn_tool.exporters.onnx.student import RESTORED, Form, readout_name
+from snn_tool.exporters.onnx.run import FileRun, run_steps
+from snn_tool.images.metrics import to_uint8
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
 from snn_tool.onnx_options import Image, OnnxOptions, check_images, cut_to_odd, origin_of, student_form
-from snn_tool.tiling import pad_to_multiple
+from snn_tool.images.tiling import pad_to_multiple
 
 
 def integer_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.artifacts import sha256_file
-from snn_tool.crops import draw_tiles, to_channels
-from snn_tool.degradations import degradation_for
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.degradations.crops import draw_tiles, to_channels
+from snn_tool.degradations.tasks import degradation_for
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.onnx_student import Form
-from snn_tool.golden import GoldenOptions
+from snn_tool.exporters.onnx.student import Form
+from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.models.streams import FANOUT
 from snn_tool.models.topology import Topology
 

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.onnx_float_file import SCHEMA, TEACHER
-from snn_tool.exporters.onnx_student import IMAGE_INPUT, RESTORED, Form
-from snn_tool.exporters.onnx_trace import FileRun
-from snn_tool.exporters.onnx_traced import Traceable, traced_model
+from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form
+from snn_tool.exporters.onnx.run import FileRun
+from snn_tool.exporters.onnx.traced import Traceable, traced_model
 from snn_tool.models.network import Network
-from snn_tool.models.teachers import load_teacher
-from snn_tool.onnx_networks import network_file
+from snn_tool.models.teachers.registry import load_teacher
+from snn_tool.deploy.onnx_networks import network_file
 from snn_tool.onnx_options import Image, OnnxOptions, check_images, cut_to_odd, origin_of
 
 FACTOR = 8

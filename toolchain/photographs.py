@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from snn_tool.errors import DataError
-from snn_tool.images import Pixels, read_image, write_image
-from snn_tool.ownership import claim, owned_path
+from snn_tool.images.files import Pixels, read_image, write_image
+from snn_tool.files.ownership import claim, owned_path
 
 SCIKIT_IMAGE, SCIKIT_LEARN = "skimage.data", "sklearn.datasets.images"
 TRAINING = (

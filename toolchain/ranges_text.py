@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from snn_tool.exporters.loihi_quantity import OBSERVED, PROVED, SATURATES, Quantity
-from snn_tool.exporters.loihi_ranges import CURRENT, MEMBRANE, SUM, RangeProof
+from snn_tool.exporters.loihi.ranges import CURRENT, MEMBRANE, SUM, RangeProof
 from snn_tool.tables import TextTable, plain_table, rendered
 
 RELAY = re.compile(r"_relay(\d+)$")

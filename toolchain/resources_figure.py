@@ -3,8 +3,8 @@
 import io
 from pathlib import Path
 
-from snn_tool.exporters.loihi_chips import LABEL, Chip
-from snn_tool.exporters.loihi_report import ResourceReport
+from snn_tool.exporters.loihi.chips import LABEL, Chip
+from snn_tool.exporters.loihi.report import ResourceReport
 from snn_tool.tables import printable
 
 INCHES_PER_LAYER = 0.28

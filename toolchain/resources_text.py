@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from snn_tool.energy.figures import count
-from snn_tool.exporters.loihi_chips import KAPOHO_POINT_CHIPS, LABEL, LOIHI_1, LOIHI_2, Span
-from snn_tool.exporters.loihi_report import ResourceReport
+from snn_tool.energy.pages.numbers import count
+from snn_tool.exporters.loihi.chips import KAPOHO_POINT_CHIPS, LABEL, LOIHI_1, LOIHI_2, Span
+from snn_tool.exporters.loihi.report import ResourceReport
 from snn_tool.exporters.loihi_report_file import resource_document
 from snn_tool.exporters.loihi_resources import LayerResources
 from snn_tool.tables import plain_table, rendered

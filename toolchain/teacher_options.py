@@ -6,7 +6,7 @@ from typing import Any
 
 from snn_tool.errors import ConfigError
 from snn_tool.models.teacher_sizes import size_options
-from snn_tool.models.teachers import TEACHERS
+from snn_tool.models.teachers.registry import TEACHERS
 
 
 def parse_teacher_options(architecture: str, given: list[str], size: str | None = None) -> dict[str, Any]:

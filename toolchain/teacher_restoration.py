@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.images import Pixels
-from snn_tool.metrics import to_uint8
-from snn_tool.models.teacher_probe import check_finite, check_restored, run_teacher
-from snn_tool.own_teachers import TeacherSource, open_teacher
-from snn_tool.tiling import pad_to_multiple, through_colour
+from snn_tool.images.files import Pixels
+from snn_tool.images.metrics import to_uint8
+from snn_tool.models.teachers.probe import check_finite, check_restored, run_teacher
+from snn_tool.networks.teachers import TeacherSource, open_teacher
+from snn_tool.images.tiling import pad_to_multiple, through_colour
 from torch import nn
 
 CROP = "crop the images to sides that it can take"

@@ -1,0 +1,60 @@
+"""Loihi 1 by its published per-event energies, against an int8 network on an edge accelerator."""
+
+from snn_tool.energy.estimators import loihi1
+from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.prices import Prices
+
+SPIKE_DRIVEN = frozenset(("synops", "relay updates by spikes", "spike packets", "static power, spikes"))
+
+
+def estimate(load: Load, prices: Prices) -> Estimate:
+    """Charge events on Loihi 1 and the same product on real parts.
+
+        E_SNN = 23.6 S + 81 active + 52 idle + (1.7 + 3.0 hops) packets + P_static t
+        E_ANN = 1.0 MAC / utilisation
+
+    Picojoules of the packaged table. S includes a synaptic operation for each connection from the image and
+    timestep, relays and accumulators; `loihi1.Traffic` says what is active. A packet goes to each reader of a
+    spike's source; hops are assumed, because nothing is placed here. Time, cores and chips are low
+    (`loihi1.static_items` says how), so that the student's figure is a lower bound in all but the time of a
+    synaptic operation. It is the "same product, real parts"
+    row: two chips that exist, in different processes, one by simulation and one by its vendor's peak.
+
+    Source: Davies et al., Loihi, IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020.
+    """
+    return loihi1.estimate(load, prices, _reading)
+
+
+def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, levels: bool) -> Reading:
+    counts = loihi1.traffic(load, levels)
+    active, idle = prices["loihi1-neuron-active"], prices["loihi1-neuron-idle"]
+    packet = prices["loihi1-spike"] + prices["loihi1-hop"] * loihi1.hops(load, prices)
+    items = {
+        "first layer synops": prices["loihi1-synop"] * counts.image_synops,
+        "synops": prices["loihi1-synop"] * counts.synops,
+        "stream synops": prices["loihi1-synop"] * counts.stream_synops,
+        "neuron updates": active * counts.active + idle * counts.idle,
+        "relay updates by spikes": (active - idle) * counts.woken,
+        "spike packets": packet * counts.packets,
+        "stream packets": packet * counts.stream_packets,
+        **loihi1.static_items(load, counts, prices),
+    }
+    return Reading(name, deployed, items, SPIKE_DRIVEN)
+
+
+DYNAMIC = ("loihi1-synop", "loihi1-neuron-active", "loihi1-neuron-idle", "loihi1-spike", "loihi1-hop")
+
+MODEL = EnergyModel(
+    name="loihi1-davies",
+    title="Loihi 1's published events and static power; the rival is int8 on an edge accelerator",
+    source="Davies et al., IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020",
+    estimate=estimate,
+    columns=("teacher", "twin", "qann", "student"),
+    precisions=("int8",),
+    constants=(*DYNAMIC, "loihi1-hops", *loihi1.TIME_CONSTANTS, *loihi1.RIVAL_CONSTANTS),
+    arithmetic=False,
+    neuron_terms=False,
+    beside=(*DYNAMIC, "loihi1-static"),
+    excluded=loihi1.EXCLUDED,
+)

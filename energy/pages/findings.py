@@ -1,0 +1,90 @@
+"""What stands behind a headline: what drives it, which models reverse it, what memories decide."""
+
+import math
+from collections.abc import Iterable
+from statistics import fmean
+
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.estimators.memory import CORES
+from snn_tool.energy.report_estimates import Range, RatioRow
+from snn_tool.energy.report.types import EnergyReport
+
+
+def driver(report: EnergyReport) -> str:
+    """Whether the smaller network or the spikes account for the ratio (by geometric means)."""
+    smaller = [row.split.teacher_over_twin for row in report.ratios if row.split.teacher_over_twin]
+    if report.reference != "teacher":
+        return f"Both networks have one shape, so that only spikes can differ: {_saving(report)}"
+    spikes = [row.split.twin_over_student for row in report.ratios]
+    size, spiking = figures.span(_extent(smaller)), figures.span(_extent(spikes))
+    if _mean(smaller) >= _mean(spikes):
+        first = f"The smaller network drives it, worth {size} alone; spikes alone are worth {spiking}"
+    else:
+        first = f"Spikes drive it, worth {spiking} alone; the smaller network is worth {size}"
+    return f"{first}. By themselves, {_saving(report)}"
+
+
+def _saving(report: EnergyReport) -> str:
+    """In how many estimates spikes save energy at all, against a network of one shape."""
+    by_bits = report.reference == "qann"
+    splits = [row.split for row in report.ratios]
+    values = [split.qann_over_student if by_bits else split.twin_over_student for split in splits]
+    known = [value for value in values if value is not None]
+    return f"spikes save energy in {sum(value > 1 for value in known)} of {len(known)} estimates."
+
+
+def reversal(report: EnergyReport) -> str:
+    """Who needs less energy, and which models say the opposite."""
+    ratios = {row.model: row.ratio for row in report.ratios if row.ratio is not None}
+    ahead = [name for name, ratio in ratios.items() if ratio > 1]
+    behind = [name for name in ratios if name not in ahead]
+    names = ("the student", figures.reference(report))
+    (winner, won), (_, lost) = sorted(zip(names, (ahead, behind), strict=True), key=lambda s: -len(s[1]))
+    if not lost:
+        return f"In all {len(ratios)} estimates {winner} needs less energy."
+    return (
+        f"In {len(won)} of {len(ratios)} estimates {winner} needs less energy; the winner is reversed by "
+        f"{', '.join(_grouped(lost, list(ratios)))}."
+    )
+
+
+def _grouped(rows: list[str], known: list[str]) -> list[str]:
+    """Models of which all rows are among `rows`, by their name alone; other rows in full."""
+    split = {_model(name) for name in known if name not in rows}
+    return list(dict.fromkeys(name if _model(name) in split else _model(name) for name in rows))
+
+
+def _model(name: str) -> str:
+    return name.split("/", 1)[0]
+
+
+def memories(report: EnergyReport) -> tuple[str, ...]:
+    """A warning for each end of the headline that is set by a model with one memory per layer."""
+    ends = (("lower", report.headline.least), ("upper", report.headline.most))
+    rows = {row.ratio: row for row in report.ratios}
+    warnings = (_memory(report, end, rows[limit]) for end, limit in ends)
+    return tuple(warning for warning in warnings if warning)
+
+
+def _memory(report: EnergyReport, end: str, row: RatioRow) -> str:
+    student = next(
+        c for c in report.cells if c.column == "student" and f"{c.model}/{c.precision}" == row.model
+    )
+    held = row.by_reading.get(f"{student.headline.name}, {CORES}")
+    if held is None or row.ratio is None:
+        return ""
+    return (
+        f"The {end} end, {figures.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
+        f"large and as dear as a whole image needs, up to DRAM. With {CORES}, a reading that is not "
+        f"deployed, the same model says {figures.factor(held)}: {figures.number(held / row.ratio)} times as "
+        "much."
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of logarithms: factors multiply."""
+    return fmean(math.log(value) for value in values)
+
+
+def _extent(values: list[float]) -> Range:
+    return Range(min(values), max(values))

@@ -1,0 +1,131 @@
+"""The audit: counts, prices, ratios and a verdict in one report."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.energy.counts.activity import Watch, count_network
+from snn_tool.energy.audit_arguments import check_reference, checked_names, checked_quality
+from snn_tool.energy.report.robustness import break_even
+from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
+from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators.excluded import excluded_terms
+from snn_tool.energy.report.firing import firing_maps
+from snn_tool.energy.layer_table import accumulator_rows, layer_rows, relay_rows
+from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
+from snn_tool.energy.report_columns import Teacher, column, loaded_columns
+from snn_tool.energy.report_networks import Quality
+from snn_tool.energy.report.rows import image_row, model_rows, used_constants
+from snn_tool.energy.report_spikes import Sweep
+from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.sensitivity import sensitivity
+from snn_tool.energy.thresholds import thresholds
+from snn_tool.energy.verdict import check_claim, verdict
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.streams import FANOUT
+
+NOTE = (
+    "Every energy in this report is an estimate: exact counts of operations times published prices of single "
+    "operations. Nothing was measured on a chip."
+)
+
+
+def audit(
+    network: IntegerNetwork,
+    images: list[NDArray[np.int16]],
+    *,
+    claim: float = 50.0,
+    against: str | None = None,
+    teacher: Teacher | None = None,
+    quality: Mapping[str, Quality] | None = None,
+    hashes: Mapping[str, str] | None = None,
+    image_names: Sequence[str] | None = None,
+    watch: Watch = iter,
+    lowering: str = FANOUT,
+    pricing: Pricing | None = None,
+    sweep: Sweep | None = None,
+) -> EnergyReport:
+    """Estimate the energy of all columns on the same images, by every model and precision.
+
+    Args:
+        network: the deployed student.
+        images: its integer inputs [3, H, W] of `quantize_image`; sizes may differ.
+        claim: how many times less energy is claimed.
+        against: what the claim is against, `teacher`, `twin` or `qann`; by default the teacher, or else the
+            twin.
+        teacher: counted at every image's size.
+        quality: by column (`teacher`, `twin`, `qann`, `student`), measured by the caller on the same images.
+            A graded student's is also its `qann`'s, which computes the same integers.
+        hashes: SHA-256 of weights and images by name; carried into the report.
+        image_names: one for each image; by default `image 1`, `image 2`, ...
+        watch: iterates over the images while they are counted, and may show how far it is.
+        lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
+        pricing: constants and precisions; by default the packaged ones.
+        sweep: quality against spikes, measured by the caller on the same images.
+
+    Raises:
+        ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
+            the claim is not a positive number, a column of `quality` is unknown or its value not finite,
+            there are not as many names as images, or a column would cost nothing.
+        TargetLimitError: the network cannot be deployed by this lowering.
+        DataError: no image, or an image that the network cannot read.
+        UnsupportedLayerError: the teacher holds an operation that cannot be counted.
+    """
+    check_claim(claim)
+    reference = check_reference(against, teacher is not None)
+    pricing = pricing or packaged_pricing()
+    quality = checked_quality(quality or {}, network)
+    activity = count_network(network, images, watch, lowering)
+    names = checked_names(image_names, len(images))
+    columns = loaded_columns(network, activity, teacher)
+    priced = price_all(tuple(columns.values()), pricing, names)
+    rows = tuple(ratio_row(row, reference) for row in priced)
+    ratios = {row.model: row.ratio for row in rows if row.ratio is not None}
+    twin_ratios = {row.model: row.split.twin_over_student for row in rows}
+    judged = [row for row in priced if reference in row.cells]
+    spikes = fmean(image.spikes_per_neuron for image in activity.images)
+    models = model_rows(priced)
+    shown = _most_active(activity.images, names)
+    return EnergyReport(
+        note=NOTE,
+        neuron=network.neuron,
+        timesteps=network.timesteps,
+        levels=network.levels,
+        lowering=lowering,
+        reference=reference,
+        headline=extent(ratios),
+        verdict=verdict(claim, ratios),
+        twin_headline=extent(twin_ratios),
+        twin_verdict=verdict(claim, twin_ratios),
+        models=models,
+        columns=tuple(column(c, network, teacher, quality, names) for c in columns.values()),
+        ratios=rows,
+        break_even=tuple(break_even(row, reference, spikes, network.timesteps) for row in judged),
+        sensitivity=tuple(s for row in judged for s in sensitivity(row, columns, reference, claim, names)),
+        thresholds=thresholds(activity),
+        cells=tuple(cell.cell for row in priced for cell in row.cells.values()),
+        layers=layer_rows(activity, _charge(priced), pricing.at("fp32")),
+        relays=relay_rows(activity),
+        accumulators=accumulator_rows(activity),
+        images=tuple(image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
+        firing=firing_maps(network, images[shown], names[shown]),
+        sweep=sweep,
+        sanafe=None,
+        excluded=excluded_terms({row.model.name: row.model.excluded for row in priced}),
+        precisions=tuple(pricing.precisions.values()),
+        constants=used_constants(models, pricing),
+        profile=pricing.profile,
+        hashes=dict(hashes or {}),
+    )
+
+
+def _most_active(images: Sequence[ImageActivity], names: Sequence[str]) -> int:
+    """Position of the image with most synops, whatever the order (ties go to the first name)."""
+    return min(range(len(images)), key=lambda i: (-images[i].synops_levels, names[i]))
+
+
+def _charge(priced: Sequence[PricedRow]) -> str:
+    """The student's headline reading by `exact-ops` at fp32."""
+    row = next(row for row in priced if row.name == "exact-ops/fp32")
+    return row.cells["student"].cell.headline.name

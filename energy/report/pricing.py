@@ -1,0 +1,149 @@
+"""From loads to estimated energies: every column by every model and precision, aggregated over the images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+
+from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
+from snn_tool.energy.estimators.prices import Prices, Pricing
+from snn_tool.energy.estimators.registry import MODELS
+from snn_tool.energy.report_estimates import Cell, Range, RatioRow, ReadingEnergy
+from snn_tool.energy.report_networks import Spread
+from snn_tool.energy.verdict import split
+from snn_tool.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedColumn:
+    """The loads of one network, one for each image.
+
+    Attributes:
+        name: `teacher`, `twin`, `qann` or `student`.
+        loads: in the order of the images.
+    """
+
+    name: str
+    loads: tuple[Load, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCell:
+    """A cell with the energies of single images, in picojoules, by reading name."""
+
+    cell: Cell
+    per_image_pj: dict[str, tuple[float, ...]]
+
+    @property
+    def headline_pj(self) -> tuple[float, ...]:
+        """The headline reading's energy for each image."""
+        return self.per_image_pj[self.cell.headline.name]
+
+    @property
+    def mean_pj(self) -> float:
+        """Mean over the images of the headline."""
+        return self.cell.headline.energy_pj.mean
+
+
+@dataclass(frozen=True, slots=True)
+class PricedRow:
+    """One model at one precision, with its cells by column name."""
+
+    model: EnergyModel
+    prices: Prices
+    cells: Mapping[str, PricedCell]
+
+    @property
+    def name(self) -> str:
+        """`model/precision`."""
+        return f"{self.model.name}/{self.prices.precision.name}"
+
+
+def spread(values: Sequence[float], names: Sequence[str]) -> Spread:
+    """Mean, spread and the worst of the images; independent of their order (ties go to the first name)."""
+    most = max(values)
+    worst = min(name for name, value in zip(names, values, strict=True) if value == most)
+    return Spread(fmean(values), pstdev(values), min(values), most, worst)
+
+
+def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Sequence[str]) -> PricedCell:
+    """Estimate one column by one model at one precision; images of one size share a dense network's load.
+
+    Raises:
+        ConfigError: the constants make the column cost nothing.
+    """
+    distinct = {id(load): model.estimate(load, prices).readings for load in _distinct(column.loads)}
+    by_reading = list(zip(*(distinct[id(load)] for load in column.loads), strict=True))
+    aggregated = [_aggregate(readings, names) for readings in by_reading]
+    headline = max((r for r in aggregated if r.deployed), key=lambda reading: reading.energy_pj.mean)
+    if headline.energy_pj.mean <= 0:
+        raise ConfigError(
+            f"{model.name}/{prices.precision.name}: {column.name} would need no energy, so that there is no "
+            "ratio; give at least one constant that it uses a value above 0"
+        )
+    others = tuple(reading for reading in aggregated if reading is not headline)
+    per_image = {readings[0].name: tuple(r.total_pj for r in readings) for readings in by_reading}
+    cell = Cell(column.name, model.name, prices.precision.name, headline, others)
+    return PricedCell(cell, per_image)
+
+
+def _distinct(loads: Sequence[Load]) -> list[Load]:
+    return list({id(load): load for load in loads}.values())
+
+
+def _aggregate(readings: Sequence[Reading], names: Sequence[str]) -> ReadingEnergy:
+    first = readings[0]
+    return ReadingEnergy(
+        name=first.name,
+        deployed=first.deployed,
+        energy_pj=spread([reading.total_pj for reading in readings], names),
+        items_pj={item: fmean(reading.items[item] for reading in readings) for item in first.items},
+        spike_driven=tuple(item for item in first.items if item in first.spike_driven),
+        once=tuple(item for item in first.items if item in first.once),
+    )
+
+
+def price_all(
+    columns: Sequence[LoadedColumn], pricing: Pricing, names: Sequence[str]
+) -> tuple[PricedRow, ...]:
+    """Every model, precision and column that make sense together, in this order of nesting."""
+    return tuple(
+        _priced_row(columns, model, pricing.at(precision.name), names)
+        for model in MODELS.values()
+        for precision in pricing.precisions.values()
+        if model.takes(precision)
+    )
+
+
+def _priced_row(
+    columns: Sequence[LoadedColumn], model: EnergyModel, prices: Prices, names: Sequence[str]
+) -> PricedRow:
+    allowed = model.columns_at(prices.precision)
+    cells = {c.name: price(c, model, prices, names) for c in columns if c.name in allowed}
+    return PricedRow(model, prices, cells)
+
+
+def ratio_row(row: PricedRow, reference: str) -> RatioRow:
+    """The factors of one row, and its reference over the student."""
+    mean = {name: cell.mean_pj for name, cell in row.cells.items()}
+    student, against = row.cells["student"], row.cells.get(reference)
+    single = _single(against, student)
+    readings = (student.cell.headline, *student.cell.alternatives)
+    return RatioRow(
+        model=row.name,
+        split=split(mean.get("teacher"), mean["twin"], mean["student"], mean.get("qann")),
+        ratio=against.mean_pj / mean["student"] if against else None,
+        least=min(single, default=None),
+        most=max(single, default=None),
+        by_reading={r.name: against.mean_pj / r.energy_pj.mean for r in readings} if against else {},
+    )
+
+
+def _single(against: PricedCell | None, student: PricedCell) -> list[float]:
+    if against is None:
+        return []
+    return [r / s for r, s in zip(against.headline_pj, student.headline_pj, strict=True)]
+
+
+def extent(ratios: Mapping[str, float]) -> Range:
+    """Least and most over the models."""
+    return Range(min(ratios.values()), max(ratios.values()))

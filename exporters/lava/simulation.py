@@ -1,0 +1,232 @@
+"""A plan or a `.net` file executed by Lava's fixed-point simulation, in another interpreter and process.
+
+Lava forks, so it never runs inside a process that holds torch's threads. Files go in and files come out.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.exporters.lava.environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
+from snn_tool.exporters.loihi.plan_file import read_plan
+from snn_tool.exporters.lava.netx import NetxRun
+from snn_tool.exporters.contract.npz import read_arrays
+from snn_tool.exporters.contract.process import Finished, run_group
+from snn_tool.files.temporaries import temporary_folder
+
+CONVOLUTIONS = ("stock", "blas")
+"""`stock` is Lava's own code; `blas` replaces its scipy loops by matrix products that are equally exact."""
+
+TIME_LIMIT_S = 1800.0
+HEADERS = 1 << 24
+"""Bytes that all headers of a result take at most; they count towards its size."""
+
+REFUSED = 4
+"""The runner's exit code for a plan or an image that Lava does not take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LavaTrace:
+    """What Lava computed.
+
+    Attributes:
+        readout: int32 [N, 3, H, W], the read-out's membrane at its window's last step, in 64ths of its LSB.
+        spikes: for each recorded population int32 [T, N, C, H, W].
+        membranes: likewise, after the reset; 64ths of an LSB for LIF, whole LSB for graded neurons.
+    """
+
+    readout: NDArray[np.int32]
+    spikes: dict[str, NDArray[np.int32]]
+    membranes: dict[str, NDArray[np.int32]]
+
+
+def run_on_lava(
+    plan_folder: Path,
+    images: NDArray[Any],
+    environment: LavaEnvironment,
+    *,
+    timeout_s: float = TIME_LIMIT_S,
+    conv: str = "stock",
+    record: Sequence[str] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> LavaTrace:
+    """Run integer images through a plan; they follow each other in one run, N T + depth steps for all.
+
+    Args:
+        plan_folder: holds plan.json and plan.npz.
+        images: integers [N, 3, H, W] of the plan's size and input range.
+        environment: an interpreter with Lava.
+        timeout_s: wall-clock limit in seconds; the whole process group is ended after it.
+        conv: `stock` or `blas`.
+        record: populations to record; all but the relays if None. The read-out is always among them.
+        log: receives the runner's progress lines.
+
+    Raises:
+        ConfigError: `conv` or a name in `record` is unknown.
+        DataError: the images do not fit the plan.
+        ArtifactError: the plan cannot be read.
+        VerificationError: Lava refuses the plan.
+        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+    """
+    plan = _head_of_plan(plan_folder / "plan.json")
+    names = _recorded(record, plan)
+    return _execute(plan_folder, images, plan, names, environment, timeout_s, conv, log)
+
+
+def run_on_netx(
+    folder: Path,
+    run: NetxRun,
+    images: NDArray[Any],
+    environment: LavaEnvironment,
+    *,
+    timeout_s: float = TIME_LIMIT_S,
+    conv: str = "stock",
+    record: Sequence[str] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> LavaTrace:
+    """Let lava-dl load a `.net` file and run integer images through it, likewise.
+
+    Args:
+        folder: holds network.net, and export.json with the entry `netx`.
+        run: the same entry.
+        images: integers [N, 3, H, W] of the file's size and input range.
+        environment: an interpreter in which netx loads.
+        timeout_s: wall-clock limit in seconds.
+        conv: `stock` or `blas`.
+        record: names of the layers to record; all if None. The read-out is recorded in any case.
+        log: receives the runner's progress lines.
+
+    Raises:
+        ConfigError: `conv` is unknown.
+        DataError: the images do not fit the file.
+        VerificationError: netx or Lava refuses the file.
+        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+    """
+    head = _Head(
+        timesteps=run.timesteps,
+        input_low=run.input_low,
+        input_high=run.input_high,
+        image=run.image,
+        neurons=dict(zip(run.populations, run.shapes, strict=True)),
+        relays=frozenset(),
+        readout=run.populations[-1],
+        options=("--netx",),
+    )
+    return _execute(folder, images, head, _recorded(record, head), environment, timeout_s, conv, log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What this side needs of a plan or a `.net` file: shapes are (W, H, C), `options` the runner's."""
+
+    timesteps: int
+    input_low: int
+    input_high: int
+    image: tuple[int, ...]
+    neurons: dict[str, tuple[int, ...]]
+    relays: frozenset[str]
+    readout: str
+    options: tuple[str, ...] = ()
+
+
+def _execute(
+    source: Path,
+    images: NDArray[Any],
+    head: _Head,
+    names: Sequence[str],
+    environment: LavaEnvironment,
+    timeout_s: float,
+    conv: str,
+    log: Callable[[str], None] | None,
+) -> LavaTrace:
+    """Start the runner on a folder, wait for it, and read what it recorded of the populations `names`."""
+    if conv not in CONVOLUTIONS:
+        raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
+    _check_images(images, head)
+    with temporary_folder("lava") as folder:
+        np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
+        files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
+        options = [*head.options, "--conv", conv, "--record", *names]
+        finished = run_group(
+            [environment.python, "-B", RUNNER, *files, *options],
+            timeout_s=timeout_s,
+            environment=clean_variables(),
+            on_line=log,
+        )
+        _demand_success(finished, timeout_s)
+        expected = {name: (len(images), head.timesteps, *head.neurons[name]) for name in names}
+        return _read_result(folder / "result.npz", expected, head.readout)
+
+
+def _head_of_plan(path: Path) -> _Head:
+    plan = read_plan(path)
+    return _Head(
+        timesteps=plan.timesteps,
+        input_low=plan.input_low,
+        input_high=plan.input_high,
+        image=plan.sources[0].shape,
+        neurons={neuron.name: neuron.shape for neuron in plan.neurons},
+        relays=frozenset(neuron.name for neuron in plan.neurons if neuron.is_relay),
+        readout=plan.readout,
+    )
+
+
+def _check_images(images: NDArray[Any], plan: _Head) -> None:
+    if images.ndim != 4 or images.shape[:0:-1] != plan.image or not len(images):
+        raise DataError(
+            f"images {list(images.shape)}: the network takes [N, {', '.join(map(str, plan.image[::-1]))}]"
+        )
+    if not np.issubdtype(images.dtype, np.integer):
+        raise DataError(f"images of type {images.dtype}: the network takes integers of its input grid")
+    low, high = plan.input_low, plan.input_high
+    if images.min() < low or images.max() > high:
+        raise DataError(f"images {images.min()}..{images.max()} leave the input range {low}..{high}")
+
+
+def _recorded(record: Sequence[str] | None, plan: _Head) -> list[str]:
+    if record is None:
+        return [name for name in plan.neurons if name not in plan.relays]
+    unknown = [name for name in record if name not in plan.neurons]
+    if unknown:
+        raise ConfigError(f"record: no population {', '.join(unknown)}; use one of {', '.join(plan.neurons)}")
+    return list(dict.fromkeys([*record, plan.readout]))
+
+
+def _demand_success(finished: Finished, timeout_s: float) -> None:
+    if finished.code == 0:
+        return
+    if finished.code is None:
+        raise BackendUnavailableError(
+            f"Lava did not finish within {timeout_s:.0f} s (last: {finished.last_words}); "
+            "allow more time or verify fewer, smaller tiles"
+        )
+    if finished.code == REFUSED:
+        raise VerificationError(f"Lava refuses the network: {finished.last_words}")
+    raise BackendUnavailableError(
+        f"Lava died with exit code {finished.code}: {finished.last_words}; "
+        f"check free memory, or install it anew: `{REMEDY}`"
+    )
+
+
+def _read_result(path: Path, expected: dict[str, tuple[int, ...]], readout: str) -> LavaTrace:
+    """Read recordings (N, T, W, H, C) and turn them to [T, N, C, H, W]."""
+    found: dict[str, dict[str, NDArray[np.int32]]] = {"spikes": {}, "membranes": {}}
+    values = len(found) * sum(math.prod(shape) for shape in expected.values())
+    try:
+        stored = read_arrays(path, limit=4 * values + HEADERS)
+        for kind, arrays in found.items():
+            for name, shape in expected.items():
+                array = stored[f"{kind}.{name}"]
+                if array.shape != shape or array.dtype != np.int32:
+                    raise ValueError(f"{kind}.{name} is {array.dtype} {array.shape}, not int32 {shape}")
+                arrays[name] = array.transpose(1, 0, 4, 3, 2)
+    except (ArtifactError, KeyError, ValueError) as error:
+        raise BackendUnavailableError(
+            f"Lava left no usable result ({error}); install it anew: `{REMEDY}`"
+        ) from error
+    return LavaTrace(found["membranes"][readout][-1], found["spikes"], found["membranes"])

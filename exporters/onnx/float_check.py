@@ -1,0 +1,109 @@
+"""A float file held against torch, step by step: what each operation gives for what onnxruntime gave it.
+
+Spikes answer to their inputs in jumps, so that two correct float32 runs may end far apart. Each population is
+therefore held against its own sources as onnxruntime computed them: sums within the bound that
+`onnx_float_exact` derives, and what the neurons make of them equal to what torch's own neurons make of it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snn_tool.errors import ExportDiffersError
+from snn_tool.exporters.onnx_float_exact import ExactSum, exact_sum
+from snn_tool.exporters.onnx.student import Form
+from snn_tool.exporters.onnx.run import FileRun, Image, Values, run_steps
+from snn_tool.models.network import IMAGE_OFFSET, Network
+from snn_tool.models.neurons import LifNeuron
+from snn_tool.models.topology import IMAGE
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class FloatCheck:
+    """What was compared.
+
+    Attributes:
+        values: number of potentials and spikes.
+        share: the largest difference from float64 as a share of its bound, at most 1.
+    """
+
+    values: int = 0
+    share: float = 0.0
+
+
+def check_steps(model: Any, path: Path, network: Network, form: Form, images: Image) -> FloatCheck:
+    """Hold every potential and spike of a student's or `unet` teacher's file against the network.
+
+    Args:
+        model: of `float_model`.
+        path: for messages.
+        network: what was exported.
+        form: of the graph.
+        images: float32 [N, 3, H, W] of fitting sides.
+
+    Raises:
+        ExportDiffersError: a value is further off than float32 can explain, or a neuron answers otherwise;
+            the population, the timestep and the index are named.
+    """
+    names = [f"membranes.{network.topology.readout.name}"]
+    for population in network.topology.spiking:
+        remembers = isinstance(network.neurons[population.name], LifNeuron)
+        kinds = ("potentials", "spikes", *(("membranes",) if remembers else ()))
+        names += [f"{kind}.{population.name}" for kind in kinds]
+    steps = range(form.steps)
+    run = FileRun(model, path, [f"{name}.{step}" for name in names for step in steps])
+    runs = run_steps(run, network.topology, form, network.timesteps, images)
+    found, before = FloatCheck(), dict[str, NDArray[Any]]()
+    for index, (values, step) in enumerate((values, step) for values in runs for step in steps):
+        now = {name: values[f"{name}.{step}"] for name in names}
+        _check_step(network, images, before, now, f"{path}: not written, timestep {index}", found)
+        before = now
+    return found
+
+
+def _check_step(
+    network: Network, images: Image, before: Values, now: Values, place: str, found: FloatCheck
+) -> None:
+    sources: Values = {IMAGE: images - np.float32(IMAGE_OFFSET)}
+    for population in network.topology.populations:
+        name, past = population.name, before.get(f"membranes.{population.name}")
+        exact = exact_sum(network, population, sources, past)
+        if population is network.topology.readout:
+            _check_sum(exact, now[f"membranes.{name}"], f"{place}, {name}", found)
+        else:
+            _check_sum(exact, now[f"potentials.{name}"], f"{place}, {name}", found)
+            _check_neuron(network.neurons[name], now, name, f"{place}, {name}")
+            sources[name] = now[f"spikes.{name}"]
+            found.values += sources[name].size
+
+
+def _check_sum(exact: ExactSum, value: Floats, place: str, found: FloatCheck) -> None:
+    if value.shape != exact.total.shape:
+        raise ExportDiffersError(f"{place}: is {value.shape}, not {exact.total.shape}")
+    off = np.abs(value.astype(np.float64) - exact.total)
+    # A NaN compares false, and is off.
+    if not (off <= exact.bound).all():
+        index = tuple(int(i) for i in np.unravel_index(int((~(off <= exact.bound)).argmax()), off.shape))
+        raise ExportDiffersError(
+            f"{place}, index {index}: {value[index]:.9g} is {off[index]:.3g} off float64, of which float32 "
+            f"explains {exact.bound[index]:.3g}"
+        )
+    share = np.divide(off, exact.bound, out=np.zeros_like(off), where=exact.bound > 0)
+    found.values += value.size
+    found.share = max(found.share, float(share.max()))
+
+
+def _check_neuron(neuron: Any, now: Values, name: str, place: str) -> None:
+    potential = now[f"potentials.{name}"]
+    with torch.inference_mode():
+        spikes = neuron(torch.from_numpy(potential)[None])[0].numpy()
+    pairs = [(now[f"spikes.{name}"], spikes)]
+    if f"membranes.{name}" in now:
+        pairs.append((now[f"membranes.{name}"], np.where(spikes > 0, np.float32(0), potential)))
+    if any((here != torchs).any() for here, torchs in pairs):
+        raise ExportDiffersError(f"{place}: its neurons answer otherwise than torch's to equal potentials")

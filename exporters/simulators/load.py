@@ -1,0 +1,199 @@
+"""Encoded graphs, loaded by a simulator's importer or by nirtorch with our maps, and checked node by node.
+
+Everything runs in float64: an importer that cuts values to float32 on the way is only given values that
+float32 holds exactly.
+"""
+
+import contextlib
+import copy
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import nir
+import numpy as np
+from snn_tool.errors import BackendUnavailableError, ConfigError, UnsupportedLayerError, VerificationError
+from snn_tool.exporters.simulators.encoding import Encoded
+from snn_tool.exporters.simulators.semantics import SIMULATORS, Simulator
+
+REMEDY = "pip install 'snn-tool[simulators]'"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A network in a simulator.
+
+    Attributes:
+        simulator: which.
+        module: a torch module; called with a frame [N, C, H, W] and a state, it returns output and state.
+        encoded: what it was made of.
+        versions: of what computes it.
+    """
+
+    simulator: Simulator
+    module: Any
+    encoded: Encoded
+    versions: Mapping[str, str]
+
+
+def find_simulator(name: str) -> Simulator:
+    """A simulator by its name, if it is installed.
+
+    Raises:
+        ConfigError: unknown.
+        BackendUnavailableError: not installed; gives the command.
+    """
+    if name not in SIMULATORS:
+        raise ConfigError(f"simulator {name} is unknown; use one of {', '.join(SIMULATORS)}")
+    if importlib.util.find_spec(name) is None:
+        raise BackendUnavailableError(f"{name} is not installed; run `{REMEDY}`")
+    return SIMULATORS[name]
+
+
+def load(encoded: Encoded, simulator: Simulator) -> Loaded:
+    """Give an encoded graph to a simulator and hold the modules that it made against the graph's nodes.
+
+    Raises:
+        UnsupportedLayerError: a value is not exact in the float32 that the importer uses.
+        VerificationError: the importer dropped or replaced a node, or fails on the graph.
+    """
+    graph = copy.deepcopy(encoded.graph)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
+            warnings.simplefilter("ignore")
+            module = _IMPORTERS[simulator.name](graph)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        line = str(error).partition("\n")[0] or type(error).__name__
+        raise VerificationError(f"{simulator.name}: {simulator.importer} fails ({line})") from error
+    check_nodes(encoded.graph, module, simulator.name)
+    names = dict.fromkeys((simulator.name, "nirtorch", "nir", "torch"))
+    return Loaded(simulator, module, encoded, {name: version(name) for name in names})
+
+
+def check_nodes(graph: nir.NIRGraph, module: Any, simulator: str) -> None:
+    """Every node but Input and Output must be a module of its name that computes something.
+
+    Raises:
+        VerificationError: names the first node that the importer lost.
+    """
+    children = dict(module.named_children())
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Input | nir.Output):
+            continue
+        if type(children.get(name)).__name__ in ("NoneType", "Identity"):
+            raise VerificationError(
+                f"{name}: {type(node).__name__}: {simulator}'s importer dropped the node without an error; "
+                "what it computes is another network"
+            )
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Silence the root logger, through which norse says that r is not 1 although the threshold holds it."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _norse(graph: nir.NIRGraph) -> Any:
+    import norse.torch
+    import torch
+
+    # Its importer leaves tensors alone and cuts numpy arrays to float32.
+    for node in graph.nodes.values():
+        for field, value in vars(node).items():
+            if isinstance(value, np.ndarray) and value.dtype == np.float64:
+                setattr(node, field, torch.from_numpy(value))
+    module = norse.torch.from_nir(graph, ignore_warnings=True, dt=1.0)
+    if in_order(graph, [node.name for node in module.execution_order]):
+        return module
+    return _norse_in_order(graph)
+
+
+def in_order(graph: nir.NIRGraph, names: Sequence[str]) -> bool:
+    """Whether every node comes after all that it reads.
+
+    nirtorch 2.6's `load` (norse's way) orders a graph by one walk, and its executor silently leaves a source
+    out of the sum that comes after its reader. Nodes that are not there are for `check_nodes` to report.
+    """
+    place = {name: index for index, name in enumerate(names)}
+    return all(place.get(source, -1) < place.get(target, len(place)) for source, target in graph.edges)
+
+
+def _norse_in_order(graph: nir.NIRGraph) -> Any:
+    """Norse's own map of each node, wired by nirtorch's newer interpreter, which waits for all sources."""
+    import nirtorch
+    import torch
+    from norse.torch.utils import import_nir
+
+    def mapped(node: Any) -> Any:
+        return import_nir._import_norse_module(node, ignore_warnings=True, dt=1.0)
+
+    maps = dict.fromkeys((nir.Conv2d, nir.LIF, nir.IF), mapped)
+    return nirtorch.nir_to_torch(graph, maps, dtype=torch.float64)
+
+
+def _snntorch(graph: nir.NIRGraph) -> Any:
+    import nirtorch
+    from snn_tool.exporters.simulator_maps import snntorch_leaky
+    from snntorch import import_nir
+
+    _check_single_precision(graph)
+    if not any(isinstance(node, nir.IF) for node in graph.nodes.values()):
+        return import_nir.import_from_nir(graph).double()
+    own = {kind: _snntorch_map(import_nir) for kind in (nir.Conv2d, nir.LIF)}
+    return nirtorch.nir_to_torch(graph, {**own, nir.IF: snntorch_leaky}).double()
+
+
+def _snntorch_map(import_nir: Any) -> Callable[[Any], Any]:
+    return lambda node: import_nir._nir_to_snntorch_module(node, init_hidden=True)
+
+
+def _check_single_precision(graph: nir.NIRGraph) -> None:
+    for name, node in graph.nodes.items():
+        for field in ("weight", "bias", "v_threshold"):
+            values = np.asarray(getattr(node, field, 0.0), dtype=np.float64)
+            if not (values.astype(np.float32) == values).all():
+                raise UnsupportedLayerError(
+                    f"{name}: {type(node).__name__} on snntorch: its importer cuts {field} to float32, "
+                    "which does not hold it exactly"
+                )
+
+
+def _spikingjelly(graph: nir.NIRGraph) -> Any:
+    import torch
+    from spikingjelly.activation_based.nir_exchange import import_from_nir
+
+    return import_from_nir(graph, dt=1.0, dtype=torch.float64)
+
+
+def _sinabs(graph: nir.NIRGraph) -> Any:
+    import nirtorch
+    import torch
+    from snn_tool.exporters.simulator_maps import sinabs_maps
+
+    return nirtorch.nir_to_torch(graph, sinabs_maps(), dtype=torch.float64)
+
+
+def _nirtorch(graph: nir.NIRGraph) -> Any:
+    import nirtorch
+    import torch
+    from snn_tool.exporters.simulator_maps import plain_maps
+
+    return nirtorch.nir_to_torch(graph, plain_maps(), dtype=torch.float64)
+
+
+_IMPORTERS: Mapping[str, Callable[[nir.NIRGraph], Any]] = {
+    "norse": _norse,
+    "snntorch": _snntorch,
+    "spikingjelly": _spikingjelly,
+    "sinabs": _sinabs,
+    "nirtorch": _nirtorch,
+}

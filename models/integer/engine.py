@@ -1,0 +1,206 @@
+"""The reference run of an integer network: vectorised, and exact by proof rather than by luck.
+
+With M = 2^23, all quantities integers, one line per operation:
+
+    input       x = clip(floor((255 image - offset) / step + 1/2), input_range)
+    synapse     c = wrap24(conv(mantissa, z) << exponent), then pixel-shuffle
+                wrap24(a) = ((a + M) mod 2M) - M
+    lif         u = wrap_once((sum c) << 6);  v = clip(decay(v) + u + (bias << 6), -M + 1, M - 1)
+                z = [v > threshold << 6];  v = 0 where z           decay(v) = sign(v) (|v| (4096 - dv) >> 12)
+    graded      v = clip(sum c + bias, -M + 1, M - 1)
+                z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
+    read-out    lif, usually without decay, that never fires; residual = v residual_scale
+
+`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. The arithmetic
+is that of bytes or floats wherever a proof shows that it gives these integers (`exact_conv`,
+`integer_neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snn_tool.models.integer.conv import ExactConv
+from snn_tool.models.integer.network import INPUT_OFFSET, WRAP, IntegerNetwork, IntegerPopulation
+from snn_tool.models.integer.neurons import GradedNeurons, LifNeurons, encode
+from snn_tool.models.ranges import synapse_range
+from snn_tool.models.topology import IMAGE
+from torch import Tensor
+
+Stream = tuple[str, ...]
+"""Names of the synapses whose currents a population sums."""
+
+Watch = Callable[[str, Tensor], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerTrace:
+    """What a run produced.
+
+    Attributes:
+        readout: int64 [N, 3, H, W], the read-out's membrane after the last timestep, in 64ths of its LSB.
+        spikes: for each recorded population int16 [T, N, C, H, W].
+        membranes: likewise int64 [T, N, C, H, W], after the reset; 64ths of an LSB for `lif`, whole LSB for
+            `graded`.
+    """
+
+    readout: NDArray[np.int64]
+    spikes: dict[str, NDArray[np.int16]]
+    membranes: dict[str, NDArray[np.int64]]
+
+
+def to_input_grid(
+    image: NDArray[np.float32], step: int, low: int, high: int, offset: int = INPUT_OFFSET
+) -> NDArray[np.int16]:
+    """Integer input of the same shape from an image in [0, 1] before noise; any real values, clipped."""
+    grey = image.astype(np.float64) * 255 - offset
+    return np.clip(np.floor(grey / step + 0.5), low, high).astype(np.int16)
+
+
+def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArray[np.int16]:
+    """`to_input_grid` with a network's own grid."""
+    return to_input_grid(image, network.input_step, *network.input_range, network.input_offset)
+
+
+def base_image(inputs: NDArray[np.int16], network: IntegerNetwork) -> NDArray[np.float64]:
+    """What the scaled read-out is added to, [N, C, H, W]: these inputs as an image; 0 if it is no residual.
+
+    The residual takes away the noise that the network saw. Added to the image as it was before the grid, it
+    would take the grid's error as well and so put it in: at sigma 25 a grid of 4 grey levels cost 0.09 dB.
+    """
+    if not network.adds_image:
+        return np.zeros(inputs.shape)
+    return (inputs.astype(np.float64) * network.input_step + network.input_offset) / 255
+
+
+class IntegerEngine:
+    """Runs one integer network on any number of images; weights and proofs are prepared once.
+
+    A residual stream only grows, so a sum of currents continues that of the longest earlier stream it begins
+    with; a synapse of two streams that share no beginning is computed for each.
+
+    Raises:
+        QuantizationError: a sum of products could reach 2^53.
+    """
+
+    def __init__(self, network: IntegerNetwork) -> None:
+        self.network = network
+        self._convs = {s.wiring.name: ExactConv(s, network) for s in network.synapses}
+        self._neurons = {p.wiring.name: _neurons(p, network) for p in network.populations}
+        streams = [p.wiring.inputs for p in network.populations]
+        self._continued = {
+            stream: _longest_beginning(stream, streams[:i]) for i, stream in enumerate(streams)
+        }
+        self._last_use = {self._continued[stream]: i for i, stream in enumerate(streams)}
+        self._last_use |= {stream: max(i, self._last_use.get(stream, 0)) for i, stream in enumerate(streams)}
+
+    def run(
+        self, image: NDArray[np.int16], record: Iterable[str] = (), watch: Watch | None = None
+    ) -> IntegerTrace:
+        """Run on integer images [N, 3, H, W]; H and W are multiples of the topology's `multiple`.
+
+        Args:
+            image: integers of `quantize_image`.
+            record: names of the populations whose spikes and membranes are kept.
+            watch: sees each spiking population's name and its spikes while they are at hand, without a copy:
+                [T, N, C, H, W], each increased by the magnitude of the smallest level.
+        """
+        network, kept = self.network, frozenset(record)
+        outputs: dict[str, Tensor] = {IMAGE: torch.from_numpy(image)[None]}
+        sums: dict[Stream, Tensor] = {}
+        spikes: dict[str, NDArray[np.int16]] = {}
+        membranes: dict[str, NDArray[np.int64]] = {}
+        for position, population in enumerate(network.populations):
+            name, stream = population.wiring.name, population.wiring.inputs
+            # Further sums of float32 would round where the bound asks for float64.
+            sums[stream] = self._sum(stream, sums, outputs, self._neurons[name].dtype)
+            response = self._neurons[name](sums[stream], network.timesteps, name in kept)
+            outputs[name] = response.spikes
+            if watch and population is not network.populations[-1]:
+                watch(name, response.spikes)
+            if name in kept:
+                membranes[name] = _integers(response.membrane)
+                spikes[name] = self._levels(response.spikes, membranes[name].shape)
+            sums = {held: sum_ for held, sum_ in sums.items() if self._last_use[held] > position}
+        return IntegerTrace(_integers(response.membrane)[-1], spikes, membranes)
+
+    def current(self, name: str, source: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Currents of one synapse in LSB, int64 [T or 1, N, C, H, W], after wrap and pixel-shuffle.
+
+        Args:
+            name: the synapse.
+            source: what its source emits: recorded spikes [T, N, C, H, W], or the image [N, 3, H, W].
+        """
+        values = torch.from_numpy(source)
+        if source.ndim == 4:
+            return _integers(self._current(name, values[None]))
+        low, high = self.network.spike_range
+        return _integers(self._current(name, encode(values.to(torch.float32) - low, high - low)))
+
+    def _sum(
+        self,
+        stream: Stream,
+        sums: Mapping[Stream, Tensor],
+        outputs: Mapping[str, Tensor],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """Summed currents [T or 1, N, C, H, W] of a stream in LSB."""
+        begun = self._continued[stream]
+        if begun == stream:
+            return sums[stream]
+        names = stream[len(begun) :]
+        parts = [self._current(name, outputs[self.network.by_name[name].wiring.source]) for name in names]
+        total = (sums[begun] if begun else parts.pop(0)).to(dtype)
+        for part in parts:
+            total = total + part
+        return total
+
+    def _current(self, name: str, source: Tensor) -> Tensor:
+        """Currents float32 [T or 1, N, C, H, W] from encoded spikes, or the image, [T or 1, N, C, H, W]."""
+        return torch.unflatten(self._convs[name](source.flatten(0, 1)), 0, source.shape[:2])
+
+    def _levels(self, encoded: Tensor, shape: tuple[int, ...]) -> NDArray[np.int16]:
+        """Recorded spikes; the read-out emits none."""
+        if not encoded.numel():
+            return np.zeros(shape, dtype=np.int16)
+        levels: NDArray[np.int16] = (
+            (encoded.to(torch.int16) + self.network.spike_range[0]).contiguous().numpy()
+        )
+        return levels
+
+
+def _longest_beginning(stream: Stream, earlier: Sequence[Stream]) -> Stream:
+    """The longest of the earlier streams that this one begins with; empty if none."""
+    return max((e for e in earlier if e == stream[: len(e)]), key=len, default=())
+
+
+def _integers(membrane: Tensor) -> NDArray[np.int64]:
+    """Channels before rows in memory again, as callers expect of an array of this shape."""
+    integers: NDArray[np.int64] = membrane.to(torch.int64).contiguous().numpy()
+    return integers
+
+
+def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNeurons | LifNeurons:
+    """The neurons of a population with the sum of its synapses' biases (a shuffled synapse has none)."""
+    synapses = [network.by_name[name] for name in population.wiring.inputs]
+    biases = [synapse.bias.astype(np.int64) for synapse in synapses if synapse.wiring.bias]
+    bias = torch.from_numpy(sum(biases, np.zeros(population.wiring.channels, dtype=np.int64)))
+    bound = sum(min(synapse_range(synapse, network).largest, WRAP) for synapse in synapses)
+    is_readout = population is network.populations[-1]
+    if network.neuron == "graded" and not is_readout:
+        return GradedNeurons(bias, population.threshold, network.spike_range, bound)
+    threshold = None if is_readout else population.threshold
+    return LifNeurons(bias, threshold, network.decay_of(population), bound, network.timesteps)
+
+
+def restore(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Restored images [N, 3, H, W], not clamped: the scaled read-out, plus `base_image` if it is a residual.
+
+    Of a network that does not restore, e.g. a classifier, it is the output [N, C, h, w].
+    """
+    network = engine.network
+    inputs = quantize_image(image, network)
+    output = engine.run(inputs).readout.astype(np.float64) * network.residual_scale
+    return output + base_image(inputs, network) if network.adds_image else output

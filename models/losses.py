@@ -1,0 +1,216 @@
+"""The losses: L1, MSE and FFT on the output, the teacher's output, and its decoder features as hints.
+
+With y the student's output, x the clean image, y_T the teacher's output, F(.) the orthonormal 2-D Fourier
+transform, v_k the student's membrane at read-out and F_k a decoder feature of the teacher (arXiv 2504.01755,
+whose weights are 1 for L1, 0.1 for FFT and 0.12 for hints):
+
+    l1      mean |y - x|
+    mse     mean (y - x)^2, which is PSNR's own error
+    fft     mean (|Re d| + |Im d|),  d = F(y) - F(x)
+    output  mean |y - y_T|
+    hints   (1 / K) sum_k mean (A_k(v_k) - norm(P_k(F_k)))^2
+
+A_k is a 1x1 convolution from the student's to the teacher's channels that is discarded after training;
+without it both sides are normalised and need as many channels. The mean spikes over time can take the
+place of v_k. P_k brings F_k to the student's resolution: over whole blocks by their mean, or by repeating
+each value over a whole block; sides that are no multiple of each other are refused. norm gives each channel
+of a batch mean 0 and variance 1, so that one weight suits any teacher.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
+
+import torch
+from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
+from snn_tool.errors import ConfigError, TeacherError
+from snn_tool.models.network import FEATURES, MEMBRANE
+from torch import Tensor, nn
+from torch.nn import functional
+
+LINEAR, NO_ADAPTER = "linear", "none"
+ADAPTERS = (LINEAR, NO_ADAPTER)
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the five terms, and what the hints compare.
+
+    Attributes:
+        hint_decay_from: fraction of the steps from which on the hints' weight falls linearly to zero.
+        hint_sites: the student's populations that are compared, in this order; empty takes the body's own.
+        hint_targets: the teacher's feature for each of them; empty chooses by resolution.
+        hint_feature: `membrane` or `spikes` of the student, the mean over time.
+        hint_adapter: `linear`, a trained 1x1 convolution, or `none`.
+    """
+
+    l1: NotNegative = 1.0
+    fft: NotNegative = 0.02
+    output: NotNegative = 0.5
+    hints: NotNegative = 0.005
+    hint_decay_from: Fraction = 0.5
+    hint_sites: tuple[Name, ...] = ()
+    hint_targets: tuple[Name, ...] = ()
+    hint_feature: Annotated[str, one_of(*FEATURES)] = MEMBRANE
+    hint_adapter: Annotated[str, one_of(*ADAPTERS)] = LINEAR
+    mse: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse negative weights, a decay that starts outside the training, and unknown choices.
+
+        Raises:
+            ConfigError: names the key and what is allowed.
+        """
+        check_fields(self, "", prefix=("loss",))
+        if len(set(self.hint_sites)) < len(self.hint_sites):
+            raise ConfigError(
+                f"loss.hint_sites = {list(self.hint_sites)} is not allowed; name each site once"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values; what the hints compare is left out where it is the default, as older runs lack it."""
+        older = ("l1", "fft", "output", "hints", "hint_decay_from")
+        default = {field.name: field.default for field in fields(self)}
+        return {key: value for key, value in asdict(self).items() if key in older or value != default[key]}
+
+    def hints_at(self, progress: float) -> float:
+        """The hints' weight after the fraction `progress` of all steps."""
+        if progress <= self.hint_decay_from:
+            return self.hints
+        return self.hints * (1 - progress) / (1 - self.hint_decay_from)
+
+
+@dataclass(frozen=True, slots=True)
+class HintPair:
+    """One place where student and teacher are compared."""
+
+    student: str
+    teacher: str
+
+
+def fft_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean of |Re d| + |Im d| over the difference d of the orthonormal half spectra of [N, 3, H, W]."""
+    difference = torch.fft.rfft2((restored - clean).float(), norm="ortho")
+    return torch.view_as_real(difference).abs().sum(-1).mean()
+
+
+def normalised(feature: Tensor) -> Tensor:
+    """Each channel of a batch [N, C, h, w] with mean 0 and variance 1."""
+    variance, mean = torch.var_mean(feature.float(), dim=(0, 2, 3), keepdim=True, correction=0)
+    return (feature - mean) * torch.rsqrt(variance + 1e-6)
+
+
+def resampling(given: tuple[int, int], wanted: tuple[int, int]) -> str | None:
+    """How a feature of `given` = (height, width) comes to `wanted`; None if no whole blocks do it."""
+    if given == wanted:
+        return "as it is"
+    for large, small, way in ((given, wanted, "mean over {}x{}"), (wanted, given, "repeated {}x{}")):
+        if all(one % other == 0 for one, other in zip(large, small, strict=True)):
+            return way.format(*(one // other for one, other in zip(large, small, strict=True)))
+    return None
+
+
+def to_resolution(feature: Tensor, size: tuple[int, int]) -> Tensor:
+    """A feature [N, C, h, w] at `size` = (height, width), by the mean or the repetition of whole blocks.
+
+    Raises:
+        TeacherError: neither side divides the other.
+    """
+    given = (feature.shape[2], feature.shape[3])
+    if given == size:
+        return feature
+    if resampling(given, size) is None:
+        raise TeacherError(
+            f"a hint of {given[0]}x{given[1]} does not fit {size[0]}x{size[1]} in whole blocks"
+        )
+    if given[0] > size[0] or given[1] > size[1]:
+        return functional.adaptive_avg_pool2d(feature, size)
+    return functional.interpolate(feature, size, mode="nearest")
+
+
+class HintLoss(nn.Module):
+    """The hints with their adapters A_k; train it with the student, then throw it away.
+
+    Args:
+        pairs: what is compared.
+        student_channels, teacher_channels: by name of a feature.
+        adapter: one of `ADAPTERS`.
+
+    Raises:
+        ConfigError: no adapter between different numbers of channels; both are named.
+    """
+
+    def __init__(
+        self,
+        pairs: tuple[HintPair, ...],
+        student_channels: Mapping[str, int],
+        teacher_channels: Mapping[str, int],
+        adapter: str = LINEAR,
+    ) -> None:
+        super().__init__()
+        self.pairs = pairs
+        ends = {p: (student_channels[p.student], teacher_channels[p.teacher]) for p in pairs}
+        if adapter == NO_ADAPTER:
+            _require_equal(ends)
+        self.adapters = nn.ModuleDict(
+            {p.student: nn.Conv2d(*ends[p], 1) for p in pairs} if adapter == LINEAR else {}
+        )
+
+    def forward(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Tensor:
+        """The mean over the pairs of the squared distance between adapted membrane and normalised feature."""
+        terms = []
+        for pair in self.pairs:
+            adapted = self._adapted(pair.student, student[pair.student])
+            target = normalised(to_resolution(teacher[pair.teacher], (adapted.shape[2], adapted.shape[3])))
+            terms.append(functional.mse_loss(adapted.float(), target))
+        return torch.stack(terms).mean()
+
+    def _adapted(self, name: str, feature: Tensor) -> Tensor:
+        if name not in self.adapters:
+            return normalised(feature)
+        adapted: Tensor = self.adapters[name](feature)
+        return adapted
+
+
+def _require_equal(ends: Mapping[HintPair, tuple[int, int]]) -> None:
+    for pair, (ours, theirs) in ends.items():
+        if ours != theirs:
+            raise ConfigError(
+                f"loss.hint_adapter = '{NO_ADAPTER}' needs equal channels, but the student's {pair.student} "
+                f"has {ours} and the teacher's {pair.teacher} {theirs}; use '{LINEAR}' or other sites"
+            )
+
+
+def pair_hints(
+    student_scales: Mapping[str, int], teacher_scales: Mapping[str, int], wanted: tuple[str, ...]
+) -> tuple[HintPair, ...]:
+    """Match the student's hint populations, deepest first, with decoder features of the teacher.
+
+    Args:
+        student_scales: downscale of each of the student's hint populations.
+        teacher_scales: downscale of each of the teacher's decoder features, deepest first.
+        wanted: names of teacher features, one for each hint population; empty chooses by resolution.
+
+    Raises:
+        ConfigError: a name does not exist, or their number is wrong; the available names are listed.
+    """
+    available = ", ".join(f"{name} (1/{scale})" for name, scale in teacher_scales.items())
+    if unknown := [name for name in wanted if name not in teacher_scales]:
+        raise ConfigError(f"--hints: the teacher has no feature '{unknown[0]}'; available: {available}")
+    if wanted and len(wanted) != len(student_scales):
+        places = ", ".join(f"{name} (1/{scale})" for name, scale in student_scales.items())
+        raise ConfigError(
+            f"--hints: name {len(student_scales)} features, one each for {places}; available: {available}"
+        )
+    if not teacher_scales:
+        raise ConfigError("the teacher exposes no decoder features; set --loss-hints 0")
+    chosen = wanted or tuple(_nearest(scale, teacher_scales) for scale in student_scales.values())
+    return tuple(HintPair(s, t) for s, t in zip(student_scales, chosen, strict=True))
+
+
+def _nearest(scale: int, teacher_scales: Mapping[str, int]) -> str:
+    """The last feature of the teacher whose resolution is nearest to 1 / scale."""
+    return min(
+        reversed(list(teacher_scales)),
+        key=lambda name: abs(teacher_scales[name].bit_length() - scale.bit_length()),
+    )

@@ -1,0 +1,143 @@
+"""Teachers by name: `unet`, `flat`, `chain` (the student's with ReLU), `nafnet`, `restormer`; their files.
+
+A teacher restores an image and exposes named decoder features:
+
+    feature_channels: dict[str, int]      feature_scales: dict[str, int]  (1, 2, 4, 8: downscale of the image)
+    forward(image [N, 3, H, W]) -> image      forward_features(image) -> (image, {name: [N, C, h, w]})
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import torch
+from msgspec import Meta
+from snn_tool.files.artifacts import Opener, atomic_path, shown
+from snn_tool.files.documents import Finite, Name, shown_reason
+from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.models.accounts import Training
+from snn_tool.models.checkpoints import (
+    REMEDY,
+    Sidecar,
+    check_fit,
+    read_tensors,
+    sidecar_of,
+    write_tensors,
+)
+from snn_tool.models.teachers.nafnet import NAFNet
+from snn_tool.models.network import Network
+from snn_tool.models.neurons import ReluNeuron
+from snn_tool.models.teachers.restormer import Restormer
+from snn_tool.models.topology import Topology, chain, flat, unet
+from torch import Tensor, nn
+
+KIND, SCHEMA = "teacher", 1
+
+Option = (
+    bool
+    | Annotated[int, Meta(ge=0, le=1024)]
+    | Finite
+    | Name
+    | Annotated[list[Annotated[int, Meta(ge=0, le=64)]], Meta(max_length=16)]
+)
+"""What an option of a constructor may be in a sidecar: no published teacher comes near these numbers."""
+
+
+class Restorer(Protocol):
+    """What training, distillation and the audit need of a network."""
+
+    @property
+    def feature_channels(self) -> Mapping[str, int]:
+        """Channels of each named decoder feature."""
+
+    @property
+    def feature_scales(self) -> Mapping[str, int]:
+        """Downscale factor of each named decoder feature."""
+
+    def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Restored image [N, 3, H, W] and the named features."""
+
+
+def with_relu(body: Callable[[int], Topology]) -> Callable[..., Network]:
+    """The constructor of a student's body with ReLU at a width of its own, 48 by default.
+
+    It raises a ConfigError for a width below 1.
+    """
+
+    def build(width: int = 48) -> Network:
+        if width < 1:
+            raise ConfigError(f"{body.__name__}: width is {width}; it must be at least 1")
+        return Network(body(width), ReluNeuron)
+
+    return build
+
+
+TEACHERS: dict[str, Callable[..., nn.Module]] = {
+    "unet": with_relu(unet),
+    "flat": with_relu(flat),
+    "chain": with_relu(chain),
+    "nafnet": NAFNet,
+    "restormer": Restormer,
+}
+
+
+class TeacherSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sidecar of a teacher."""
+
+    architecture: Name
+    options: Annotated[dict[str, Option], Meta(max_length=16)]
+    training: Training = Training()
+
+
+def build_teacher(architecture: str, options: Mapping[str, Any]) -> nn.Module:
+    """A fresh teacher.
+
+    Args:
+        architecture: a key of `TEACHERS`.
+        options: keyword arguments of its constructor, as JSON values.
+
+    Raises:
+        ConfigError: unknown architecture or option; the valid names are listed.
+    """
+    if architecture not in TEACHERS:
+        raise ConfigError(f"teacher '{architecture}' is unknown; use one of {', '.join(TEACHERS)}")
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    try:
+        return TEACHERS[architecture](**given)
+    except TypeError as error:
+        raise ConfigError(f"teacher '{architecture}': {error}; see --help for its options") from error
+
+
+def save_teacher(
+    path: Path,
+    teacher: nn.Module,
+    architecture: str,
+    options: Mapping[str, Any],
+    training: Mapping[str, Any],
+    opener: Opener = atomic_path,
+) -> None:
+    """Write a teacher; `training` says how it was made."""
+    defining = {"architecture": architecture, "options": dict(options)}
+    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), defining, {"training": dict(training)}, opener)
+
+
+def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a teacher in evaluation mode, frozen, and its sidecar.
+
+    Raises:
+        ArtifactError: not a teacher of this schema, or damaged.
+    """
+    pair = read_tensors(path, KIND, {SCHEMA: TeacherSidecar}, "training")
+    architecture, options = pair.sidecar.architecture, pair.sidecar.options
+    try:
+        with torch.device("meta"):  # takes no memory, whatever the options say
+            expected = build_teacher(architecture, options).state_dict()
+    except (ConfigError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{sidecar_of(path)}: architecture {shown(architecture)} cannot be built with options "
+            f"{shown(options)} ({shown_reason(error)}); {REMEDY}"
+        ) from error
+    check_fit(expected, pair.tensors, path)
+    teacher = build_teacher(architecture, options)
+    teacher.load_state_dict(pair.tensors)
+    return teacher.eval().requires_grad_(False), pair.document

@@ -1,0 +1,125 @@
+"""The networks of an audit: how each is loaded, restores an image, and is scored."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from snn_tool.degradations.crops import Crop, channels_first
+from snn_tool.energy.report_columns import Teacher
+from snn_tool.energy.report_networks import Quality
+from snn_tool.errors import ConfigError
+from snn_tool.images.metrics import psnr_db, ssim, to_uint8
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.network import Network
+from snn_tool.models.teachers.tapped import TappedTeacher
+from snn_tool.models.teachers.registry import TEACHERS, build_teacher, load_teacher
+from snn_tool.networks.teachers import NO_TEACHER, open_teacher, source_from_options
+from torch import nn
+
+Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+
+
+def restorers(
+    network: IntegerNetwork, teacher: Teacher | None, twin: Path | None, qann: Path | None
+) -> dict[str, Restore]:
+    """Everything that can restore an image, by column.
+
+    Args:
+        network: the student.
+        teacher: a trained one, or None.
+        twin: file of a trained ANN of the student's shape, or None.
+        qann: file of the quantised twin of a `lif` student, or None.
+
+    Raises:
+        ConfigError: a twin has another shape than the student, or is no such twin.
+    """
+    found: dict[str, Restore] = {"student": _by_integers(network)}
+    if teacher is not None:
+        found["teacher"] = _by_module(teacher.module)
+    if twin is not None:
+        found["twin"] = _by_module(_twin(twin, network))
+    if qann is not None:
+        found["qann"] = _by_integers(_qann(qann, network))
+    return found
+
+
+def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Teacher | None, dict[str, str]]:
+    """The teacher and the hash of its weights; an architecture's name alone gives an untrained one.
+
+    Raises:
+        ConfigError: no such teacher, a factory that fails, or ONNX, whose operations are not counted.
+        ArtifactError: a file is damaged, refused, or does not fit.
+    """
+    source = source_from_options(named or NO_TEACHER, weights)
+    if source is None:
+        return None, {}
+    if named in TEACHERS and weights is None:
+        with torch.device("meta"):
+            return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
+    if source.named.endswith(".onnx"):
+        raise ConfigError(
+            f"--teacher {named}: operations of ONNX graphs are not counted; give the network as "
+            "package.module:factory"
+        )
+    opened = open_teacher(source)
+    network = opened.network.network if isinstance(opened.network, TappedTeacher) else opened.network
+    return Teacher(opened.title, network), {"teacher": opened.sha256}
+
+
+def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
+    module, _ = load_teacher(path)
+    if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
+        raise ConfigError(
+            f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
+            "--arch unet' (or flat, chain) and the student's width"
+        )
+    return module
+
+
+def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
+    """The bit-matched quantised twin of a `lif` student: as many levels as it has timesteps, no sign."""
+    if network.neuron != "lif":
+        raise ConfigError(
+            f"--qann {path}: a graded student computes the same integers as its quantised twin, so that "
+            "their quality is the same; leave the option out"
+        )
+    given, _ = load_integer_network(path)
+    if given.neuron != "graded" or given.signed or given.levels != network.timesteps:
+        raise ConfigError(
+            f"--qann {path}: not the student's quantised twin; distil one with neuron graded, unsigned, "
+            f"levels {network.timesteps} (the student's T), and quantise it"
+        )
+    if given.topology.synapses != network.topology.synapses:
+        raise ConfigError(f"--qann {path}: not of the student's synapses; use the same body and width")
+    return given
+
+
+def _by_integers(network: IntegerNetwork) -> Restore:
+    engine = IntegerEngine(network)
+    return lambda image: restore(engine, image[None])[0]
+
+
+def _by_module(module: nn.Module) -> Restore:
+    def run(image: NDArray[np.float32]) -> NDArray[np.floating]:
+        with torch.inference_mode():
+            return np.asarray(module(torch.from_numpy(image)[None])[0])
+
+    return run
+
+
+def measure(run: Restore, crops: Iterable[Crop]) -> Quality:
+    """Mean PSNR and SSIM over the crops, by the protocol of `evaluate`."""
+    psnr, similarity = [], []
+    for crop in crops:
+        restored = to_uint8(run(channels_first(crop.degraded)).transpose(1, 2, 0))
+        psnr.append(psnr_db(restored, crop.clean))
+        similarity.append(ssim(restored, crop.clean))
+    measured = [value for value in similarity if value is not None]
+    mean_psnr = float(np.mean(psnr))
+    return Quality(
+        mean_psnr if np.isfinite(mean_psnr) else None, float(np.mean(measured)) if measured else None
+    )

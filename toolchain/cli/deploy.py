@@ -1,0 +1,235 @@
+"""The commands that carry a student to integers and hardware: `quantize`, `export`, `verify`, `backend`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from snn_tool.cli.options import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
+from snn_tool.networks.shipped import student_or_shipped
+from snn_tool.tables import printable
+from snn_tool.terminal import Terminal, terminal_of
+
+if TYPE_CHECKING:
+    from snn_tool.onnx_options import OnnxOptions
+
+CHECK_FAILED = 3
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Convolution = Annotated[
+    str, typer.Option("--lava-conv", help="stock (Lava's own code) or blas (faster, equally exact).")
+]
+
+
+def quantize(
+    context: typer.Context,
+    student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
+    ] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]"),
+    ] = None,
+    sigma: TrainedStrength = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a student into 8-bit weights and integer thresholds."""
+    from dataclasses import asdict
+
+    from snn_tool.models.integer.file import INTEGER_SUFFIX
+    from snn_tool.deploy.quantize import MOST_IMAGES, quantize_student
+
+    path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    made = quantize_student(student, clean, path, sigma, overwrite, partners)
+    text = (
+        f"{printable(made.path)}: {made.parameters:,} parameters in integers; "
+        "no image can wrap a current (interval arithmetic)\n"
+        f"float {made.float_psnr_db:.2f} dB, integers {made.integer_psnr_db:.2f} dB, "
+        f"loss {made.loss_db:.3f} dB "
+        f"({made.images} images; {made.calibration_images} calibrated the read-out's bias)\n"
+        f"{made.calibration_images} of {made.calibration_of} images calibrated, {made.images} of "
+        f"{made.images_of} measured (at most {MOST_IMAGES} of each)"
+    )
+    terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})
+
+
+def export(
+    context: typer.Context,
+    student: Annotated[
+        Path,
+        typer.Argument(
+            help="student.int.safetensors, from quantize, or a name from 'models'; "
+            "for loihi, netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
+            callback=student_or_shipped,
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option("--target", help="nir, loihi, netx, onnx, or another package's: see 'backend list'."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to make; for onnx a file, NAME.onnx.")],
+    lowering: Annotated[
+        str,
+        typer.Option(
+            "--lowering",
+            help="Of membrane shortcuts, loihi only: fanout (each synapse once per reader; lif runs on stock "
+            "Lava alone) or relay (each synapse once; accumulators pass the stream on as graded spikes).",
+        ),
+    ] = "fanout",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", help="Folder of clean images for golden tiles. [default: shipped photographs]"
+        ),
+    ] = None,
+    tiles: Annotated[int, typer.Option("--tiles", help="Golden tiles.")] = 2,
+    size: Annotated[int, typer.Option("--size", help="Side of a tile; the NIR file is written for it.")] = 64,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of tiles and noise.")] = 0,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")
+    ] = True,
+    lava_conv: Convolution = "stock",
+    taps: Annotated[
+        bool, typer.Option("--taps", help="onnx: the spikes of all populations become outputs.")
+    ] = False,
+    stateful: Annotated[
+        bool,
+        typer.Option("--stateful", help="onnx, lif: one timestep, its membranes as inputs and outputs."),
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
+    from snn_tool.deploy.export import export_student
+    from snn_tool.texts.deploy import export_document, export_text
+    from snn_tool.deploy.golden import GoldenOptions
+    from snn_tool.onnx_options import OnnxOptions, check_target
+
+    terminal = terminal_of(context)
+    options = GoldenOptions(images, tiles, size, task, sigma, seed)
+    if check_target(target, lowering, taps or stateful):
+        return _export_onnx(terminal, student, out, OnnxOptions(options, taps, stateful, verify, overwrite))
+    with terminal.steps() as log:
+        exported = export_student(
+            student,
+            target,
+            out,
+            options,
+            lowering=lowering,
+            overwrite=overwrite,
+            verify=verify,
+            conv=lava_conv,
+            log=log,
+        )
+    terminal.result(export_text(exported), export_document(exported))
+    if exported.verification and exported.verification.failed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _export_onnx(terminal: Terminal, source: Path, out: Path, options: "OnnxOptions") -> None:
+    from dataclasses import asdict
+
+    from snn_tool.deploy.onnx import export_onnx, export_text
+
+    exported = export_onnx(source, out, options)
+    terminal.result(export_text(exported), {**asdict(exported), "path": str(exported.path)})
+
+
+def verify(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(help="Folder, from export; not of --target nir.")],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            help="integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs, "
+            "nirtorch, or another package's: see 'backend list'; repeatable. [default: nir and lava or netx]",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", help="Folder of clean images to verify on as well. [default: golden tiles only]"
+        ),
+    ] = None,
+    tiles: Annotated[
+        int, typer.Option("--tiles", help="With --images: tiles, compared layer by layer.")
+    ] = 20,
+    whole: Annotated[
+        int, typer.Option("--whole", help="With --images: whole images, compared by their read-outs.")
+    ] = 0,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
+    lava_conv: Convolution = "stock",
+) -> None:
+    """Hold a bundle against independent implementations, on its golden tiles and on your images.
+
+    Exit code 3 if one differs or if one that was named with --backend could not be run.
+    """
+    from snn_tool.degradations.tasks import degradation_for
+    from snn_tool.texts.deploy import verification_text
+    from snn_tool.deploy.verify import exported_for, open_export, unknown_backends, verify_export
+    from snn_tool.exporters.verify.runners import LavaOptions
+    from snn_tool.deploy.photographs import PhotographOptions
+
+    terminal = terminal_of(context)
+    checks = open_export(bundle)
+    if unknown := unknown_backends(checks, backend or []):
+        raise typer.BadParameter(
+            f"{unknown} is not one of {', '.join(checks.known)}", context, param_hint="--backend"
+        )
+    degradation = degradation_for(task, sigma, exported_for(bundle))
+    options = PhotographOptions(images, tiles, whole, degradation, seed)
+    with terminal.steps() as log:
+        lava = LavaOptions(lava_conv, log=log)
+        report = verify_export(bundle, checks, backend or checks.usual, options if images else None, lava)
+    terminal.result(verification_text(report), report.to_json())
+    if report.failed or (backend and not report.passed):
+        raise typer.Exit(CHECK_FAILED)
+
+
+backend_app = typer.Typer(help="What networks are exported for and verified by.", no_args_is_help=True)
+
+
+@backend_app.command("list")
+def list_backends(context: typer.Context) -> None:
+    """List all targets and backends, those of other packages included."""
+    from dataclasses import asdict
+
+    from snn_tool.deploy.backends import list_all, list_text
+
+    items = list_all()
+    terminal_of(context).result(list_text(items), {"schema": 1, "items": [asdict(item) for item in items]})
+
+
+@backend_app.command("install")
+def install_backend(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="lava or sanafe.")]
+) -> None:
+    """Install a simulator into an environment of its own, or find it there."""
+    from dataclasses import asdict
+
+    from snn_tool.errors import ConfigError
+    from snn_tool.exporters.lava.installation import provision_lava
+    from snn_tool.exporters.sanafe_installation import provision_sanafe
+
+    terminal = terminal_of(context)
+    if name == "lava":
+        lava = provision_lava(terminal.note)
+        where = f"{lava.origin}: {printable(lava.python)}"
+        netx = f"netx of lava-dl {lava.lava_dl}" if lava.lava_dl else f"without netx ({lava.netx_fault})"
+        what = f"lava-nc {lava.version} on Python {lava.python_version}, {where}; {netx}"
+        terminal.result(what, {**asdict(lava), "python": str(lava.python)})
+    elif name == "sanafe":
+        chip = provision_sanafe(terminal.note)
+        what = (
+            f"sanafe {chip.version} on Python {chip.python_version}, {chip.origin}: {printable(chip.python)}"
+        )
+        terminal.result(what, {**asdict(chip), "python": str(chip.python)})
+    else:
+        raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")

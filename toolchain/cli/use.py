@@ -1,0 +1,279 @@
+"""The commands that use a student: `restore`, `evaluate`, `energy report`, `demo`, `doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from snn_tool.cli.deploy import CHECK_FAILED
+from snn_tool.cli.options import (
+    TASK_NAMES,
+    DegradedFolder,
+    PairsFolder,
+    TrainedStrength,
+    TrainedTask,
+    images_or_pairs,
+)
+from snn_tool.networks.shipped import DEFAULT, shipped_for, student_or_shipped
+from snn_tool.tables import printable
+from snn_tool.terminal import output_console, terminal_of
+
+_STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
+StudentFile = Annotated[
+    Path | None, typer.Option("--student", help=_STUDENT_HELP, callback=student_or_shipped)
+]
+Tile = Annotated[
+    int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the synthetic degradation.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+def restore(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
+    student: Annotated[
+        Path | None,
+        typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_or_shipped),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", help=f"Instead of --student: the one that comes with snn-tool for {TASK_NAMES}."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")] = Path(
+        "restored"
+    ),
+    tile: Tile = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
+    from snn_tool.networks.students import open_student, plan_outputs, restore_files
+
+    terminal = terminal_of(context)
+    if student is not None and task is not None:
+        raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
+    if student is None:
+        card = shipped_for(task or "denoise")
+        student = card.path
+        terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
+    loaded = open_student(student)
+    outputs = plan_outputs(images, out, overwrite)
+    restore_files(loaded, outputs, tile, terminal.track)
+    document = {
+        "student": str(student),
+        "student_kind": loaded.kind,
+        "student_sha256": loaded.sha256,
+        "trained_for": dict(loaded.trained_for),
+        "images": {str(source): str(target) for source, target in outputs.items()},
+    }
+    terminal.result("\n".join(map(printable, outputs.values())), document)
+
+
+def evaluate(
+    context: typer.Context,
+    student: StudentFile = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            help="Instead of --student: teacher.safetensors, model.onnx, package.module:factory, or an "
+            "architecture with --weights.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of clean test images.")] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Folder for the restored images.")] = None,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
+    seed: Seed = 0,
+    tile: Tile = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
+    from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
+    from snn_tool.evaluation_scores import evaluation_text
+    from snn_tool.networks.teachers import source_from_options
+
+    terminal = terminal_of(context)
+    source = source_from_options(teacher or "none", weights)
+    network = student or source
+    if network is None or (student and source):
+        raise typer.BadParameter("one of --student and --teacher is needed", context)
+    files = EvaluationFiles(out, save, overwrite)
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
+    scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
+    terminal.result(evaluation_text(scored), scored.document())
+
+
+energy_app = typer.Typer(help="Energy estimates with their provenance.", no_args_is_help=True)
+
+
+@energy_app.callback()
+def _energy() -> None:
+    """A group even with one command."""
+
+
+@energy_app.command("report")
+def energy_report(
+    context: typer.Context,
+    student: Annotated[
+        Path | None,
+        typer.Option(
+            "--student",
+            help="student.int.safetensors, the deployed network, or a name from 'models'.",
+            callback=student_or_shipped,
+        ),
+    ] = None,
+    nir: Annotated[
+        Path | None, typer.Option("--nir", help="Instead of --student: a NIR file made by any tool.")
+    ] = None,
+    timesteps: Annotated[int, typer.Option("--timesteps", help="With --nir: steps per image.")] = 10,
+    dt: Annotated[float, typer.Option("--dt", help="With --nir: seconds per step.")] = 1e-4,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for energy.json and energy.html (with --nir only the first)."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of clean images.")] = None,
+    pairs: PairsFolder = None,
+    degraded: DegradedFolder = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", help="teacher.safetensors, package.module:factory, or an architecture (restormer)."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
+    ] = None,
+    twin: Annotated[
+        Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
+    ] = None,
+    qann: Annotated[
+        Path | None,
+        typer.Option(
+            "--qann", help="A lif student's quantised twin (unsigned graded, T levels), for its PSNR."
+        ),
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", help="TOML with constants and precisions of your own.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", help="What the claim is against: teacher (if given, the default), twin or qann."
+        ),
+    ] = None,
+    claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,
+    crop: Annotated[
+        int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")
+    ] = 256,
+    limit: Annotated[int, typer.Option("--limit", help="Use the first N images; 0 takes all.")] = 0,
+    task: TrainedTask = None,
+    sigma: TrainedStrength = None,
+    seed: Seed = 0,
+    lowering: Annotated[
+        str, typer.Option("--lowering", help="Of membrane shortcuts, as deployed: fanout or relay.")
+    ] = "fanout",
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep/--no-sweep", help="Measure PSNR and synops with fewer timesteps or levels."),
+    ] = True,
+    sanafe: Annotated[
+        Path | None,
+        typer.Option("--sanafe", help="File of 'snn-tool energy sanafe' for this student, to show beside."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Count every operation of the deployed student, price it by every model, and judge the claim."""
+    from snn_tool.nir_energy_text import check_options
+
+    check_options(context)
+    if nir is not None:
+        if images is None:
+            raise typer.BadParameter("--nir needs --images DIR", context, param_hint="--images")
+        return _nir_report(context, nir, images, timesteps, dt, limit, out, overwrite)
+    assert student is not None and out is not None
+    from snn_tool.audit.student import AuditOptions, run_audit
+    from snn_tool.energy.pages.terminal import print_report
+
+    terminal = terminal_of(context)
+    chosen = (claim, crop, limit, task, sigma, seed, lowering)
+    clean, partners = images_or_pairs(images, "--images", pairs, degraded)
+    tail = (qann, profile, against, sweep, sanafe, weights, partners)
+    options = AuditOptions(student, clean, teacher, twin, *chosen, *tail)
+    report = run_audit(options, out, overwrite, terminal.track)
+    if not terminal.as_json:
+        print_report(report, output_console())
+    files = "\n".join(printable(out / name) for name in ("energy.json", "energy.html"))
+    terminal.result(files, report.to_json())
+    if strict and report.verdict.outcome != "holds":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _nir_report(
+    context: typer.Context,
+    nir: Path,
+    images: Path,
+    timesteps: int,
+    dt: float,
+    limit: int,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
+    from snn_tool.audit.nir import NirEnergyOptions, run_nir_energy
+    from snn_tool.nir_energy_text import nir_report_text
+
+    terminal = terminal_of(context)
+    options = NirEnergyOptions(nir, images, timesteps, dt, limit)
+    report = run_nir_energy(options, out, overwrite, terminal.track)
+    written = f"\n{printable(out / 'energy.json')}" if out else ""
+    terminal.result(nir_report_text(report) + written, report.to_json())
+
+
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")],
+    seed: Annotated[int, typer.Option("--seed", help="Seed of weights, patches, noise, split.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A twentieth of the training: shows the path, not the quality.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run everything on shipped photographs: teacher, student, integers, NIR, Lava, energy."""
+    from snn_tool.demo.run import run_demo
+
+    terminal = terminal_of(context)
+    summary = run_demo(out, seed, quick, resume, overwrite, terminal)
+    terminal.result(summary.text(), summary.document())
+    if summary.differs:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def doctor(context: typer.Context) -> None:
+    """Say what is installed, which backends work, and how to get what is missing."""
+    from dataclasses import asdict
+
+    from snn_tool.cli.doctor import examine
+
+    findings = examine()
+    marks = {True: "ok", False: "BROKEN", None: "absent"}
+    lines = [
+        f"{marks[f.works]:7} {f.name:14} {f.detail}" + (f"  ->  {f.remedy}" if f.remedy else "")
+        for f in findings
+    ]
+    text = "\n".join(map(printable, lines))
+    terminal_of(context).result(text, {"findings": [asdict(finding) for finding in findings]})
+    if any(finding.works is False for finding in findings):
+        raise typer.Exit(1)

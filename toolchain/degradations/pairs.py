@@ -1,0 +1,158 @@
+"""Recorded pairs: folders of degraded and clean images that belong together by their names.
+
+A pair is handled as one stack of six channels, clean before degraded, so that whatever is cut, turned or
+hashed is cut, turned and hashed in both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from snn_tool.degradations.tasks import Degradation, degradation_for, known_task
+from snn_tool.errors import ConfigError, DataError
+from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture
+
+CLEAN_NAMES = ("clean",)
+DEGRADED_NAMES = ("degraded", "rainy", "hazy", "blurry", "noisy")
+MOST_NAMED = 3
+Image = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Which degraded image belongs to which clean one, and what is wrong with the degraded ones.
+
+    Attributes:
+        clean: folder of the clean images.
+        partners: the degraded image of every clean one.
+        task: what restoring them is called; the folders do not say it.
+    """
+
+    clean: Path
+    partners: Mapping[Path, Path]
+    task: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """The task's name, and that nothing was synthesised."""
+        return {"task": self.task, "images": "pairs"}
+
+    def read(self, path: Path, keep_grey: bool = False) -> Pixels:
+        """The stack uint8 [H, W, 6] of a clean image and its degraded partner; [H, W, 2] if grey is kept.
+
+        Raises:
+            DataError: a file is damaged, or the two differ in size.
+        """
+        clean, degraded = read_picture(path).pixels, read_picture(self.partners[path]).pixels
+        if not keep_grey or clean.shape[2] != degraded.shape[2]:
+            clean, degraded = in_colour(clean), in_colour(degraded)
+        if clean.shape != degraded.shape:
+            raise DataError(
+                f"{self.partners[path]}: {_size(degraded)} pixels, but {path} has {_size(clean)}; "
+                "a pair must show the same window"
+            )
+        return np.concatenate([clean, degraded], axis=2)
+
+
+Source = Degradation | Pairs
+
+
+def read_source(path: Path, source: Source, keep_grey: bool = False) -> Pixels:
+    """A clean image [H, W, 3], with its degraded partner in three more channels if `source` holds pairs.
+
+    With `keep_grey` a grey image has one channel each.
+    """
+    if isinstance(source, Pairs):
+        return source.read(path, keep_grey)
+    return read_picture(path).pixels if keep_grey else read_image(path)
+
+
+def degrade(stack: Pixels, source: Source, rng: np.random.Generator) -> tuple[Image, Image]:
+    """Degraded and clean float32 [..., H, W, C], from what `read_source` gave or from any part of it.
+
+    Clean images are in [0, 1]; synthetic degradations are drawn from `rng` and not clamped.
+    """
+    if isinstance(source, Pairs):
+        half = stack.shape[-1] // 2
+        return unit_range(stack[..., half:]), unit_range(stack[..., :half])
+    values = unit_range(stack)
+    return source.apply(values, rng), values
+
+
+def unit_range(pixels: Pixels) -> Image:
+    """Pixels of 8 bits as float32 in [0, 1]."""
+    values = pixels.astype(np.float32, order="C")
+    values /= np.float32(255)  # in place: photographs are large
+    return values
+
+
+def source_for(
+    pairs: Pairs | None, task: str | None, strength: str | None, trained_for: Mapping[str, Any]
+) -> Source:
+    """The pairs under the name of their task, or else the degradation that `degradation_for` finds.
+
+    Raises:
+        ConfigError: the options are wrong, or nothing says what degraded the images.
+    """
+    if pairs is None:
+        return degradation_for(task, strength, trained_for)
+    if strength is not None:
+        raise ConfigError(f"--strength {strength}: pairs have the strength that they have; leave it out")
+    name = task or trained_for.get("task")
+    if not name:
+        raise ConfigError("pairs do not say what degraded them; name it with --task, e.g. --task derain")
+    known_task(str(name))
+    return replace(pairs, task=str(name))
+
+
+def open_pairs(folder: Path) -> Pairs:
+    """The pairs below a folder with `clean` and `degraded` (or rainy, hazy, blurry, noisy) inside.
+
+    Raises:
+        DataError: a folder is missing, or images have no partner (named).
+    """
+    return match_pairs(_inside(folder, DEGRADED_NAMES), _inside(folder, CLEAN_NAMES))
+
+
+def _inside(folder: Path, names: tuple[str, ...]) -> Path:
+    found = [folder / name for name in names if (folder / name).is_dir()]
+    if len(found) != 1:
+        has = "has both " + " and ".join(f"{path.name}/" for path in found) if found else "lacks one"
+        raise DataError(f"{folder}: --pairs needs one folder named {' or '.join(names)} in it; it {has}")
+    return found[0]
+
+
+def match_pairs(degraded: Path, clean: Path) -> Pairs:
+    """Match two folders by the paths below them, without suffix.
+
+    Raises:
+        DataError: a folder is missing or empty, names repeat, or images have no partner (named).
+    """
+    sources, targets = _by_stem(degraded), _by_stem(clean)
+    for lonely, missing_in in ((set(targets) - set(sources), degraded), (set(sources) - set(targets), clean)):
+        if lonely:
+            raise DataError(
+                f"{missing_in}: no partner for {_some(lonely)} ({len(sources)} degraded, "
+                f"{len(targets)} clean images); pairs have the same name in both folders"
+            )
+    return Pairs(clean, {targets[stem]: sources[stem] for stem in targets})
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in find_images(folder):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(f"{path}: {found[stem].name} has the same name; pairs are matched without suffix")
+        found[stem] = path
+    return found
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:MOST_NAMED])
+    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _size(image: Pixels) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"

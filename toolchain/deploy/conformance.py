@@ -1,0 +1,246 @@
+"""`snn-tool conformance`: one bundle in every simulator, on photographs, spike for spike.
+
+The reference is the integer engine that runs network.nir. Each simulator stands twice: with the membrane
+register on the host, which must be exact, and with its own floating-point membrane, which shows what leaving
+out the chip's rounding of a decaying membrane costs, and decides nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.degradations.crops import channels_first, draw_counted
+from snn_tool.degradations.tasks import Degradation
+from snn_tool.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    DataError,
+    UnsupportedLayerError,
+    VerificationError,
+)
+from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions
+from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.exporters.simulators.semantics import SIMULATORS
+from snn_tool.exporters.simulators.trace import FLOAT, REGISTER, SimulatorNetwork
+from snn_tool.exporters.contract.traces import Trace
+from snn_tool.image_choice import ImagesUsed
+from snn_tool.images.metrics import psnr_db, to_uint8
+from snn_tool.models.integer.engine import base_image, quantize_image
+
+KIND, SCHEMA = "conformance", 1
+TILES_PER_RUN = 4
+INTEGERS = "integers"
+Images = NDArray[np.float32]
+Run = Callable[[NDArray[np.int16]], Trace]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One implementation.
+
+    Attributes:
+        backend: its name.
+        membrane: `register`, `float`, or `integers` for the NIR interpreter and for packages' backends.
+        loads, runs: whether it came so far; `reason` says why not.
+        spikes_compared: neurons times timesteps times tiles.
+        differing_spikes: for each population, the read-out excepted.
+        readout_difference_levels: largest difference of the residual image, in grey levels of 255.
+        psnr_db: of all restored tiles against the clean ones.
+        versions: of what computed it.
+    """
+
+    backend: str
+    membrane: str
+    loads: bool = False
+    runs: bool = False
+    reason: str = ""
+    spikes_compared: int = 0
+    differing_spikes: Mapping[str, int] = field(default_factory=dict)
+    readout_difference_levels: float = 0.0
+    psnr_db: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def differing(self) -> int:
+        """Spikes that differ, in all populations."""
+        return sum(self.differing_spikes.values())
+
+    @property
+    def differs(self) -> bool:
+        """It loads, must be exact, and is not; or loads and does not run."""
+        if self.membrane == FLOAT or not self.loads:
+            return False
+        return not self.runs or self.differing > 0 or self.readout_difference_levels > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """The matrix.
+
+    Attributes:
+        bundle, images: names of the folders.
+        tiles, height, width: of what was run.
+        degradation, seed: of the noise and of the tiles' places.
+        reference_psnr_db: of the integer engine.
+        rows: one or two for each backend.
+        images_used: of how many images the tiles are.
+    """
+
+    bundle: str
+    images: str
+    tiles: int
+    height: int
+    width: int
+    degradation: Mapping[str, Any]
+    seed: int
+    reference_psnr_db: float
+    rows: tuple[Row, ...]
+    images_used: ImagesUsed
+
+    @property
+    def passed(self) -> bool:
+        """Something ran, and nothing that loads and must be exact differs."""
+        return any(row.runs for row in self.rows) and not any(row.differs for row in self.rows)
+
+
+class _Keeping:
+    """A degradation that keeps the clean tiles which it was given."""
+
+    def __init__(self, inner: Degradation) -> None:
+        self.inner, self.clean = inner, list[Images]()
+
+    def apply(self, clean: Images, rng: np.random.Generator) -> Images:
+        self.clean.append(channels_first(clean))
+        return self.inner.apply(clean, rng)
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self.inner.describe())
+
+
+def run_conformance(
+    folder: Path,
+    images: Path | None,
+    count: int,
+    degradation: Degradation,
+    seed: int = 0,
+    log: Callable[[str], None] | None = None,
+    backends: Sequence[str] = (),
+) -> Conformance:
+    """Run tiles of photographs through every simulator.
+
+    Args:
+        folder: the bundle.
+        images: folder of clean images; None takes the photographs that ship with scikit-image.
+        count: number of tiles of the bundle's size.
+        degradation: added to them.
+        seed: of places and noise.
+        log: receives a line for each backend.
+        backends: of other packages, which must be exact as well.
+
+    Raises:
+        ConfigError: `count` is not positive, or the network restores no image.
+        ArtifactError: network.nir cannot be read.
+        DataError: no image is as large as a tile.
+    """
+    if count < 1:
+        raise ConfigError(f"--tiles {count}: use at least 1")
+    runner = BundleRunner(folder, LavaOptions())
+    if not runner.engine.network.topology.restores:
+        raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
+    keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
+    degraded, used = draw_counted(images, count, size, keeping, seed)
+    sheet = _Sheet(runner, degraded, np.stack(keeping.clean))
+    wanted = [
+        ("nir", INTEGERS),
+        *((name, arithmetic) for name in SIMULATORS for arithmetic in (REGISTER, FLOAT)),
+        *((name, INTEGERS) for name in dict.fromkeys(backends)),
+    ]
+    rows = []
+    for step, (backend, membrane) in enumerate(wanted, start=1):
+        rows.append(sheet.row(backend, membrane))
+        if log:
+            log(f"conformance: step {step} of {len(wanted)}")
+    shown = images.name if images else "shipped with scikit-image"
+    reference = sheet.score(sheet.residuals(sheet.readouts))
+    about = (folder.name, shown, count, *size, degradation.describe(), seed, reference)
+    return Conformance(*about, tuple(rows), used)
+
+
+class _Sheet:
+    """The tiles, the engine's trace of them, and how an implementation compares."""
+
+    def __init__(self, runner: BundleRunner, degraded: Images, clean: Images) -> None:
+        self.runner, self.clean = runner, clean
+        tiles = quantize_image(degraded, runner.engine.network)
+        self.base = base_image(tiles, runner.engine.network)
+        self.parts = [tiles[i : i + TILES_PER_RUN] for i in range(0, len(tiles), TILES_PER_RUN)]
+        self.order = runner.order[:-1]
+        self.spikes: list[dict[str, NDArray[np.int8]]] = []
+        self.readouts: list[NDArray[Any]] = []
+        for part in self.parts:
+            trace = runner.engine.run(part, runner.order)
+            self.spikes.append({name: trace.spikes[name].astype(np.int8) for name in self.order})
+            self.readouts.append(trace.readout)
+
+    def row(self, backend: str, membrane: str) -> Row:
+        """Load and run one implementation; what stops it is its reason."""
+        row = Row(backend, membrane)
+        run: Run = self._interpret
+        try:
+            if backend not in SIMULATORS and backend != "nir":
+                row = replace(row, versions=self.runner.package(backend))
+                run = self._of_package(backend)
+            elif backend != "nir":
+                network = SimulatorNetwork(self.runner.program, backend)
+                row = replace(row, versions=network.loaded.versions)
+                run = _with(network, membrane)
+        except (BackendUnavailableError, UnsupportedLayerError, VerificationError) as error:
+            return replace(row, reason=str(error))
+        row = replace(row, loads=True)
+        try:
+            return self._compared(row, run)
+        except (RuntimeError, TypeError, ValueError, DataError, VerificationError) as error:
+            return replace(row, reason=str(error).partition("\n")[0])
+
+    def _interpret(self, part: NDArray[np.int16]) -> Trace:
+        return run_program(self.runner.program, part.astype(np.int64))
+
+    def _of_package(self, backend: str) -> Run:
+        return lambda part: self.runner.trace(backend, part, self.runner.order)
+
+    def _compared(self, row: Row, run: Run) -> Row:
+        differing, compared, found = dict.fromkeys(self.order, 0), 0, []
+        for part, expected in zip(self.parts, self.spikes, strict=True):
+            trace = run(part)
+            found.append(trace.readout)
+            for name in self.order:
+                differing[name] += int((trace.spikes[name] != expected[name]).sum())
+                compared += expected[name].size
+        residuals = self.residuals(found)
+        distance = np.abs(residuals - self.residuals(self.readouts)).max()
+        return replace(
+            row,
+            runs=True,
+            spikes_compared=compared,
+            differing_spikes=differing,
+            readout_difference_levels=float(distance) * 255,
+            psnr_db=self.score(residuals),
+        )
+
+    def residuals(self, readouts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """Residual images, or outputs, [N, 3, H, W] in [0, 1] units."""
+        scale = self.runner.engine.network.residual_scale
+        whole: NDArray[np.float64] = np.concatenate(readouts).astype(np.float64) * scale
+        return whole
+
+    def score(self, residuals: NDArray[np.float64]) -> float:
+        """PSNR in dB of all restored tiles, stacked to one image."""
+        restored, clean = to_uint8(self.base + residuals), to_uint8(self.clean)
+        return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
+
+
+def _with(network: SimulatorNetwork, membrane: str) -> Run:
+    return lambda part: network.trace(part, membrane)

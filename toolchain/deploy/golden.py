@@ -1,0 +1,134 @@
+"""Golden vectors: integer tiles of photographs, and the integers that a network must give for them.
+
+They come from the integer engine. Where a NIR file is the source there is no integer network, and the file's
+interpreter gives them, so that only Lava remains to disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.degradations.crops import draw_tiles, to_channels
+from snn_tool.degradations.tasks import Degradation, degradation_for
+from snn_tool.errors import ConfigError
+from snn_tool.exporters.loihi.bundle import NETWORK
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.verify.report import BACKENDS
+from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, to_input_grid
+
+NIR_SUFFIX = ".nir"
+DEFAULT_SIGMA = "25"
+"""Noise of the tiles of a NIR file, which does not say for what it was trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenOptions:
+    """Where the golden tiles come from.
+
+    Attributes:
+        images: folder of clean images; None takes photographs that ship with scikit-image.
+        tiles: how many.
+        size: side of a tile in pixels, and the size that the NIR file is written for; a network that was
+            imported for one size keeps it.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of places and noise.
+    """
+
+    images: Path | None = None
+    tiles: int = 2
+    size: int = 64
+    task: str | None = None
+    sigma: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts and sizes that give no tile.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        if self.tiles < 1 or self.size < 2:
+            raise ConfigError(f"--tiles {self.tiles} --size {self.size}: use at least 1 tile of 2 pixels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """A NIR file with tiles and the integers that they must give.
+
+    Attributes:
+        nir: the file.
+        tiles: int16 [N, C, H, W].
+        trace: of the integer engine, or of the interpreter where a NIR file was the source.
+        source_sha256: hash of what was exported.
+        origin: JSON values that say how tiles and integers were made.
+        backends: the implementations that are independent of `trace`.
+    """
+
+    nir: Path
+    tiles: NDArray[np.int16]
+    trace: Trace
+    source_sha256: str
+    origin: Mapping[str, Any]
+    backends: tuple[str, ...]
+
+
+def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
+    """Tiles and integers for a `.nir` file, or for a `student.int.safetensors`, whose NIR goes into `folder`.
+
+    Raises:
+        ConfigError: another kind of file, or nothing says which noise to add.
+        ArtifactError: the source is damaged.
+        DataError: no image is as large as a tile.
+        ExportError: the size does not fit the network.
+    """
+    if source.name.endswith(INTEGER_SUFFIX):
+        return _golden_of_student(source, folder / NETWORK, options)
+    if source.suffix == NIR_SUFFIX:
+        return _golden_of_nir(source, options)
+    raise ConfigError(
+        f"{source}: what is exported is a {INTEGER_SUFFIX} file, from 'snn-tool quantize', "
+        f"or a {NIR_SUFFIX} file"
+    )
+
+
+def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
+    network, provenance = load_integer_network(source)
+    degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
+    size = network.image_size or (options.size, options.size)
+    write_nir(nir, to_nir(network, *size))
+    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+    tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
+    trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
+    origin = _origin(options, degradation, "integer engine")
+    return Golden(nir, tiles, trace, sha256_file(source), origin, BACKENDS)
+
+
+def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
+    program = read_program(source)
+    degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, {})
+    size = (program.height, program.width)
+    degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+    grid = (program.input_step, program.input_low, program.input_high, program.input_offset)
+    tiles = to_input_grid(to_channels(degraded, program.channels), *grid)
+    trace = run_program(program, tiles.astype(np.int64))
+    others = tuple(backend for backend in BACKENDS if backend != "nir")
+    origin = _origin(options, degradation, "nir interpreter")
+    return Golden(source, tiles, trace, sha256_file(source), origin, others)
+
+
+def _origin(options: GoldenOptions, degradation: Degradation, made_by: str) -> dict[str, Any]:
+    """The folder's name stands without its path, so that the same export gives the same bytes elsewhere."""
+    return {
+        "images": options.images.name if options.images else "shipped with scikit-image",
+        "seed": options.seed,
+        "degradation": degradation.describe(),
+        "integers_by": made_by,
+    }

@@ -1,0 +1,187 @@
+"""Students that come with the package: trained, quantised, measured, each with a card.
+
+`models/shipped/NAME.int.safetensors` has, besides its sidecar, a card `NAME.card.json`: recipe, commands,
+figures on the protocol's test sets, energy range and limits. `benchmarks/ship_students.py` writes both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import snn_tool.models
+from msgspec import Meta
+from snn_tool.files.artifacts import read_json
+from snn_tool.files.documents import Count, Document, Finite, Name, NotNegative, Text, convert
+from snn_tool.errors import ConfigError
+from snn_tool.models.accounts import Degraded
+
+KIND, SCHEMA = "model-card", 2
+DEFAULT = "denoise-blind"
+FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
+_CARD, _STUDENT = ".card.json", ".int.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known about one shipped student.
+
+    Attributes:
+        name: what `--student` takes.
+        summary: one line for people.
+        parameters: trainable values.
+        figures: one entry per test set and degradation: `set`, `images`, `task` (its `describe()`), and for
+            `degraded`, `float` and `integer` the mean over the images of PSNR in dB (`_psnr_db`) and of SSIM
+            (`_ssim`), with its standard deviation (`_psnr_std_db`, `_ssim_std`); null where one is infinite.
+        recipe: the commands that made it.
+        training: what the sidecar says of the training.
+        energy: least and most of the ratios of the energy report, and what they are against; synops per
+            pixel (a spike of level n counts as n), deliveries per pixel and nonzero spikes per neuron.
+        limits: sentences about what it is not good for.
+    """
+
+    name: str
+    summary: str
+    parameters: int
+    figures: tuple[Mapping[str, Any], ...]
+    recipe: tuple[str, ...]
+    training: Mapping[str, Any]
+    energy: Mapping[str, Any]
+    limits: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The integer student."""
+        return student_path(self.name)
+
+    @property
+    def task(self) -> str:
+        """What it was trained to restore, a key of `TASKS`."""
+        return str(self.training["task"]["task"])
+
+
+class Restored(Degraded, frozen=True, kw_only=True):
+    """What a student of a card restores; its task has a name."""
+
+    task: Name
+
+
+class FigureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `figures`."""
+
+    set: Name
+    images: Count
+    task: Restored
+    degraded_psnr_db: Finite | None
+    degraded_psnr_std_db: NotNegative | None
+    degraded_ssim: Finite | None
+    degraded_ssim_std: NotNegative | None
+    float_psnr_db: Finite | None
+    float_psnr_std_db: NotNegative | None
+    float_ssim: Finite | None
+    float_ssim_std: NotNegative | None
+    integer_psnr_db: Finite | None
+    integer_psnr_std_db: NotNegative | None
+    integer_ssim: Finite | None
+    integer_ssim_std: NotNegative | None
+
+
+class EnergyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`energy` of a card."""
+
+    against: Text
+    least: NotNegative
+    most: NotNegative
+    twin_least: NotNegative
+    twin_most: NotNegative
+    synops_per_pixel: NotNegative
+    deliveries_per_pixel: NotNegative
+    spikes_per_neuron: NotNegative
+
+
+class TrainingEntry(msgspec.Struct, frozen=True):
+    """What is read of `training`; it may say more."""
+
+    task: Restored
+    seed: Count
+    steps: Count
+    best_step: Count
+    validation_psnr_db: Finite
+
+
+class CardDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of a card; see `Card`."""
+
+    summary: Text
+    parameters: Count
+    figures: Annotated[tuple[FigureEntry, ...], Meta(min_length=1)]
+    recipe: tuple[Text, ...]
+    training: TrainingEntry
+    energy: EnergyEntry
+    limits: tuple[Text, ...]
+
+
+def student_path(name: str, folder: Path = FOLDER) -> Path:
+    """The file of the integer student of that name."""
+    return folder / f"{name}{_STUDENT}"
+
+
+def shipped_names(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Names of the students in this installation."""
+    return tuple(sorted(path.name.removesuffix(_CARD) for path in folder.glob(f"*{_CARD}")))
+
+
+def read_card(name: str, folder: Path = FOLDER) -> Card:
+    """The card of a shipped student.
+
+    Raises:
+        ConfigError: there is no student of this name; those that exist are named.
+        ArtifactError: the card is damaged or of another schema.
+    """
+    if name not in shipped_names(folder):
+        raise ConfigError(f"no student '{name}' comes with snn-tool; there are {_listed(folder)}")
+    path = folder / f"{name}{_CARD}"
+    document = read_json(path, KIND, SCHEMA)
+    checked = convert(document, CardDocument, str(path), remedy="install snn-tool again")
+    return Card(
+        name=name,
+        summary=checked.summary,
+        parameters=checked.parameters,
+        figures=tuple(document["figures"]),
+        recipe=checked.recipe,
+        training=document["training"],
+        energy=document["energy"],
+        limits=checked.limits,
+    )
+
+
+def shipped_for(task: str, folder: Path = FOLDER) -> Card:
+    """The student that restores what `task` names: the default one, or else the first by name.
+
+    Raises:
+        ConfigError: none does; the tasks of those that exist are named.
+    """
+    cards = [read_card(name, folder) for name in shipped_names(folder)]
+    fitting = sorted((card for card in cards if card.task == task), key=lambda card: card.name != DEFAULT)
+    if not fitting:
+        tasks = ", ".join(sorted({card.task for card in cards})) or "no task"
+        raise ConfigError(f"--task {task}: the students that come with snn-tool are for {tasks}")
+    return fitting[0]
+
+
+def student_or_shipped(given: Path | None) -> Path | None:
+    """A student's file: the path itself, or the file of the shipped student that it names.
+
+    A bare word that is no file here is a name, so that a typing error is told what names there are.
+
+    Raises:
+        ConfigError: a bare word that names no shipped student.
+    """
+    if given is None or given.suffix or len(given.parts) != 1 or given.exists():
+        return given
+    return read_card(given.name).path
+
+
+def _listed(folder: Path) -> str:
+    return ", ".join(shipped_names(folder)) or "none"

@@ -1,0 +1,186 @@
+"""Fitting a network on images in memory: Lightning, checkpoints, resume, one process or several.
+
+The network that is kept is the one with the best PSNR on the validation split of the training images.
+"""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.hardware import resolve_device, resolve_precision
+from snn_tool.models.losses import LossWeights
+from snn_tool.models.network import Network
+from snn_tool.models.integer.training import round_parameters
+from snn_tool.models.student import StudentConfig
+from snn_tool.degradations.pairs import Source
+from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
+from snn_tool.training.ranks import is_first, processes_per_node, shard, world_size
+from snn_tool.training.run_folder import BEST, LAST, METRICS, RunFolder, read_checkpoint
+from snn_tool.training.settings import TrainingSettings
+from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
+from snn_tool.training.module import Batch, Guide, RestorationModule
+from snn_tool.weight_average import WeightAverage
+from torch import nn
+from torch.utils.data import DataLoader
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Images in memory, split once by `split_seed`: training patches and fixed validation crops."""
+
+    training: ImageSet
+    validation: ImageSet
+    degradation: Source
+    split_seed: int
+
+    @property
+    def crops(self) -> ValidationSet:
+        """The degraded and clean validation crops, the same for every run of this split."""
+        return ValidationSet(self.validation, self.degradation, self.split_seed)
+
+
+def fit(
+    network: nn.Module,
+    data: TrainingData,
+    settings: TrainingSettings,
+    weights: LossWeights,
+    guide: Guide | None,
+    folder: RunFolder,
+    student: StudentConfig | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
+    """Train `network` in place and leave the best weights in it.
+
+    Args:
+        network: a teacher, or a student.
+        data: what it learns from and is validated on.
+        settings: the optimisation.
+        weights: of the loss terms.
+        guide: the teacher.
+        folder: where the run is kept.
+        student: the student's configuration.
+        callbacks: run after this tool's own.
+
+    Returns:
+        JSON values for the artefact's sidecar: steps, seed, validation PSNR in dB, hash of the settings.
+
+    Raises:
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; `last.ckpt` is written.
+        ArtifactError: a checkpoint is damaged.
+        ConfigError: the batch cannot be shared equally by the processes of torchrun.
+    """
+    device = resolve_device(settings)
+    module = RestorationModule(network, settings, weights, guide, student)
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = _trainer(settings, device, folder, callbacks)
+    last = folder.checkpoints / LAST if folder.resume else None
+    start = int(read_checkpoint(last)["global_step"]) if last else 0
+    if start < settings.max_steps:
+        _run(trainer, module, data, settings, start, last)
+    account = _keep_best(network, folder.checkpoints / BEST, settings)
+    if module.rounding_from is not None and student:
+        assert isinstance(network, Network)
+        round_parameters(network, student)
+    return account
+
+
+def first_batch(data: TrainingData, settings: TrainingSettings) -> Batch:
+    """What the first step of a run sees in this process."""
+    return _patches(data, settings, 0).draw(0)
+
+
+def _patches(data: TrainingData, settings: TrainingSettings, start: int) -> PatchBatches:
+    return PatchBatches(
+        data.training,
+        settings.patch,
+        settings.batch,
+        settings.max_steps,
+        data.degradation,
+        settings.seed,
+        start,
+        shard(settings.batch),
+    )
+
+
+def _run(
+    trainer: lightning.Trainer,
+    module: RestorationModule,
+    data: TrainingData,
+    settings: TrainingSettings,
+    start: int,
+    last: Path | None,
+) -> None:
+    patches = _patches(data, settings, start)
+    loader = DataLoader(patches, batch_size=None)
+    val_loader = DataLoader(data.crops, batch_size=None)
+    with warnings.catch_warnings():
+        # Lightning advises worker processes and epoch ends; patches take microseconds and have no epochs.
+        warnings.filterwarnings("ignore", module="lightning.*")
+        trainer.fit(module, loader, val_loader, ckpt_path=last, weights_only=True)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, GracefulInterrupt):
+            callback.raise_if_asked(trainer.global_step)
+
+
+def _trainer(
+    settings: TrainingSettings, device: str, folder: RunFolder, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return lightning.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=processes_per_node(),
+        num_nodes=world_size() // processes_per_node(),
+        strategy="ddp" if world_size() > 1 else "auto",
+        precision=resolve_precision(settings, device),  # type: ignore[arg-type]
+        max_steps=settings.max_steps,
+        val_check_interval=min(settings.validate_every, settings.max_steps),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=settings.clip,
+        callbacks=[*_callbacks(settings, folder), *callbacks],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        deterministic="warn" if device == "cuda" else True,
+        inference_mode=False,
+    )
+
+
+def _callbacks(settings: TrainingSettings, folder: RunFolder) -> list[Callback]:
+    """In the order in which they must run: the average is up to date before anything is measured or saved."""
+    checkpoints = Checkpoints(folder.checkpoints)
+    chosen: list[Callback] = [WeightAverage(settings.ema)] if settings.ema else []
+    if is_first():
+        chosen.append(TrainingLog(folder.path / METRICS))
+    chosen += [checkpoints, GracefulInterrupt(checkpoints)]
+    if is_first():
+        chosen.append(ProgressBar(folder.path.name, settings.batch, folder.quiet))
+    return chosen
+
+
+def _keep_best(network: nn.Module, path: Path, settings: TrainingSettings) -> dict[str, Any]:
+    checkpoint = read_checkpoint(path)
+    prefix = "network."
+    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    network.load_state_dict(state)
+    network.eval().cpu()
+    figures = checkpoint["callbacks"][Checkpoints.__qualname__]
+    return {
+        "steps": settings.max_steps,
+        "best_step": int(checkpoint["global_step"]),
+        "seed": settings.seed,
+        "validation_psnr_db": round(float(figures["best_psnr_db"]), 4),
+    }
+
+
+def data_hash(images: ImageSet) -> str:
+    """One hash of the names and pixels of all training images, for the sidecar."""
+    return sha256_bytes("".join(images.digests).encode())

@@ -1,0 +1,157 @@
+"""The Lightning modules: what one optimisation step and one validation compute."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from snn_tool.errors import SnnToolError
+from snn_tool.models.losses import HintLoss, LossWeights, fft_loss
+from snn_tool.models.network import Network
+from snn_tool.models.integer.training import forward_deployed
+from snn_tool.models.student import StudentConfig
+from snn_tool.models.teachers.probe import check_finite
+from snn_tool.training.optimizers import hidden_kernels, muon_adamw
+from snn_tool.training.settings import TrainingSettings
+from snn_tool.synop_budget import WEIGHT, SynopMeter, over_budget
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """What the student learns from besides clean images: the frozen teacher and, if weighted, its hints."""
+
+    teacher: nn.Module
+    hints: HintLoss | None
+
+
+class _Frozen:
+    """Hides the teacher from Lightning, which would train, store and average it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Frozen":
+        return self
+
+
+class RestorationModule(lightning.LightningModule):
+    """Fits a network to clean images, with or without a teacher.
+
+    Args:
+        network: maps degraded [N, 3, H, W] to restored images and names features.
+        settings: the optimisation.
+        weights: of the loss terms; `output` and `hints` need a guide.
+        guide: the teacher.
+        student: the configuration, if `network` is a student: rounding and a budget of synops need spikes.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: TrainingSettings,
+        weights: LossWeights,
+        guide: Guide | None = None,
+        student: StudentConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.weights = weights
+        self.hint_loss = guide.hints if guide else None
+        self._teacher = _Frozen(guide.teacher) if guide else None
+        self.student = student
+        rounds = student is not None and settings.qat > 0
+        self.rounding_from = round(settings.max_steps * (1 - settings.qat)) if rounds else None
+        self.meter = (
+            SynopMeter(network)
+            if student and isinstance(network, Network) and settings.synop_budget
+            else None
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted loss; every term that has a weight is logged under its name."""
+        degraded, clean = batch
+        rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
+        restored, features = self._run(degraded, rounded)
+        terms = {"l1": functional.l1_loss(restored.float(), clean)}
+        if self.weights.mse:
+            terms["mse"] = functional.mse_loss(restored.float(), clean)
+        if self.weights.fft:
+            terms["fft"] = fft_loss(restored, clean)
+        if self._teacher:
+            terms |= self._teacher_terms(self._teacher.network, degraded, restored, features)
+        factors = {**{name: getattr(self.weights, name) for name in terms}, "hints": self._hint_weight()}
+        if self.meter:
+            synops = self.meter.per_pixel(degraded)
+            terms["synops"], factors["synops"] = over_budget(synops, self.settings.synop_budget), WEIGHT
+            self.log("synops_per_px", synops.detach(), sync_dist=self.trainer.world_size > 1)
+        total = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
+        # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
+        several = self.trainer.world_size > 1
+        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
+        self.log("loss", total.detach(), sync_dist=several)
+        return total
+
+    def _run(self, degraded: Tensor, rounded: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        if rounded and self.student:
+            assert isinstance(self.network, Network)
+            return forward_deployed(self.network, self.student, degraded)
+        result: tuple[Tensor, dict[str, Tensor]] = self.network.forward_features(degraded)  # type: ignore[operator]
+        return result
+
+    def _teacher_terms(
+        self, teacher: nn.Module, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        teacher.to(degraded.device)
+        with torch.no_grad():
+            target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
+        check_finite(target, teacher_features, f" at step {self.global_step}")
+        terms = {}
+        if self.weights.output:
+            terms["output"] = functional.l1_loss(restored.float(), target.float())
+        if self.hint_loss is not None:
+            terms["hints"] = self.hint_loss(features, teacher_features)
+        return terms
+
+    def _hint_weight(self) -> float:
+        return self.weights.hints_at(self.global_step / self.settings.max_steps)
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop at once when the loss has become NaN: later steps cannot repair the weights.
+
+        Raises:
+            SnnToolError: says at which step and what to change.
+        """
+        loss = self.trainer.callback_metrics.get("loss")
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise SnnToolError(
+                f"the loss is {float(loss)} at step {self.global_step}; use a smaller --lr or --clip"
+            )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """PSNR in dB of the network that would be kept, on fixed validation crops, clamped to [0, 1]."""
+        degraded, clean = batch
+        restored = self._run(degraded, self.rounding_from is not None)[0].float().clamp(0, 1)
+        psnr = peak_signal_noise_ratio(
+            restored, clean, data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3)
+        )
+        self.log("val_psnr_db", psnr, on_epoch=True, batch_size=len(clean))
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser with linear warm-up and a cosine to zero at the last step."""
+        settings = self.settings
+        kernels = hidden_kernels(self.network) if settings.optimizer == "muon" else []
+        optimizer = muon_adamw(self, kernels, settings.kernel_lr, settings.lr, settings.weight_decay)
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / max(1, settings.warmup))
+            turn = torch.pi * min(1.0, step / settings.max_steps)
+            return warm * 0.5 * (1 + float(torch.cos(torch.tensor(turn))))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,129 @@
+"""The folder of a run: what was asked (`settings.json`), the log, the checkpoints, and at last a network."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from snn_tool.files.artifacts import read_json, shown, write_json
+from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.models import student_file
+from snn_tool.models.teachers import registry as teachers
+from snn_tool.models.checkpoints import is_pair, sidecar_of
+from snn_tool.files.ownership import claim, disown, is_kind, is_ours, owned_path, refuse_existing
+
+RUN_KIND, RUN_SCHEMA = "training-run", 1
+LAST, BEST = "last.ckpt", "best.ckpt"
+SETTINGS, METRICS = "settings.json", "metrics.csv"
+COLUMNS = (
+    *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
+    *("loss_hints", "loss_synops", "synops_per_px"),
+)
+"""Of metrics.csv."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run lives, and whether it starts, starts over, or goes on."""
+
+    path: Path
+    resume: bool
+    overwrite: bool
+    quiet: bool = False
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `last.ckpt` and `best.ckpt`."""
+        return self.path / "checkpoints"
+
+
+def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> None:
+    """Prepare a run folder; a resumed run must have been asked for in the same words.
+
+    Args:
+        folder: of the run.
+        asked: what defines it.
+        network: file name of the tensors that it will end with, if it writes any.
+
+    Raises:
+        ConfigError: the folder exists without --overwrite or --resume, the settings differ (named), or a
+            file that is not of a run has the name of one.
+        ArtifactError: nothing to resume.
+    """
+    path = folder.path / SETTINGS
+    if not folder.resume:
+        refuse_existing(folder.path, folder.overwrite)
+        claim_run(folder, network)
+        disown((folder.checkpoints / LAST, folder.checkpoints / BEST, folder.path / METRICS))
+        write_json(path, RUN_KIND, RUN_SCHEMA, asked, owned_path)
+        return
+    require_same(path, asked)
+    last = folder.checkpoints / LAST
+    if not last.exists():
+        raise ArtifactError(f"{last}: no checkpoint to resume from; start with --overwrite")
+    if not is_ours(last):
+        read_checkpoint(last)  # a damaged one is better called so
+    claim_run(folder, network)
+
+
+def claim_run(folder: RunFolder, network: str = "") -> None:
+    """Make sure that only files of a run stand where the run will write.
+
+    Raises:
+        ConfigError: others do; they are named.
+    """
+    tensors = folder.path / (network or "none")
+    pair = (tensors, sidecar_of(tensors)) if network else ()
+    checkpoints = (folder.checkpoints / LAST, folder.checkpoints / BEST)
+    claim((folder.path / SETTINGS, folder.path / METRICS, *checkpoints, *pair), _is_of_a_run)
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a file that no ledger knows was written by a run of an older version, by its content."""
+    if path.name == SETTINGS:
+        return is_kind(path, RUN_KIND)
+    if path.name == METRICS:
+        # Columns may have been added since; the first three never changed.
+        return path.read_bytes().startswith(",".join(COLUMNS[:3]).encode())
+    if path.suffix == ".ckpt":
+        try:
+            return "Checkpoints" in read_checkpoint(path)["callbacks"]
+        except (ArtifactError, KeyError, TypeError):
+            return False
+    return any(is_pair(path, kind) for kind in (student_file.KIND, teachers.KIND))
+
+
+def require_same(path: Path, asked: Mapping[str, Any]) -> None:
+    """Compare each value of `asked` with what a run's `settings.json` says.
+
+    Raises:
+        ConfigError: the first difference, with both values.
+        ArtifactError: the file is missing or damaged.
+    """
+    before = read_json(path, RUN_KIND, RUN_SCHEMA)
+    wanted = json.loads(json.dumps(asked))
+    for table, values in wanted.items():
+        if values != before.get(table):
+            raise ConfigError(
+                f"{path}: this run was started with {table} = {shown(before.get(table), 400)}, not "
+                f"{shown(values, 400)}; resume with the same options or start anew with --overwrite"
+            )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A Lightning checkpoint without unpickling code.
+
+    Raises:
+        ArtifactError: missing or damaged.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(
+            f"{path}: not a readable checkpoint ({reason}); remove it and start anew with --overwrite"
+        ) from error
+    return checkpoint

@@ -1,0 +1,188 @@
+"""`snn-tool train` and `snn-tool distill`: from a folder of images to a network on disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.errors import ConfigError
+from snn_tool.guidance import Note, guide_with, open_source
+from snn_tool.images.files import find_images, read_image
+from snn_tool.models.dequantization import load_dequantized
+from snn_tool.models.integer.file import INTEGER_SUFFIX
+from snn_tool.models.student import StudentConfig, build_student
+from snn_tool.models.student_file import load_student, save_student
+from snn_tool.models.teachers.registry import build_teacher, save_teacher
+from snn_tool.networks.teachers import NO_TEACHER, TeacherSource
+from snn_tool.files.ownership import owned_path
+from snn_tool.degradations.pairs import Pairs, Source, source_for
+from snn_tool.training.data import ImageSet, split_validation
+from snn_tool.training.ranks import is_first
+from snn_tool.training.run_folder import RunFolder, open_run
+from snn_tool.training.settings import RunSettings
+from snn_tool.training.fit import TrainingData, data_hash, first_batch, fit
+from torch import Tensor
+
+TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What to learn from: a folder of clean images and a synthetic degradation, or recorded pairs.
+
+    Attributes:
+        data: the clean images.
+        task, sigma: name of the task (pairs do not say it) and strength; None takes the usual strength.
+        pairs: the degraded partners of `data`; replaces the synthetic degradation.
+        split_seed: of the validation split and its noise; None takes the run's seed.
+    """
+
+    data: Path
+    task: str | None
+    sigma: str | None
+    pairs: Pairs | None = None
+    split_seed: int | None = None
+
+    @property
+    def degradation(self) -> Source:
+        """The pairs, or the degradation that `task` and `sigma` name."""
+        return source_for(self.pairs, self.task, self.sigma, {})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """The file that a run ended with, and its sidecar's account of the training."""
+
+    path: Path
+    training: Mapping[str, Any]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitialStudent:
+    """Weights to start from, and the hash of their file."""
+
+    weights: Mapping[str, Tensor]
+    sha256: str
+
+
+def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
+    """The weights of a float or quantised student of the same configuration, timesteps left aside.
+
+    No weight belongs to a timestep, and a start with fewer of them costs less: the time inheritance training
+    of Deng et al., ICLR 2022 (arXiv 2202.11946).
+
+    Raises:
+        ConfigError: the student has another shape; every key that differs is named.
+        ArtifactError: the file is missing, damaged, or not a student.
+    """
+    student, config = load_dequantized(path) if path.name.endswith(INTEGER_SUFFIX) else load_student(path)[:2]
+    differing = [
+        f"{key} is {value}, not {asked}"
+        for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)
+        if value != asked and key != "timesteps"
+    ]
+    if differing:
+        raise ConfigError(f"{path}: a student of another shape than asked for: {'; '.join(differing)}")
+    return InitialStudent(student.state_dict(), sha256_file(path))
+
+
+def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingData:
+    """Decode the images and split off the validation images by the seed."""
+    degradation = options.degradation
+    seed = settings.training.seed if options.split_seed is None else options.split_seed
+    training, validation = split_validation(find_images(options.data), seed=seed)
+    read = options.pairs.read if options.pairs else read_image
+    images = (ImageSet.load(paths, settings.training.patch, read) for paths in (training, validation))
+    return TrainingData(next(images), next(images), degradation, seed)
+
+
+def train_teacher(
+    architecture: str,
+    build: Mapping[str, Any],
+    options: TaskOptions,
+    settings: RunSettings,
+    folder: RunFolder,
+) -> TrainedNetwork:
+    """Train a teacher with L1 (and FFT, if weighted) and write `teacher.safetensors`."""
+    lightning.seed_everything(settings.training.seed, verbose=False)
+    teacher = build_teacher(architecture, build)
+    data = load_training_data(options, settings)
+    asked = {"teacher": {"architecture": architecture, **build}, **asked_of(options, settings, data)}
+    if is_first():
+        open_run(folder, asked, TEACHER_FILE)
+    account = {**asked, **fit(teacher, data, settings.training, settings.loss, None, folder)}
+    path = folder.path / TEACHER_FILE
+    if is_first():
+        save_teacher(path, teacher, architecture, build, account, owned_path)
+    return TrainedNetwork(path, account, sum(p.numel() for p in teacher.parameters()))
+
+
+def _silent(line: str) -> None:
+    """A note to nobody."""
+
+
+def distill_student(
+    teacher: TeacherSource | Path | None,
+    hints: tuple[str, ...],
+    options: TaskOptions,
+    settings: RunSettings,
+    folder: RunFolder,
+    note: Note = _silent,
+    initial: InitialStudent | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> TrainedNetwork:
+    """Distil a student from a teacher, or train it alone, and write `student.safetensors`.
+
+    Args:
+        teacher: its source or its file; None for no teacher.
+        hints: names of its features; empty takes those of the settings.
+        options: the data.
+        settings: of the student, the training and the loss.
+        folder: of the run.
+        note: is told what the teacher gives, line by line.
+        initial: weights to start from; None draws them.
+        callbacks: run after this tool's own.
+    """
+    lightning.seed_everything(settings.training.seed, verbose=False)
+    hints = hints or settings.loss.hint_targets
+    student = build_student(settings.student)
+    if initial:
+        student.load_state_dict(initial.weights)
+    opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
+    data = load_training_data(options, settings)
+    batch, say = first_batch(data, settings.training), note if is_first() else _silent
+    guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say)
+    asked = {
+        "student": asdict(settings.student),
+        "teacher": opened.sha256 if opened else NO_TEACHER,
+        **({"teacher_source": dict(opened.description)} if opened and opened.description else {}),
+        **({"init": initial.sha256} if initial else {}),
+        "hints": [asdict(pair) for pair in pairs],
+        **asked_of(options, settings, data),
+    }
+    if is_first():
+        open_run(folder, asked, STUDENT_FILE)
+    trained = fit(student, data, settings.training, settings.loss, guide, folder, settings.student, callbacks)
+    account = {**asked, **trained}
+    path = folder.path / STUDENT_FILE
+    if is_first():
+        save_student(path, student, settings.student, account, owned_path)
+    return TrainedNetwork(path, account, student.topology.parameters)
+
+
+def asked_of(options: TaskOptions, settings: RunSettings, data: TrainingData) -> dict[str, Any]:
+    """What defines a run; the same values give the same weights on the CPU."""
+    return {
+        "task": options.degradation.describe(),
+        "training": asdict(settings.training),
+        "loss": settings.loss.describe(),
+        "data": {
+            "training": data_hash(data.training),
+            "validation": data_hash(data.validation),
+            **({} if data.split_seed == settings.training.seed else {"split_seed": data.split_seed}),
+        },
+    }

@@ -1,0 +1,112 @@
+"""Settings of a training run: dataclasses filled from a TOML file, then from the command line."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta
+from snn_tool.files.artifacts import shown
+from snn_tool.files.documents import Count, NotNegative, Positive, check_fields, convert, one_of, read_toml
+from snn_tool.errors import ConfigError
+from snn_tool.models.losses import LossWeights
+from snn_tool.models.student import BODIES, NEURONS, StudentConfig, default_config
+
+PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = ("cpu", "cuda", "auto")
+OPTIMIZERS = ("muon", "adamw")
+Steps = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """The optimisation: Muon or AdamW, linear warm-up, cosine to zero, gradient clipping.
+
+    Attributes:
+        max_steps: optimiser steps; each sees `batch` patches of `patch` x `patch` pixels.
+        optimizer: `muon` (Muon for the hidden kernels, AdamW for all else) or `adamw`.
+        lr: AdamW's peak learning rate.
+        kernel_lr: Muon's.
+        warmup: steps of linear warm-up.
+        clip: largest gradient norm.
+        ema: decay of the moving average of the weights that is validated and kept; 0 keeps the weights.
+        qat: fraction of the steps, at the end, that train a student's weights as the integers round them; its
+            validations then measure those from the first step on, and they are what is kept. 0 is off; a
+            teacher ignores it.
+        synop_budget: synaptic operations per pixel beyond which a student's loss rises; 0 is off.
+        validate_every: steps between validations, checkpoints and lines of the log.
+        seed: of weights, patches, noise and the validation split.
+        device: `cpu`, `cuda`, or `auto` (cuda when there is one).
+        precision: `bf16`, `fp32`, or `auto` (bf16 where the processor has native support).
+    """
+
+    max_steps: Steps = 4000
+    batch: Annotated[int, Meta(ge=1, le=1 << 16)] = 8
+    patch: Annotated[
+        int, Meta(ge=16, le=8192, multiple_of=8, extra={"allowed": "a multiple of 8 from 16 to 8192"})
+    ] = 48
+    optimizer: Annotated[str, one_of(*OPTIMIZERS)] = "muon"
+    lr: Positive = 2.5e-3
+    kernel_lr: Positive = 0.02
+    warmup: Count = 50
+    clip: Positive = 1.0
+    ema: Annotated[float, Meta(ge=0, lt=1, extra={"allowed": "0 (off) to below 1, like 0.999"})] = 0.0
+    qat: Annotated[float, Meta(ge=0, le=1, extra={"allowed": "0 (off) to 1 (all steps)"})] = 0.2
+    synop_budget: NotNegative = 0.0
+    weight_decay: NotNegative = 1e-4
+    validate_every: Steps = 500
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+    device: Annotated[str, one_of(*DEVICES)] = "auto"
+    precision: Annotated[str, one_of(*PRECISIONS)] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises:
+            ConfigError: names the key and what is allowed.
+        """
+        check_fields(self, "", prefix=("training",))
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Everything a run's config file may hold, one table each."""
+
+    training: TrainingSettings
+    loss: LossWeights
+    student: StudentConfig
+
+
+def load_settings(path: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> RunSettings:
+    """Defaults, then the file, then `overrides` (table -> key -> value; None values are ignored).
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or holds an unknown table or key (valid ones are named).
+    """
+    where = str(path) if path else ""
+    document = convert(read_toml(path) if path else {}, dict[str, dict[str, Any]], where, ConfigError)
+    tables = {field.name for field in fields(RunSettings)}
+    if unknown := sorted(set(document) - tables):
+        raise ConfigError(f"{where}: unknown table {shown(unknown[0])}; use {', '.join(sorted(tables))}")
+    given = {
+        table: {
+            **document.get(table, {}),
+            **{k: v for k, v in overrides.get(table, {}).items() if v is not None},
+        }
+        for table in tables
+    }
+    neuron, body = given["student"].get("neuron"), given["student"].get("body")
+    student = default_config(neuron if neuron in NEURONS else "graded", body if body in BODIES else "unet")
+    return RunSettings(
+        training=_filled(TrainingSettings(), given["training"], "training", where),
+        loss=_filled(LossWeights(), given["loss"], "loss", where),
+        student=_filled(student, given["student"], "student", where),
+    )
+
+
+_Section = TypeVar("_Section", TrainingSettings, LossWeights, StudentConfig)
+
+
+def _filled(section: _Section, given: Mapping[str, Any], table: str, where: str) -> _Section:
+    """A section with other values."""
+    return convert({**asdict(section), **given}, type(section), where, ConfigError, prefix=(table,))

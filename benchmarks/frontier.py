@@ -20,14 +20,14 @@ import lightning
 import torch
 from frontier_page import draw, page, table
 from frontier_shapes import Shape, head_macs, shape
-from snn_tool.files.artifacts import read_json, write_json, write_text
 from snn_tool.errors import ConfigError, Interrupted, SnnToolError
+from snn_tool.files.artifacts import read_json, write_json, write_text
 from snn_tool.models.topology import macs_per_pixel
-from snn_tool.training.run_folder import LAST, RunFolder, open_run, require_same
-from snn_tool.training.settings import RunSettings, load_settings
-from snn_tool.synop_budget import SynopMeter
 from snn_tool.training.fit import TrainingData, fit
+from snn_tool.training.module import SynopMeter
+from snn_tool.training.run_folder import LAST, RunFolder, open_run, require_same
 from snn_tool.training.runs import TaskOptions, asked_of, load_training_data
+from snn_tool.training.settings import RunSettings, load_settings
 
 SHAPES = Path(__file__).with_suffix(".toml")
 KIND, POINT_KIND, SCHEMA = "frontier", "frontier-point", 1

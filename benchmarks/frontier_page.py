@@ -4,8 +4,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from snn_tool.files.artifacts import atomic_path
 from snn_tool.degradations.tasks import task_text
+from snn_tool.files.artifacts import atomic_path
 
 NOTES = """\
 - PSNR: of the float network on the validation crops that seed 0 splits off, after equal steps; mean over

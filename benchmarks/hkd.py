@@ -28,8 +28,8 @@ from hkd_results import read_run, summary
 from hkd_runs import Job, run_all
 from hkd_teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher, sidecar_training
 from hkd_variants import NONE, Variant, variants
-from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.errors import Interrupted, SnnToolError
+from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.networks.teachers import TeacherSource
 from snn_tool.training.fit import TrainingData
 from snn_tool.training.runs import TaskOptions, asked_of, load_training_data

@@ -10,8 +10,8 @@ from hkd_teacher import TeacherFigures
 from hkd_variants import Variant, merged, parsed
 from snn_tool.errors import ConfigError
 from snn_tool.networks.teachers import NO_TEACHER, TeacherSource
-from snn_tool.training.run_folder import require_same
 from snn_tool.training.fit import TrainingData
+from snn_tool.training.run_folder import require_same
 from snn_tool.training.runs import TaskOptions, asked_of
 
 VALIDATIONS = 20

@@ -6,8 +6,8 @@ from statistics import fmean
 from typing import Any
 
 from hkd_variants import NONE
-from snn_tool.files.artifacts import atomic_path
 from snn_tool.degradations.tasks import task_text
+from snn_tool.files.artifacts import atomic_path
 
 NOTES = """\
 - Final: the validation PSNR at the last step, mean and standard deviation over seeds. All seeds share the

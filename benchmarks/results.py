@@ -22,11 +22,11 @@ from results_sheets import contact_sheet, failure_sheet
 from results_teachers import TeacherColumn, open_teachers, score_teacher, teachers_table
 from results_trials import PHOTOGRAPHS, Trial, conditions, run_trials
 from ship_students import named_folders
-from snn_tool.files.artifacts import write_bytes, write_text
 from snn_tool.errors import ConfigError, SnnToolError
+from snn_tool.files.artifacts import write_bytes, write_text
 from snn_tool.files.ownership import claim, disown, is_ours, owned_path
-from snn_tool.networks.students import open_student
 from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names, student_path
+from snn_tool.networks.students import open_student
 from snn_tool.terminal import Terminal
 
 PAGE, PICTURES = "results.md", "results"

@@ -16,8 +16,8 @@ from results_tables import (
 )
 from results_trials import JPEG_QUALITY, PHOTOGRAPHS, STRONGER, Trial
 from snn_tool.degradations.tasks import task_text
-from snn_tool.texts.cards import energy_text
 from snn_tool.networks.shipped import Card
+from snn_tool.texts.cards import energy_text
 
 
 class OfStudent(Protocol):

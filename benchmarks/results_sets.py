@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import bounds_of, degradation_for, strength_option, strength_text
 from snn_tool.errors import ArtifactError
-from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
-from snn_tool.evaluation_scores import Evaluation
-from snn_tool.degradations.pairs import open_pairs
+from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, Track, run_evaluation
 from snn_tool.networks.shipped import Card
 
 SEED, TILE = 0, 512

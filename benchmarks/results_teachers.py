@@ -9,11 +9,10 @@ from results_sets import SEED, TILE, SetScore, synthetic_tasks
 from results_tables import number, spread, table
 from snn_tool.degradations.tasks import bounds_of, strength_option, strength_text
 from snn_tool.errors import ConfigError
-from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
 from snn_tool.models.teachers.registry import load_teacher
-from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
 from snn_tool.networks.shipped import Card
-from snn_tool.teacher_restoration import RestoringTeacher, open_restoring_teacher
+from snn_tool.networks.teachers import RestoringTeacher, TeacherSource, open_restoring_teacher
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from results_sets import SEED, gain_db, synthetic_tasks
-from snn_tool.degradations.tasks import TASKS, Degradation, bounds_of, degradation_for, image_rng, strength_text
+from snn_tool.degradations.crops import SCIKIT_IMAGE, read_photograph
+from snn_tool.degradations.tasks import (
+    TASKS,
+    Degradation,
+    bounds_of,
+    degradation_for,
+    image_rng,
+    strength_text,
+)
 from snn_tool.images.metrics import psnr_db, to_uint8
-from snn_tool.photographs import SCIKIT_IMAGE, read_photograph
 from snn_tool.networks.shipped import Card
 
 Pixels = NDArray[np.uint8]

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["Spikes", "arithmetic_pj", "count_spikes", "count_table"]
 
 if TYPE_CHECKING:
-    from snn_tool.energy.torch_counter.kinds import Spikes
     from snn_tool.energy.pages.count_table import arithmetic_pj, count_table
+    from snn_tool.energy.torch_counter.kinds import Spikes
     from snn_tool.energy.torch_counter.spikes import count_spikes
 else:
     _HOMES = {
-        "Spikes": "torch_kinds",
-        "arithmetic_pj": "torch_price",
-        "count_spikes": "torch_spikes",
-        "count_table": "torch_price",
+        "Spikes": "torch_counter.kinds",
+        "arithmetic_pj": "pages.count_table",
+        "count_spikes": "torch_counter.spikes",
+        "count_table": "pages.count_table",
     }
 
     def __getattr__(name: str) -> Any:

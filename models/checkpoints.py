@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from snn_tool.errors import ArtifactError
 from snn_tool.files.artifacts import (
     LARGEST_JSON,
     Opener,
@@ -27,7 +28,6 @@ from snn_tool.files.artifacts import (
     write_json,
 )
 from snn_tool.files.documents import Document, Sha256, convert, shown_reason
-from snn_tool.errors import ArtifactError
 from snn_tool.files.ownership import is_kind, refuse_existing_file
 
 REMEDY = "copy both files again"

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 import torch
-from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
 from snn_tool.errors import ConfigError, TeacherError
+from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
 from snn_tool.models.network import FEATURES, MEMBRANE
 from torch import Tensor, nn
 from torch.nn import functional

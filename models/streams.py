@@ -14,7 +14,7 @@ Biases belong to the readers in both. Export and energy audit both count what th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snn_tool.errors import ConfigError, ExportError
@@ -132,3 +132,32 @@ class _Streams:
         if before is None:
             return LoweredPopulation(name, stream, stream, None, accumulates)
         return LoweredPopulation(name, stream, stream[len(before) :], self._accumulator(before), accumulates)
+
+
+def hop_depths(sources: Mapping[str, Sequence[str]], start: str) -> dict[str, int]:
+    """Longest distance in hops from `start` to every population.
+
+    Args:
+        sources: for each population, in execution order, the populations (or `start`) that it reads through
+            synapses.
+        start: the input, at depth 0.
+    """
+    depths = {start: 0}
+    for name, readers in sources.items():
+        depths[name] = 1 + max(depths[source] for source in readers)
+    return depths
+
+
+def relay_counts(sources: Mapping[str, Sequence[str]], start: str) -> dict[str, int]:
+    """Relay stages behind each population, so that every reader receives its spikes at its own depth.
+
+    A chain of k relays offers the spikes delayed by 1..k steps; readers at different depths tap one chain.
+    The image needs none: the host presents it at any step.
+    """
+    depths = hop_depths(sources, start)
+    relays = {name: 0 for name in sources}
+    for name, readers in sources.items():
+        for source in readers:
+            if source != start:
+                relays[source] = max(relays[source], depths[name] - depths[source] - 1)
+    return relays

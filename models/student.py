@@ -1,13 +1,17 @@
 """The student's configuration, and the networks built from it: student, ANN twin, `unet` teacher."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from msgspec import Meta
-from snn_tool.files.documents import check_fields, one_of
 from snn_tool.errors import ConfigError
+from snn_tool.files.artifacts import Opener, atomic_path
+from snn_tool.files.documents import check_fields, convert, one_of
+from snn_tool.models.accounts import Training
+from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_tensors
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.topology import Timesteps, Topology, chain, flat, unet
@@ -82,3 +86,46 @@ def build_student(config: StudentConfig) -> Network:
 def build_twin(config: StudentConfig) -> Network:
     """The ANN twin: the student's wiring with ReLU; the control that separates spikes from mere size."""
     return Network(build_topology(config), ReluNeuron)
+
+
+KIND, SCHEMA = "student", 1
+
+
+class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sidecar of a float student."""
+
+    config: StudentConfig
+    training: Training = Training()
+
+
+def save_student(
+    path: Path,
+    student: Network,
+    config: StudentConfig,
+    training: Mapping[str, Any],
+    opener: Opener = atomic_path,
+) -> None:
+    """Write a student; `training` says how it was made (task, seed, hashes, validation figures)."""
+    defining = {"config": asdict(config)}
+    write_tensors(path, KIND, SCHEMA, student.state_dict(), defining, {"training": dict(training)}, opener)
+
+
+def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:
+    """Read a student in evaluation mode, its configuration, and how it was trained.
+
+    Raises:
+        ArtifactError: not a student of this schema, or damaged.
+    """
+    pair = read_tensors(path, KIND, {SCHEMA: StudentSidecar}, "training")
+    student = build_student(pair.sidecar.config)
+    load_into(student, pair.tensors, path)
+    return student.eval(), pair.sidecar.config, pair.document.get("training", {})
+
+
+def parse_config(path: Path, values: object, keys: tuple[str, ...]) -> StudentConfig:
+    """A configuration from the account of a training, which stands at `keys` of the sidecar.
+
+    Raises:
+        ArtifactError: keys are missing or unknown, or a value is not allowed.
+    """
+    return convert(values, StudentConfig, str(path), prefix=keys)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Annotated, TypedDict, Unpack
 
 from msgspec import Meta
-from snn_tool.files.documents import Finite, Name, check_fields
 from snn_tool.errors import ConfigError
+from snn_tool.files.documents import Finite, Name, check_fields
 
 IMAGE = "image"
 """The name of the network's input: the real-valued degraded image."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.network import Network
 from snn_tool.models.integer.quantize import quantize
+from snn_tool.models.network import Network
 from snn_tool.models.student import StudentConfig, build_student, default_config
 
 Image = NDArray[np.float32]

@@ -1,88 +1,163 @@
-"""The arrows between the rooms, and what `--help` may import."""
+"""The arrows between the rooms as CONTRIBUTING.md draws them, what `--help` may import, and sizes."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import snn_tool
 
+REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path(snn_tool.__file__).parent
-LEAVES = {
-    "snn_tool",
-    *("snn_tool.errors", "snn_tool.files.artifacts", "snn_tool.files.documents", "snn_tool.tables"),
-    *("snn_tool.files.ownership", "snn_tool.files.staging", "snn_tool.files.temporaries"),
-}
-ROOMS = {
-    "models": {"models"},
-    "exporters": {"exporters", "models"},
-    "energy": {"energy", "models"},
-    "toolchain": {"toolchain", "exporters", "energy", "models"},
-}
+LEAVES = ("errors", "signals", "tables", "terminal")
+"""Files of the package's top that every room may import; each imports only those before it."""
+LEAF_MODULES = {"snn_tool", *(f"snn_tool.{leaf}" for leaf in LEAVES)}
 ONLY_IN_EXPORTERS = {"nir", "h5py", "nirtorch"}
+FOREIGN = {"lava", "pickle", "sanafe", "sanafecpp"}
+CATCHES_UNPICKLING = {"snn_tool.training.run_folder", "snn_tool.models.teachers.weights"}
+FOLDERS = {"toolchain": "snn_tool", **{top: f"snn_tool.{top}" for top in ("models", "exporters", "energy")}}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 60
 
 
-def room_of(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else "toolchain"
+def package_of(folder: str) -> str:
+    """The import package of a folder: that of `toolchain/cli` is snn_tool.cli."""
+    top, *rest = folder.split("/")
+    return ".".join((FOLDERS[top], *rest))
 
 
-def imports_of(path: Path) -> set[str]:
-    """Every module that a file names in an import, at any depth; relative imports show as ''."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add("" if node.level else str(node.module))
+def table() -> dict[str, set[str]]:
+    """For each room the rooms that it may import, from the table of CONTRIBUTING.md."""
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = {
+        package_of(room): {package_of(name) for name in re.findall(r"`([\w/]+)`", arrows)}
+        for room, arrows in re.findall(r"^\| `([\w/]+)/` \| .* \| (.*) \|$", page, re.M)
+    }
+    assert len(rooms) > 20, "the table of CONTRIBUTING.md was not found"
+    return rooms
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package at any depth; programs for other interpreters are none."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if "runner" not in parts:
+            found[".".join(("snn_tool", *parts)).removesuffix(".__init__")] = path
+    assert len(found) > 150, "the package was not found"
     return found
 
 
-def modules() -> list[tuple[str, Path]]:
-    files = [p for p in PACKAGE.glob("*.py")]
-    for room in ("models", "exporters", "energy"):
-        folder = Path(__import__(f"snn_tool.{room}", fromlist=["x"]).__file__).parent
-        files += list(folder.glob("*.py"))
-        assert len(list(folder.glob("*.py"))) > 2, f"{room} was not found"
-    named = []
-    for path in files:
-        room = path.parent.name if path.parent.name in ("models", "exporters", "energy") else None
-        named.append((".".join(x for x in ("snn_tool", room, path.stem) if x and x != "__init__"), path))
-    return named
+MODULES = modules()
+PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
-@pytest.mark.parametrize(
-    ("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_imports_follow_the_arrows(name: str, path: Path) -> None:
-    room = room_of(name)
-    for imported in imports_of(path):
+def room_of(module: str) -> str:
+    """The innermost package that a module lies in."""
+    return module if module in PACKAGES else module.rpartition(".")[0]
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file names in an import, and whether it is imported with the file itself.
+
+    Relative imports show as ''. `from package import name` names `package.name` where that is a module.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    later = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        soon = id(node) not in later
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, soon) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            inner = [name for name in names if name in MODULES]
+            if len(inner) < len(names):
+                yield "" if node.level else str(node.module), soon
+            yield from ((name, soon) for name in inner)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_follow_the_arrows(name: str) -> None:
+    rooms, room = table(), room_of(name)
+    assert room in rooms or room == "snn_tool", f"{room} has no line in the table of CONTRIBUTING.md"
+    for imported, _ in imports_of(MODULES[name]):
+        first = imported.split(".")[0]
         assert imported != "", f"{name}: relative import"
-        assert imported.split(".")[0] not in ("toolchain", "models", "exporters", "energy"), (
-            f"{name}: {imported}"
-        )
-        if imported.split(".")[0] == "snn_tool" and imported not in LEAVES:
-            assert room_of(imported) in ROOMS[room], f"{name} imports {imported}"
-        if imported.split(".")[0] in ONLY_IN_EXPORTERS:
-            assert room == "exporters", f"{name} imports {imported}"
-        assert imported.split(".")[0] not in ("lava", "pickle", "sanafe", "sanafecpp") or name in (
-            "snn_tool.training.run_folder",
-            "snn_tool.models.teachers.weights",
-        ), f"{name}: {imported}"
+        assert first not in FOLDERS, f"{name}: {imported}"
+        assert first not in FOREIGN or name in CATCHES_UNPICKLING, f"{name}: {imported}"
+        assert first not in ONLY_IN_EXPORTERS or name.startswith("snn_tool.exporters."), f"{name}: {imported}"
+        if first == "snn_tool" and room != "snn_tool" and imported not in LEAF_MODULES:
+            assert imported in MODULES, f"{name} imports {imported}, which is not there"
+            assert room_of(imported) in {room, *rooms[room]}, f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("leaf", sorted(LEAVES - {"snn_tool"}))
+@pytest.mark.parametrize("leaf", LEAVES)
 def test_leaves_import_no_room(leaf: str) -> None:
-    path = PACKAGE / f"{leaf.removeprefix('snn_tool.')}.py"
-    assert {name for name in imports_of(path) if name.startswith("snn_tool")} <= LEAVES - {leaf}
+    lower = {f"snn_tool.{name}" for name in LEAVES[: LEAVES.index(leaf)]} | {"snn_tool"}
+    imported = {name for name, _ in imports_of(MODULES[f"snn_tool.{leaf}"]) if name.startswith("snn_tool")}
+    assert imported <= lower
+
+
+def test_the_table_has_no_way_back() -> None:
+    """Rooms can be laid in layers: whoever follows the arrows never returns."""
+    rooms, laid = table(), set()
+    while ready := {room for room, arrows in rooms.items() if room not in laid and arrows <= laid}:
+        laid |= ready
+    assert set(rooms) == laid, f"in a circle: {sorted(set(rooms) - laid)}"
+
+
+def test_files_import_no_circle() -> None:
+    files = {name: path for name, path in MODULES.items() if name not in PACKAGES}
+    graph = {
+        name: {other for other, soon in imports_of(path) if soon and other in files}
+        for name, path in files.items()
+    }
+    laid: set[str] = set()
+    while ready := {name for name, others in graph.items() if name not in laid and others <= laid}:
+        laid |= ready
+    assert set(graph) == laid, f"in a circle: {sorted(set(graph) - laid)}"
+
+
+def test_exporters_and_energy_do_not_know_each_other() -> None:
+    for room, arrows in table().items():
+        for one, other in (("exporters", "energy"), ("energy", "exporters")):
+            if room.startswith(f"snn_tool.{one}"):
+                assert not any(arrow.startswith(f"snn_tool.{other}") for arrow in arrows), room
+
+
+def test_the_package_list_is_the_folders() -> None:
+    listed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {
+        package_of(path.parent.relative_to(REPOSITORY).as_posix())
+        for top in FOLDERS
+        for path in (REPOSITORY / top).rglob("*.py")
+        if path.parent.name != "runner"
+    }
+    assert sorted(listed) == sorted(folders)
+    assert folders == PACKAGES, "each package needs an __init__.py that says what it holds"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_file_says_what_it_is_for_and_can_be_seen_whole(name: str) -> None:
+    text = MODULES[name].read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert (ast.get_docstring(tree) or "").split("\n")[0].endswith("."), "its first line is a sentence"
+    assert text.count("\n") <= MOST_LINES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            lines = (node.end_lineno or 0) - first.lineno + 1
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
 
 
 def test_the_interpreter_does_not_know_the_integer_network() -> None:
     """Two implementations with one file between them: transitively, not only in the first line."""
     script = (
         "import sys, snn_tool.exporters.nir.interpreter, snn_tool.exporters.nir.file; "
-        "print([m for m in sys.modules if m.startswith('snn_tool.models.integer.network') or m == 'torch'])"
+        "print([m for m in sys.modules if m.startswith('snn_tool.models.integer') or m == 'torch'])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -96,17 +171,6 @@ def test_help_imports_neither_torch_nor_lightning() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == "(0, [])"
-    for command in (
-        "train",
-        "distill",
-        "quantize",
-        "export",
-        "verify",
-        "resources",
-        "energy",
-        "restore",
-        "evaluate",
-        "demo",
-        "doctor",
-    ):
+    commands = "train distill quantize export verify resources energy restore evaluate demo doctor"
+    for command in commands.split():
         assert command in done.stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from snn_tool import __version__
+from snn_tool.errors import ArtifactError
 from snn_tool.files.artifacts import (
     atomic_path,
     read_json,
@@ -21,9 +22,8 @@ from snn_tool.files.artifacts import (
     write_json,
     write_text,
 )
-from snn_tool.errors import ArtifactError
-from snn_tool.images.files import write_image
 from snn_tool.files.staging import staged_folder
+from snn_tool.images.files import write_image
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 READ_ONLY = OSError(errno.EROFS, "Read-only file system")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.exporters.lava.environment import find_lava
-from snn_tool.photographs import read_photograph
+from snn_tool.files.artifacts import sha256_file
 
 SMALL = ["--batch", "2", "--patch", "16", "--max-steps", "8", "--validate-every", "4", "--device", "cpu"]
 Run = Callable[..., tuple[int, str, str]]

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from snn_tool.images.colour import is_srgb, space_of
-from snn_tool.images.profiles import ADOBE_CURVE, ADOBE_RGB, CURVE_SRGB, SRGB, curves_of, matrix_profile
 from snn_tool.errors import DataError
+from snn_tool.images.colour import is_srgb, space_of
 from snn_tool.images.files import read_image, read_picture, write_image
+from snn_tool.images.profiles import ADOBE_CURVE, ADOBE_RGB, CURVE_SRGB, SRGB, curves_of, matrix_profile
 
 Pixels = NDArray[np.uint8]
 STORED = (100, 200, 100)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from snn_tool.energy import count_spikes
-from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.energy.torch_counter.kinds import Spikes
+from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.errors import ConfigError, DataError, UnsupportedLayerError
 from torch import Tensor, nn
 from torch.nn import functional

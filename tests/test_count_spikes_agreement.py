@@ -10,8 +10,8 @@ import pytest
 import torch
 from neurobench.metrics.utils.layers import single_layer_MACs
 from snn_tool.energy import count_spikes
-from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.energy.torch_counter.kinds import Spikes
+from snn_tool.energy.torch_counter.result import SpikeCount
 from spikingjelly.activation_based import functional as jelly
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter

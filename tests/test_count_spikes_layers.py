@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.energy import count_spikes
-from snn_tool.energy.torch_counter.result import SpikeRow
 from snn_tool.energy.torch_counter.kinds import Spikes
+from snn_tool.energy.torch_counter.result import SpikeRow
 from torch import Tensor, nn
 
 UNIT = Spikes()

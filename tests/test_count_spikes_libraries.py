@@ -13,8 +13,8 @@ import torch
 from norse.torch.module.snn import SNNRecurrent
 from sinabs.activation import MultiSpike, SingleSpike
 from snn_tool.energy import count_spikes
-from snn_tool.energy.torch_counter import neurons as torch_neurons
 from snn_tool.energy.counts.fan_out import conv_synops
+from snn_tool.energy.torch_counter import neurons as torch_neurons
 from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.network import Network, SynapticConv

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import TEST, TRAINING
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.photographs import TEST, TRAINING
 
 
 @pytest.fixture(scope="module")

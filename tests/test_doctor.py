@@ -12,8 +12,8 @@ from snn_tool.cli import doctor
 from snn_tool.cli.doctor import Finding, examine
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava import environment as lava_environment
-from snn_tool.exporters.sanafe import environment as sanafe_environment
 from snn_tool.exporters.lava.environment import LavaEnvironment
+from snn_tool.exporters.sanafe import environment as sanafe_environment
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_a_torchvision_that_works(
     ("module", "name"),
     [
         ("torch", "device"),
-        ("snn_tool.hardware", "device"),
+        ("snn_tool.training.fit", "device"),
         ("snn_tool.training.module", "training"),
         ("snn_tool.exporters.nir.interpreter", "backend nir"),
     ],

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 from msgspec import Meta
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import shown, write_json
 from snn_tool.files.documents import LARGEST_TOML, Document, Name, Sha256, convert, read_document, read_toml
-from snn_tool.errors import ArtifactError, ConfigError
 
 
 class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

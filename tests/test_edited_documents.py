@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.errors import ArtifactError, SnnToolError
+from snn_tool.exporters.lava.netx import read_netx_folder
 from snn_tool.exporters.loihi.bundle import read_bundle
 from snn_tool.exporters.loihi.plan_file import read_plan
-from snn_tool.exporters.loihi_ranges_file import read_ranges
-from snn_tool.exporters.netx_folder import read_netx_folder
-from snn_tool.exporters.sanafe_report_file import read_sanafe
-from snn_tool.texts.cards import card_text
-from snn_tool.models.dequantization import load_dequantized
-from snn_tool.models.integer.file import load_integer_network, save_integer_network
+from snn_tool.exporters.loihi.ranges import read_ranges
+from snn_tool.exporters.sanafe.report import read_sanafe
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.student_file import load_student, save_student
+from snn_tool.models.integer.file import load_integer_network, save_integer_network
+from snn_tool.models.integer.training import load_dequantized
+from snn_tool.models.student import load_student, save_student
 from snn_tool.models.teachers.registry import load_teacher, save_teacher
-from snn_tool.training.run_folder import require_same
 from snn_tool.networks.shipped import FOLDER, read_card
+from snn_tool.texts.cards import card_text
+from snn_tool.training.run_folder import require_same
 
 ARCHIVE = Path(__file__).parent / "data" / "b2f24c7.tar.xz"
 HUGE_FLOAT = "@1e999@"

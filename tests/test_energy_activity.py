@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense import count_macs
-from snn_tool.energy.network_macs import network_macs
+from snn_tool.energy.counts.fan_out import network_macs
 from snn_tool.energy.counts.spike_maps import SpikeMaps, channel_sums
-from snn_tool.energy.twin import twin_load
+from snn_tool.energy.report.rows import twin_load
 from snn_tool.errors import DataError
-from snn_tool.models.alignment import hop_depths
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.neurons import encode
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.streams import lower, lowered_sources
+from snn_tool.models.streams import hop_depths, lower, lowered_sources
 from snn_tool.models.student import build_topology, build_twin, default_config
 from snn_tool.models.topology import IMAGE, Synapse, flat, unet
 from torch.nn import functional

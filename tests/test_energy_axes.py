@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snn_tool.energy.axes import LinearAxis, LogAxis
+from snn_tool.energy.pages.charts import LinearAxis, LogAxis
 
 
 def test_logarithmic_positions_by_hand() -> None:

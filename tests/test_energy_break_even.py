@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
-from snn_tool.energy.report.robustness import break_even
-from snn_tool.energy.report.pricing import PricedRow, price
-from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
+from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Load
 from snn_tool.energy.estimators.prices import Prices, Pricing, packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_columns import Teacher, loaded_columns
+from snn_tool.energy.report.pricing import PricedRow, price
+from snn_tool.energy.report.robustness import break_even
+from snn_tool.energy.report.rows import Teacher, loaded_columns
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ConfigError
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.student import build_twin, default_config
 
 Make = Callable[..., IntegerNetwork]

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.audit_sweep import sweep
+from snn_tool.audit.student import sweep
 from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_chip import ChipCheck, ChipPart
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.types import ChipCheck, ChipPart
 from snn_tool.models.integer.engine import quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 
 VARIABLE = "SNN_TOOL_CHROMIUM"

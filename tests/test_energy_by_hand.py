@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import AccumulatorCount, ImageActivity
 from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
-from snn_tool.energy.layer_table import layer_rows
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_estimates import ReadingEnergy
-from snn_tool.energy.report.types import EnergyReport
-from snn_tool.energy.thresholds import PUBLISHED, _placed, per_step, per_synapse
+from snn_tool.energy.report.robustness import PUBLISHED, _placed, per_step, per_synapse
+from snn_tool.energy.report.rows import Teacher, layer_rows
+from snn_tool.energy.report.types import EnergyReport, ReadingEnergy
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn

@@ -14,18 +14,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.estimators.data_movement import mac_pj
 from snn_tool.energy.estimators.estimate import AnnLoad, Reading
-from snn_tool.energy.memory_access import access_pj, size_pj, tier
+from snn_tool.energy.estimators.memory import access_pj, size_pj, tier
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.twin import activation_bits, twin_load
+from snn_tool.energy.report.rows import activation_bits, twin_load
 from snn_tool.errors import UnsupportedLayerError
-from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.integer.engine import quantize_image
+from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 PRICING = packaged_pricing()

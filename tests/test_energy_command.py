@@ -12,28 +12,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.files.artifacts import read_json, sha256_file
 from snn_tool.cli.app import run
-from snn_tool.energy import (
-    report_chip,
-    report_estimates,
-    report_layers,
-    report_networks,
-    report_robustness,
-    report_spikes,
-)
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.excluded import Excluded
-from snn_tool.energy.precisions import Precision
-from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport
-from snn_tool.energy.verdict import Split, Verdict
-from snn_tool.exporters.comparison import EXACT, BackendResult
-from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
-from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
-from snn_tool.exporters.sanafe_report_file import write_sanafe
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import load_integer_network, save_integer_network
+from snn_tool.energy.estimators.prices import Precision
+from snn_tool.energy.report import networks as report_layers
+from snn_tool.energy.report import networks as report_networks
+from snn_tool.energy.report import networks as report_spikes
+from snn_tool.energy.report import types as report_chip
+from snn_tool.energy.report import types as report_estimates
+from snn_tool.energy.report import types as report_robustness
+from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport, Split, Verdict
+from snn_tool.exporters.contract.traces import EXACT, BackendResult
+from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, write_sanafe
+from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
+from snn_tool.files.artifacts import read_json, sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.file import load_integer_network, save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.student import StudentConfig, build_student, default_config
 

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.texts.deploy import lowering_text
+from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.estimators.excluded import REASONS, excluded_terms
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.report_networks import COLUMNS
+from snn_tool.energy.report.networks import COLUMNS
 from snn_tool.errors import TargetLimitError
+from snn_tool.exporters.loihi.chips import expanded_synapses
 from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi_resources import expanded_synapses
 from snn_tool.exporters.loihi.specs import ConvSpec, Plan
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import current, run_program
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import Program
-from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import LOWERINGS
+from snn_tool.texts.deploy import lowering_text
 from torch.nn import functional
 
 Make = Callable[..., IntegerNetwork]

@@ -7,18 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages import findings
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.pages.charts import grid, standing, strongest, sweep_chart
 from snn_tool.energy.pages.html import render
-from snn_tool.energy.pages.charts import strongest, sweep_chart
-from snn_tool.energy.page_grid import grid, standing
-from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_estimates import RatioRow
-from snn_tool.energy.report_spikes import Sweep, SweepPoint
-from snn_tool.energy.report.types import EnergyReport
 from snn_tool.energy.pages.terminal import print_report
-from snn_tool.energy.verdict import split
+from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.networks import Sweep, SweepPoint
+from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.types import EnergyReport, RatioRow, split
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 

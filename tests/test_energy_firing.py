@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.energy.report.firing import block_side, block_sums, firing_maps
-from snn_tool.energy.page_maps import RAMP, pictures, ramp, rates
+from snn_tool.energy.pages.charts import RAMP, pictures, ramp, rates
 from snn_tool.energy.report.audit import audit
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.energy.report.firing import block_side, block_sums, firing_maps
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 Make = Callable[..., IntegerNetwork]
 SIZE = (140, 72)

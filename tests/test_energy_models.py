@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.counts.fan_out import network_macs
 from snn_tool.energy.estimators.estimate import AnnLoad, Reading
 from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
-from snn_tool.energy.network_macs import network_macs
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.twin import twin_load
+from snn_tool.energy.report.rows import twin_load
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from snn_tool.energy.pages import numbers as figures
-from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.charts import ratio_axis
-from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_estimates import Range
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import print_report
+from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.types import EnergyReport, Range
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import printable
 from torch import nn

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from snn_tool.energy.estimators.constants import PACKAGED, packaged_constants
 from snn_tool.energy.estimators.estimate import AnnLoad
-from snn_tool.energy.precisions import PRECISIONS
+from snn_tool.energy.estimators.prices import PRECISIONS
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import ConfigError

@@ -11,20 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
-from snn_tool.files.artifacts import read_json, write_json
-from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.counts.fan_out import conv_synops
+from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages.html import render
+from snn_tool.energy.pages.terminal import most_sensitive, print_report
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_estimates import Range
-from snn_tool.energy.report_networks import Quality
-from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport
-from snn_tool.energy.pages.terminal import print_report
-from snn_tool.energy.terminal_tables import most_sensitive
+from snn_tool.energy.report.networks import Quality
+from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport, Range
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import read_json, write_json
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.student import build_twin, default_config
 from snn_tool.models.topology import IMAGE
 

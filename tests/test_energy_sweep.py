@@ -8,12 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.audit.networks import measure, restorers
-from snn_tool.audit_sweep import settings, sweep
+from snn_tool.audit.student import settings, sweep
 from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.images.metrics import psnr_db, to_uint8
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.topology import IMAGE
 
 Make = Callable[..., IntegerNetwork]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from snn_tool.energy.estimators.prices import packaged_pricing
-from snn_tool.energy.verdict import split, verdict
+from snn_tool.energy.report.types import split, verdict
 from snn_tool.errors import ConfigError
 
 positive = st.floats(1e-3, 1e9)

@@ -10,20 +10,27 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from snn_tool.networks import evaluation
-from snn_tool.files.artifacts import read_json, sha256_bytes, sha256_file
 from snn_tool.degradations.tasks import GaussianNoise
 from snn_tool.errors import ConfigError, DataError, TeacherError
-from snn_tool.networks.evaluation import EvaluationFiles, load_pair, run_evaluation
-from snn_tool.evaluation_scores import Evaluation, ImageScore, Pair, evaluation_text, score
+from snn_tool.files.artifacts import read_json, sha256_bytes, sha256_file
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import to_uint8
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
-from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks import evaluation
+from snn_tool.networks.evaluation import (
+    Evaluation,
+    EvaluationFiles,
+    ImageScore,
+    Pair,
+    evaluation_text,
+    load_pair,
+    run_evaluation,
+    score,
+)
 from snn_tool.networks.students import open_student
-from snn_tool.teacher_restoration import open_restoring_teacher
+from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
 
 NOISE = GaussianNoise(25, 25)
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
-from snn_tool.models import int8_conv
-from snn_tool.models.integer.conv import ExactConv
-from snn_tool.models.int8_conv import PAIR_SAFE, Int8Conv, has_int8
+from snn_tool.models.integer import conv as int8_conv
+from snn_tool.models.integer.conv import PAIR_SAFE, ExactConv, Int8Conv, has_int8
 from snn_tool.models.integer.network import WRAP, IntegerNetwork, IntegerSynapse
 from snn_tool.models.topology import Synapse
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ConfigError
 from snn_tool.models.topology import macs_per_pixel
-from snn_tool.photographs import read_photograph
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DOCS = Path(__file__).parents[1] / "docs"

@@ -13,8 +13,7 @@ import nir
 import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir import hdf5
-from snn_tool.exporters.nir import hdf5_program
+from snn_tool.exporters.nir import hdf5, hdf5_program
 from snn_tool.exporters.nir.hdf5 import read_hdf5
 from snn_tool.exporters.nir.reading import read_foreign_nir
 

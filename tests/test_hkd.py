@@ -19,15 +19,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run as snn_tool
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ConfigError, Interrupted
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import read_image
 from snn_tool.models.teachers.registry import load_teacher, save_teacher
-from snn_tool.photographs import read_photograph
 from snn_tool.training.run_folder import RunFolder, read_checkpoint
-from snn_tool.training.settings import load_settings
 from snn_tool.training.runs import TaskOptions, train_teacher
+from snn_tool.training.settings import load_settings
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PROGRAM = BENCHMARKS / "hkd.py"
@@ -171,8 +171,8 @@ def test_the_teacher_is_measured_on_the_crops_of_all_seeds(
     network, described = load_teacher(teacher)
     psnr_db = []
     for path in paths:
-        from snn_tool.degradations.tasks import degradation_from_options, image_rng
         from snn_tool.degradations.pairs import degrade
+        from snn_tool.degradations.tasks import degradation_from_options, image_rng
 
         noise = degradation_from_options("denoise", "25")
         degraded, clean = degrade(read_image(path)[None], noise, image_rng(0, path.name))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 from snn_tool.degradations.tasks import GaussianNoise
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 
 LIMIT = 12
 SLACK = 2**23

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError
+from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.exporters.loihi.bundle import export_bundle
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.verify.runners import (
     BundleRunner,
     LavaOptions,
     verify_tiles,
     verify_whole_image,
 )
-from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.loihi.bundle import export_bundle
-from snn_tool.exporters.nir.file import read_program, write_nir
-from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.exporters.nir.network import integer_network
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Picture = NDArray[np.float32]

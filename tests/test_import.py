@@ -15,9 +15,9 @@ from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.interpreter import run_program
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snntorch.export_nir import export_to_nir as export_snntorch
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.nir_exchange import export_to_nir as export_spikingjelly

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.cli.app import run
-from snn_tool.degradations.crops import draw_counted
+from snn_tool.degradations.crops import ImagesUsed, draw_counted
 from snn_tool.degradations.tasks import degradation_from_options
-from snn_tool.image_choice import ImagesUsed
 from snntorch.export_nir import export_to_nir
 from torch import nn
 

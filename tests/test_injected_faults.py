@@ -20,12 +20,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import BackendUnavailableError, VerificationError
-from snn_tool.exporters.comparison import Mismatch
+from snn_tool.exporters.contract.traces import Mismatch
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
@@ -33,8 +32,9 @@ from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.program import ConvNode, GradedNode, PopulationNode, Program
 from snn_tool.exporters.verify.report import verify_bundle
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 Array = NDArray[np.int64]
 Document, Arrays = dict[str, Any], dict[str, NDArray[Any]]

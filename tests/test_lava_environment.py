@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.lava import environment as lava_environment
 from snn_tool.exporters.contract import process as process_group
+from snn_tool.exporters.contract.process import run_group
+from snn_tool.exporters.lava import environment as lava_environment
 from snn_tool.exporters.lava.environment import (
     RUNNER,
     VARIABLE,
@@ -21,7 +22,6 @@ from snn_tool.exporters.lava.environment import (
     probe,
 )
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.contract.process import run_group
 
 ANSWER = {
     "lava": "0.10.0",

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import write_json
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
 from snn_tool.exporters.lava import simulation as lava_simulation
 from snn_tool.exporters.lava.environment import RUNNER, LavaEnvironment
@@ -25,8 +24,9 @@ from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import ConvNode, GradedNode, LifNode, PopulationNode, Program, ReadoutNode
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import write_json
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

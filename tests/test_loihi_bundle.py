@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.errors import ArtifactError, ConfigError, ExportError
 from snn_tool.exporters.loihi.bundle import Bundle, derive_statements, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from torch.nn import functional
 
 MakeNetwork = Callable[..., IntegerNetwork]

@@ -9,18 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError
-from snn_tool.exporters.loihi.chips import count_resources
-from snn_tool.exporters.loihi_layout import lava_kernel, payload_bits
+from snn_tool.exporters.loihi.chips import count_resources, expanded_synapses, layer_resources
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi_resources import expanded_synapses, layer_resources
-from snn_tool.exporters.loihi.specs import ConvSpec, GradedSpec, LifSpec, Plan
+from snn_tool.exporters.loihi.specs import ConvSpec, GradedSpec, LifSpec, Plan, lava_kernel, payload_bits
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import ConvNode, GradedNode, Program, ReadoutNode
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

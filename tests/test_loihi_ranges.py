@@ -13,24 +13,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.errors import ArtifactError, TargetLimitError
 from snn_tool.exporters.loihi.bounds import Bounds, Interval, bound
 from snn_tool.exporters.loihi.bundle import export_bundle
-from snn_tool.exporters.loihi_observed import observe
+from snn_tool.exporters.loihi.limits import Quantity
 from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi_quantity import Quantity
-from snn_tool.exporters.loihi.ranges import RangeProof, prove_ranges
-from snn_tool.exporters.loihi_ranges_file import read_ranges, write_ranges
+from snn_tool.exporters.loihi.ranges import RangeProof, observe, prove_ranges, read_ranges, write_ranges
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import product_sums, run_program
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import ConvNode, GradedNode, LifNode, Program, ReadoutNode
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.ranges import population_range
-from snn_tool.ranges_text import ranges_text
+from snn_tool.models.integer.network import IntegerNetwork, population_range
+from snn_tool.texts.deploy import ranges_text
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

@@ -17,34 +17,36 @@ from snn_tool.exporters.loihi.chips import (
     LABEL,
     LOIHI_1,
     LOIHI_2,
+    LayerResources,
     Span,
+    axons,
     chips_of,
     cores_of,
     cores_of_all,
     count_resources,
-)
-from snn_tool.exporters.loihi.lowering import _source_range
-from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi.plan_file import plan_arrays_and_json
-from snn_tool.exporters.loihi.report import report_resources
-from snn_tool.exporters.loihi_report_file import resource_document
-from snn_tool.exporters.loihi_resources import (
-    LayerResources,
-    axons,
     expanded_synapses,
     layer_resources,
     total_of,
 )
+from snn_tool.exporters.loihi.lowering import _source_range
+from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.plan_file import plan_arrays_and_json
+from snn_tool.exporters.loihi.report import (
+    largest_side,
+    largest_tile,
+    report_resources,
+    resized,
+    resource_document,
+    size_multiple,
+)
 from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan
-from snn_tool.exporters.loihi_tiles import largest_side, largest_tile, resized, size_multiple
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import IMAGE, Program
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.resources_figure import cores_svg
-from snn_tool.resources_text import resources_text
 from snn_tool.tables import printable
+from snn_tool.texts.deploy import cores_svg, resources_text
 
 MakeNetwork = Callable[..., IntegerNetwork]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]

@@ -10,9 +10,8 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import write_json
 from snn_tool.deploy.export import export_student
-from snn_tool.texts.deploy import export_document, export_text
+from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import (
     BackendUnavailableError,
     DataError,
@@ -21,20 +20,21 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from snn_tool.exporters.verify import netx as netx_verification
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.lava.simulation import run_on_netx
 from snn_tool.exporters.lava.netx import NetxRun, largest_readout, write_netx
-from snn_tool.exporters.verify.netx import verify_netx
+from snn_tool.exporters.lava.simulation import run_on_netx
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import LifNode, Program
-from snn_tool.deploy.golden import GoldenOptions
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import save_integer_network
+from snn_tool.exporters.verify import netx as netx_verification
+from snn_tool.exporters.verify.netx import verify_netx
+from snn_tool.files.artifacts import write_json
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.texts.deploy import export_document, export_text
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

@@ -12,21 +12,21 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.deploy.export import export_student
+from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.comparison import Mismatch
+from snn_tool.exporters.contract.traces import Mismatch
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.netx_folder import NetxFolder, derive_statements, read_netx_folder
-from snn_tool.exporters.verify.netx import verify_netx_folder
+from snn_tool.exporters.lava.netx import NetxFolder, derive_statements, read_netx_folder
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.program import ConvNode, LifNode
-from snn_tool.deploy.golden import GoldenOptions
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.exporters.verify.netx import verify_netx_folder
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.file import save_integer_network
-from snn_tool.photographs import read_photograph
+from snn_tool.models.integer.network import IntegerNetwork
 
 Array = NDArray[np.int64]
 Capture = pytest.CaptureFixture[str]

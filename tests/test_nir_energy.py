@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from snn_tool.audit.nir import present
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import LUMA
 from snn_tool.images.files import read_image
-from snn_tool.audit.nir import present
 
 T, SIDE = 5, 4
 RNG = np.random.default_rng(7)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from snn_tool.cli.app import run
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.torch_exact_ops import LEFT_OUT
+from snn_tool.energy.torch_counter.result import LEFT_OUT
 
 PAGE = Path(__file__).parents[1] / "docs" / "energy-nir.md"
 EXAMPLE = re.compile(r"```python\n(.*?)```.*?\n    snn-tool (.*?)\n\n```text\n(.*?)```", re.DOTALL)

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError, UnsupportedLayerError
-from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph
 from snn_tool.exporters.nir_foreign.forms import Conv, squared
+from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
-from snn_tool.models.real_network import RealNetwork
-from snn_tool.models.integer.quantize_real import quantize_real
+from snn_tool.models.integer.quantize_real import RealNetwork, quantize_real
 from torch.nn import functional
 
 RNG = np.random.default_rng(5)

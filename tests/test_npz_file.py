@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.golden_file import read_golden
+from snn_tool.exporters.contract.folder import read_golden
 from snn_tool.exporters.contract.npz import read_arrays
 
 ARRAYS = {

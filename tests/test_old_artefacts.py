@@ -12,18 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from snn_tool.exporters import netx_folder
+from snn_tool.exporters.lava import netx as netx_folder
 from snn_tool.exporters.loihi.bundle import derive_statements, read_bundle
 from snn_tool.exporters.loihi.plan_file import read_plan
-from snn_tool.exporters.loihi_ranges_file import read_ranges
+from snn_tool.exporters.loihi.ranges import read_ranges
 from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.sanafe_report_file import read_sanafe
+from snn_tool.exporters.sanafe.report import read_sanafe
 from snn_tool.exporters.verify.report import verify_bundle
-from snn_tool.models.dequantization import load_dequantized
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.student import default_config
-from snn_tool.models.student_file import load_student
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.training import load_dequantized
+from snn_tool.models.student import default_config, load_student
 from snn_tool.models.teachers.registry import load_teacher
 from snn_tool.training.run_folder import require_same
 

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 from skimage import data
-from snn_tool import onnx_integer_students
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
-from snn_tool.exporters.onnx_model import PREFIX
+from snn_tool.deploy import onnx_networks as onnx_integer_students
+from snn_tool.exporters.onnx.graph import PREFIX
 from snn_tool.exporters.onnx.run import FileRun
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--size", 16, "--tiles", 1)

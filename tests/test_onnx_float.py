@@ -11,19 +11,17 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 from snn_tool.cli.app import run
-from snn_tool.errors import VerificationError
-from snn_tool.exporters.onnx.float_check import check_steps
-from snn_tool.exporters.onnx_float_exact import UNIT, exact_sum
-from snn_tool.exporters.onnx_float_file import STUDENT, TEACHER, float_model
-from snn_tool.exporters.onnx.student import Form
-from snn_tool.exporters.onnx.run import FileRun, run_steps
-from snn_tool.models.network import IMAGE_OFFSET, Network
-from snn_tool.models.teachers.onnx import OnnxTeacher
-from snn_tool.models.student import StudentConfig
-from snn_tool.models.student_file import save_student
-from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.deploy.onnx_networks import check_network
+from snn_tool.errors import VerificationError
+from snn_tool.exporters.onnx.float import STUDENT, TEACHER, float_model
+from snn_tool.exporters.onnx.float_check import UNIT, check_steps, exact_sum
+from snn_tool.exporters.onnx.run import FileRun, run_steps
+from snn_tool.exporters.onnx.student import Form
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.network import IMAGE_OFFSET, Network
+from snn_tool.models.student import StudentConfig, save_student
+from snn_tool.models.teachers.onnx import OnnxTeacher
+from snn_tool.models.teachers.registry import build_teacher, save_teacher
 
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
 Image = NDArray[np.float32]

@@ -10,15 +10,15 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from skimage import data
+from snn_tool.deploy.onnx_networks import check_integer_student, restored_pixels
 from snn_tool.errors import ExportError, VerificationError
 from snn_tool.exporters.onnx import integer as onnx_integer
-from snn_tool.exporters.onnx_integer_file import compare_integers, integer_model
-from snn_tool.exporters.onnx.student import Form, spike_tensors
+from snn_tool.exporters.onnx.integer import compare_integers, integer_model
 from snn_tool.exporters.onnx.run import FileRun, trace_file
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.onnx_integer_students import check_integer_student, restored_pixels
+from snn_tool.exporters.onnx.student import Form, spike_tensors
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from snn_tool.cli.app import run
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import save_integer_network
+from snn_tool.deploy.onnx_networks import restored_pixels
 from snn_tool.models.integer.engine import IntegerEngine
-from snn_tool.onnx_integer_students import restored_pixels
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 
 TEXT = (Path(__file__).parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8")
 WHOLE, STEP = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

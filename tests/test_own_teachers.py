@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import BackendUnavailableError, SnnToolError
 from snn_tool.models.teachers.registry import build_teacher
 from snn_tool.networks.teachers import TeacherSource, open_teacher
-from snn_tool.photographs import read_photograph
 from torch import nn
 
 CODE = '''

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as pictures
-from snn_tool.files.artifacts import sha256_bytes, write_bytes, write_json
 from snn_tool.cli.app import run
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.files.artifacts import sha256_bytes, write_bytes, write_json
 from snn_tool.files.ownership import (
     LEDGER,
     claim,

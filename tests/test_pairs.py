@@ -9,14 +9,13 @@ from PIL import Image
 from skimage import color, data
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import load_crop
+from snn_tool.degradations.pairs import degrade, match_pairs, open_pairs, source_for
 from snn_tool.degradations.tasks import image_rng
-from snn_tool.networks.degrading import GAP, THUMBNAIL, contact_sheet, thumbnail
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.networks.evaluation import load_pair
-from snn_tool.evaluation_scores import score
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import luma, to_uint8
-from snn_tool.degradations.pairs import degrade, match_pairs, open_pairs, source_for
+from snn_tool.networks.degrading import GAP, THUMBNAIL, contact_sheet, thumbnail
+from snn_tool.networks.evaluation import load_pair, score
 from snn_tool.training.data import ImageSet, PatchBatches
 from snn_tool.training.runs import TaskOptions
 
@@ -164,8 +163,8 @@ def test_deraining_is_scored_on_luma_by_formula(folder: Path) -> None:
 
 
 def test_training_data_of_pairs_is_split_by_the_seed_like_clean_images(folder: Path) -> None:
-    from snn_tool.training.settings import load_settings
     from snn_tool.training.runs import load_training_data
+    from snn_tool.training.settings import load_settings
 
     settings = load_settings(None, {"training": {"patch": 16, "seed": 3}})
     clean = load_training_data(TaskOptions(folder / "clean", "denoise", "25"), settings)

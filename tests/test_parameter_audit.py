@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from snn_tool.cli.app import run
-from snn_tool.energy.hook_counter import hook_counts
-from snn_tool.energy.network_macs import network_macs
-from snn_tool.energy.counts.profilers import ParameterAudit, audit_parameters
-from snn_tool.models.student import StudentConfig, build_student
-from snn_tool.models.student_file import save_student
+from snn_tool.energy.counts.fan_out import network_macs
+from snn_tool.energy.counts.profilers import ParameterAudit, audit_parameters, hook_counts
+from snn_tool.models.student import StudentConfig, build_student, save_student
 from snn_tool.models.teachers.registry import build_teacher
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode

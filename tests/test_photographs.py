@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from snn_tool.degradations.crops import LONGEST_SIDE, TEST, TRAINING, read_photograph, write_demo_folders
 from snn_tool.images.files import read_image
-from snn_tool.photographs import LONGEST_SIDE, TEST, TRAINING, read_photograph, write_demo_folders
 
 
 def test_no_test_photograph_is_trained_on() -> None:

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 from snn_tool import energy, exporters, models
-from snn_tool.deploy import backends as backend_list
 from snn_tool.cli.app import run
-from snn_tool.exporters.plugin_registry import Declared
+from snn_tool.deploy import backends as backend_list
+from snn_tool.exporters.contract.targets import Declared
 from snn_tool.tables import TableText, plain_table, printable, rendered
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, say
 

@@ -17,17 +17,16 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
+from snn_tool.degradations.crops import read_photograph
+from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import GaussianNoise, degradation_from_options, strength_text
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
-from snn_tool.evaluation_scores import Evaluation
 from snn_tool.images.files import write_image
 from snn_tool.images.metrics import psnr_db, to_uint8
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
-from snn_tool.degradations.pairs import open_pairs
-from snn_tool.photographs import read_photograph
+from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, run_evaluation
 from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -8,28 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.audit.sanafe import check_on_chip
-from snn_tool.chip_check_text import chip_check_text
 from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
-from snn_tool.exporters.sanafe import environment as sanafe_environment
-from snn_tool.exporters.comparison import compare
-from snn_tool.exporters.golden_file import Golden
+from snn_tool.exporters.contract.folder import Golden
+from snn_tool.exporters.contract.traces import compare
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.program import ConvNode, LifNode, Program, ReadoutNode
-from snn_tool.exporters.sanafe.environment import SanafeEnvironment
-from snn_tool.exporters.sanafe_installation import provision_sanafe
-from snn_tool.exporters.sanafe.layout import chip_network
-from snn_tool.exporters.sanafe_network import ChipNetwork
-from snn_tool.exporters.sanafe.report import SanafeReport
-from snn_tool.exporters.sanafe_report_file import read_sanafe
+from snn_tool.exporters.sanafe import environment as sanafe_environment
+from snn_tool.exporters.sanafe.environment import SanafeEnvironment, provision_sanafe
+from snn_tool.exporters.sanafe.layout import ChipNetwork, chip_network
+from snn_tool.exporters.sanafe.report import SanafeReport, read_sanafe
 from snn_tool.exporters.sanafe.simulation import run_on_sanafe
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.texts.audit import chip_check_text
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

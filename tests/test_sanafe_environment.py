@@ -11,8 +11,7 @@ from snn_tool.cli import doctor
 from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.sanafe import environment as sanafe_environment
-from snn_tool.exporters.sanafe.environment import VARIABLE, cache_folder, find_sanafe, probe
-from snn_tool.exporters.sanafe_installation import provision_sanafe
+from snn_tool.exporters.sanafe.environment import VARIABLE, cache_folder, find_sanafe, probe, provision_sanafe
 
 ANSWER = {
     "sanafe": "2.2.9",

@@ -9,21 +9,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.cli.app import app
+from snn_tool.deploy.golden import GoldenOptions, make_golden
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
-from snn_tool.exporters.sanafe import layout as sanafe_layout
 from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.report import resized
 from snn_tool.exporters.loihi.specs import LifSpec
-from snn_tool.exporters.loihi_tiles import resized
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import current
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import IMAGE, ConvNode, Program
-from snn_tool.exporters.sanafe_connections import Connections
-from snn_tool.exporters.sanafe.layout import chip_network
-from snn_tool.deploy.golden import GoldenOptions, make_golden
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.exporters.sanafe import layout as sanafe_layout
+from snn_tool.exporters.sanafe.layout import Connections, chip_network
 from snn_tool.models.integer.engine import quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.networks.shipped import student_path
 from torch.nn import functional
 from typer.testing import CliRunner

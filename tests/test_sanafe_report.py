@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snn_tool.chip_check_text import chip_check_text
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.comparison import EXACT, MISMATCH, BackendResult, Mismatch
-from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
-from snn_tool.exporters.sanafe.report import EXCLUDED, SanafeReport, TileCheck
-from snn_tool.exporters.sanafe_report_file import read_sanafe, write_sanafe
+from snn_tool.exporters.contract.traces import EXACT, MISMATCH, BackendResult, Mismatch
+from snn_tool.exporters.sanafe.report import EXCLUDED, SanafeReport, TileCheck, read_sanafe, write_sanafe
+from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
+from snn_tool.texts.audit import chip_check_text
 
 FIRST = Mismatch("enc_in", "spikes", 1, 0, (2, 3, 4), 0, 1)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from snn_tool.errors import ConfigError
 from snn_tool.models.student import StudentConfig
+from snn_tool.networks.teachers import parse_teacher_options
 from snn_tool.training.settings import load_settings
-from snn_tool.teacher_options import parse_teacher_options
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -6,15 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.degradations.tasks import bounds_of, degradation_for, image_rng, task_text
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, to_uint8
-from snn_tool.texts.cards import card_text, list_text
 from snn_tool.models.integer.file import load_integer_network
-from snn_tool.photographs import read_photograph
-from snn_tool.networks.shipped import DEFAULT, FOLDER, read_card, shipped_for, shipped_names, student_or_shipped
+from snn_tool.networks.shipped import (
+    DEFAULT,
+    FOLDER,
+    read_card,
+    shipped_for,
+    shipped_names,
+    student_or_shipped,
+)
+from snn_tool.texts.cards import card_text, list_text
 
 Capture = pytest.CaptureFixture[str]
 NAMES = shipped_names()

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 from snn_tool.exporters.contract.process import run_group
 from snn_tool.files.ownership import LEDGER
-from snn_tool.signals import Stopped, stoppable
 from snn_tool.files.temporaries import PARTS, temporary_folder
+from snn_tool.signals import Stopped, stoppable
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 STOPPING = tuple(WORDS)

@@ -18,17 +18,17 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from snn_tool.exporters.simulators import load as simulator_import
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.simulators import load as simulator_import
 from snn_tool.exporters.simulators.encoding import encode
 from snn_tool.exporters.simulators.load import check_nodes, find_simulator, in_order, load
 from snn_tool.exporters.simulators.run import integrate, run_steps
 from snn_tool.exporters.simulators.semantics import SIMULATORS
 from snn_tool.exporters.verify.report import verify_bundle
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 Floats = NDArray[np.float64]
 NAMES = tuple(SIMULATORS)

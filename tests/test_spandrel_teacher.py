@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from snn_tool import spandrel_teacher
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ArtifactError, TeacherError
 from snn_tool.models.teachers.tapped import TappedTeacher
-from snn_tool.networks.teachers import TeacherSource
-from snn_tool.spandrel_teacher import recognise_by_spandrel
-from snn_tool.teacher_restoration import open_restoring_teacher
+from snn_tool.networks import code as spandrel_teacher
+from snn_tool.networks.code import recognise_by_spandrel
+from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
 from torch import Tensor, nn
 from torch.nn import functional
 

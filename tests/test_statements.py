@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
 from snn_tool.deploy.export import export_student
+from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import ExportError
+from snn_tool.exporters.contract.statements import LISTED, compare_arrays, compare_document
 from snn_tool.exporters.loihi import bundle as loihi_bundle
 from snn_tool.exporters.loihi.bundle import derive_statements, export_bundle, read_bundle
 from snn_tool.exporters.loihi.plan import build_plan
@@ -22,10 +23,9 @@ from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.program import Program
-from snn_tool.exporters.contract.statements import LISTED, compare_arrays, compare_document
-from snn_tool.deploy.golden import GoldenOptions
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 
 Capture = pytest.CaptureFixture[str]
 Edit = Callable[[Path], None]

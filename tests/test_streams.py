@@ -2,8 +2,7 @@
 
 import pytest
 from snn_tool.errors import ConfigError, ExportError
-from snn_tool.models.alignment import hop_depths, relay_counts
-from snn_tool.models.streams import LoweredPopulation, lower, lowered_sources
+from snn_tool.models.streams import LoweredPopulation, hop_depths, lower, lowered_sources, relay_counts
 from snn_tool.models.topology import IMAGE, Topology, flat, unet
 
 TWO_STREAMS = {

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.errors import ConfigError
 from snn_tool.models.network import Network
 from snn_tool.models.student import StudentConfig
-from snn_tool.photographs import read_photograph
+from snn_tool.training.module import SynopMeter, over_budget
 from snn_tool.training.run_folder import RunFolder
-from snn_tool.training.settings import load_settings
-from snn_tool.synop_budget import SynopMeter, over_budget
 from snn_tool.training.runs import TaskOptions, distill_student
+from snn_tool.training.settings import load_settings
 
 Students = Callable[..., tuple[Network, StudentConfig]]
 

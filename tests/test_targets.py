@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.cli.app import run
-from snn_tool.deploy.export import TARGETS
 from snn_tool.cli.doctor import _plugins
+from snn_tool.deploy.export import TARGETS
+from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
 from snn_tool.exporters.loihi.bundle import export_bundle
-from snn_tool.exporters.verify.netx import KNOWN_BACKENDS as NETX_BACKENDS
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
+from snn_tool.exporters.verify.netx import KNOWN_BACKENDS as NETX_BACKENDS
 from snn_tool.exporters.verify.report import KNOWN_BACKENDS
-from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 HEAD = """
 import numpy as np
@@ -332,7 +332,7 @@ def test_photographs_are_held_against_it(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from PIL import Image
-    from snn_tool.photographs import read_photograph
+    from snn_tool.degradations.crops import read_photograph
 
     (tmp_path / "photos").mkdir()
     crop = np.ascontiguousarray(read_photograph("skimage.data", "coffee.png")[100:108, 100:108])

@@ -13,16 +13,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.program import Program
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import save_integer_network
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.photographs import read_photograph
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 
 PAGE = (Path(__file__).parents[1] / "docs/targets.md").read_text(encoding="utf-8")
 (PYPROJECT,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)

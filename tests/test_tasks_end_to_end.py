@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snn_tool.files.artifacts import read_json
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import TEST, read_photograph
 from snn_tool.degradations.tasks import TASKS, degradation_from_options
+from snn_tool.files.artifacts import read_json
 from snn_tool.images.files import read_image, write_image
-from snn_tool.photographs import TEST, read_photograph
 
 TINY = ["--width", "4", "--batch", "2", "--patch", "16", "--max-steps", "2", "--device", "cpu"]
 

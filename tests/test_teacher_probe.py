@@ -6,8 +6,8 @@ import pytest
 import torch
 from snn_tool.errors import TeacherError
 from snn_tool.models.losses import HintPair, resampling, to_resolution
-from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.probe import Probe, check_pairs, probe
+from snn_tool.models.teachers.tapped import TappedTeacher
 from torch import Tensor, nn
 
 

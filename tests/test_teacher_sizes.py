@@ -10,9 +10,8 @@ from snn_tool.errors import ConfigError
 from snn_tool.models.losses import HintLoss, pair_hints
 from snn_tool.models.student import BODIES, build_student, default_config
 from snn_tool.models.teachers.probe import Probe, check_pairs
-from snn_tool.models.teacher_sizes import SIZES, size_options
-from snn_tool.models.teachers.registry import TEACHERS, build_teacher
-from snn_tool.teacher_options import parse_teacher_options
+from snn_tool.models.teachers.registry import SIZES, TEACHERS, build_teacher, size_options
+from snn_tool.networks.teachers import parse_teacher_options
 from torch import nn
 
 PAGE = Path(__file__).parents[1] / "docs/teachers.md"

@@ -11,12 +11,19 @@ from hypothesis import strategies as st
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.checkpoints import sidecar_of, write_tensors
-from snn_tool.models.teachers.nafnet import NAFBlock, NAFNet
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.models.teachers.restormer import Attention, ChannelNorm, Restormer
 from snn_tool.models.student import StudentConfig, build_twin
-from snn_tool.models.teachers.registry import KIND, SCHEMA, TEACHERS, build_teacher, load_teacher, save_teacher
+from snn_tool.models.teachers.nafnet import NAFBlock, NAFNet
+from snn_tool.models.teachers.registry import (
+    KIND,
+    SCHEMA,
+    TEACHERS,
+    build_teacher,
+    load_teacher,
+    save_teacher,
+)
+from snn_tool.models.teachers.restormer import Attention, ChannelNorm, Restormer
 from snn_tool.models.topology import unet
 from torch import Tensor, nn
 from torch.nn import functional

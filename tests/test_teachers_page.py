@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 from snn_tool.cli.app import run
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.models.teachers.registry import build_teacher
-from snn_tool.photographs import read_photograph
 
 PAGE = (Path(__file__).parents[1] / "docs/teachers.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

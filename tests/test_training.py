@@ -16,12 +16,11 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.numpy import load_file
-from snn_tool.training import fit as training
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ArtifactError, ConfigError, DataError, Interrupted, SnnToolError
 from snn_tool.files.ownership import LEDGER
-from snn_tool.photographs import read_photograph
+from snn_tool.training import fit as training
 from snn_tool.training.run_folder import RunFolder
-from snn_tool.training.settings import load_settings
 from snn_tool.training.runs import (
     TaskOptions,
     TrainedNetwork,
@@ -29,6 +28,7 @@ from snn_tool.training.runs import (
     load_training_data,
     train_teacher,
 )
+from snn_tool.training.settings import load_settings
 
 SMALL = {"student": {"width": 4}, "training": {"batch": 2, "patch": 16, "validate_every": 4, "device": "cpu"}}
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import Interrupted
-from snn_tool.photographs import read_photograph
-from snn_tool.training.run_folder import RunFolder, read_checkpoint
-from snn_tool.training.settings import load_settings
 from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt
+from snn_tool.training.run_folder import RunFolder, read_checkpoint
 from snn_tool.training.runs import TaskOptions, distill_student
+from snn_tool.training.settings import load_settings
 
 STEPS = 12
 FIXED = ("--width", "4", "--batch", "4", "--patch", "16", "--validate-every", "4", "--device", "cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from snn_tool.models.onnx_file import TELEMETRY_OFF
+from snn_tool.models.teachers.onnx import TELEMETRY_OFF
 
 STUDENT = "denoise-25-lif"
 COMMANDS = {
@@ -61,7 +61,7 @@ def test_telemetry_is_off_unless_somebody_decides_otherwise(
 ) -> None:
     more = {} if setting is None else {TELEMETRY_OFF: setting}
     script = (
-        "import os; from snn_tool.models.onnx_file import TELEMETRY_OFF, onnx_runtime; onnx_runtime(); "
+        "import os; from snn_tool.models.teachers.onnx import TELEMETRY_OFF, onnx_runtime; onnx_runtime(); "
         "print(os.environ[TELEMETRY_OFF])"
     )
     environment = empty_home(tmp_path, **more)

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
-from snn_tool.exporters.verify import report as verification
-from snn_tool.exporters.comparison import BackendResult, Mismatch, compare
+from snn_tool.exporters.contract.traces import BackendResult, Mismatch, compare
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.verify import report as verification
 from snn_tool.exporters.verify.report import verify_bundle, write_verification
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]

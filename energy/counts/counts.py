@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from snn_tool.energy.network_macs import LayerMacs
+from snn_tool.energy.counts.fan_out import LayerMacs
 from snn_tool.models.topology import IMAGE
 
 

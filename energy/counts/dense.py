@@ -4,7 +4,7 @@ The network runs on fake tensors, which have shapes and no data; every operation
 `operation_costs` and booked on the module that performed it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,65 @@ from typing import Any
 import torch
 from snn_tool.energy.counts.dense_layer import DenseLayer
 from snn_tool.energy.counts.operation_costs import OperationCost, operation_cost
-from snn_tool.energy.operation_traffic import Operands, dense_layer, operands
 from snn_tool.energy.counts.torch_calls import bound, name_of, written
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_BIAS = {"addmm": "self", "baddbmm": "self"}
+"""Operations whose bias is not called `bias`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operands:
+    """Tensors that depend on the image, and all others (parameters and constants), each once."""
+
+    activations: tuple[Tensor, ...]
+    stored: tuple[Tensor, ...]
+
+
+def operands(leaves: Sequence[Any], depends: Callable[[Tensor], bool]) -> Operands:
+    """Sort the tensors among the arguments of an operation, before it runs."""
+    tensors = {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()
+    return Operands(
+        tuple(tensor for tensor in tensors if depends(tensor)),
+        tuple(tensor for tensor in tensors if not depends(tensor)),
+    )
+
+
+def dense_layer(
+    module: str, cost: OperationCost, name: str, call: Mapping[str, Any], read: Operands, out: Any
+) -> DenseLayer:
+    """One operation with its cost and its traffic.
+
+    Args:
+        module: that performed it.
+        cost: of `operation_costs`.
+        name: of the operation.
+        call: its arguments by name.
+        read: its operands.
+        out: its results, of which the first is the one that is used.
+    """
+    bias = call.get(_BIAS.get(name, "bias"))
+    biases = _values(bias) if any(bias is tensor for tensor in read.stored) else 0
+    return DenseLayer(
+        name=module,
+        padded_macs=cost.padded_macs,
+        exact_macs=cost.exact_macs,
+        elementwise_ops=cost.elementwise_ops,
+        inputs=sum(map(_values, read.activations)),
+        weights=sum(map(_values, read.stored)) - biases,
+        biases=biases,
+        outputs=next(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)),
+    )
+
+
+def _values(tensor: Any) -> int:
+    """Values that a tensor holds; what is expanded is stored once."""
+    return int(min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size()))
+
 
 PARAMETERS_ONLY = "parameters"
 

@@ -1,15 +1,132 @@
 """Real parameters and MACs of a network beside what a hook-based counter reports, and why they differ."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import torch
-from snn_tool.energy.hook_counter import RULES, Reported, hook_counts
 from snn_tool.energy.counts.dense import MacRow, count_macs
-from torch import nn
-from torch.nn.modules.conv import _ConvTransposeNd
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+Rule = Callable[[Any, Tensor, Tensor], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What such a counter says of one module.
+
+    Attributes:
+        path: of the module where the walk meets it; a shared module has several.
+        class_name: of the module.
+        macs: what it calls MACs.
+        parameters: what it calls parameters.
+    """
+
+    path: str
+    class_name: str
+    macs: int
+    parameters: int
+
+
+def _convolution(module: _ConvNd, source: Tensor, out: Tensor) -> int:
+    return int(out.numel()) * (int(source.shape[1]) // module.groups) * prod(module.weight.shape[2:])
+
+
+def _norm(module: Any, source: Tensor, out: Tensor) -> int:
+    affine = getattr(module, "affine", False) or getattr(module, "elementwise_affine", False)
+    return (4 if affine else 2) * source.numel()
+
+
+def _softmax(module: Any, source: Tensor, out: Tensor) -> int:
+    features = int(source.shape[module.dim])
+    return source.numel() // features * (3 * features - 1)
+
+
+def _adaptive_average(module: Any, source: Tensor, out: Tensor) -> int:
+    window = prod(n / m for n, m in zip(source.shape[2:], out.shape[2:], strict=True))
+    return int((window + 1) * out.numel())
+
+
+UPSAMPLING = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
+
+
+def _upsample(module: Any, source: Tensor, out: Tensor) -> int:
+    return UPSAMPLING.get(module.mode, 0) * out.numel()
+
+
+def _nothing(module: Any, source: Tensor, out: Tensor) -> int:
+    return 0
+
+
+RULES: Mapping[type[nn.Module], Rule] = {
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _convolution),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LayerNorm), _norm),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _norm),
+    nn.Linear: lambda module, source, out: module.in_features * out.numel(),
+    nn.PReLU: lambda module, source, out: source.numel(),
+    nn.Softmax: _softmax,
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), lambda module, source, out: out.numel()),
+    **dict.fromkeys((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive_average),
+    **dict.fromkeys((nn.Upsample, nn.UpsamplingBilinear2d, nn.UpsamplingNearest2d), _upsample),
+    **dict.fromkeys((nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Dropout, nn.PixelShuffle, nn.ZeroPad2d), _nothing),
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _nothing),
+    **dict.fromkeys((nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), _nothing),
+    nn.Sequential: _nothing,
+}
+"""By exact class. Recurrent layers, which the list of thop has too, are not among ours."""
+
+
+def hook_counts(module: nn.Module, image: Tensor) -> tuple[Reported, ...]:
+    """Run `module` on `image` [N, C, H, W] and report what a counter of this family would.
+
+    Returns:
+        One entry for each module that is met, in the order of the walk; sums over them are its totals.
+    """
+    macs: dict[nn.Module, int] = {}
+    handles = []
+    for part in _visits(module):
+        if rule := RULES.get(type(part)):
+            macs[part] = 0
+            handles.append(part.register_forward_hook(_booking(macs, rule)))
+    try:
+        with torch.no_grad():
+            module(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    # The network itself is never asked for its parameters, not even if it is a single layer.
+    root = Reported(type(module).__name__, type(module).__name__, macs.get(module, 0), 0)
+    return root, *_walk(module, "", macs)
+
+
+def _visits(module: nn.Module) -> Iterator[nn.Module]:
+    """Every module once for each place where it hangs, as `nn.Module.apply` goes."""
+    for child in module.children():
+        yield from _visits(child)
+    yield module
+
+
+def _booking(macs: dict[nn.Module, int], rule: Rule) -> Callable[[nn.Module, Any, Any], None]:
+    def book(part: nn.Module, sources: Any, out: Any) -> None:
+        macs[part] += rule(part, sources[0], out)
+
+    return book
+
+
+def _walk(module: nn.Module, prefix: str, macs: Mapping[nn.Module, int]) -> Iterator[Reported]:
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        if child in macs and not isinstance(child, nn.Sequential):
+            parameters = sum(parameter.numel() for parameter in child.parameters())
+            yield Reported(path, type(child).__name__, macs[child], parameters)
+        else:
+            yield Reported(path, type(child).__name__, 0, 0)
+            yield from _walk(child, f"{path}.", macs)
+
 
 SUBCLASS = "a subclass of {}: only exact classes are hooked"
 OWN_PARAMETERS = "parameters of its own, outside any hooked layer"

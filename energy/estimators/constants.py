@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-from snn_tool.files.documents import NotNegative, Positive, convert
 from snn_tool.errors import ConfigError
+from snn_tool.files.documents import NotNegative, Positive, convert
 
 Unit = Literal["pJ", "pJ/bit", "mW", "ns", "hops", "fraction"]
 Scope = Literal["per-op", "all-in"]
@@ -84,6 +84,6 @@ def constants_of(entries: Mapping[str, ConstantEntry], origin: str = PACKAGED) -
 @cache
 def packaged_constants() -> Table:
     """The table that ships with the package, in the order of the file."""
-    text = (files("snn_tool.energy") / "constants.toml").read_text(encoding="utf-8")
+    text = (files("snn_tool.energy.estimators") / "constants.toml").read_text(encoding="utf-8")
     tables = convert(tomllib.loads(text), dict[str, dict[str, ConstantEntry]], "constants.toml", ConfigError)
     return MappingProxyType(constants_of(tables["constants"]))

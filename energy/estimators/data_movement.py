@@ -1,7 +1,7 @@
 """Moving spikes against moving dense activations of few bits: a reconstruction after Yan et al."""
 
-from snn_tool.energy.estimators import excluded
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 

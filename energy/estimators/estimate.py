@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
-from snn_tool.energy.precisions import Precision
-from snn_tool.energy.estimators.prices import Prices
+from snn_tool.energy.estimators.prices import Precision, Prices
 from snn_tool.errors import UnsupportedLayerError
 
 

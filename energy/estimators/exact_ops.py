@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from snn_tool.energy.estimators import excluded
 from snn_tool.energy.counts.counts import EdgeCount, ImageActivity
+from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 

@@ -7,8 +7,8 @@ the reading with one event per graded spike, as chips with graded payloads would
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snn_tool.energy.estimators import excluded
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.estimate import AnnLoad, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 

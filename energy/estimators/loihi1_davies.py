@@ -1,7 +1,7 @@
 """Loihi 1 by its published per-event energies, against an int8 network on an edge accelerator."""
 
-from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 

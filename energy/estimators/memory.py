@@ -1,15 +1,165 @@
 """Arithmetic and memory after Lemaire et al. 2022, with both ends of what a dense network may reuse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from snn_tool.energy.estimators import excluded
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
+from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.exact_ops import dense_items, deployed_readings
-from snn_tool.energy.memory_access import CONSTANTS, access_pj
-from snn_tool.energy.memory_student import MemoryItems, memory_items
 from snn_tool.energy.estimators.prices import Prices
+from snn_tool.models.topology import IMAGE
+
+ACCESS_BITS = 64
+"""The width of the accesses that the table prices."""
+
+ADDRESS_BITS = 32
+"""Of a queue entry: row, column and channel of a spike, with its level."""
+
+TIERS = ((8 << 10, "sram-8kb", "8 KB"), (32 << 10, "sram-32kb", "32 KB"), (1 << 20, "sram-1mb", "1 MB"))
+"""Bytes, key of the constant, and name of each memory of the table; DRAM is what is larger."""
+
+DRAM, DRAM_NAME = "dram", "DRAM"
+CONSTANTS = (*(key for _, key, _ in TIERS), DRAM, "add-int32", "mul-int32")
+"""Keys of all constants that memory and addresses are charged with."""
+
+
+def access_pj(values: int, bits: int, prices: Prices, largest: int | None = None) -> float:
+    """One access of `bits` bits to a memory that holds `values` such values, in picojoules.
+
+        e(size) bits / 64
+
+    e is linear between the sizes of the table (8 KB, 32 KB, 1 MB), constant below, and DRAM above.
+
+    Args:
+        values: in the memory.
+        bits: of each.
+        prices: of the table's sizes.
+        largest: bytes of the largest single memory, if what is larger is spread over several.
+    """
+    size = -(-values * bits // 8)
+    return size_pj(size if largest is None else min(size, largest), prices) * bits / ACCESS_BITS
+
+
+def size_pj(size: int, prices: Prices) -> float:
+    """One access of 64 bits to a memory of `size` bytes, in picojoules."""
+    low, low_pj = 0, prices[TIERS[0][1]]
+    for high, key, _ in TIERS:
+        if size <= high:
+            return low_pj + (prices[key] - low_pj) * (size - low) / (high - low)
+        low, low_pj = high, prices[key]
+    return prices[DRAM]
+
+
+def tier(size: int) -> str:
+    """The smallest memory of the table that holds `size` bytes."""
+    return next((name for high, _, name in TIERS if size <= high), DRAM_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Events of one source to one reader.
+
+    Attributes:
+        driven: they are spikes, so that their number follows the spike rate.
+        sources: events taken from the queue.
+        synops: events delivered, each to one synapse.
+        weights: values in the memory of the weights.
+        targets: membranes in the memory of the reader.
+    """
+
+    driven: bool
+    sources: int
+    synops: int
+    weights: int
+    targets: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryItems:
+    """Picojoules per image by item, and which of them are proportional to the number of spikes."""
+
+    items: Mapping[str, float]
+    spike_driven: frozenset[str]
+
+
+def memory_items(load: ImageActivity, prices: Prices, largest: int | None = None) -> MemoryItems:
+    """All memory accesses and address computations of one image.
+
+    Args:
+        load: the image's counts.
+        prices: of memories and address arithmetic.
+        largest: bytes of the largest memory; None gives each layer one memory, whatever its size.
+    """
+    spikes, others = "spikes: ", "image and streams: "
+    items = dict.fromkeys(
+        (
+            f"{who}{what}"
+            for who in (spikes, others)
+            for what in ("weights", "membranes", "queues", "addresses")
+        ),
+        0.0,
+    )
+    for delivery in deliveries(load):
+        who = spikes if delivery.driven else others
+        for what, energy in _delivery_items(delivery, prices, largest).items():
+            items[who + what] += energy
+    items[f"{spikes}queues"] += _queue_pj(prices) * _written(load)
+    items["membrane updates"] = _updates_pj(load, prices, largest)
+    # The biases of a population are few: they fit the smallest memory.
+    items["bias reads"] = access_pj(0, prices.precision.state_bits, prices) * sum(
+        p.bias_adds for p in load.populations
+    )
+    return MemoryItems(items, frozenset(item for item in items if item.startswith(spikes)))
+
+
+def deliveries(load: ImageActivity) -> Iterator[Delivery]:
+    """Every edge, relay and accumulator; a relay and an accumulator deliver through identity synapses."""
+    weights = {layer.synapse: layer.weights for layer in load.layers}
+    events = {p.name: p.events for p in load.populations}
+    for edge in load.edges:
+        if edge.source == IMAGE:
+            pixels, synops = load.timesteps * load.skip_adds, load.timesteps * edge.image_macs
+            yield Delivery(False, pixels, synops, weights[edge.synapse], edge.outputs)
+        else:
+            yield Delivery(True, events[edge.source], edge.synops_events, weights[edge.synapse], edge.outputs)
+    for relay in load.relays:
+        yield Delivery(True, relay.synops_events, relay.synops_events, 1, relay.neurons // relay.stages)
+    for held in load.accumulators:
+        yield Delivery(False, held.synops_events, held.synops_events, 1, held.neurons)
+
+
+def _delivery_items(delivery: Delivery, prices: Prices, largest: int | None) -> dict[str, float]:
+    precision = prices.precision
+    return {
+        "weights": delivery.synops * access_pj(delivery.weights, precision.bits, prices, largest),
+        "membranes": 2 * delivery.synops * access_pj(delivery.targets, precision.state_bits, prices, largest),
+        "queues": delivery.sources * _queue_pj(prices),
+        "addresses": 2 * delivery.sources * (prices["mul-int32"] + prices["add-int32"])
+        + delivery.synops * prices["add-int32"],
+    }
+
+
+def _queue_pj(prices: Prices) -> float:
+    """One entry of a queue, which is short: the smallest memory."""
+    return access_pj(0, ADDRESS_BITS, prices)
+
+
+def _written(load: ImageActivity) -> int:
+    """Spikes put into queues; what accumulators emit comes on top of it in `_updates_pj`."""
+    return sum(p.events for p in load.populations) + sum(r.synops_events for r in load.relays)
+
+
+def _updates_pj(load: ImageActivity, prices: Prices, largest: int | None) -> float:
+    """A read and a write of every membrane at every timestep, and the queue entries of accumulators."""
+    held = [(load.timesteps * p.neurons, p.neurons) for p in load.populations]
+    held += [(relay.updates, relay.neurons // relay.stages) for relay in load.relays]
+    held += [(accumulator.updates, accumulator.neurons) for accumulator in load.accumulators]
+    bits = prices.precision.state_bits
+    streams = sum(a.events * (1 + a.stages) for a in load.accumulators) * _queue_pj(prices)
+    return sum(2 * updates * access_pj(size, bits, prices, largest) for updates, size in held) + streams
+
 
 CORE_BYTES = 128 << 10
 CORES = "cores of 128 KB"

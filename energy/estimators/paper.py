@@ -1,7 +1,7 @@
 """The energy model of most spiking-network papers, kept because their claims are stated in it."""
 
-from snn_tool.energy.estimators import excluded
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 from snn_tool.models.topology import IMAGE

@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterable
 from statistics import fmean
 
-from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.estimators.memory import CORES
-from snn_tool.energy.report_estimates import Range, RatioRow
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.report.types import EnergyReport, Range, RatioRow
 
 
 def driver(report: EnergyReport) -> str:

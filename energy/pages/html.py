@@ -6,11 +6,11 @@ The same report gives the same bytes: nothing in the page depends on time or pla
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from snn_tool.energy import page_maps
-from snn_tool.energy.pages import numbers as figures
-from snn_tool.energy.pages import findings
 from snn_tool.energy.pages import charts as page_charts
-from snn_tool.energy.page_grid import MARKS, grid, standing
+from snn_tool.energy.pages import charts as page_maps
+from snn_tool.energy.pages import findings
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.pages.charts import MARKS, grid, standing
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import printable_in_page
 
@@ -18,7 +18,7 @@ from snn_tool.tables import printable_in_page
 def render(report: EnergyReport) -> str:
     """The page as a string; every value from the caller is escaped."""
     environment = Environment(
-        loader=PackageLoader("snn_tool.energy"),
+        loader=PackageLoader("snn_tool.energy.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=printable_in_page,

@@ -1,12 +1,231 @@
 """The energy report on a rich console of 80 columns; energy.json and the page hold the rest."""
 
+from collections.abc import Callable, Iterator
+
 from rich.console import Console
 from rich.text import Text
-from snn_tool.energy import terminal_counts, terminal_spikes, terminal_tables
-from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages import findings
-from snn_tool.energy.report.types import EnergyReport
-from snn_tool.tables import TextTable, printable
+from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.report.networks import Sweep
+from snn_tool.energy.report.robustness import swing
+from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity
+from snn_tool.tables import TextTable, plain_table, printable
+
+MOST_SENSITIVE = 3
+"""Constants shown; energy.json holds all of them."""
+
+
+def networks(report: EnergyReport) -> TextTable:
+    """Parameters, MACs and quality of every column."""
+    table = plain_table(
+        f"Networks, means over {len(report.images)} image(s)",
+        ("network",),
+        ("parameters", "MACs padded", "MACs exact", "PSNR dB", "SSIM"),
+    )
+    for column in report.columns:
+        psnr = column.quality.psnr_db if column.quality else None
+        ssim = column.quality.ssim if column.quality else None
+        table.add_row(
+            column.name,
+            f"{column.parameters:,}",
+            figures.count(column.padded_macs.mean),
+            figures.count(column.exact_macs.mean),
+            "–" if psnr is None else f"{psnr:.2f}",
+            "–" if ssim is None else f"{ssim:.4f}",
+        )
+    return table
+
+
+def judgement(report: EnergyReport) -> Iterator[TextTable]:
+    """Ratios, energies, break-even, sensitivity, thresholds."""
+    yield _grid(report, f"Estimated ratio {figures.versus(report)}", lambda r: r.ratio)
+    if report.reference != "twin":
+        title = "What spikes alone save: ANN twin / student"
+        yield _grid(report, title, lambda row: row.split.twin_over_student)
+    yield _energies(report)
+    yield _break_even(report)
+    yield _sensitivity(report)
+    yield _thresholds(report)
+
+
+def most_sensitive(report: EnergyReport) -> list[Sensitivity]:
+    """For each of the constants that move any ratio most, the row that it moves most, greatest first."""
+    found: dict[str, Sensitivity] = {}
+    for row in sorted(report.sensitivity, key=lambda row: -swing(row)):
+        found.setdefault(row.constant, row)
+    return list(found.values())[:MOST_SENSITIVE]
+
+
+def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | None]) -> TextTable:
+    """Models by precisions; a dash where a combination makes no sense."""
+    precisions = [precision.name for precision in report.precisions]
+    rows = {row.model: value(row) for row in report.ratios}
+    table = plain_table(title, ("model",), tuple(precisions))
+    for model in report.models:
+        cells = (rows.get(f"{model.name}/{precision}") for precision in precisions)
+        table.add_row(model.name, *map(figures.factor, cells))
+    return table
+
+
+def _energies(report: EnergyReport) -> TextTable:
+    """A row for each model and precision; headline readings."""
+    names = [column.name for column in report.columns]
+    table = plain_table("Estimated energy per image", ("model",), tuple(names))
+    rows: dict[str, dict[str, Cell]] = {}
+    for cell in report.cells:
+        rows.setdefault(f"{cell.model}/{cell.precision}", {})[cell.column] = cell
+    for model, cells in rows.items():
+        means = (figures.energy(cells[n].headline.energy_pj.mean) if n in cells else "–" for n in names)
+        table.add_row(model, *means)
+    return table
+
+
+def _break_even(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        f"Break-even, where {figures.versus(report)} is 1 (a dash: never)",
+        ("model",),
+        ("spikes ×", "spikes/neuron/image", "timesteps"),
+    )
+    for row in report.break_even:
+        table.add_row(
+            row.model,
+            figures.number(row.factor),
+            figures.number(row.spikes_per_neuron),
+            figures.number(row.timesteps),
+        )
+    return table
+
+
+def _sensitivity(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        f"The {MOST_SENSITIVE} constants that move a ratio most",
+        ("constant", "in model"),
+        ("× 0.5", "as is", "× 1.5", "claim"),
+    )
+    for row in most_sensitive(report):
+        ratios = (figures.factor(value) for value in (row.low, row.base, row.high))
+        table.add_row(row.constant, row.model, *ratios, "flips" if row.flips else "stays")
+    return table
+
+
+def _thresholds(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "Published bounds below which spikes pay, under their assumptions",
+        ("source", "quantity"),
+        ("bound", "here", ""),
+    )
+    for row in report.thresholds:
+        bound = f"{row.low:g}" if row.low == row.high else f"{row.low:g} to {row.high:g}"
+        table.add_row(row.source, row.quantity, bound, figures.number(row.figure), row.position)
+    return table
+
+
+def counts(report: EnergyReport) -> Iterator[TextTable]:
+    """Layers, relays, accumulators."""
+    yield _layers(report)
+    if report.relays:
+        yield _relays(report)
+    if report.accumulators:
+        yield _accumulators(report)
+
+
+def _layers(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "Layers, means per image (share: of synaptic energy, exact-ops/fp32)",
+        ("synapse", "source"),
+        ("readers", "synops", "spikes/neuron", "MACs", "twin MACs", "share"),
+    )
+    for row in report.layers:
+        table.add_row(
+            row.synapse,
+            row.source,
+            str(row.readers),
+            figures.count(row.synops_levels),
+            f"{row.spikes_per_neuron:.3f}",
+            figures.count(row.student_macs),
+            figures.count(row.twin_exact_macs),
+            figures.percent(row.share),
+        )
+    return table
+
+
+def _relays(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "Relays that delay skips, means per image",
+        ("population",),
+        ("stages", "neurons", "updates", "synops", "events"),
+    )
+    for row in report.relays:
+        table.add_row(
+            row.population,
+            str(row.stages),
+            figures.count(row.neurons),
+            figures.count(row.updates),
+            figures.count(row.synops_levels),
+            figures.count(row.synops_events),
+        )
+    return table
+
+
+def _accumulators(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "Accumulators of residual streams, means per image",
+        ("accumulator",),
+        ("readers", "relays", "neurons", "updates", "events"),
+    )
+    for row in report.accumulators:
+        table.add_row(
+            row.name,
+            str(row.readers),
+            str(row.stages),
+            figures.count(row.neurons),
+            figures.count(row.updates),
+            figures.count(row.synops_events),
+        )
+    return table
+
+
+def spikes(report: EnergyReport) -> Iterator[TextTable]:
+    """Those of the two that a report holds."""
+    if report.sweep:
+        yield _sweep(report.sweep)
+    if report.sanafe:
+        yield _chip(report.sanafe)
+
+
+def _sweep(sweep: Sweep) -> TextTable:
+    table = plain_table(
+        f"Quality against spikes: the same weights with fewer {sweep.setting}",
+        (sweep.setting,),
+        ("PSNR dB", "synops", "events", "spikes/neuron", "MACs on image"),
+    )
+    for point in sweep.points:
+        table.add_row(
+            str(point.setting),
+            "–" if point.psnr_db is None else f"{point.psnr_db:.2f}",
+            figures.count(point.synops_levels),
+            figures.count(point.synops_events),
+            f"{point.spikes_per_neuron:.3f}",
+            figures.count(point.first_layer_macs),
+        )
+    return table
+
+
+def _chip(chip: ChipCheck) -> TextTable:
+    exact = "every integer, synop and spike exact" if chip.passed else "DIFFERS from the integer engine"
+    table = plain_table(
+        f"SANA-FE's Loihi, {chip.tiles} tile(s) of {chip.width} x {chip.height}: {exact}",
+        ("component",),
+        ("per tile", "pJ/synop", "loihi1-sanafe here, pJ/synop"),
+    )
+    rows = [(p.name, p.energy_pj, p.per_synop_pj, p.model_per_synop_pj) for p in chip.parts]
+    for name, energy_pj, per_synop, modelled in (
+        *rows,
+        ("total", chip.energy_pj, chip.per_synop_pj, chip.model_per_synop_pj),
+    ):
+        table.add_row(name, figures.energy(energy_pj), figures.number(per_synop), figures.number(modelled))
+    return table
+
 
 DIM = "dim"
 
@@ -23,11 +242,11 @@ def print_report(report: EnergyReport, console: Console) -> None:
             console,
             f"ANN twin / student alone: {figures.span(report.twin_headline)}. {figures.twin_outcome(report)}",
         )
-    _table(console, terminal_tables.networks(report))
+    _table(console, networks(report))
     _line(console, f"lowering of membrane shortcuts: {report.lowering}", DIM)
     for column in report.columns:
         _line(console, f"{column.name}: {column.title}", DIM)
-    for tables in (terminal_tables.judgement, terminal_counts.counts, terminal_spikes.spikes):
+    for tables in (judgement, counts, spikes):
         for table in tables(report):
             _table(console, table)
     _print_small_print(report, console)

@@ -1,29 +1,81 @@
 """The audit: counts, prices, ratios and a verdict in one report."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import Watch, count_network
-from snn_tool.energy.audit_arguments import check_reference, checked_names, checked_quality
-from snn_tool.energy.report.robustness import break_even
-from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators.excluded import excluded_terms
-from snn_tool.energy.report.firing import firing_maps
-from snn_tool.energy.layer_table import accumulator_rows, layer_rows, relay_rows
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
-from snn_tool.energy.report_columns import Teacher, column, loaded_columns
-from snn_tool.energy.report_networks import Quality
-from snn_tool.energy.report.rows import image_row, model_rows, used_constants
-from snn_tool.energy.report_spikes import Sweep
-from snn_tool.energy.report.types import EnergyReport
-from snn_tool.energy.sensitivity import sensitivity
-from snn_tool.energy.thresholds import thresholds
-from snn_tool.energy.verdict import check_claim, verdict
+from snn_tool.energy.report.firing import firing_maps
+from snn_tool.energy.report.networks import COLUMNS, Quality, Sweep
+from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
+from snn_tool.energy.report.robustness import break_even, sensitivity, thresholds
+from snn_tool.energy.report.rows import (
+    Teacher,
+    accumulator_rows,
+    column,
+    image_row,
+    layer_rows,
+    loaded_columns,
+    model_rows,
+    relay_rows,
+    used_constants,
+)
+from snn_tool.energy.report.types import EnergyReport, check_claim, verdict
+from snn_tool.errors import ConfigError
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import FANOUT
+
+REFERENCES = ("teacher", "twin", "qann")
+
+
+def check_reference(against: str | None, has_teacher: bool) -> str:
+    """What a claim is against; a teacher if there is one, unless something else is asked for.
+
+    Raises:
+        ConfigError: unknown, or a teacher without one.
+    """
+    if against is None:
+        return "teacher" if has_teacher else "twin"
+    if against not in REFERENCES:
+        raise ConfigError(f"--against {against} is unknown; use one of {', '.join(REFERENCES)}")
+    if against == "teacher" and not has_teacher:
+        raise ConfigError("--against teacher: no teacher was given; name one with --teacher")
+    return against
+
+
+def checked_names(given: Sequence[str] | None, images: int) -> list[str]:
+    """A name for each image.
+
+    Raises:
+        ConfigError: there are not as many names as images.
+    """
+    names = list(given) if given else [f"image {i}" for i in range(1, images + 1)]
+    if len(names) != images:
+        raise ConfigError(f"{len(names)} image names were given for {images} images; give one for each")
+    return names
+
+
+def checked_quality(quality: Mapping[str, Quality], network: IntegerNetwork) -> Mapping[str, Quality]:
+    """Quality by column; a graded student's is its quantised twin's, too.
+
+    Raises:
+        ConfigError: a column is unknown, or a value is not finite.
+    """
+    for name, values in quality.items():
+        if name not in COLUMNS:
+            raise ConfigError(f"quality of {name!r} is not shown; use one of {', '.join(COLUMNS)}")
+        for key, value in (("psnr_db", values.psnr_db), ("ssim", values.ssim)):
+            if value is not None and not math.isfinite(value):
+                raise ConfigError(f"quality.{name}.{key} = {value!r} is not a finite number; leave it out")
+    if network.neuron == "graded" and "student" in quality:
+        return {**quality, "qann": quality["student"]}
+    return quality
+
 
 NOTE = (
     "Every energy in this report is an estimate: exact counts of operations times published prices of single "

@@ -6,9 +6,9 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.energy.report_spikes import FiringMap, FiringMaps
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.energy.report.networks import FiringMap, FiringMaps
 from snn_tool.models.integer.engine import IntegerEngine
+from snn_tool.models.integer.network import IntegerNetwork
 
 LARGEST_MAP = 64
 """Blocks along the longer side of a map, at most; so that energy.json stays small."""

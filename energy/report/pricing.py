@@ -7,9 +7,8 @@ from statistics import fmean, pstdev
 from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.estimators.prices import Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.report_estimates import Cell, Range, RatioRow, ReadingEnergy
-from snn_tool.energy.report_networks import Spread
-from snn_tool.energy.verdict import split
+from snn_tool.energy.report.networks import Spread
+from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, split
 from snn_tool.errors import ConfigError
 
 

@@ -1,10 +1,15 @@
 """How many spikes, and how many timesteps, the student could afford before the reference is cheaper."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
-from snn_tool.energy.report.pricing import PricedRow
-from snn_tool.energy.report_estimates import ReadingEnergy
-from snn_tool.energy.report_robustness import BreakEven
+from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
+from snn_tool.energy.estimators.prices import Prices
+from snn_tool.energy.report.pricing import LoadedColumn, PricedRow, price
+from snn_tool.energy.report.types import BreakEven, ReadingEnergy, Sensitivity, Threshold
+from snn_tool.models.topology import IMAGE
 
 SILENT = "the student needs more than the reference even without a spike"
 UNDRIVEN = "no spike was fired, so that there is nothing to scale"
@@ -59,3 +64,128 @@ def _timesteps(headline: ReadingEnergy, reference_pj: float, timesteps: int) -> 
 
 def _sum(headline: ReadingEnergy, items: Iterable[str]) -> float:
     return sum(value for item, value in headline.items_pj.items() if item in set(items))
+
+
+LOW, HIGH = 0.5, 1.5
+
+
+def sensitivity(
+    row: PricedRow, columns: Mapping[str, LoadedColumn], reference: str, claim: float, names: Sequence[str]
+) -> tuple[Sensitivity, ...]:
+    """Evaluate one row again with each of its constants scaled, those that matter most first.
+
+    Args:
+        row: with cells of student and reference.
+        columns: loads by column name.
+        reference: column that the claim is against.
+        claim: factor that the ratio is held against.
+        names: of the images.
+    """
+
+    def ratio(prices: Prices) -> float:
+        against, student = (
+            price(columns[c], row.model, prices, names).mean_pj for c in (reference, "student")
+        )
+        return against / student
+
+    base = row.cells[reference].mean_pj / row.cells["student"].mean_pj
+    found = []
+    for key in row.model.constants_at(row.prices.precision):
+        low, high = (ratio(row.prices.scaled(key, factor)) for factor in (LOW, HIGH))
+        met = {value >= claim for value in (low, base, high)}
+        found.append(Sensitivity(key, row.name, low, base, high, len(met) > 1))
+    return tuple(sorted(found, key=lambda s: (-swing(s), s.constant)))
+
+
+def swing(row: Sensitivity) -> float:
+    """The larger of the two relative changes, as a logarithm."""
+    return max(abs(math.log(value / row.base)) for value in (row.low, row.high))
+
+
+PER_SYNAPSE = "spikes per synapse per inference"
+PER_STEP = "spikes per neuron and timestep"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A bound, or the range of bounds over a publication's cases."""
+
+    source: str
+    quantity: str
+    low: float
+    high: float
+    assumptions: str
+
+
+PUBLISHED = (
+    Published(
+        "Davidson and Furber, Front. Neurosci. 15:651141, 2021",
+        PER_SYNAPSE,
+        1.72,
+        1.72,
+        "rate-coded spikes and an ANN in the same digital technology, arithmetic and weight fetches",
+    ),
+    Published(
+        "Dampfhoffer et al., IEEE TETCI 7(3), 2023",
+        PER_SYNAPSE,
+        0.15,
+        1.38,
+        "integrate-and-fire neurons with memory; the low end against an ANN with full reuse and sparsity",
+    ),
+    Published(
+        "Yan, Bai, Tang and Wong, arXiv 2409.08290v4, 2026",
+        PER_STEP,
+        0.057,
+        0.057,
+        "T = 5, 4-bit weights, a quantised ANN of ceil(log2(T + 1)) bits, 22 nm, one hop",
+    ),
+    Published(
+        "Shen et al., Are Conventional SNNs Really Efficient?, CVPR 2024",
+        PER_STEP,
+        0.10,
+        0.15,
+        "a quantised ANN of as many bits as timesteps; the range as quoted by others",
+    ),
+)
+"""Davidson, Dampfhoffer (abstract) and Yan (abstract) were read at the source or in verbatim quotations; the
+range after Shen et al. could not be found in the paper's abstract and is given as others quote it."""
+
+
+def thresholds(activity: NetworkActivity) -> tuple[Threshold, ...]:
+    """Every published bound with the network's own figure, a mean over the images.
+
+        spikes per synapse per inference = synops / connections, over all deliveries of spikes
+        spikes per neuron and timestep   = spikes / (T N), over all spiking populations
+
+    A graded spike of level n counts as n spikes: the bounds are about binary ones.
+    """
+    figures = {
+        PER_SYNAPSE: fmean(per_synapse(image) for image in activity.images),
+        PER_STEP: fmean(per_step(image) for image in activity.images),
+    }
+    return tuple(_placed(published, figures[published.quantity]) for published in PUBLISHED)
+
+
+def per_synapse(image: ImageActivity) -> float:
+    """Spikes per synapse of one image, each reader's connections for themselves."""
+    connections = {layer.synapse: layer.exact_macs for layer in image.layers}
+    return image.synops_levels / sum(connections[e.synapse] for e in image.edges if e.source != IMAGE)
+
+
+def per_step(image: ImageActivity) -> float:
+    """Spike rate of one image."""
+    spiking = image.populations[:-1]
+    return sum(p.levels for p in spiking) / (image.timesteps * sum(p.neurons for p in spiking))
+
+
+def _placed(published: Published, figure: float) -> Threshold:
+    position = "below" if figure < published.low else "above" if figure > published.high else "between"
+    return Threshold(
+        published.source,
+        published.quantity,
+        published.low,
+        published.high,
+        figure,
+        position,
+        published.assumptions,
+    )

@@ -7,20 +7,319 @@ parts hold is said where they are defined: `report_estimates`, `report_robustnes
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.excluded import Excluded
-from snn_tool.energy.precisions import Precision
-from snn_tool.energy.report_chip import ChipCheck
-from snn_tool.energy.report_estimates import Cell, ModelRow, Range, RatioRow
-from snn_tool.energy.report_layers import AccumulatorRow, LayerRow, RelayRow
-from snn_tool.energy.report_networks import Column, ImageRow
-from snn_tool.energy.report_robustness import BreakEven, Sensitivity, Threshold
-from snn_tool.energy.report_spikes import FiringMaps, Sweep
-from snn_tool.energy.verdict import Verdict
+from snn_tool.energy.estimators.prices import Precision
+from snn_tool.energy.report.networks import (
+    AccumulatorRow,
+    Column,
+    FiringMaps,
+    ImageRow,
+    LayerRow,
+    RelayRow,
+    Spread,
+    Sweep,
+)
+from snn_tool.errors import ConfigError
+
+Outcome = Literal["holds", "fails", "depends"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim and the models on each side of it.
+
+    Attributes:
+        claim: how many times less energy is claimed.
+        outcome: `holds` if every model reaches the claim, `fails` if none does, else `depends`.
+        supporting: models whose ratio is at least the claim, in the order given.
+        refuting: the others.
+    """
+
+    claim: float
+    outcome: Outcome
+    supporting: tuple[str, ...]
+    refuting: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A ratio as the product of what a smaller network saves and what spikes save.
+
+        teacher / student = (teacher / twin) (twin / student)
+        twin / student = (twin / qann) (qann / student)
+
+    Attributes:
+        teacher_over_twin: the smaller network's share; None without a teacher.
+        twin_over_student: the spikes' share, between networks of one shape.
+        teacher_over_student: the product; None without a teacher.
+        twin_over_qann: what fewer bits of the activations save without spikes; None where the quantised twin
+            has no cell.
+        qann_over_student: what spikes save between networks of one shape and one number of levels; likewise.
+    """
+
+    teacher_over_twin: float | None
+    twin_over_student: float
+    teacher_over_student: float | None
+    twin_over_qann: float | None = None
+    qann_over_student: float | None = None
+
+
+def split(teacher_pj: float | None, twin_pj: float, student_pj: float, qann_pj: float | None = None) -> Split:
+    """The factors from energies in picojoules, each above zero."""
+    return Split(
+        teacher_pj / twin_pj if teacher_pj is not None else None,
+        twin_pj / student_pj,
+        teacher_pj / student_pj if teacher_pj is not None else None,
+        twin_pj / qann_pj if qann_pj is not None else None,
+        qann_pj / student_pj if qann_pj is not None else None,
+    )
+
+
+def verdict(claim: float, ratios: Mapping[str, float]) -> Verdict:
+    """Compare a claimed ratio with what each model estimates.
+
+    Args:
+        claim: claimed factor, finite and above 0; 50 stands for "one fiftieth of the energy".
+        ratios: reference energy over student energy by model, at least one, each finite and above 0.
+
+    Raises:
+        ConfigError: the claim or a ratio is not a positive number, or there is no ratio.
+    """
+    check_claim(claim)
+    if not ratios:
+        raise ConfigError("no energy ratio to judge the claim by; name at least one model")
+    for name, ratio in ratios.items():
+        if not (math.isfinite(ratio) and ratio > 0):
+            raise ConfigError(f"the ratio of model {name} is {ratio!r}; it must be a finite number above 0")
+    supporting = tuple(name for name, ratio in ratios.items() if ratio >= claim)
+    refuting = tuple(name for name, ratio in ratios.items() if ratio < claim)
+    outcome: Outcome = "depends" if supporting and refuting else "holds" if supporting else "fails"
+    return Verdict(claim, outcome, supporting, refuting)
+
+
+def check_claim(claim: float) -> None:
+    """Refuse what cannot be claimed.
+
+    Raises:
+        ConfigError: the claim is not a positive number.
+    """
+    if not (math.isfinite(claim) and claim > 0):
+        raise ConfigError(f"claim = {claim!r} is not allowed; use a finite factor above 0, such as 50")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingEnergy:
+    """One reading of a model.
+
+    Attributes:
+        deployed: it describes what runs on the target, so it may be a headline; others are comparisons.
+        energy_pj: estimated energy per image in picojoules.
+        items_pj: means of its items, picojoules per image.
+        spike_driven: the items that are proportional to the number of spikes.
+        once: the items that are paid once per image, whatever T.
+    """
+
+    name: str
+    deployed: bool
+    energy_pj: Spread
+    items_pj: Mapping[str, float]
+    spike_driven: tuple[str, ...]
+    once: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One column by one model at one precision; the headline is the dearest deployed reading."""
+
+    column: str
+    model: str
+    precision: str
+    headline: ReadingEnergy
+    alternatives: tuple[ReadingEnergy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One energy model, as far as a reader needs to know it.
+
+    Attributes:
+        name: as cells call it.
+        title: what it charges, in a line.
+        source: publication that it follows, and how closely.
+        precisions: names of those it was evaluated at.
+        columns: networks that have cells in it.
+        constants: keys of the constants it uses at any of these precisions.
+    """
+
+    name: str
+    title: str
+    source: str
+    precisions: tuple[str, ...]
+    columns: tuple[str, ...]
+    constants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RatioRow:
+    """How many times less energy the student is estimated to need, by one model at one precision.
+
+    Attributes:
+        model: `model/precision`.
+        split: ratios of mean energies, headline readings.
+        ratio: mean energy of the reference over the student's; None where the reference has no cell.
+        least, most: the same for single images.
+        by_reading: mean reference energy over the student's, for each of the student's readings; empty where
+            the reference has no cell.
+    """
+
+    model: str
+    split: Split
+    ratio: float | None
+    least: float | None
+    most: float | None
+    by_reading: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The headline: the least and the most that any model at any precision says."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """Where student and reference are estimated to need equal energy, by one model at one precision.
+
+    Attributes:
+        model: `model/precision`.
+        factor: on every spike-driven item of the student's headline; above 1 there is room for more spikes.
+            None where the student needs more than the reference even without a spike, or nothing depends on
+            spikes.
+        spikes_per_neuron: the student's nonzero spikes per neuron and image at that factor; None likewise.
+        timesteps: T at which both are equal if each step did what it does now; None where what is paid once
+            per image exceeds the reference already.
+        note: why a number is missing; empty if none is.
+    """
+
+    model: str
+    factor: float | None
+    spikes_per_neuron: float | None
+    timesteps: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What half as much and half again of one constant do to one model's ratio.
+
+    Attributes:
+        constant: key in `constants`.
+        model: `model/precision`.
+        low: ratio of reference over student with the constant times 0.5.
+        base: as reported.
+        high: with the constant times 1.5 (a fraction: at most 1).
+        flips: the claim is met by one or two of the three, not by all or none.
+    """
+
+    constant: str
+    model: str
+    low: float
+    base: float
+    high: float
+    flips: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A published bound below which spikes are said to pay, with this network's figure beside it.
+
+    Attributes:
+        source: the publication.
+        quantity: what is bounded, `spikes per synapse per inference` or `spikes per neuron and timestep`.
+        low, high: the bound, or the range of bounds over the publication's cases.
+        figure: this network's own value of that quantity, mean over images.
+        position: `below` low, `between`, or `above` high.
+        assumptions: under which the publication derives it.
+    """
+
+    source: str
+    quantity: str
+    low: float
+    high: float
+    figure: float
+    position: str
+    assumptions: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChipPart:
+    """One component of the chip.
+
+    Attributes:
+        name: `synapse`, `dendrite`, `soma` or `network`.
+        energy_pj: by SANA-FE, mean per tile.
+        per_synop_pj: the same over the tile's synops; None if there was none.
+        model_per_synop_pj: the same items by this report's `loihi1-sanafe`, over the synops of its own
+            images, relays included, without the layers on the image and without static power; None likewise.
+    """
+
+    name: str
+    energy_pj: float
+    per_synop_pj: float | None
+    model_per_synop_pj: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChipCheck:
+    """Small tiles of the same student on a simulated Loihi: whether the counts are exact, and what it costs.
+
+    Attributes:
+        architecture: name of SANA-FE's file of constants.
+        versions: of SANA-FE and of its Python.
+        tiles, height, width: how many, and their sides in pixels.
+        timesteps, steps: T, and the steps that a single image takes on the chip.
+        passed: integers, synops and spikes are all exact.
+        values_compared, mismatches: membranes, spikes and read-outs against the golden integers.
+        synops, exact_synops: in all tiles, by SANA-FE and by this package, relays included.
+        spikes, exact_spikes: likewise.
+        energy_pj: mean per tile.
+        idle_access_pj: the part of it that images in a row would share.
+        per_synop_pj, model_per_synop_pj: as in `ChipPart`, over all parts.
+        parts: that sum to the energy.
+        image_macs: of a tile's layers on the image, for which SANA-FE charges nothing.
+        excluded: costs that the figures leave out.
+    """
+
+    architecture: str
+    versions: Mapping[str, str]
+    tiles: int
+    height: int
+    width: int
+    timesteps: int
+    steps: int
+    passed: bool
+    values_compared: int
+    mismatches: int
+    synops: int
+    exact_synops: int
+    spikes: int
+    exact_spikes: int
+    energy_pj: float
+    idle_access_pj: float
+    per_synop_pj: float | None
+    model_per_synop_pj: float | None
+    parts: tuple[ChipPart, ...]
+    image_macs: int
+    excluded: tuple[str, ...]
+
 
 KIND = "energy"
 SCHEMA = 2

@@ -3,16 +3,20 @@
 from typing import Any
 
 from snn_tool.energy.counts.operation_costs import PRODUCTS, OperationCost, operation_cost
-from snn_tool.energy.torch_counter.arithmetic import Outcome
 from snn_tool.energy.counts.torch_calls import bound, is_composite, name_of, tensors, written
-from snn_tool.energy.torch_counter.products import count_convolution
-from snn_tool.energy.torch_counter.result import SpikeCount
+from snn_tool.energy.torch_counter.arithmetic import Outcome
 from snn_tool.energy.torch_counter.joints import count_joint, joint_of
-from snn_tool.energy.torch_counter.kinds import KindMap, Plain, Spikes
-from snn_tool.energy.torch_matrices import MATRICES, factors, matrix_synops
-from snn_tool.energy.torch_counter.recurrence import RECURRENT, Feedback, fires, moved_only, refuse_hidden_weights
+from snn_tool.energy.torch_counter.kinds import KindMap, Plain, Spikes, event_sum, level_sum
+from snn_tool.energy.torch_counter.products import MATRICES, count_convolution, factors, matrix_synops
+from snn_tool.energy.torch_counter.recurrence import (
+    RECURRENT,
+    Feedback,
+    fires,
+    moved_only,
+    refuse_hidden_weights,
+)
+from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.energy.torch_counter.rules import MAKERS, MOVES, outcome
-from snn_tool.energy.torch_sums import event_sum, level_sum
 from snn_tool.energy.torch_counter.tally import Tally, rows
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snn_tool.energy.counts.operation_costs import PRODUCTS, OperationCost
-from snn_tool.energy.torch_counter.products import count_convolution
 from snn_tool.energy.torch_counter.kinds import Joint, Kind, KindMap, Plain, Spikes
-from snn_tool.energy.torch_matrices import MATRICES, factors, matrix_synops
+from snn_tool.energy.torch_counter.products import MATRICES, count_convolution, factors, matrix_synops
 from snn_tool.energy.torch_counter.tally import Tally
 from torch import Tensor
 

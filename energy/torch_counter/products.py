@@ -1,14 +1,15 @@
 """Synaptic operations of convolutions that read spikes: maps by position, exact in int64."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from snn_tool.energy.counts.fan_out import Counts, conv_fan_out, transposed_conv_fan_out
 from snn_tool.energy.counts.operation_costs import spread
-from snn_tool.energy.torch_counter.kinds import Kind, Spikes
-from snn_tool.energy.torch_sums import event_sum, level_sum
+from snn_tool.energy.torch_counter.arithmetic import KindOf, Outcome, Rule
+from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes, event_sum, level_sum
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor
 
@@ -94,3 +95,122 @@ def count_convolution(call: Call, out: Tensor, kinds: tuple[Kind, Kind], tally: 
         channels = int(weight.shape[1]) if transposed else int(weight.shape[0]) // int(call["groups"])
         tally.maps[key] = ConvMaps(tuple(fan_out(*line) for line in lines), channels)
     tally.maps[key].add(source, spikes)
+
+
+def matrix_synops(first: Tensor, second: Tensor, kinds: tuple[Kind, Kind]) -> Synops:
+    """Of [B, M, K] times [B, K, N]: each spike meets every weight of its row or column.
+
+    Spikes on both sides act only where both are present: per inner index, the spikes of the column of the
+    first times those of the row of the second, which is the number of coincidences without the product.
+    """
+    left, right = kinds
+    if isinstance(left, Spikes) and isinstance(right, Spikes):
+        return _coincidences(first, second, left, right, level_sum), _coincidences(
+            first, second, left, right, event_sum
+        )
+    spiking, spikes, reached = (
+        (first, left, second.shape[-1]) if isinstance(left, Spikes) else (second, right, first.shape[-2])
+    )
+    assert isinstance(spikes, Spikes)
+    every = list(range(spiking.dim()))
+    return tuple(int(count(spiking, spikes, every)) * int(reached) for count in (level_sum, event_sum))  # type: ignore[return-value]
+
+
+def _coincidences(
+    first: Tensor,
+    second: Tensor,
+    left: Spikes,
+    right: Spikes,
+    count: Callable[[Tensor, Spikes, list[int]], Tensor],
+) -> int:
+    columns, rows = count(first, left, [1]), count(second, right, [2])
+    return int((columns * rows).sum())
+
+
+MATRICES: dict[str, tuple[str, str]] = {
+    "mm": ("self", "mat2"),
+    "bmm": ("self", "mat2"),
+    "mv": ("self", "vec"),
+    "dot": ("self", "tensor"),
+    "addmm": ("mat1", "mat2"),
+    "baddbmm": ("batch1", "batch2"),
+    "addmv": ("mat", "vec"),
+}
+"""The factors of each matrix product by the names of its schema."""
+
+
+def factors(name: str, call: Call) -> tuple[Tensor, Tensor]:
+    """The two factors as [B, M, K] and [B, K, N]."""
+    first, second = (call[key] for key in MATRICES[name])
+    first = first if first.dim() > 1 else first[None]
+    second = second if second.dim() > 1 else second[:, None]
+    return first.reshape(-1, *first.shape[-2:]), second.reshape(-1, *second.shape[-2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What every window of a pool divides its sum by, and how many values it sums."""
+
+    divisor: float
+    values: int
+
+
+def pool_source(call: Call) -> Any:
+    """The one input, which schemas name differently."""
+    return call["self"] if "self" in call else call["input"]
+
+
+def kept(change: Callable[[Spikes], Kind], folded: bool = False, every: bool = False) -> Rule:
+    """One input, changed as a whole."""
+
+    def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+        kind = kind_of(pool_source(call))
+        return Outcome(change(kind), folded, every) if isinstance(kind, Spikes) else Outcome(Plain.REAL)
+
+    return rule
+
+
+def pooled(window: Callable[[Call, Any], Window | None]) -> Rule:
+    """Sums of spikes over windows, divided by a constant: levels that the next layer reads through the pool.
+
+    Spikes of both signs may cancel in a window, which only a pool that computes its sums can use: they cost.
+    """
+
+    def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
+        kind, over = kind_of(pool_source(call)), window(call, out)
+        if not isinstance(kind, Spikes) or kind.amplitude is None or over is None:
+            return Outcome(Plain.REAL)
+        unit = kind.unit and over.values == 1
+        return Outcome(replace(kind, amplitude=kind.amplitude / over.divisor, unit=unit), not kind.signed)
+
+    return rule
+
+
+def sum_window(call: Call, out: Any) -> Window:
+    """Of a sum over dimensions."""
+    return Window(1.0, int(pool_source(call).numel()) // int(out.numel()))
+
+
+def mean_window(call: Call, out: Any) -> Window:
+    """Of a mean over dimensions."""
+    values = sum_window(call, out).values
+    return Window(float(values), values)
+
+
+def average_window(dimensions: int) -> Callable[[Call, Any], Window | None]:
+    """None where windows at the border have other divisors."""
+
+    def window(call: Call, out: Any) -> Window | None:
+        if call["ceil_mode"] or (any(call["padding"]) and not call["count_include_pad"]):
+            return None
+        values = prod(spread(call["kernel_size"], dimensions))
+        return Window(float(call.get("divisor_override") or values), values)
+
+    return window
+
+
+def adaptive_window(call: Call, out: Any) -> Window | None:
+    """None where windows differ in size."""
+    dimensions = len(call["output_size"])
+    sizes = zip(pool_source(call).shape[-dimensions:], out.shape[-dimensions:], strict=True)
+    return None if any(n % m for n, m in sizes) else mean_window(call, out)

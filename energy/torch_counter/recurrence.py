@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from snn_tool.energy.counts.operation_costs import is_known
-from snn_tool.energy.torch_counter.arithmetic import Call, KindOf
 from snn_tool.energy.counts.torch_calls import name_of, tensors
+from snn_tool.energy.torch_counter.arithmetic import Call, KindOf
 from snn_tool.energy.torch_counter.kinds import Plain
 from snn_tool.energy.torch_counter.rules import MAKERS, MOVES
 from snn_tool.errors import UnsupportedLayerError

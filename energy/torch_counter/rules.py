@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from snn_tool.energy.torch_counter import arithmetic as make
-from snn_tool.energy import torch_pooling as pool
 from snn_tool.energy.counts.operation_costs import FREE
-from snn_tool.energy.torch_counter.arithmetic import Call, KindOf, Outcome, Rule
 from snn_tool.energy.counts.torch_calls import tensors
+from snn_tool.energy.torch_counter import arithmetic as make
+from snn_tool.energy.torch_counter import products as pool
+from snn_tool.energy.torch_counter.arithmetic import Call, KindOf, Outcome, Rule
 from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes, joined
 from torch import Tensor
 

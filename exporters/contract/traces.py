@@ -1,10 +1,13 @@
 """What every implementation of a network hands over for comparison."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
+from snn_tool.errors import VerificationError
+from snn_tool.files.documents import Count
 
 
 class Trace(Protocol):
@@ -36,3 +39,142 @@ class RecordedTrace:
     readout: NDArray[Any]
     spikes: Mapping[str, NDArray[Any]]
     membranes: Mapping[str, NDArray[Any]]
+
+
+EXACT, MISMATCH, NOT_RUN = "exact", "mismatch", "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One value that differs.
+
+    Attributes:
+        layer: name of the population.
+        quantity: `membranes`, `spikes` or `readout`.
+        timestep: 0 to T - 1.
+        tile: index of the input tile.
+        index: (channel, row, column).
+        expected, actual: the golden and the other value.
+    """
+
+    layer: str
+    quantity: str
+    timestep: Count
+    tile: Count
+    index: tuple[Count, Count, Count]
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        place = (
+            f"{self.layer} {self.quantity}, timestep {self.timestep}, tile {self.tile}, index {self.index}"
+        )
+        return f"{place}: expected {self.expected}, got {self.actual}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendResult:
+    """One implementation's outcome.
+
+    Attributes:
+        backend: `nir`, `lava` or `netx`.
+        status: `exact`, `mismatch` or `not run`.
+        tiles: number of input tiles.
+        values_compared, mismatches: counts of integers.
+        first: the first mismatch: first layer in execution order, then first timestep, then first index.
+        reason: why it was not run.
+        versions: of what computed it.
+    """
+
+    backend: str
+    status: str
+    tiles: Count = 0
+    values_compared: Count = 0
+    mismatches: Count = 0
+    first: Mismatch | None = None
+    reason: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """No claim without evidence."""
+        assert self.status in (EXACT, MISMATCH, NOT_RUN)
+        assert self.status != EXACT or (self.values_compared > 0 and self.mismatches == 0)
+        assert (self.status == MISMATCH) == (self.first is not None) == (self.mismatches > 0)
+        assert (self.status == NOT_RUN) == bool(self.reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pair:
+    """Expected and actual values [T, N, C, H, W] of one quantity, from timestep `start` on."""
+
+    layer: str
+    quantity: str
+    start: int
+    expected: NDArray[Any]
+    actual: NDArray[Any]
+
+
+def compare(
+    reference: Trace, actual: Trace, order: Sequence[str], backend: str, readout: str | None = None
+) -> BackendResult:
+    """Compare all membranes and spikes of all populations, and the read-out.
+
+    Args:
+        reference: the golden trace.
+        actual: the other implementation's.
+        order: names of the populations in execution order, the read-out last.
+        backend: name of the other implementation.
+        readout: name of the read-out, where `order` is empty because nothing else is compared.
+
+    Raises:
+        VerificationError: a population is missing on one side, or has another shape.
+    """
+    compared = mismatches = 0
+    first: Mismatch | None = None
+    for pair in _pairs(reference, actual, order, backend, readout or order[-1]):
+        differing = pair.expected != pair.actual
+        compared += differing.size
+        if differing.any():
+            mismatches += int(differing.sum())
+            found = _first_of(pair, differing)
+            if first is None or (found.layer == first.layer and found.timestep < first.timestep):
+                first = found
+    tiles = len(reference.readout)
+    if not compared:
+        return BackendResult(backend, NOT_RUN, reason="nothing was compared: the bundle holds no tile")
+    return BackendResult(backend, MISMATCH if first else EXACT, tiles, compared, mismatches, first)
+
+
+def _pairs(
+    reference: Trace, actual: Trace, order: Sequence[str], backend: str, readout: str
+) -> Iterator[_Pair]:
+    timesteps = 1
+    for layer in order:
+        for quantity, expected, found in (
+            ("membranes", reference.membranes, actual.membranes),
+            ("spikes", reference.spikes, actual.spikes),
+        ):
+            if layer not in expected or layer not in found:
+                side = backend if layer in expected else "the golden trace"
+                raise VerificationError(f"{layer}: {side} has no {quantity}; export the network again")
+            yield _checked(_Pair(layer, quantity, 0, expected[layer], found[layer]), backend)
+            timesteps = len(expected[layer])
+    last = _Pair(readout, "readout", timesteps - 1, reference.readout[None], actual.readout[None])
+    yield _checked(last, backend)
+
+
+def _checked(pair: _Pair, backend: str) -> _Pair:
+    if pair.expected.shape != pair.actual.shape:
+        shapes = f"{list(pair.actual.shape)} instead of {list(pair.expected.shape)}"
+        raise VerificationError(
+            f"{pair.layer}: {backend} gives {pair.quantity} {shapes}; export the network again"
+        )
+    return pair
+
+
+def _first_of(pair: _Pair, differing: NDArray[np.bool_]) -> Mismatch:
+    where = tuple(int(i) for i in np.unravel_index(int(differing.argmax()), differing.shape))
+    timestep, tile, channel, row, column = where
+    expected, actual = int(pair.expected[where]), int(pair.actual[where])
+    index = (channel, row, column)
+    return Mismatch(pair.layer, pair.quantity, pair.start + timestep, tile, index, expected, actual)

@@ -25,7 +25,7 @@ from snn_tool.exporters.contract.process import Finished, run_group
 
 VARIABLE = "SNN_TOOL_LAVA_PYTHON"
 REMEDY = "snn-tool backend install lava"
-RUNNER = Path(__file__).parent / "lava_runner" / "run.py"
+RUNNER = Path(__file__).parent / "runner" / "run.py"
 """The program that runs in Lava's interpreter; it imports nothing of this package."""
 
 LAVA = "lava-nc==0.10.0"

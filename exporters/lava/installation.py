@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.contract.process import run_group
 from snn_tool.exporters.lava.environment import (
     CACHED,
     LAVA,
@@ -31,7 +32,6 @@ from snn_tool.exporters.lava.environment import (
     interpreters_310,
     probe,
 )
-from snn_tool.exporters.contract.process import run_group
 
 CHECK_S, VENV_S, INSTALL_S, LOCK_S = 30.0, 300.0, 1800.0, 3600.0
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
-from snn_tool.exporters.lava.environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
-from snn_tool.exporters.loihi.plan_file import read_plan
-from snn_tool.exporters.lava.netx import NetxRun
 from snn_tool.exporters.contract.npz import read_arrays
 from snn_tool.exporters.contract.process import Finished, run_group
+from snn_tool.exporters.lava.environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
+from snn_tool.exporters.lava.netx import NetxRun
+from snn_tool.exporters.loihi.plan_file import read_plan
 from snn_tool.files.temporaries import temporary_folder
 
 CONVOLUTIONS = ("stock", "blas")

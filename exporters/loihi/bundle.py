@@ -18,37 +18,44 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import read_json, sha256_file, write_bytes, write_json
-from snn_tool.files.documents import one_of, read_document
 from snn_tool.errors import ExportError
-from snn_tool.exporters import loihi_ranges_file, loihi_report_file
-from snn_tool.exporters.contract.folder import REMEDY, Manifest, check_hashes, hashes_of
-from snn_tool.exporters.golden_file import (
+from snn_tool.exporters.contract.folder import (
     GOLDEN,
+    REMEDY,
     Golden,
+    Manifest,
+    check_hashes,
     golden_arrays,
     golden_statements,
+    hashes_of,
     read_golden,
     write_golden,
 )
-from snn_tool.exporters.loihi.chips import Resources, count_resources
-from snn_tool.exporters.loihi_observed import observe
-from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi.plan_file import SCHEMA as PLAN_SCHEMA
-from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
-from snn_tool.exporters.loihi.ranges import derive_ranges, prove_ranges
-from snn_tool.exporters.loihi_ranges_file import ranges_document, write_ranges
-from snn_tool.exporters.loihi.report import report_resources
-from snn_tool.exporters.loihi_report_file import resource_document, write_resources
-from snn_tool.exporters.loihi.specs import GradedSpec, Plan
-from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.contract.npz import read_arrays
 from snn_tool.exporters.contract.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.loihi import ranges as loihi_ranges_file
+from snn_tool.exporters.loihi import report as loihi_report_file
+from snn_tool.exporters.loihi.chips import Resources, count_resources
+from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.plan_file import SCHEMA as PLAN_SCHEMA
+from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
+from snn_tool.exporters.loihi.ranges import (
+    derive_ranges,
+    observe,
+    prove_ranges,
+    ranges_document,
+    write_ranges,
+)
+from snn_tool.exporters.loihi.report import report_resources, resource_document, write_resources
+from snn_tool.exporters.loihi.specs import GradedSpec, Plan
+from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.nir.program import Program
+from snn_tool.files.artifacts import read_json, sha256_file, write_bytes, write_json
+from snn_tool.files.documents import one_of, read_document
+from snn_tool.files.staging import staged_folder
 from snn_tool.models.streams import FANOUT, LOWERINGS
 from snn_tool.models.topology import Timesteps
-from snn_tool.files.staging import staged_folder
 
 KIND, SCHEMA = "loihi-bundle", 1
 NETWORK, PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (

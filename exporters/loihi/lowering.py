@@ -22,8 +22,7 @@ from snn_tool.exporters.nir.program import (
     PopulationNode,
     Program,
 )
-from snn_tool.models.alignment import hop_depths, relay_counts
-from snn_tool.models.streams import LoweredPopulation, lower, lowered_sources
+from snn_tool.models.streams import LoweredPopulation, hop_depths, lower, lowered_sources, relay_counts
 
 
 @dataclass(frozen=True, eq=False)

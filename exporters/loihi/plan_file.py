@@ -8,8 +8,6 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import shown
-from snn_tool.files.documents import Document, Name, Positive, read_document
 from snn_tool.exporters.contract.folder import REMEDY, GridValue, Volume
 from snn_tool.exporters.loihi.specs import (
     BIAS_EXPONENT,
@@ -20,6 +18,8 @@ from snn_tool.exporters.loihi.specs import (
     Plan,
     SourceSpec,
 )
+from snn_tool.files.artifacts import shown
+from snn_tool.files.documents import Document, Name, Positive, read_document
 from snn_tool.models.topology import Channels, Padding, Stride, Timesteps, Upsample
 
 KIND, SCHEMA = "loihi-plan", 1

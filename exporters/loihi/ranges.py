@@ -16,22 +16,205 @@ Each is `proved` (no image can exceed it), `saturates` (bound beyond a clip at w
 agree: exact, not linear) or `observed` (beyond a wrap, which no golden tile reaches: that much is shown).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
 
-from snn_tool.exporters.loihi.bounds import Bounds, bound
-from snn_tool.exporters.loihi_carriers import Carrier, carried_registers, carriers
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from snn_tool.exporters.contract.folder import REMEDY
+from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.loihi.bounds import Bounds, Interval, bound, stream_interval
 from snn_tool.exporters.loihi.limits import (
+    CLIPS,
     CONV_RANGE,
+    FIXED,
     LIF_CURRENT_RANGE,
     MEMBRANE_RANGE,
+    OBSERVED,
+    PROVED,
+    SATURATES,
+    WRAPS,
+    Limit,
+    Quantity,
+    bounded,
     check_limits,
     parameters,
 )
-from snn_tool.exporters.loihi_observed import Observed
-from snn_tool.exporters.loihi_quantity import CLIPS, FIXED, WRAPS, Quantity, bounded
-from snn_tool.exporters.nir.program import ConvNode, GradedNode, PopulationNode, Program
-from snn_tool.models.streams import FANOUT
+from snn_tool.exporters.loihi.lowering import lower_program
+from snn_tool.exporters.nir.interpreter import integrated, kept_steps, product_sums, shuffle, signed_24_bit
+from snn_tool.exporters.nir.program import (
+    IMAGE,
+    MEMBRANE_SHIFT,
+    ConvNode,
+    GradedNode,
+    Integers,
+    PopulationNode,
+    Program,
+)
+from snn_tool.files.artifacts import write_json
+from snn_tool.files.documents import Document, Finite, Name, one_of, read_document
+from snn_tool.models.streams import FANOUT, Stream
+from snn_tool.models.topology import Timesteps
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """One process that passes values on.
+
+    Attributes:
+        name: of the process, `<first reader>_stream` or `<what it delays>_relay<stage>`.
+        population: whose spikes it carries; empty if it carries a stream.
+        stream: the synapses whose summed current it carries; empty if it carries spikes.
+        graded: its neurons are graded; otherwise binary LIF of threshold 0.
+    """
+
+    name: str
+    population: str
+    stream: Stream
+    graded: bool
+
+
+def carriers(program: Program, lowering: str) -> tuple[Carrier, ...]:
+    """Accumulators and relays of a lowering, each accumulator followed by its own relays.
+
+    Raises:
+        ConfigError: the lowering is unknown.
+        TargetLimitError: an accumulator could leave 24 bits.
+    """
+    lowered = lower_program(program, lowering)
+    found = []
+    for population in lowered.populations:
+        name, graded = population.name, isinstance(lowered.nodes[population.name], GradedNode)
+        origin = ("", population.stream) if population.accumulates else (name, ())
+        if population.accumulates:
+            found.append(Carrier(name, *origin, graded))
+        for stage in range(1, lowered.relays[name] + 1):
+            found.append(Carrier(f"{name}_relay{stage}", *origin, graded))
+    return tuple(found)
+
+
+def carried_registers(
+    carrier: Carrier, program: Program, bounds: Bounds, seen: Limit, names: tuple[str, str, str]
+) -> tuple[Quantity, ...]:
+    """Sum of the identity convolution, current and membrane of a carrier, in the units of `loihi_ranges`.
+
+    Args:
+        carrier: of `carriers`.
+        program: what is deployed.
+        bounds: of the program.
+        seen: extremes of what it carries on the golden tiles.
+        names: of the three quantities.
+    """
+    held = _held(carrier, program, bounds)
+    total, current, membrane = names
+    limit, beyond = (MEMBRANE_RANGE, CLIPS) if carrier.graded else (LIF_CURRENT_RANGE, WRAPS)
+    shift = 0 if carrier.graded else MEMBRANE_SHIFT
+    low, high = held.low << shift, held.high << shift
+    shifted = (seen[0] << shift, seen[1] << shift)
+    return (
+        bounded(carrier.name, total, CONV_RANGE, WRAPS, held.low, held.high, seen),
+        bounded(carrier.name, current, limit, beyond, held.low, held.high, seen),
+        bounded(carrier.name, membrane, MEMBRANE_RANGE, CLIPS, low, high, shifted),
+    )
+
+
+def _held(carrier: Carrier, program: Program, bounds: Bounds) -> Interval:
+    """Bounds [C] of what a carrier carries; 0 is among it, because nothing comes before the first image."""
+    if carrier.stream:
+        held = stream_interval(program, bounds, carrier.stream)
+    else:
+        held = bounds.spikes[carrier.population]
+    return Interval(np.minimum(held.low, 0), np.maximum(held.high, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Extremes over all tiles, timesteps and positions, in the units of `loihi_bounds.Bounds`.
+
+    Attributes:
+        sums, currents, membranes: of convolutions and populations.
+        carried: of what accumulators and relays pass on, LSB or spikes.
+    """
+
+    sums: dict[str, Limit] = field(default_factory=dict)
+    currents: dict[str, Limit] = field(default_factory=dict)
+    membranes: dict[str, Limit] = field(default_factory=dict)
+    carried: dict[str, Limit] = field(default_factory=dict)
+
+
+def observe(
+    program: Program, tiles: NDArray[np.integer], reference: Trace, lowering: str = FANOUT
+) -> Observed:
+    """Recompute the inside of every register from recorded spikes and membranes.
+
+    Args:
+        program: of the tiles' size.
+        tiles: integers [N, 3, H, W].
+        reference: their trace, every population recorded.
+        lowering: of membrane shortcuts; it decides which accumulators and relays there are.
+    """
+    seen, passing = Observed(), carriers(program, lowering)
+    for index in range(len(tiles)):
+        emitted = {IMAGE: tiles[index : index + 1].astype(np.int64)}
+        emitted |= {name: s[:, index].astype(np.int64) for name, s in reference.spikes.items()}
+        membranes = {name: m[:, index].astype(np.int64) for name, m in reference.membranes.items()}
+        outputs = _observe_tile(program, emitted, membranes, seen)
+        for carrier in passing:
+            held = emitted[carrier.population] if carrier.population else _summed(carrier.stream, outputs)
+            _widen(seen.carried, carrier.name, held)
+    return seen
+
+
+def _observe_tile(
+    program: Program, emitted: Mapping[str, Integers], membranes: Mapping[str, Integers], seen: Observed
+) -> dict[str, Integers]:
+    """Widen the extremes by one tile; returns what each convolution delivers, [T or 1, C, H, W]."""
+    outputs: dict[str, Integers] = {}
+    for conv in program.convs:
+        sums = np.stack([product_sums(conv, frame) for frame in emitted[conv.source]])
+        _widen(seen.sums, conv.name, sums)
+        outputs[conv.name] = np.stack([shuffle(signed_24_bit(one), conv.upsample) for one in sums])
+    for population in program.populations:
+        total = _summed(population.inputs, outputs)
+        _widen(seen.currents, population.name, total)
+        _widen(
+            seen.membranes,
+            population.name,
+            _before_clipping(
+                population, total, program.bias(population)[:, None, None], membranes[population.name]
+            ),
+        )
+    return outputs
+
+
+def _summed(stream: Sequence[str], outputs: Mapping[str, Integers]) -> Integers:
+    """The summed current; the image's currents [1, C, H, W] repeat at every timestep."""
+    total = outputs[stream[0]]
+    for name in stream[1:]:
+        total = total + outputs[name]
+    return total
+
+
+def _before_clipping(
+    population: PopulationNode, currents: Integers, bias: Integers, membranes: Integers
+) -> Integers:
+    """Membranes [T, C, H, W] before clipping and reset; `membranes` are those after both."""
+    if isinstance(population, GradedNode):
+        return currents + bias
+    previous = np.concatenate([np.zeros_like(membranes[:1]), membranes[:-1]])
+    return integrated(previous, currents, bias, kept_steps(population))
+
+
+def _widen(extremes: dict[str, Limit], name: str, values: Integers) -> None:
+    low, high = int(values.min()), int(values.max())
+    if name in extremes:
+        low, high = min(low, extremes[name][0]), max(high, extremes[name][1])
+    extremes[name] = low, high
+
 
 SUM, CURRENT, MEMBRANE = "sum", "current", "membrane"
 
@@ -104,3 +287,85 @@ def _registers(node: PopulationNode, bounds: Bounds, observed: Observed) -> tupl
         bounded(node.name, CURRENT, limit, beyond, current.low, current.high, seen[0]),
         bounded(node.name, MEMBRANE, MEMBRANE_RANGE, CLIPS, membrane.low, membrane.high, seen[1]),
     )
+
+
+KIND, SCHEMA = "range-proof", 1
+
+Integer = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+
+
+def ranges_document(proof: RangeProof) -> dict[str, Any]:
+    """A proof as JSON values; bounds of all channels included."""
+    quantities = [
+        {
+            **asdict(quantity),
+            "bound": quantity.bound,
+            "headroom_bits": None if quantity.headroom_bits is None else round(quantity.headroom_bits, 3),
+            "status": quantity.status,
+        }
+        for quantity in proof.quantities
+    ]
+    return {"timesteps": proof.timesteps, "inputs": dict(proof.inputs), "quantities": quantities}
+
+
+def write_ranges(path: Path, proof: RangeProof) -> None:
+    """Write ranges.json."""
+    write_json(path, KIND, SCHEMA, ranges_document(proof))
+
+
+class QuantityEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `quantities`: a `Quantity`, and what follows from it."""
+
+    node: Name
+    name: Name
+    limit: tuple[Integer, Integer]
+    beyond: Annotated[str, one_of(FIXED, CLIPS, WRAPS)]
+    channel_low: Annotated[tuple[Integer, ...], Meta(min_length=1)]
+    channel_high: Annotated[tuple[Integer, ...], Meta(min_length=1)]
+    observed: tuple[Integer, Integer] | None
+    bound: tuple[Integer, Integer]
+    headroom_bits: Finite | None
+    status: Annotated[str, one_of(PROVED, SATURATES, OBSERVED)]
+
+    def __post_init__(self) -> None:
+        """What follows must follow; violations are never written."""
+        quantity = self.quantity
+        if (quantity.bound, quantity.status) != (self.bound, self.status):
+            raise ValueError(
+                f"bound {list(self.bound)} and status {self.status} do not follow from limit, channel_low, "
+                f"channel_high and observed, which give "
+                f"{list(quantity.bound)} and {quantity.status}"
+            )
+
+    @property
+    def quantity(self) -> Quantity:
+        """The quantity alone."""
+        return Quantity(
+            self.node,
+            self.name,
+            self.limit,
+            self.beyond,
+            self.channel_low,
+            self.channel_high,
+            self.observed,
+        )
+
+
+class RangesDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of ranges.json."""
+
+    timesteps: Timesteps
+    inputs: dict[Name, tuple[Name, ...]]
+    quantities: Annotated[tuple[QuantityEntry, ...], Meta(min_length=1)]
+
+
+def read_ranges(path: Path) -> RangeProof:
+    """Read ranges.json.
+
+    Raises:
+        ArtifactError: missing, of another schema, or a key is missing, unknown, not allowed or does not
+            follow from the rest.
+    """
+    document = read_document(path, KIND, SCHEMA, RangesDocument, REMEDY)
+    quantities = tuple(entry.quantity for entry in document.quantities)
+    return RangeProof(document.timesteps, document.inputs, quantities)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import nir
 import numpy as np
-from snn_tool.files.artifacts import atomic_path
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.nir.hdf5 import Tree
 from snn_tool.exporters.nir.metadata import KEY, REMEDY, check_schema, foreign
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import MAX_ARRAY_BYTES, Program
 from snn_tool.exporters.nir.reading import load_graph, read_nodes
+from snn_tool.files.artifacts import atomic_path
 
 
 def write_nir(path: Path, graph: nir.NIRGraph) -> None:

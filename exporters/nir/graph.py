@@ -25,8 +25,15 @@ from numpy.typing import NDArray
 from snn_tool.errors import ExportError
 from snn_tool.exporters.nir.ladder import ladder_graph
 from snn_tool.exporters.nir.metadata import KEY, Constants, PopulationConstants, to_metadata
-from snn_tool.exporters.nir.program import IMAGE, MAX_ARRAY_BYTES, GradedNode
-from snn_tool.exporters.nir_units import OUTPUT, float_threshold, shuffle_ports, time_constant
+from snn_tool.exporters.nir.program import (
+    IMAGE,
+    MAX_ARRAY_BYTES,
+    OUTPUT,
+    GradedNode,
+    float_threshold,
+    shuffle_ports,
+    time_constant,
+)
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 
 DT_S = 1e-4

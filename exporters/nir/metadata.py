@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from snn_tool.files.artifacts import shown
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.nir.program import MEMBRANE_SHIFT
+from snn_tool.files.artifacts import shown
 
 KEY = "snn_tool"
 SCHEMA = 1

@@ -203,3 +203,22 @@ class Program:
         return (
             np.sum(plain, axis=0, dtype=np.int64) if plain else np.zeros(population.channels, dtype=np.int64)
         )
+
+
+OUTPUT = "output"
+"""Name of the graph's Output, which follows the read-out."""
+
+
+def shuffle_ports(conv: str) -> tuple[str, str]:
+    """Names of the Output before and the Input after a convolution's pixel-shuffle on the host."""
+    return f"{conv}_unshuffled", f"{conv}_shuffled"
+
+
+def time_constant(decay: int, dt_s: float) -> float:
+    """Tau in seconds of a membrane that loses decay / 4096 in each timestep: dt 4096 / decay."""
+    return dt_s * DECAY_STEPS / decay
+
+
+def float_threshold(threshold: int, lsb_exponent: int) -> float:
+    """Threshold half a membrane unit (2^-6 LSB) above an integer one: (threshold + 2^-7) 2^lsb_exponent."""
+    return float(np.ldexp(threshold + 0.5 ** (MEMBRANE_SHIFT + 1), lsb_exponent))

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import nir
-from snn_tool.exporters.nir_effects import CHANGED, DROPPED, REFUSED, Effect, Placed
-from snn_tool.exporters.nir_loops import components
+from snn_tool.exporters.nir.reading import components
+from snn_tool.exporters.nir_foreign.neuron_effects import CHANGED, DROPPED, REFUSED, Effect, Placed
 
 OWN_ATTRIBUTES = frozenset(
     (

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from copy import copy, deepcopy
 
 import nir
-from snn_tool.exporters.nir_effects import CHANGED, REFUSED, Effect, Placed
+from snn_tool.exporters.nir.reading import READING_FAULTS
 from snn_tool.exporters.nir_foreign.executor_effects import executor_effects
 from snn_tool.exporters.nir_foreign.interpreter_effects import interpreter_effects
-from snn_tool.exporters.nir.reading import READING_FAULTS
+from snn_tool.exporters.nir_foreign.neuron_effects import CHANGED, REFUSED, Effect, Placed
 from snn_tool.exporters.simulators.semantics import Simulator
 
 EXECUTORS = frozenset({"norse", "sinabs"})

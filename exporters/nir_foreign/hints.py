@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import SnnToolError
-from snn_tool.exporters.nir_import_neurons import SPIKING
+from snn_tool.exporters.nir_foreign.importing import SPIKING
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.exporters.nir_foreign.module_neurons import NirSpiking
 from torch import Tensor

@@ -11,17 +11,214 @@ timesteps of what arrives at the Output. An image that the file adds to its outp
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
-from snn_tool.exporters.nir_foreign.forms import Form, Term, added, emitted, scaled, squared
-from snn_tool.exporters.nir_import_layers import apply_layer
-from snn_tool.exporters.nir_import_neurons import INTEGRATORS, SPIKING, Neurons, neurons
+from snn_tool.exporters.nir.program import OUTPUT
+from snn_tool.exporters.nir_foreign.forms import (
+    Conv,
+    Form,
+    Pair,
+    Reals,
+    Term,
+    added,
+    convolved,
+    emitted,
+    scaled,
+    squared,
+)
 from snn_tool.exporters.nir_foreign.module import NirModule
-from snn_tool.exporters.nir_units import OUTPUT
-from snn_tool.models.real_network import RealNetwork, RealPopulation, RealSynapse
+from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
+
+REMEDY = "give the layers between neurons as Conv2d, Linear, Affine, Scale, Flatten, SumPool2d or AvgPool2d"
+
+
+def apply_layer(node: nir.NIRNode, form: Form, name: str, where: str) -> Form:
+    """What leaves a layer.
+
+    Args:
+        node: the layer.
+        form: what arrives.
+        name: of the layer.
+        where: stands at the head of messages.
+
+    Raises:
+        UnsupportedLayerError: the layer's type, shape or geometry has no form.
+    """
+    if isinstance(node, nir.Conv2d):
+        weight = _dense(np.asarray(node.weight, dtype=np.float64), int(node.groups))
+        conv = Conv(weight, _pair(node.stride), _padding(node, where), _pair(node.dilation))
+        return convolved(form, conv, _bias(node.bias, len(weight)), name, where)
+    if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
+        return convolved(form, _pool(node, form.shape[0]), np.zeros(form.shape[0]), name, where)
+    if isinstance(node, nir.Linear | nir.Affine):
+        return _linear(node, form, name, where)
+    if isinstance(node, nir.Scale):
+        return scaled(form, per_channel(node.scale, form, "scale", where), name)
+    if isinstance(node, nir.Flatten):
+        return _flattened(node, form, where)
+    raise UnsupportedLayerError(f"{where}: {type(node).__name__} cannot be imported; {REMEDY}")
+
+
+def per_channel(values: Any, form: Form, field: str, where: str) -> Reals:
+    """A parameter as [C]: one for all, or of the full shape with equal values at all positions of a channel.
+
+    Raises:
+        UnsupportedLayerError: another shape, or values that differ within a channel.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    channels = form.shape[0]
+    if array.size == 1:
+        return np.full(channels, float(array.reshape(())))
+    if array.shape not in (form.shape, (int(np.prod(form.shape)),)):
+        raise UnsupportedLayerError(f"{where}: {field} has shape {list(array.shape)}, not {list(form.shape)}")
+    rows = array.reshape(channels, -1)
+    if (rows != rows[:, :1]).any():
+        raise UnsupportedLayerError(
+            f"{where}: {field} differs between the positions of a channel, which shared weights cannot take "
+            "up; use one value per channel"
+        )
+    return rows[:, 0].copy()
+
+
+def _linear(node: Any, form: Form, name: str, where: str) -> Form:
+    weight = np.asarray(node.weight, dtype=np.float64)
+    channels, height, width = form.shape
+    is_vector = form.flat or (height, width) == (1, 1)
+    if weight.ndim != 2 or not is_vector or weight.shape[1] != channels * height * width:
+        raise UnsupportedLayerError(
+            f"{where}: takes {list(weight.shape[1:])}, but {list(form.shape)} arrives; put Flatten before it"
+        )
+    conv = Conv(weight.reshape(len(weight), channels, height, width))
+    unfolded = Form(form.terms, form.bias, form.shape)
+    bias = _bias(getattr(node, "bias", None), len(weight))
+    return convolved(unfolded, conv, bias, name, where)
+
+
+def _flattened(node: nir.Flatten, form: Form, where: str) -> Form:
+    if int(node.start_dim) != 0 or int(node.end_dim) not in (-1, 2):
+        raise UnsupportedLayerError(
+            f"{where}: flattens dimensions {node.start_dim} to {node.end_dim}; only a whole map is flattened"
+        )
+    return Form(form.terms, form.bias, form.shape, flat=True)
+
+
+def _pool(node: Any, channels: int) -> Conv:
+    """Each channel by itself: sums, or means with the zeros of the padding counted."""
+    rows, columns = _pair(node.kernel_size)
+    value = 1.0 if isinstance(node, nir.SumPool2d) else 1 / (rows * columns)
+    weight = np.eye(channels)[:, :, None, None] * np.full((rows, columns), value)
+    return Conv(weight, _pair(node.stride), _pair(node.padding))
+
+
+def _dense(weight: Reals, groups: int) -> Reals:
+    """[out, in, ...] of a kernel [out, in / groups, ...], zero between groups."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    wide = np.zeros((weight.shape[0], inputs * groups, *weight.shape[2:]))
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        wide[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return wide
+
+
+def _padding(node: Any, where: str) -> Pair:
+    if not isinstance(node.padding, str):
+        return _pair(node.padding)
+    if node.padding == "valid":
+        return 0, 0
+    surplus = [d * (k - 1) for d, k in zip(_pair(node.dilation), np.shape(node.weight)[2:], strict=True)]
+    if node.padding != "same" or any(n % 2 for n in surplus):
+        raise UnsupportedLayerError(f"{where}: padding {node.padding!r} of an even kernel is one-sided")
+    return surplus[0] // 2, surplus[1] // 2
+
+
+def _bias(values: Any, channels: int) -> Reals:
+    return np.zeros(channels) if values is None else np.asarray(values, dtype=np.float64).reshape(channels)
+
+
+def _pair(value: Any) -> Pair:
+    rows, columns = np.broadcast_to(value, 2)
+    return int(rows), int(columns)
+
+
+SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)
+INTEGRATORS = (nir.I, nir.LI)
+SAME = 1e-6
+"""Relative difference that is taken for float32 rounding of equal time constants."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neurons:
+    """What one timestep does: v = (1 - decay) v + gain x + drive; [C] each but the decay."""
+
+    gain: Reals
+    drive: Reals
+    decay: float
+
+
+def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
+    """A population's constants, with a threshold of 1 if it spikes.
+
+    Args:
+        node: IF, LIF, CubaLIF, I or LI.
+        form: what arrives; gives the shape.
+        dt_s: timestep in seconds.
+        where: stands at the head of messages.
+
+    Raises:
+        UnsupportedLayerError: a parameter differs within a channel, a time constant between channels, a
+            synaptic current that lasts, or a threshold that is not above the reset.
+    """
+
+    def read(field: str) -> Reals:
+        return per_channel(getattr(node, field), form, field, where)
+
+    zero = np.zeros(form.shape[0])
+    gain, decay, rest = dt_s * read("r"), 0.0, zero
+    if not isinstance(node, nir.IF | nir.I):
+        tau = _one(read("tau_mem" if isinstance(node, nir.CubaLIF) else "tau"), where)
+        decay = min(dt_s / tau, 1.0)
+        gain, rest = decay * read("r"), read("v_leak")
+    if isinstance(node, nir.CubaLIF):
+        gain = gain * _instant(read("tau_syn"), dt_s, where) * read("w_in")
+    if isinstance(node, INTEGRATORS):
+        return _integrator(Neurons(gain, decay * rest, decay), rest, where)
+    reset = read("v_reset")
+    threshold = read("v_threshold") - reset
+    if (threshold <= 0).any():
+        raise UnsupportedLayerError(
+            f"{where}: v_threshold is not above v_reset, so that it fires without input; raise v_threshold"
+        )
+    drive = decay * (rest - reset) if decay else zero
+    return Neurons(gain / threshold, drive / threshold, decay)
+
+
+def _integrator(found: Neurons, rest: Reals, where: str) -> Neurons:
+    if rest.any():
+        raise UnsupportedLayerError(f"{where}: v_leak of a read-out must be 0, where the chip's starts")
+    return found
+
+
+def _one(tau: Reals, where: str) -> float:
+    if tau.max() > tau.min() * (1 + SAME):
+        raise UnsupportedLayerError(
+            f"{where}: its time constants lie between {tau.min():g} and {tau.max():g} s; a population of the "
+            "chip has one decay"
+        )
+    return float(tau[0])
+
+
+def _instant(tau: Reals, dt_s: float, where: str) -> float:
+    if (np.abs(tau - dt_s) > dt_s * SAME).any():
+        raise UnsupportedLayerError(
+            f"{where}: CubaLIF with tau_syn = {tau.max():g} s, whose current outlasts the timestep of "
+            f"{dt_s:g} s; use LIF, or tau_syn = dt"
+        )
+    return 1.0
+
 
 READOUT = "readout"
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import nir
-from snn_tool.exporters.nir_effects import CHANGED, DROPPED, REFUSED, Effect, Placed
-from snn_tool.exporters.nir_loops import components
+from snn_tool.exporters.nir.reading import components
+from snn_tool.exporters.nir_foreign.neuron_effects import CHANGED, DROPPED, REFUSED, Effect, Placed
 
 OWN_VARIABLES = frozenset({"initialized_state", "is_none"})
 """Names in the code that it writes; a node that comes out as one of them is defined twice."""

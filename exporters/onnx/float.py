@@ -3,12 +3,15 @@
 The constants are those of torch's own float32 run, so that a neuron answers to equal potentials equally.
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.exporters.onnx.graph import Graph
+from snn_tool.exporters.onnx.student import Form, add_student
 from snn_tool.models.network import IMAGE_OFFSET, Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from torch import Tensor
@@ -101,3 +104,34 @@ def array_of(values: Tensor) -> Floats:
 def reciprocal(neuron: GradedNeuron) -> float:
     """1 / threshold with the rounding of torch's float32 run."""
     return float(neuron.threshold.detach().reciprocal())
+
+
+STUDENT, TEACHER, SCHEMA = "onnx-student", "onnx-teacher", 1
+
+
+def float_model(network: Network, form: Form, kind: str, metadata: Mapping[str, Any]) -> Any:
+    """A float network as a checked ONNX file.
+
+    Args:
+        network: what is exported, in evaluation mode.
+        form: of the graph.
+        kind: `STUDENT` or `TEACHER`.
+        metadata: JSON values that say where the network is from, and what its neurons are.
+
+    Raises:
+        ExportError: `onnx.checker` refuses the graph.
+    """
+    graph = Graph(kind.removeprefix("onnx-"))
+    add_student(network.topology, FloatArithmetic(graph, network), form)
+    features = network.topology.hints if kind == TEACHER else ()
+    for name in features:
+        graph.op("Identity", f"potentials.{name}.0", name=name)
+    described = {
+        "timesteps": network.timesteps,
+        "stateful": form.stateful,
+        "multiple": network.multiple,
+        "input": {"offset": IMAGE_OFFSET},
+        "features": list(features),
+        "populations": [asdict(population) for population in network.topology.populations],
+    }
+    return graph.model(kind, SCHEMA, {**described, **metadata})

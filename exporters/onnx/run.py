@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from snn_tool.exporters.onnx.student import IMAGE_INPUT, NEXT, STATE, Form
 from snn_tool.exporters.contract.traces import RecordedTrace
-from snn_tool.models.onnx_file import start_session, with_outputs
+from snn_tool.exporters.onnx.student import IMAGE_INPUT, NEXT, STATE, Form
+from snn_tool.models.teachers.onnx import start_session, with_outputs
 from snn_tool.models.topology import Topology
 
 Image = NDArray[np.float32]

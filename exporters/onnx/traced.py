@@ -12,9 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from snn_tool.errors import ExportError
-from snn_tool.exporters.onnx.graph import Graph
-from snn_tool.exporters.onnx_model import OPSET
-from snn_tool.exporters.onnx_sides import REPEAT, cropped, extended
+from snn_tool.exporters.onnx.graph import OPSET, REPEAT, Graph, cropped, extended
 from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED
 from torch import Tensor, nn
 from torch.export import Dim

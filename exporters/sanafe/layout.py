@@ -1,15 +1,160 @@
 """A plan laid out on the cores of one chip, connection by connection; `sanafe_network` says how."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
+from snn_tool.exporters.loihi.chips import expanded_synapses
 from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi_resources import expanded_synapses
-from snn_tool.exporters.loihi.specs import LifSpec, Plan
-from snn_tool.exporters.loihi_tiles import largest_side, resized, size_multiple
+from snn_tool.exporters.loihi.report import largest_side, resized, size_multiple
+from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan, Shape
 from snn_tool.exporters.nir.program import Program
-from snn_tool.exporters.sanafe_connections import connect
-from snn_tool.exporters.sanafe_network import LEAK_ONE, NEURONS_PER_CORE, ChipGroup, ChipNetwork
 from snn_tool.models.streams import FANOUT
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connections:
+    """All connections of one convolution.
+
+    Attributes:
+        source, target: names of groups; of the image `source` is a source process of the plan.
+        sources, targets: neuron numbers, int64 [E].
+        weights: int64 [E] in LSB; zeros are kept, because a chip reads them too.
+    """
+
+    source: str
+    target: str
+    sources: Integers
+    targets: Integers
+    weights: Integers
+
+
+def connect(conv: ConvSpec) -> Connections:
+    """Every connection of a convolution; taps in the padding have none."""
+    (columns, taps_x, from_x), (rows, taps_y, from_y) = _taps(conv, 0), _taps(conv, 1)
+    channels_out, kernel_x, kernel_y, group = conv.weight.shape
+    outputs, inputs = np.arange(channels_out)[:, None], np.arange(group)[None, :]
+    channel_in = outputs // (channels_out * group // conv.input_shape[2]) * group + inputs
+    column, row, channel = _shuffled(conv, columns[:, None, None, None], rows[:, None, None], outputs)
+    taken = conv.weight[:, kernel_x - 1 - taps_x][:, :, kernel_y - 1 - taps_y].transpose(1, 2, 0, 3)
+    sources = _numbers(conv.input_shape, from_x[:, None, None, None], from_y[:, None, None], channel_in)
+    targets = np.broadcast_to(_numbers(conv.output_shape, column, row, channel), taken.shape)
+    flat = (sources.ravel(), targets.ravel(), taken.astype(np.int64).ravel())
+    return Connections(conv.source, conv.target, *flat)
+
+
+def _taps(conv: ConvSpec, axis: int) -> tuple[Integers, Integers, Integers]:
+    """Output position (before a pixel-shuffle), tap, and source position, of every tap inside the source."""
+    outputs = np.arange(conv.output_shape[axis] // conv.upsample)
+    taps = np.arange(conv.weight.shape[1 + axis])
+    position = outputs[:, None] * conv.stride - conv.padding + taps * conv.dilation
+    output, tap = np.nonzero((position >= 0) & (position < conv.input_shape[axis]))
+    return output, tap, position[output, tap]
+
+
+def _shuffled(
+    conv: ConvSpec, column: Integers, row: Integers, channel: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Where the plan's virtual ports send an output (`loihi_plan`)."""
+    part, channel = np.divmod(channel, conv.output_shape[2])
+    part_x, part_y = np.divmod(part, conv.upsample)
+    return column * conv.upsample + part_x, row * conv.upsample + part_y, channel
+
+
+def _numbers(shape: Shape, column: Integers, row: Integers, channel: Integers) -> Integers:
+    return (column * shape[1] + row) * shape[2] + channel
+
+
+NEURONS_PER_CORE = 1024
+"""Of Loihi (Davies et al. 2018), and of the architecture file that SANA-FE ships."""
+
+LEAK_ONE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ChipGroup:
+    """The neurons of one population or relay.
+
+    Attributes:
+        shape: (W, H, C).
+        first_core: cores follow without a gap.
+        threshold: in LSB; it fires above.
+        leak: 4096ths of the membrane that a step keeps.
+        depth: hop depth, the first step of its window.
+        is_relay: holds spikes for a later reader.
+    """
+
+    name: str
+    shape: Shape
+    first_core: int
+    threshold: int
+    leak: int
+    depth: int
+    is_relay: bool
+
+    @property
+    def neurons(self) -> int:
+        """W H C."""
+        width, height, channels = self.shape
+        return width * height * channels
+
+    @property
+    def cores(self) -> int:
+        """Cores that it fills."""
+        return -(-self.neurons // NEURONS_PER_CORE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipNetwork:
+    """A whole deployment on one chip.
+
+    Attributes:
+        groups: in execution order, relays among them.
+        connections: of all convolutions whose source spikes.
+        image_connections: of the others; they become biases.
+        biases: of each group int64 [neurons], without the image.
+        timesteps: T.
+        depth: hop depth D of the read-out.
+    """
+
+    groups: tuple[ChipGroup, ...]
+    connections: tuple[Connections, ...]
+    image_connections: tuple[Connections, ...]
+    biases: dict[str, Integers]
+    timesteps: int
+    depth: int
+
+    @property
+    def steps(self) -> int:
+        """Steps that one image takes."""
+        return self.timesteps + self.depth - 1
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of all groups."""
+        return sum(group.neurons for group in self.groups)
+
+    @property
+    def cores(self) -> int:
+        """Cores in use."""
+        return sum(group.cores for group in self.groups)
+
+    @property
+    def synapses(self) -> int:
+        """Connections between neurons."""
+        return sum(len(connections.weights) for connections in self.connections)
+
+    def drives(self, tile: NDArray[np.integer]) -> dict[str, Integers]:
+        """Bias of each group int64 [neurons] in LSB while it sees an image, integers [3, H, W]."""
+        image = tile.astype(np.int64).transpose(2, 1, 0).ravel()
+        drives = {name: bias.copy() for name, bias in self.biases.items()}
+        for read in self.image_connections:
+            np.add.at(drives[read.target], read.targets, read.weights * image[read.sources])
+        return drives
+
 
 CORES = 128
 """Of one Loihi (Davies et al. 2018), and of the architecture file that SANA-FE ships."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from snn_tool.files.documents import Count
-from snn_tool.exporters.comparison import EXACT, BackendResult
-from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy, Joules
+from snn_tool.errors import ArtifactError
+from snn_tool.exporters.contract.traces import EXACT, BackendResult
+from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy, Joules
+from snn_tool.files.artifacts import read_json, write_json
+from snn_tool.files.documents import Count, convert
 
 EXCLUDED = (
     "static power and synchronisation of the chip: too low",
@@ -73,3 +76,32 @@ class SanafeReport:
     def to_json(self) -> dict[str, Any]:
         """The file's body."""
         return {"passed": self.passed, **asdict(self)}
+
+
+KIND, SCHEMA = "sanafe-check", 1
+HEAD = ("kind", "schema", "tool_version", "passed")
+REMEDY = "run `snn-tool energy sanafe` again"
+
+
+def write_sanafe(path: Path, report: SanafeReport) -> None:
+    """Write a report, whole or not at all."""
+    write_json(path, KIND, SCHEMA, report.to_json())
+
+
+def read_sanafe(path: Path) -> SanafeReport:
+    """Read a report.
+
+    Raises:
+        ArtifactError: missing, of another kind or schema, incomplete, a number is negative, not finite or
+            absurd, or the file is not in agreement with itself.
+    """
+    document = read_json(path, KIND, SCHEMA)
+    passed = document.get("passed")
+    body = {key: value for key, value in document.items() if key not in HEAD}
+    try:
+        report = convert(body, SanafeReport, str(path), remedy=REMEDY)
+    except AssertionError as error:
+        raise ArtifactError(f"{path}: `result` claims more than its counts show; {REMEDY}") from error
+    if not report.tiles or report.passed is not passed:
+        raise ArtifactError(f"{path}: `passed` does not follow from the rest; {REMEDY}")
+    return report

@@ -19,6 +19,7 @@ from snn_tool.exporters.nir.program import (
     DECAY_STEPS,
     IMAGE,
     MEMBRANE_SHIFT,
+    OUTPUT,
     ConvNode,
     GradedNode,
     LifNode,
@@ -26,7 +27,6 @@ from snn_tool.exporters.nir.program import (
     Program,
     ReadoutNode,
 )
-from snn_tool.exporters.nir_units import OUTPUT
 from snn_tool.exporters.simulators.encoding import identity_conv
 
 STEP_S = 1.0

@@ -8,11 +8,12 @@ reset remain the simulator's own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import ConfigError
+from snn_tool.errors import BackendUnavailableError, ConfigError, UnsupportedLayerError
+from snn_tool.exporters.contract.traces import NOT_RUN, BackendResult, Trace, compare
 from snn_tool.exporters.nir.interpreter import LARGEST, decayed, kept_steps
 from snn_tool.exporters.nir.program import (
     DECAY_STEPS,
@@ -123,3 +124,26 @@ def _levels(ladder: Ladder, recording: Recording) -> Integers:
     above = sum(recording.spikes[name] for name in ladder.above)
     below = sum((recording.spikes[name] for name in ladder.below), start=np.float64(0))
     return _whole(np.asarray(above - below))
+
+
+def verify_simulator(
+    name: str, program: Program, tiles: NDArray[np.int16], reference: Trace
+) -> BackendResult:
+    """Run integer tiles [N, 3, H, W] with the membrane register on the host and compare with their trace.
+
+    Args:
+        name: of the simulator.
+        program: of network.nir.
+        tiles: of the program's size.
+        reference: their trace, every population recorded.
+
+    Raises:
+        VerificationError: the simulator's importer fails or loses a node.
+    """
+    try:
+        network = SimulatorNetwork(program, name)
+    except (BackendUnavailableError, UnsupportedLayerError) as error:
+        return BackendResult(name, NOT_RUN, reason=str(error))
+    order = [population.name for population in program.populations]
+    result = compare(reference, network.trace(tiles), order, name)
+    return replace(result, versions={**network.loaded.versions, "membrane": REGISTER})

@@ -11,20 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.comparison import NOT_RUN, BackendResult, compare
-from snn_tool.exporters.verify.runners import netx_remedy
+from snn_tool.exporters.contract.targets import plugin_names
+from snn_tool.exporters.contract.traces import NOT_RUN, BackendResult, Trace, compare
 from snn_tool.exporters.lava.environment import REMEDY, LavaEnvironment, find_lava
+from snn_tool.exporters.lava.netx import MANIFEST, NetxFolder, NetxRun, derive_statements
 from snn_tool.exporters.lava.simulation import TIME_LIMIT_S, run_on_netx
-from snn_tool.exporters.lava.netx import NetxRun
-from snn_tool.exporters.netx_folder import MANIFEST, NetxFolder, derive_statements
-from snn_tool.exporters.plugin_registry import plugin_names
-from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.verify.report import (
     VerificationReport,
     check_backends,
     verify_file,
     verify_with,
 )
+from snn_tool.exporters.verify.runners import netx_remedy
 
 BACKEND = "netx"
 BACKENDS = ("nir", BACKEND)

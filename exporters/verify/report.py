@@ -15,22 +15,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.errors import BackendUnavailableError, ConfigError
-from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
-from snn_tool.exporters.golden_file import GOLDEN, Golden
-from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions, WholeImageResult
+from snn_tool.exporters.contract.folder import GOLDEN, Golden
+from snn_tool.exporters.contract.statements import Statements
+from snn_tool.exporters.contract.targets import plugin_names, verify_plugin
+from snn_tool.exporters.contract.traces import EXACT, MISMATCH, NOT_RUN, BackendResult, Trace, compare
 from snn_tool.exporters.lava.environment import REMEDY, LavaEnvironment, find_lava
 from snn_tool.exporters.lava.simulation import TIME_LIMIT_S, run_on_lava
 from snn_tool.exporters.loihi.bundle import MANIFEST, NETWORK, Bundle, derive_statements
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.interpreter import run_program
-from snn_tool.exporters.plugin_backend import verify_plugin
-from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.simulators.semantics import SIMULATORS
-from snn_tool.exporters.simulator_verification import verify_simulator
-from snn_tool.exporters.contract.statements import Statements
-from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.simulators.trace import verify_simulator
+from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions, WholeImageResult
+from snn_tool.files.artifacts import sha256_file, write_json
 
 KIND, SCHEMA = "verification", 2
 BACKENDS = ("nir", "lava")

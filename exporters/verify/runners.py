@@ -13,20 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, ConfigError, DataError, UnsupportedLayerError
-from snn_tool.exporters.comparison import EXACT, MISMATCH, NOT_RUN, BackendResult, compare
+from snn_tool.exporters.contract.targets import PluginBackend, plugin_names
+from snn_tool.exporters.contract.traces import EXACT, MISMATCH, NOT_RUN, BackendResult, Trace, compare
 from snn_tool.exporters.lava.environment import REMEDY, LavaEnvironment, find_lava
+from snn_tool.exporters.lava.netx import NetxFolder
 from snn_tool.exporters.lava.simulation import TIME_LIMIT_S, run_on_lava, run_on_netx
 from snn_tool.exporters.loihi.bundle import NETWORK
-from snn_tool.exporters.netx_folder import NetxFolder
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.program import Program
-from snn_tool.exporters.plugin_backend import PluginBackend
-from snn_tool.exporters.plugin_registry import plugin_names
 from snn_tool.exporters.simulators.semantics import SIMULATORS
 from snn_tool.exporters.simulators.trace import SimulatorNetwork
-from snn_tool.exporters.contract.traces import Trace
 from snn_tool.models.integer.engine import IntegerEngine
 
 Integers = NDArray[np.int16]

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.files.artifacts import LARGEST_JSON, parse_json, read_json, sha256_file, shown, write_json
-from snn_tool.files.documents import Name, read_document
 from snn_tool.errors import ExportError
-from snn_tool.exporters.contract.folder import REMEDY, Manifest, check_hashes, hashes_of
-from snn_tool.exporters.golden_file import GOLDEN, Golden, golden_statements, image_size, read_golden
-from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.plugin_backend import foreign_code
-from snn_tool.exporters.plugin_registry import Plugin, open_plugin, plugin_names
+from snn_tool.exporters.contract.folder import (
+    GOLDEN,
+    REMEDY,
+    Golden,
+    Manifest,
+    check_hashes,
+    golden_statements,
+    hashes_of,
+    image_size,
+    read_golden,
+)
 from snn_tool.exporters.contract.statements import Statements, compare_document, merged
+from snn_tool.exporters.contract.targets import Plugin, foreign_code, open_plugin, plugin_names
+from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.verify.report import (
     FILE_BACKENDS,
     VerificationReport,
@@ -27,6 +33,8 @@ from snn_tool.exporters.verify.report import (
     verify_file,
     verify_with,
 )
+from snn_tool.files.artifacts import LARGEST_JSON, parse_json, read_json, sha256_file, shown, write_json
+from snn_tool.files.documents import Name, read_document
 from snn_tool.models.topology import Side
 
 NETWORK, MANIFEST, VERIFICATION = "network.nir", "export.json", "verification.json"

@@ -23,9 +23,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.models.integer.conv import ExactConv
-from snn_tool.models.integer.network import INPUT_OFFSET, WRAP, IntegerNetwork, IntegerPopulation
+from snn_tool.models.integer.network import (
+    INPUT_OFFSET,
+    WRAP,
+    IntegerNetwork,
+    IntegerPopulation,
+    synapse_range,
+)
 from snn_tool.models.integer.neurons import GradedNeurons, LifNeurons, encode
-from snn_tool.models.ranges import synapse_range
 from snn_tool.models.topology import IMAGE
 from torch import Tensor
 

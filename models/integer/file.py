@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 import torch
 from msgspec import Meta
+from snn_tool.errors import ArtifactError, ConfigError, QuantizationError
 from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Finite, Name, Sha256
-from snn_tool.errors import ArtifactError, ConfigError, QuantizationError
 from snn_tool.models.accounts import Degraded, Training
 from snn_tool.models.checkpoints import (
     REMEDY,

@@ -26,8 +26,56 @@ from snn_tool.models.integer.network import (
 )
 from snn_tool.models.integer.neurons import DECAY_STEPS
 from snn_tool.models.integer.quantize import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANTISSA_LIMIT
-from snn_tool.models.real_network import RealNetwork, RealPopulation, Reals, RealSynapse
-from snn_tool.models.topology import IMAGE
+from snn_tool.models.topology import IMAGE, Population, Synapse
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RealSynapse:
+    """A convolution's weights [out, in, kh, kw], in units of the target's membrane.
+
+    From the image they are per unit of an image in [0, 1], from a population per spike.
+    """
+
+    wiring: Synapse
+    weight: Reals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RealPopulation:
+    """Neurons that share one decay, and a threshold of 1.
+
+    Attributes:
+        wiring: inputs, channels and name.
+        bias: [C], added at every timestep.
+        decay: fraction of the membrane that is lost per timestep, 0 to 1.
+    """
+
+    wiring: Population
+    bias: Reals
+    decay: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RealNetwork:
+    """Synapses and populations in execution order, the read-out last.
+
+    Attributes:
+        adds_image: the output is the image plus the read-out.
+        image_size: (H, W) of the only images that fit, or None.
+    """
+
+    synapses: tuple[RealSynapse, ...]
+    populations: tuple[RealPopulation, ...]
+    adds_image: bool
+    image_size: tuple[int, int] | None
+
+    def incoming(self, population: RealPopulation) -> tuple[RealSynapse, ...]:
+        """The synapses of a population, in the order of its inputs."""
+        by_name = {synapse.wiring.name: synapse for synapse in self.synapses}
+        return tuple(by_name[name] for name in population.wiring.inputs)
+
 
 FINER_BITS = 6
 """Bits of threshold and bias below the weights' own step; more would not move a membrane in 64ths."""

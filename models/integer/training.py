@@ -6,13 +6,103 @@ Q is `quantization.quantize` itself, without calibration, so that training sees 
 the zero-mean kernels and the thresholds that the chip will hold, and no second description of them exists.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import torch
-from snn_tool.models.dequantization import real_parameters
-from snn_tool.models.network import Network
-from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student import StudentConfig
+from snn_tool.errors import ArtifactError
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.quantize import quantize, source_unit
+from snn_tool.models.network import Network, SynapticConv
+from snn_tool.models.neurons import GradedNeuron, LifNeuron
+from snn_tool.models.student import StudentConfig, build_student, parse_config
 from torch import Tensor, nn
 from torch.func import functional_call
+
+
+def load_dequantized(path: Path) -> tuple[Network, StudentConfig]:
+    """The float student that deploys as the integers of `student.int.safetensors`, in evaluation mode.
+
+    Raises:
+        ArtifactError: damaged, not an integer network, or not quantised from a student.
+    """
+    integers, provenance = load_integer_network(path)
+    if "student" not in provenance.get("training", {}):
+        raise ArtifactError(
+            f"{path}: was not quantised from a student, so none can be rebuilt from it "
+            "(provenance.training.student is missing)"
+        )
+    keys = ("provenance", "training", "student")
+    config = parse_config(path, provenance["training"]["student"], keys)
+    student = build_student(config)
+    _demand_same(path, config, integers)
+    if [s.wiring for s in integers.synapses] != list(student.topology.synapses):
+        raise ArtifactError(
+            f"{path}: its layers are not those of its training's student (synapses: kernel, zero_mean "
+            "and the like differ); quantise it again"
+        )
+    with torch.no_grad():
+        values = real_parameters(student, config, integers)
+        for name, parameter in student.named_parameters():
+            parameter.copy_(values[name])
+    return student.eval(), config
+
+
+def _demand_same(path: Path, config: StudentConfig, integers: IntegerNetwork) -> None:
+    """Hold what the account says of the student against the integers."""
+    is_lif = config.neuron == "lif"
+    for key, said, found in (
+        ("neuron", config.neuron, integers.neuron),
+        ("timesteps", config.timesteps, integers.timesteps),
+        ("input_step", config.input_step, integers.input_step),
+        ("levels", 1 if is_lif else config.levels, integers.levels),
+        ("signed", not is_lif and config.signed, integers.signed),
+        ("leak", config.leak if is_lif else 0, integers.decay),
+    ):
+        if said != found:
+            raise ArtifactError(
+                f"{path}: provenance.training.student.{key} is {said}, but the integers have "
+                f"{'decay' if key == 'leak' else key} {found}; quantise the student again"
+            )
+
+
+def real_parameters(student: Network, config: StudentConfig, integers: IntegerNetwork) -> dict[str, Tensor]:
+    """What integers stand for, for every parameter of `student`: in its units, shape, dtype and device.
+
+    Args:
+        student: gives the parameters' names and shapes; its values do not matter.
+        config: its configuration.
+        integers: of the student's topology.
+    """
+    values = dict(_weights(student, config, integers)) | dict(_thresholds(student, integers))
+    return {
+        name: values[name].to(parameter).reshape(parameter.shape)
+        for name, parameter in student.named_parameters()
+    }
+
+
+def _weights(
+    student: Network, config: StudentConfig, integers: IntegerNetwork
+) -> Iterator[tuple[str, Tensor]]:
+    lsb = {s: 2.0**p.lsb_exponent for p in integers.populations for s in p.wiring.inputs}
+    for synapse in integers.synapses:
+        name = synapse.wiring.name
+        scale = lsb[name] * 2.0**synapse.exponent / source_unit(student, synapse.wiring, config)
+        yield f"synapses.{name}.raw_weight", torch.from_numpy(synapse.mantissa * scale)
+        conv = student.synapses[name]
+        assert isinstance(conv, SynapticConv)
+        if conv.bias is not None:
+            yield f"synapses.{name}.bias", torch.from_numpy(synapse.bias * lsb[name])
+
+
+def _thresholds(student: Network, integers: IntegerNetwork) -> Iterator[tuple[str, Tensor]]:
+    for population in integers.populations:
+        name = population.wiring.name
+        if name in student.neurons:
+            assert isinstance(student.neurons[name], LifNeuron | GradedNeuron)
+            threshold = torch.tensor(population.threshold * 2.0**population.lsb_exponent, dtype=torch.float64)
+            yield f"neurons.{name}.log_threshold", threshold.log()
 
 
 class _Features(nn.Module):

@@ -12,21 +12,14 @@ from typing import Annotated, Any, Protocol
 
 import torch
 from msgspec import Meta
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import Opener, atomic_path, shown
 from snn_tool.files.documents import Finite, Name, shown_reason
-from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.accounts import Training
-from snn_tool.models.checkpoints import (
-    REMEDY,
-    Sidecar,
-    check_fit,
-    read_tensors,
-    sidecar_of,
-    write_tensors,
-)
-from snn_tool.models.teachers.nafnet import NAFNet
+from snn_tool.models.checkpoints import REMEDY, Sidecar, check_fit, read_tensors, sidecar_of, write_tensors
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
+from snn_tool.models.teachers.nafnet import NAFNet
 from snn_tool.models.teachers.restormer import Restormer
 from snn_tool.models.topology import Topology, chain, flat, unet
 from torch import Tensor, nn
@@ -141,3 +134,60 @@ def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     teacher = build_teacher(architecture, options)
     teacher.load_state_dict(pair.tensors)
     return teacher.eval().requires_grad_(False), pair.document
+
+
+Fits = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], bool]
+_SIDD = {"encoder_blocks": [2, 2, 4, 8], "middle_blocks": 12, "decoder_blocks": [2, 2, 2, 2]}
+
+SIZES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "unet": {"small": {"width": 32}, "medium": {"width": 56}, "large": {"width": 96}},
+    "flat": {"small": {"width": 32}, "medium": {"width": 56}, "large": {"width": 96}},
+    "chain": {"small": {"width": 48}, "medium": {"width": 72}, "large": {"width": 120}},
+    "nafnet": {
+        "small": {"width": 24, "encoder_blocks": [1, 2], "middle_blocks": 2, "decoder_blocks": [2, 1]},
+        "medium": {"width": 32, "encoder_blocks": [1, 1, 2], "middle_blocks": 2, "decoder_blocks": [1, 1, 1]},
+        "large": {"width": 48, "encoder_blocks": [1, 1, 2, 2], "middle_blocks": 2, "decoder_blocks": [1] * 4},
+        "sidd": _SIDD,
+        "sidd64": {"width": 64, **_SIDD},
+        "gopro": {},
+        "gopro64": {"width": 64},
+    },
+    "restormer": {
+        "small": {"dim": 16, "blocks": [1, 1, 1, 1], "refinement_blocks": 1, "heads": [1, 2, 4, 8]},
+        "medium": {"dim": 24, "blocks": [1, 2, 2, 2], "refinement_blocks": 1},
+        "large": {"dim": 32, "blocks": [2, 2, 2, 4], "refinement_blocks": 2},
+        "published": {},
+        "published-bias": {"layer_norm": "WithBias"},
+    },
+}
+"""By architecture and size, the constructor's options; `sidd`, `gopro`, `published` are the papers'."""
+
+
+def size_options(architecture: str, size: str | None) -> dict[str, Any]:
+    """The constructor's options of a size; none for None.
+
+    Raises:
+        ConfigError: the architecture has no such size; its sizes are listed.
+    """
+    sizes = SIZES.get(architecture, {})
+    if size is None:
+        return {}
+    if size not in sizes:
+        raise ConfigError(f"--size {size}: {architecture} has {', '.join(sizes) or 'no named sizes'}")
+    return dict(sizes[size])
+
+
+def recognise(architecture: str, tensors: Mapping[str, Tensor], fits: Fits) -> nn.Module | None:
+    """The first size of an architecture that weights fit, with fresh parameters.
+
+    Args:
+        architecture: a key of `TEACHERS`.
+        tensors: of a published or own checkpoint.
+        fits: says of a network's state dictionary and `tensors` whether names and shapes agree.
+    """
+    for options in ({}, *SIZES.get(architecture, {}).values()):
+        with torch.device("meta"):
+            expected = build_teacher(architecture, options).state_dict()
+        if fits(tensors, expected):
+            return build_teacher(architecture, options)
+    return None

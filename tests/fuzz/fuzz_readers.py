@@ -27,30 +27,27 @@ import numpy as np
 import onnx
 import torch
 from PIL import Image
-from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.errors import SnnToolError
-from snn_tool.exporters.nir import hdf5
-from snn_tool.exporters.comparison import EXACT, BackendResult
-from snn_tool.exporters.golden_file import read_golden
+from snn_tool.exporters.contract.folder import read_golden
+from snn_tool.exporters.contract.traces import EXACT, BackendResult
+from snn_tool.exporters.lava.netx import read_netx, write_netx
 from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
-from snn_tool.exporters.loihi_ranges_file import read_ranges
-from snn_tool.exporters.lava.netx import write_netx
-from snn_tool.exporters.netx_folder import read_netx
+from snn_tool.exporters.loihi.ranges import read_ranges
+from snn_tool.exporters.nir import hdf5
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.exporters.nir_foreign.module import load_nir_module
 from snn_tool.exporters.nir.reading import read_foreign_nir
-from snn_tool.exporters.sanafe_activity import ChipActivity, ChipEnergy
-from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
-from snn_tool.exporters.sanafe_report_file import read_sanafe, write_sanafe
+from snn_tool.exporters.nir_foreign.module import load_nir_module
+from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, read_sanafe, write_sanafe
+from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
+from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.images.files import read_image
-from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.onnx_file import read_graph
+from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student import build_student, default_config
-from snn_tool.models.student_file import load_student, save_student
+from snn_tool.models.student import build_student, default_config, load_student, save_student
+from snn_tool.models.teachers.onnx import read_graph
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
 from snn_tool.models.teachers.weights import read_weights
 from snn_tool.training.run_folder import read_checkpoint, require_same

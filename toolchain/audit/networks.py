@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import Crop, channels_first
-from snn_tool.energy.report_columns import Teacher
-from snn_tool.energy.report_networks import Quality
+from snn_tool.energy.report.networks import Quality
+from snn_tool.energy.report.rows import Teacher
 from snn_tool.errors import ConfigError
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.registry import TEACHERS, build_teacher, load_teacher
+from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.networks.teachers import NO_TEACHER, open_teacher, source_from_options
 from torch import nn
 

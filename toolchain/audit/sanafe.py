@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.errors import ConfigError, VerificationError
-from snn_tool.exporters.comparison import compare
-from snn_tool.exporters.golden_file import Golden
+from snn_tool.exporters.contract.folder import Golden
+from snn_tool.exporters.contract.traces import compare
 from snn_tool.exporters.loihi.bundle import (
     MANIFEST,
     NETWORK,
@@ -22,13 +21,11 @@ from snn_tool.exporters.loihi.bundle import (
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.program import Program
-from snn_tool.exporters.sanafe_activity import ChipActivity
 from snn_tool.exporters.sanafe.environment import SanafeEnvironment
-from snn_tool.exporters.sanafe.layout import chip_network
-from snn_tool.exporters.sanafe_network import ChipNetwork
+from snn_tool.exporters.sanafe.layout import ChipNetwork, chip_network
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
-from snn_tool.exporters.sanafe_result import ChipRun
-from snn_tool.exporters.sanafe.simulation import run_on_sanafe
+from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipRun, run_on_sanafe
+from snn_tool.files.artifacts import sha256_file
 
 RUN_BY = (MANIFEST, PLAN, PLAN_ARRAYS)
 """Files that say what is run; golden integers that are not the network's are found by running it."""

@@ -10,19 +10,21 @@ from typing import Annotated
 
 import typer
 from snn_tool import __version__
-from snn_tool.cli.energy import audit_app
-from snn_tool.cli_check import check
-from snn_tool.cli_conformance import conformance
-from snn_tool.cli_degrade import degrade
-from snn_tool.cli.deploy import CHECK_FAILED, backend_app, export, quantize, verify
-from snn_tool.cli_import import import_nir
-from snn_tool.cli_models import models
-from snn_tool.cli_resources import resources
-from snn_tool.cli_sanafe import energy_sanafe
+from snn_tool.cli.deploy import (
+    CHECK_FAILED,
+    backend_app,
+    check,
+    conformance,
+    export,
+    import_nir,
+    quantize,
+    resources,
+    verify,
+)
+from snn_tool.cli.energy import audit_app, energy_sanafe
 from snn_tool.cli.train import distill, train
-from snn_tool.cli.use import demo, doctor, energy_app, evaluate, restore
-from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError
-from snn_tool.memory import is_out_of_memory
+from snn_tool.cli.use import degrade, demo, doctor, energy_app, evaluate, models, restore
+from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError, is_out_of_memory
 from snn_tool.signals import Stopped, stoppable
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, prepare_streams, say
 

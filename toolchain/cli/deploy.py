@@ -4,13 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from snn_tool.cli.options import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask, images_or_pairs
+from snn_tool.cli.options import (
+    STRENGTHS,
+    TASK_NAMES,
+    DegradedFolder,
+    PairsFolder,
+    TrainedStrength,
+    TrainedTask,
+    images_or_pairs,
+)
 from snn_tool.networks.shipped import student_or_shipped
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
 
 if TYPE_CHECKING:
-    from snn_tool.onnx_options import OnnxOptions
+    from snn_tool.deploy.onnx_networks import OnnxOptions
 
 CHECK_FAILED = 3
 
@@ -38,8 +46,8 @@ def quantize(
     """Turn a student into 8-bit weights and integer thresholds."""
     from dataclasses import asdict
 
-    from snn_tool.models.integer.file import INTEGER_SUFFIX
     from snn_tool.deploy.quantize import MOST_IMAGES, quantize_student
+    from snn_tool.models.integer.file import INTEGER_SUFFIX
 
     path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
@@ -105,9 +113,9 @@ def export(
 ) -> None:
     """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
     from snn_tool.deploy.export import export_student
-    from snn_tool.texts.deploy import export_document, export_text
     from snn_tool.deploy.golden import GoldenOptions
-    from snn_tool.onnx_options import OnnxOptions, check_target
+    from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
+    from snn_tool.texts.deploy import export_document, export_text
 
     terminal = terminal_of(context)
     options = GoldenOptions(images, tiles, size, task, sigma, seed)
@@ -172,10 +180,10 @@ def verify(
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
     from snn_tool.degradations.tasks import degradation_for
-    from snn_tool.texts.deploy import verification_text
+    from snn_tool.deploy.photographs import PhotographOptions
     from snn_tool.deploy.verify import exported_for, open_export, unknown_backends, verify_export
     from snn_tool.exporters.verify.runners import LavaOptions
-    from snn_tool.deploy.photographs import PhotographOptions
+    from snn_tool.texts.deploy import verification_text
 
     terminal = terminal_of(context)
     checks = open_export(bundle)
@@ -216,7 +224,7 @@ def install_backend(
 
     from snn_tool.errors import ConfigError
     from snn_tool.exporters.lava.installation import provision_lava
-    from snn_tool.exporters.sanafe_installation import provision_sanafe
+    from snn_tool.exporters.sanafe.environment import provision_sanafe
 
     terminal = terminal_of(context)
     if name == "lava":
@@ -233,3 +241,183 @@ def install_backend(
         terminal.result(what, {**asdict(chip), "python": str(chip.python)})
     else:
         raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")
+
+
+def import_nir(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
+    out: Annotated[Path, typer.Option("--out", help="Integer network, NAME.int.safetensors.")],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of images on which the loss is measured, or one image."),
+    ] = None,
+    expect: Annotated[
+        Path | None,
+        typer.Option(
+            "--expect",
+            help="FILE.npz with what the original gave: outputs, counts or spikes, and perhaps inputs.",
+        ),
+    ] = None,
+    timesteps: Annotated[
+        int, typer.Option("--timesteps", help="T, 1-64: how often each image is presented.")
+    ] = 10,
+    dt: Annotated[
+        float, typer.Option("--dt", help="Timestep in seconds that the file's time constants are for.")
+    ] = 1e-4,
+    input_step: Annotated[
+        int,
+        typer.Option(
+            "--input-step",
+            help="Grey levels per integer input unit, 1-16; more leave more bits to the first weights.",
+        ),
+    ] = 4,
+    limit: Annotated[int, typer.Option("--limit", help="Largest number of images; 0 takes all.")] = 16,
+    task: Annotated[
+        str | None, typer.Option("--task", help=f"Degrade the images: {TASK_NAMES}. [default: leave them]")
+    ] = None,
+    sigma: Annotated[str | None, typer.Option("--strength", "--sigma", help=STRENGTHS)] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the degradation.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Turn a spiking network trained elsewhere into integers that 'export' and 'verify' take.
+
+    Spikes and outputs are compared with the file in float64. What the chip does not have is refused by name.
+    """
+    from snn_tool.deploy.import_nir import ImportOptions, import_network
+    from snn_tool.texts.compare import import_document, import_text
+
+    terminal = terminal_of(context)
+    options = ImportOptions(source, images, timesteps, dt, input_step, limit, task, sigma, seed, expect)
+    imported = import_network(options, out, overwrite, terminal.track)
+    terminal.result(import_text(imported), import_document(imported))
+
+
+def conformance(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of clean images. [default: shipped photographs]")
+    ] = None,
+    tiles: Annotated[int, typer.Option("--tiles", help="Tiles of the bundle's size.")] = 20,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="Another package's, besides the simulators; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for conformance.json and conformance.html.")
+    ] = None,
+    sigma: Annotated[str, typer.Option("--sigma", help="Noise.")] = "25",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Hold a bundle against norse, snntorch, spikingjelly, sinabs and nirtorch, spike for spike.
+
+    Exit code 3 if one that loads differs with the membrane register.
+    """
+    from snn_tool.degradations.tasks import degradation_from_options
+    from snn_tool.deploy.conformance import run_conformance
+    from snn_tool.exporters.contract.targets import plugin_names
+    from snn_tool.exporters.loihi.bundle import read_bundle
+    from snn_tool.texts.compare import (
+        claim_conformance,
+        conformance_document,
+        conformance_text,
+        write_conformance,
+    )
+
+    if unknown := ", ".join(name for name in backend or () if name not in plugin_names()):
+        raise typer.BadParameter(
+            f"{unknown} is not one of {', '.join(plugin_names()) or 'none that is installed'}",
+            context,
+            param_hint="--backend",
+        )
+    if out:
+        claim_conformance(out, overwrite)
+    terminal = terminal_of(context)
+    folder = read_bundle(bundle).folder
+    with terminal.steps() as log:
+        noise = degradation_from_options("denoise", sigma)
+        made = run_conformance(folder, images, tiles, noise, seed, log, backend or ())
+    if out:
+        write_conformance(out, made)
+    terminal.result(conformance_text(made), conformance_document(made))
+    if not made.passed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+UNREADABLE = "nir.read raises, whichever tool calls it ({}); read such a file with type_check=False"
+
+
+def check(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="norse, snntorch, spikingjelly, sinabs or nirtorch. [default: all]"),
+    ] = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(
+            "--dt", help="Timestep in seconds that the importers are called with. [default: each one's own]"
+        ),
+    ] = None,
+) -> None:
+    """Report what a simulator would drop, refuse or change of a graph; exit 3 if something would be lost."""
+    from dataclasses import asdict
+
+    from snn_tool.exporters.nir.reading import read_foreign_nir
+    from snn_tool.exporters.nir_foreign.check import HELD, check_graph
+    from snn_tool.exporters.nir_foreign.graph_effects import type_fault
+
+    graph = read_foreign_nir(source, grouped=True)
+    findings, fault = check_graph(graph, target, dt), type_fault(graph)
+    lost = bool(fault) or any(finding.lost for finding in findings)
+    lines = [
+        f"{f.target}: {f.node or 'the graph'} ({f.kind}): {f.verdict}{f', {f.why}' if f.why else ''}"
+        for f in findings
+    ]
+    kept = sum(finding.verdict == HELD for finding in findings)
+    lines.append(f"{kept} of {len(findings)} node and target pairs are held unchanged")
+    notes = [UNREADABLE.format(fault)] if fault else []
+    document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
+    document["findings"] = [asdict(f) for f in findings]
+    terminal_of(context).result("\n".join(map(printable, [*lines, *notes])), document)
+    if lost:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def resources(
+    context: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(help="Bundle folder, from export --target loihi, or a .nir file.")
+    ],
+    size: Annotated[
+        int | None, typer.Option("--size", help="Side of a square image. [default: the file's size]")
+    ] = None,
+    lowering: Annotated[
+        str | None, typer.Option("--lowering", help="fanout or relay. [default: the bundle's, or fanout]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="SVG picture of the cores by layer.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
+    from snn_tool.exporters.loihi.bundle import NETWORK, read_bundle
+    from snn_tool.exporters.loihi.chips import LOIHI_2
+    from snn_tool.exporters.loihi.report import report_resources, resized, resource_document
+    from snn_tool.exporters.nir.file import read_program
+    from snn_tool.files.artifacts import write_text
+    from snn_tool.files.ownership import refuse_existing_file
+    from snn_tool.models.streams import FANOUT
+    from snn_tool.texts.deploy import cores_svg, is_cores_svg, resources_text
+
+    if out:
+        refuse_existing_file(out, overwrite, is_cores_svg, "picture of cores")
+    bundle = read_bundle(source) if source.is_dir() else None
+    program = read_program(bundle.folder / NETWORK if bundle else source)
+    chosen = lowering or (bundle.lowering if bundle else FANOUT)
+    report = report_resources(program if size is None else resized(program, size, size), chosen)
+    if out:
+        write_text(out, cores_svg(report, LOIHI_2))
+    picture = f"\n{printable(out)}" if out else ""
+    document = {**resource_document(report), "picture": str(out) if out else None}
+    terminal_of(context).result(resources_text(report) + picture, document)

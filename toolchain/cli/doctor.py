@@ -81,7 +81,7 @@ def _accelerator() -> Finding:
     """Training is imported for it, so this can fail where `_training` does."""
     try:
         import torch
-        from snn_tool.hardware import native_bf16
+        from snn_tool.training.fit import native_bf16
     except BROKEN as error:
         return Finding("device", False, f"torch or lightning does not import: {_first_line(error)}", INSTALL)
     if torch.cuda.is_available():
@@ -102,7 +102,7 @@ def _training() -> Finding:
 def _onnxruntime() -> Finding:
     """It sends usage data unless told not to, so the line says what it was told."""
     try:
-        from snn_tool.models.onnx_file import TELEMETRY_OFF, onnx_runtime
+        from snn_tool.models.teachers.onnx import TELEMETRY_OFF, onnx_runtime
 
         version = onnx_runtime().__version__
     except BROKEN as error:

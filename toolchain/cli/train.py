@@ -96,10 +96,10 @@ def train(
     overwrite: Overwrite = False,
 ) -> None:
     """Train an ANN teacher on a folder of images."""
+    from snn_tool.networks.teachers import parse_teacher_options
     from snn_tool.training.run_folder import RunFolder
-    from snn_tool.training.settings import load_settings
-    from snn_tool.teacher_options import parse_teacher_options
     from snn_tool.training.runs import TaskOptions, train_teacher
+    from snn_tool.training.settings import load_settings
 
     terminal = terminal_of(context)
     overrides = _training(
@@ -183,8 +183,8 @@ def distill(
     """Distil a spiking student from a teacher's output and decoder features."""
     from snn_tool.networks.teachers import source_from_options
     from snn_tool.training.run_folder import RunFolder
-    from snn_tool.training.settings import load_settings
     from snn_tool.training.runs import TaskOptions, distill_student, read_initial
+    from snn_tool.training.settings import load_settings
 
     terminal = terminal_of(context)
     training = _training(

@@ -9,6 +9,8 @@ from snn_tool.cli.options import (
     TASK_NAMES,
     DegradedFolder,
     PairsFolder,
+    Strength,
+    Task,
     TrainedStrength,
     TrainedTask,
     images_or_pairs,
@@ -98,8 +100,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
-    from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
-    from snn_tool.evaluation_scores import evaluation_text
+    from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
     from snn_tool.networks.teachers import source_from_options
 
     terminal = terminal_of(context)
@@ -196,7 +197,7 @@ def energy_report(
     overwrite: Overwrite = False,
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
-    from snn_tool.nir_energy_text import check_options
+    from snn_tool.texts.audit import check_options
 
     check_options(context)
     if nir is not None:
@@ -232,7 +233,7 @@ def _nir_report(
     overwrite: bool,
 ) -> None:
     from snn_tool.audit.nir import NirEnergyOptions, run_nir_energy
-    from snn_tool.nir_energy_text import nir_report_text
+    from snn_tool.texts.audit import nir_report_text
 
     terminal = terminal_of(context)
     options = NirEnergyOptions(nir, images, timesteps, dt, limit)
@@ -277,3 +278,48 @@ def doctor(context: typer.Context) -> None:
     terminal_of(context).result(text, {"findings": [asdict(finding) for finding in findings]})
     if any(finding.works is False for finding in findings):
         raise typer.Exit(1)
+
+
+def models(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Show the card of this student.")] = None,
+) -> None:
+    """List the trained students that come with snn-tool, or show the card of one."""
+    from dataclasses import asdict
+
+    from snn_tool.networks.shipped import read_card, shipped_names
+    from snn_tool.texts.cards import card_text, list_text
+
+    terminal = terminal_of(context)
+    cards = [read_card(each) for each in ([name] if name else shipped_names())]
+    text = card_text(cards[0]) if name else list_text(cards)
+    terminal.result(text, {"students": [{**asdict(card), "path": str(card.path)} for card in cards]})
+
+
+def degrade(
+    context: typer.Context,
+    images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the copies (PNG) and contact-sheet.png.")],
+    task: Task = "denoise",
+    strength: Strength = None,
+    seed: Annotated[int, typer.Option("--seed", help="With an image's name, its draw.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Degrade photographs as a training would, rounded to 8 bits, with a sheet that shows both.
+
+    OUT/degraded and OUT/clean are pairs, ready for --pairs OUT.
+    """
+    from snn_tool.degradations.tasks import degradation_from_options, task_text
+    from snn_tool.networks.degrading import degrade_folder
+
+    terminal = terminal_of(context)
+    degradation = degradation_from_options(task or "denoise", strength)
+    written = degrade_folder(images, out, degradation, seed, overwrite, terminal.track)
+    document = {
+        "degradation": degradation.describe(),
+        "seed": seed,
+        "images": {str(source): str(target) for source, target in written.copies.items()},
+        "contact_sheet": str(written.sheet),
+    }
+    text = f"{len(written.copies)} images, {task_text(degradation.describe())}, seed {seed}"
+    terminal.result(f"{text}\n{printable(written.sheet)}", document)

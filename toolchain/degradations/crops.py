@@ -1,17 +1,110 @@
 """Degraded crops of photographs, for calibration, golden vectors and the audit."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from snn_tool.degradations.pairs import Source, degrade, read_source
 from snn_tool.degradations.tasks import Degradation, image_rng
 from snn_tool.errors import DataError
-from snn_tool.image_choice import ImagesUsed
-from snn_tool.images.files import Pixels, find_images, read_image
-from snn_tool.degradations.pairs import Source, degrade, read_source
-from snn_tool.photographs import TEST, read_photograph
+from snn_tool.files.ownership import claim, owned_path
+from snn_tool.images.files import Pixels, find_images, read_image, write_image
+
+SCIKIT_IMAGE, SCIKIT_LEARN = "skimage.data", "sklearn.datasets.images"
+TRAINING = (
+    (SCIKIT_IMAGE, "chelsea.png"),
+    (SCIKIT_IMAGE, "rocket.jpg"),
+    (SCIKIT_IMAGE, "motorcycle_left.png"),
+    (SCIKIT_IMAGE, "hubble_deep_field.jpg"),
+    (SCIKIT_IMAGE, "ihc.png"),
+    (SCIKIT_LEARN, "china.jpg"),
+    (SCIKIT_LEARN, "flower.jpg"),
+)
+TEST = ((SCIKIT_IMAGE, "astronaut.png"), (SCIKIT_IMAGE, "coffee.png"))
+LONGEST_SIDE = 640
+
+
+def read_photograph(package: str, name: str) -> Pixels:
+    """A shipped photograph, uint8 [H, W, 3], shrunk to at most LONGEST_SIDE pixels on its longer side."""
+    image = read_image(Path(str(files(package).joinpath(name))))
+    factor = LONGEST_SIDE / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def demo_photographs(out: Path) -> dict[Path, tuple[str, str]]:
+    """Where `write_demo_folders` puts each photograph, which is given by package and name."""
+    parts = (("train", TRAINING), ("test", TEST))
+    return {
+        out / part / f"{Path(name).stem}.png": (package, name) for part, of in parts for package, name in of
+    }
+
+
+def claim_demo_folders(out: Path) -> None:
+    """Make sure that only these photographs stand where they will be written.
+
+    Raises:
+        ConfigError: other files do; they are named.
+    """
+    sources = demo_photographs(out)
+
+    def is_the_photograph(path: Path) -> bool:
+        try:
+            return np.array_equal(read_image(path), read_photograph(*sources[path]))
+        except DataError:
+            return False
+
+    claim(sources, is_the_photograph)
+
+
+def write_demo_folders(out: Path) -> tuple[Path, Path]:
+    """Write PNG copies to `out`/train and `out`/test and return the two folders.
+
+    Raises:
+        ConfigError: another file has the name of one.
+    """
+    claim_demo_folders(out)
+    for path, (package, name) in demo_photographs(out).items():
+        write_image(path, read_photograph(package, name), opener=owned_path)
+    return out / "train", out / "test"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesUsed:
+    """How many images of how many.
+
+    Attributes:
+        used: that were worked on.
+        found: that were given.
+        why: not all of them, by reason; empty if all were.
+    """
+
+    used: int
+    found: int
+    why: str = ""
+
+    def text(self) -> str:
+        """One line, e.g. `16 of 20 images used (--limit 16)`."""
+        return f"{self.used} of {self.found} images used" + (f" ({self.why})" if self.why else "")
+
+    def document(self) -> dict[str, int | str]:
+        """JSON values."""
+        return {"used": self.used, "found": self.found, "why": self.why}
+
+
+def first_images(paths: Sequence[Path], limit: int) -> tuple[Sequence[Path], ImagesUsed]:
+    """The first `limit` paths, or all if it is 0."""
+    chosen = paths[:limit] if limit else paths
+    why = f"--limit {limit}" if len(chosen) < len(paths) else ""
+    return chosen, ImagesUsed(len(chosen), len(paths), why)
+
 
 LUMA = (0.299, 0.587, 0.114)
 """Grey of red, green and blue: ITU-R BT.601."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
-from snn_tool.degradation_parts import Image, each_image
+from snn_tool.degradations.noise import Image, each_image
 
 AIRLIGHT = (0.7, 1.0)
 VIEW = 320

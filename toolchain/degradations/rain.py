@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
-from snn_tool.degradation_parts import Image, Kernel, each_image
+from snn_tool.degradations.noise import Image, Kernel, each_image
 from snn_tool.images.tiling import blocks
 
 MOST_ANGLE = 45.0

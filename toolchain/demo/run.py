@@ -2,23 +2,30 @@
 
 from pathlib import Path
 
-from snn_tool.files.artifacts import write_text
 from snn_tool.audit.student import AuditOptions, claim_report, run_audit
-from snn_tool.demo.page import render_page
-from snn_tool.demo_plan import CLAIM, STUDENT_WIDTH, TEACHER_WIDTH, DemoPlan
-from snn_tool.demo_summary import PAGE, DemoSummary, page_facts
+from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_folders
+from snn_tool.demo.page import (
+    CLAIM,
+    PAGE,
+    STUDENT_WIDTH,
+    TEACHER_WIDTH,
+    DemoPlan,
+    DemoSummary,
+    page_facts,
+    render_page,
+)
 from snn_tool.deploy.export import Exported, claim_export, export_student
-from snn_tool.errors import BackendUnavailableError
-from snn_tool.networks.evaluation import KIND, EvaluationFiles, run_evaluation
-from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.quantize import quantize_student
+from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.files.artifacts import write_text
+from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer.file import KIND as INTEGERS
-from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing
-from snn_tool.photographs import TEST, claim_demo_folders, write_demo_folders
-from snn_tool.deploy.quantize import quantize_student
-from snn_tool.training.run_folder import claim_run
+from snn_tool.networks.evaluation import KIND, EvaluationFiles, run_evaluation
 from snn_tool.terminal import Terminal
+from snn_tool.training.run_folder import claim_run
 from snn_tool.training.runs import (
     STUDENT_FILE,
     TEACHER_FILE,

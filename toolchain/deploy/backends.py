@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 from snn_tool import __version__
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.plugin_registry import Declared, declared, load_plugin, name_fault
-from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
+from snn_tool.exporters.contract.targets import (
+    BUILT_IN_BACKENDS,
+    BUILT_IN_TARGETS,
+    Declared,
+    declared,
+    load_plugin,
+    name_fault,
+)
 from snn_tool.tables import plain_table, printable, rendered
 
 OURS = "snn-tool"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.degradations.crops import channels_first, draw_counted
+from snn_tool.degradations.crops import ImagesUsed, channels_first, draw_counted
 from snn_tool.degradations.tasks import Degradation
 from snn_tool.errors import (
     BackendUnavailableError,
@@ -21,12 +21,11 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions
+from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.simulators.semantics import SIMULATORS
 from snn_tool.exporters.simulators.trace import FLOAT, REGISTER, SimulatorNetwork
-from snn_tool.exporters.contract.traces import Trace
-from snn_tool.image_choice import ImagesUsed
+from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.integer.engine import base_image, quantize_image
 

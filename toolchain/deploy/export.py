@@ -1,7 +1,7 @@
 """`snn-tool export`: an integer student becomes a NIR file, a Loihi-style bundle or a netx file, verified.
 
-Other packages bring further targets (`snn_tool.exporters.contract.targets`). Bundle, netx file and theirs are always
-built from the NIR file, never from the network: what is verified is the file.
+Other packages bring further targets (`snn_tool.exporters.contract.targets`). Bundle, netx file and theirs
+are always built from the NIR file, never from the network: what is verified is the file.
 """
 
 from collections.abc import Callable
@@ -10,36 +10,34 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from snn_tool.files.artifacts import sha256_file, write_json
+from snn_tool.deploy.golden import Golden, GoldenOptions, make_golden
+from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
+from snn_tool.deploy.onnx_networks import ONNX
 from snn_tool.errors import ConfigError
-from snn_tool.exporters import netx_folder
-from snn_tool.exporters.comparison import BackendResult
-from snn_tool.exporters.golden_file import GOLDEN, golden_arrays, write_golden
+from snn_tool.exporters.contract.folder import GOLDEN, golden_arrays, write_golden
+from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, Plugin, plugin_names
+from snn_tool.exporters.contract.traces import BackendResult
+from snn_tool.exporters.lava import netx as netx_folder
+from snn_tool.exporters.lava.netx import NETX, NetxRun, read_netx_folder, run_entry, write_netx
 from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, NETWORK, Bundle, export_bundle
-from snn_tool.exporters.lava.netx import NetxRun, write_netx
-from snn_tool.exporters.netx_folder import NETX, read_netx_folder, run_entry
-from snn_tool.exporters.verify.netx import BACKEND, BACKENDS, verify_netx_folder
 from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.plugin_registry import Plugin, plugin_names
-from snn_tool.exporters.verify.target_folder import (
-    open_target,
-    read_target_folder,
-    verify_target_folder,
-    write_target,
-)
-from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS
+from snn_tool.exporters.verify.netx import BACKEND, BACKENDS, verify_netx_folder
 from snn_tool.exporters.verify.report import (
     VerificationReport,
     interpret_nir,
     verify_bundle,
     write_verification,
 )
-from snn_tool.deploy.golden import Golden, GoldenOptions, make_golden
-from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
-from snn_tool.models.streams import FANOUT, check_lowering
-from snn_tool.onnx_options import ONNX
+from snn_tool.exporters.verify.target_folder import (
+    open_target,
+    read_target_folder,
+    verify_target_folder,
+    write_target,
+)
+from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.staging import check_folder, staged_folder
 from snn_tool.files.temporaries import temporary_folder
+from snn_tool.models.streams import FANOUT, check_lowering
 
 TARGETS = tuple(BUILT_IN_TARGETS)
 EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.degradations.crops import draw_tiles, to_channels
 from snn_tool.degradations.tasks import Degradation, degradation_for
 from snn_tool.errors import ConfigError
+from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.loihi.bundle import NETWORK
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
-from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.verify.report import BACKENDS
-from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, to_input_grid
+from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
 
 NIR_SUFFIX = ".nir"
 DEFAULT_SIGMA = "25"

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.errors import TargetLimitError
-from snn_tool.exporters.loihi.chips import count_resources
+from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.loihi.chips import count_resources, expanded_synapses
 from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi_resources import expanded_synapses
 from snn_tool.exporters.loihi.specs import ConvSpec, Plan
 from snn_tool.exporters.nir.interpreter import current
 from snn_tool.exporters.nir.program import IMAGE, Integers, Program
-from snn_tool.exporters.contract.traces import Trace
 from snn_tool.models.streams import LOWERINGS, RELAY, lower
 
 Maps = dict[str, Integers]

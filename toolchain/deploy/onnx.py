@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.files.artifacts import write_bytes
+from snn_tool.deploy.onnx_networks import OnnxOptions, float_student, integer_student, teacher
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.exporters.onnx_model import OPSET, metadata_of, value_text
-from snn_tool.models import student_file
+from snn_tool.exporters.onnx.graph import OPSET, metadata_of, value_text
+from snn_tool.files.artifacts import write_bytes
+from snn_tool.files.ownership import refuse_existing_file
+from snn_tool.models import student as student_file
+from snn_tool.models.checkpoints import kind_of
 from snn_tool.models.integer import file as integer_file
 from snn_tool.models.teachers import registry as teachers
-from snn_tool.models.checkpoints import kind_of
-from snn_tool.onnx_integer_students import integer_student
-from snn_tool.deploy.onnx_networks import float_student
-from snn_tool.onnx_options import OnnxOptions
-from snn_tool.onnx_teachers import teacher
-from snn_tool.files.ownership import refuse_existing_file
 from snn_tool.tables import printable
 
 SUFFIX = ".onnx"
@@ -97,7 +94,7 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is an ONNX model with the metadata of an export."""
-    from snn_tool.models.onnx_file import read_graph
+    from snn_tool.models.teachers.onnx import read_graph
 
     try:
         return "kind" in metadata_of(read_graph(path))

@@ -1,23 +1,122 @@
 """Float students and `unet` teachers as ONNX files: the graph, and what is compared before it is written."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from snn_tool.errors import ExportDiffersError
+from numpy.typing import NDArray
+from snn_tool.degradations.crops import draw_tiles, to_channels
+from snn_tool.degradations.tasks import degradation_for
+from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.errors import ConfigError, ExportDiffersError
+from snn_tool.exporters.contract.traces import EXACT
+from snn_tool.exporters.onnx.float import SCHEMA, STUDENT, TEACHER, float_model
 from snn_tool.exporters.onnx.float_check import check_steps
-from snn_tool.exporters.onnx_float_file import STUDENT, float_model
-from snn_tool.exporters.onnx.student import RESTORED, Form, readout_name
+from snn_tool.exporters.onnx.integer import compare_integers, integer_model
 from snn_tool.exporters.onnx.run import FileRun, run_steps
+from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form, readout_name
+from snn_tool.exporters.onnx.traced import Traceable, traced_model
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.images.metrics import to_uint8
+from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
+from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
-from snn_tool.models.student_file import load_student
-from snn_tool.onnx_options import Image, OnnxOptions, check_images, cut_to_odd, origin_of, student_form
-from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.streams import FANOUT
+from snn_tool.models.student import load_student
+from snn_tool.models.teachers.registry import load_teacher
+from snn_tool.models.topology import Topology
+
+ONNX = "onnx"
+CUT = (3, 5)
+"""Rows and columns cut from a tile, so that its sides are odd."""
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxOptions:
+    """What the file holds and how it is checked.
+
+    Attributes:
+        golden: where the images of the check come from.
+        taps: spikes of all populations are outputs.
+        stateful: one timestep, with its membranes as inputs and outputs; `lif` alone.
+        verify: run the file in onnxruntime before it is written.
+        overwrite: replace a file that is there.
+    """
+
+    golden: GoldenOptions
+    taps: bool = False
+    stateful: bool = False
+    verify: bool = True
+    overwrite: bool = False
+
+
+def check_target(target: str, lowering: str, asked: bool) -> bool:
+    """Whether the target is ONNX.
+
+    Raises:
+        ConfigError: an option of ONNX is given with another target, or a lowering with ONNX.
+    """
+    if target != ONNX and asked:
+        raise ConfigError(f"--taps and --stateful belong to --target {ONNX}, not to {target}")
+    if target == ONNX and lowering != FANOUT:
+        raise ConfigError(f"--lowering {lowering} belongs to --target loihi; an {ONNX} file is not lowered")
+    return target == ONNX
+
+
+def student_form(neuron: str, timesteps: int, options: OnnxOptions) -> Form:
+    """The graph's form for a student.
+
+    Raises:
+        ConfigError: a step is asked for of neurons that keep nothing.
+    """
+    if options.stateful and neuron != "lif":
+        raise ConfigError(f"--stateful: {neuron} neurons keep nothing from step to step; leave it out")
+    return Form(1 if options.stateful else timesteps, options.stateful, options.taps)
+
+
+def origin_of(source: Path, trained_for: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata that say where a file is from; without the folder, so that equal inputs give equal bytes."""
+    return {"source": source.name, "source_sha256": sha256_file(source), "trained_for": dict(trained_for)}
+
+
+def check_images(
+    trained_for: Mapping[str, Any], options: GoldenOptions, topology: Topology | None = None
+) -> Image:
+    """Degraded tiles float32 [N, C, H, W]; of colour, or as many channels as a topology's image has.
+
+    Args:
+        trained_for: the degradation, unless the options name one.
+        options: of the tiles.
+        topology: whose multiples or whose one size the sides must fit.
+
+    Raises:
+        ConfigError: the size does not fit, or nothing says which noise to add.
+        DataError: no image is as large as a tile.
+    """
+    size = (options.size, options.size)
+    if topology and topology.image_size:
+        size = topology.image_size
+    elif topology and options.size % topology.multiple:
+        raise ConfigError(f"--size {options.size}: use a multiple of {topology.multiple}")
+    degradation = degradation_for(options.task, options.sigma, trained_for)
+    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+    return to_channels(drawn, topology.image_channels if topology else 3)
+
+
+def cut_to_odd(images: Image) -> Image:
+    """Images [N, C, H, W] without their last rows and columns; those too small lose none."""
+    rows, columns = (max(side - cut, 1) for side, cut in zip(images.shape[2:], CUT, strict=True))
+    return np.ascontiguousarray(images[:, :, :rows, :columns])
 
 
 def float_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
@@ -96,3 +195,176 @@ def _check_outputs(model: Any, out: Path, network: Network, form: Form, images: 
         f"restored images of {width}x{height} pixels differ from torch's own run by at most {off.max():.2g}, "
         f"on average {off.mean():.2g}"
     )
+
+
+FACTOR = 8
+"""So many times as far off float64 as torch's float32 may onnxruntime be: it sums in another order."""
+
+UNIT = 2.0**-24
+Values = Mapping[str, NDArray[Any]]
+
+
+def teacher(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+    """The graph of `teacher.safetensors`, and what was compared.
+
+    Raises:
+        ConfigError: an option of students is given.
+        ArtifactError: the source is damaged.
+        ExportError: torch cannot trace the teacher.
+        ExportDiffersError: onnxruntime computes something else.
+    """
+    if options.taps or options.stateful:
+        raise ConfigError(f"{source}: is a teacher; --taps and --stateful belong to students")
+    network, description = load_teacher(source)
+    trained_for = description.get("training", {}).get("task", {})
+    body = {"architecture": description["architecture"], "options": description["options"]}
+    metadata = {**origin_of(source, trained_for), **body}
+    if isinstance(network, Network):
+        return network_file(network, Form(1), TEACHER, metadata, trained_for, out, options)
+    model = traced_model(cast("Traceable", network), TEACHER, SCHEMA, metadata)
+    if not options.verify:
+        return model, ()
+    return model, check_teacher(model, out, network, check_images(trained_for, options.golden))
+
+
+def check_teacher(model: Any, out: Path, network: Any, images: Image) -> tuple[str, ...]:
+    """Hold restored images and features against the teacher in float64, of the images' sides and of odd ones.
+
+    Args:
+        model: of `traced_model`.
+        out: for messages.
+        network: the teacher.
+        images: float32 [N, 3, H, W].
+
+    Returns:
+        What was compared, a line.
+
+    Raises:
+        ExportDiffersError: a tensor is further off than `FACTOR` times torch's float32; it is named.
+    """
+    run = FileRun(model, out, tuple(network.feature_channels))
+    exact = copy.deepcopy(network).double()
+    worst, count, sides = 0.0, 0, []
+    for shown in (images, cut_to_odd(images)):
+        found, torchs = run({IMAGE_INPUT: shown}), _values(network, torch.from_numpy(shown))
+        reference = _values(exact, torch.from_numpy(shown).double())
+        for name, values in reference.items():
+            worst = max(worst, _share(out, name, found[name], torchs[name], values))
+            count += values.size
+        sides.append(f"{shown.shape[3]}x{shown.shape[2]}")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("onnx", "onnxruntime", "torch"))
+    return (
+        f"{count:,} values of restored images of {' and '.join(sides)} pixels and of features "
+        f"{', '.join(network.feature_channels)}: off float64 by at most {worst:.1f} times what torch is "
+        f"({versions})",
+    )
+
+
+def _values(network: Any, images: torch.Tensor) -> dict[str, NDArray[Any]]:
+    with torch.inference_mode():
+        restored, features = network.forward_features(images)
+    return {name: value.numpy() for name, value in {RESTORED: restored, **features}.items()}
+
+
+def _share(out: Path, name: str, found: Any, torchs: Any, exact: NDArray[np.float64]) -> float:
+    """The largest error in units of torch's own, which is at least one rounding of the largest value."""
+    if found.shape != exact.shape:
+        raise ExportDiffersError(f"{out}: not written, '{name}' is {found.shape}, not {exact.shape}")
+    unit = max(float(np.abs(torchs - exact).max()), UNIT * float(np.abs(exact).max()))
+    share = float(np.abs(found - exact).max()) / unit if unit else float(np.abs(found).max())
+    # A NaN compares false, and is refused.
+    if not share <= FACTOR:
+        raise ExportDiffersError(
+            f"{out}: not written, '{name}' is {share:.1f} times as far off float64 as torch's float32; "
+            f"allowed are {FACTOR}"
+        )
+    return share
+
+
+def integer_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+    """The graph of `student.int.safetensors`, and what was compared.
+
+    Args:
+        source: the integer network.
+        out: for messages.
+        options: of graph and check.
+
+    Raises:
+        ConfigError: an option does not fit the network.
+        ArtifactError: the source is damaged.
+        ExportError: a sum may exceed 32 bits.
+        ExportDiffersError: onnxruntime gives another integer; the first is named.
+    """
+    network, provenance = load_integer_network(source)
+    form = student_form(network.neuron, network.timesteps, options)
+    trained_for = provenance.get("noise", {})
+    model = integer_model(network, form, origin_of(source, trained_for))
+    if not options.verify:
+        return model, ()
+    images = check_images(trained_for, options.golden, network.topology)
+    return model, check_integer_student(model, out, network, form, images)
+
+
+def check_integer_student(
+    model: Any, out: Path, network: IntegerNetwork, form: Form, images: Image
+) -> tuple[str, ...]:
+    """Compare every population's integers, then the outputs of the file as it is written.
+
+    Args:
+        model: the file.
+        out: for messages.
+        network: what it was made of.
+        form: of the graph.
+        images: float32 [N, C, H, W] of fitting sides.
+
+    Returns:
+        What was compared, a line each.
+
+    Raises:
+        ExportDiffersError: the first integer that differs, or how many pixels.
+    """
+    engine = IntegerEngine(network)
+    reference = engine.run(quantize_image(images, network), [p.wiring.name for p in network.populations])
+    result = compare_integers(model, out, network, form, images, reference)
+    if result.status != EXACT:
+        raise ExportDiffersError(
+            f"{out}: not written, {result.mismatches:,} of {result.values_compared:,} integers differ in "
+            f"onnxruntime; first: {result.first}"
+        )
+    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+    lines = [f"{result.values_compared:,} integers of all populations equal the engine's ({versions})"]
+    return (*lines, *_check_integer_outputs(model, out, engine, form, images, reference.readout))
+
+
+def _check_integer_outputs(
+    model: Any, out: Path, engine: IntegerEngine, form: Form, images: Image, readout: Any
+) -> tuple[str, ...]:
+    """The file without further outputs, which is optimised otherwise; restored images of odd sides, too."""
+    network, run = engine.network, FileRun(model, out)
+    topology, steps = network.topology, network.timesteps
+    found = run_steps(run, topology, form, steps, images)[-1]
+    name = readout_name(topology, form)
+    _require_equal(out, name, found[name], readout)
+    if not topology.restores:
+        return ()
+    for shown in (images, cut_to_odd(images)):
+        restored = run_steps(run, topology, form, steps, shown)[-1][RESTORED]
+        _require_equal(out, RESTORED, restored, restored_pixels(engine, shown))
+    height, width = shown.shape[2:]
+    return (f"restored images equal as well, also those of {width}x{height} pixels",)
+
+
+def restored_pixels(engine: IntegerEngine, images: Image) -> Any:
+    """What `snn-tool restore` writes for images of any size, uint8 [N, C, H, W]."""
+    height, width = images.shape[2:]
+    fitting = pad_to_multiple(images, engine.network.topology.multiple)
+    return to_uint8(restore(engine, fitting).astype(np.float32))[:, :, :height, :width]
+
+
+def _require_equal(out: Path, name: str, found: Any, expected: Any) -> None:
+    if found.shape != expected.shape:
+        raise ExportDiffersError(f"{out}: not written, '{name}' is {found.shape}, not {expected.shape}")
+    if different := int((found != expected).sum()):
+        raise ExportDiffersError(
+            f"{out}: not written, {different:,} values of '{name}' differ in onnxruntime"
+        )

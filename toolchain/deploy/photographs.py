@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from snn_tool.degradations.crops import channels_first, draw_tiles, to_channels
 from snn_tool.degradations.tasks import Degradation
 from snn_tool.errors import ConfigError
-from snn_tool.networks.evaluation import load_pair
-from snn_tool.exporters.comparison import MISMATCH, BackendResult
+from snn_tool.exporters.contract.traces import MISMATCH, BackendResult
+from snn_tool.exporters.verify.report import PhotographReport
 from snn_tool.exporters.verify.runners import (
     BundleRunner,
     WholeImageResult,
     verify_tiles,
     verify_whole_image,
 )
-from snn_tool.exporters.verify.report import PhotographReport
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
-from snn_tool.models.integer.engine import base_image, quantize_image
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.integer.engine import base_image, quantize_image
+from snn_tool.networks.evaluation import load_pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.degradations.crops import Crop, channels_first, load_crop
+from snn_tool.degradations.pairs import Pairs, Source, source_for
 from snn_tool.errors import ConfigError, DataError
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
-from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_network
 from snn_tool.models.integer.engine import IntegerEngine, restore
-from snn_tool.models.network import Network
+from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student_file import load_student
-from snn_tool.degradations.pairs import Pairs, Source, source_for
+from snn_tool.models.network import Network
+from snn_tool.models.student import load_student
 from snn_tool.training.data import split_validation
 
 CROP = 256

@@ -7,28 +7,27 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from snn_tool.deploy.export import VERIFICATION
+from snn_tool.deploy.photographs import PhotographOptions, verify_photographs
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters import netx_folder
+from snn_tool.exporters.contract.folder import GOLDEN, Manifest
+from snn_tool.exporters.contract.targets import plugin_names
+from snn_tool.exporters.lava import netx as netx_folder
+from snn_tool.exporters.lava.netx import NETX, read_netx_folder
 from snn_tool.exporters.loihi import bundle as loihi_bundle
-from snn_tool.exporters.verify import netx as netx_verification
-from snn_tool.exporters.verify import target_folder
-from snn_tool.exporters.verify import report as verification
-from snn_tool.exporters.contract.folder import Manifest
-from snn_tool.exporters.golden_file import GOLDEN
-from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions, NetxRunner
 from snn_tool.exporters.loihi.bundle import MANIFEST, read_bundle
-from snn_tool.exporters.netx_folder import NETX, read_netx_folder
+from snn_tool.exporters.verify import netx as netx_verification
+from snn_tool.exporters.verify import report as verification
+from snn_tool.exporters.verify import target_folder
 from snn_tool.exporters.verify.netx import verify_netx_folder
-from snn_tool.exporters.plugin_registry import plugin_names
+from snn_tool.exporters.verify.report import VerificationReport, verify_bundle, write_verification
+from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions, NetxRunner
 from snn_tool.exporters.verify.target_folder import (
     is_target_folder,
     known_backends,
     read_target_folder,
     verify_target_folder,
 )
-from snn_tool.exporters.verify.report import VerificationReport, verify_bundle, write_verification
 from snn_tool.files.ownership import is_kind, refuse_foreign
-from snn_tool.deploy.photographs import PhotographOptions, verify_photographs
 
 UNRECORDED = {"task": "denoise", "sigma": [25.0, 25.0]}
 """What the tiles of an export are taken to be degraded by that does not say it."""

@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
-from snn_tool.files.artifacts import check_values, key_path, read_json, shown
 from snn_tool.errors import ArtifactError, ConfigError, SnnToolError
+from snn_tool.files.artifacts import check_values, key_path, read_json, shown
 
 T = TypeVar("T")
 Segments = tuple[str | int, ...]

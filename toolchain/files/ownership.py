@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from snn_tool import __version__
-from snn_tool.files.artifacts import atomic_path, not_written, read_json, sha256_file
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.files.artifacts import atomic_path, not_written, read_json, sha256_file
 
 LEDGER = ".snn-tool.jsonl"
 LEDGER_KIND, LEDGER_SCHEMA = "written-files", 1

@@ -19,8 +19,8 @@ from PIL import Image, ImageCms
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from snn_tool.images.profiles import ADOBE_CURVE, ADOBE_RGB, CURVE_SRGB, SRGB, Primaries, matrix_profile
 from snn_tool.errors import DataError
+from snn_tool.images.profiles import ADOBE_CURVE, ADOBE_RGB, CURVE_SRGB, SRGB, Primaries, matrix_profile
 
 SAME = 1
 """A profile that moves no colour by more than this many of 255 levels is sRGB: the pixels stay."""

@@ -17,9 +17,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
+from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import Opener, atomic_path
 from snn_tool.images.colour import embedded_profile, file_profile, kept_profile, to_srgb, warn_once
-from snn_tool.errors import ConfigError, DataError
 from snn_tool.images.samples import ALPHA, full_scale, to_pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from snn_tool.errors import DataError
 from snn_tool.images.colour import explains, is_srgb, kept_profile, to_srgb, warn_once
 from snn_tool.images.profiles import LEVELS, curves_of
-from snn_tool.errors import DataError
 from snn_tool.images.tiling import blocks
 
 Pixels = NDArray[np.uint8]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from snn_tool.degradations.tasks import Degradation
 from snn_tool.errors import ConfigError
-from snn_tool.networks.evaluation import load_pair
+from snn_tool.files.ownership import claim, owned_path, refuse_existing
 from snn_tool.images.files import Pixels, find_images, in_colour, write_image
 from snn_tool.images.metrics import to_uint8
-from snn_tool.files.ownership import claim, owned_path, refuse_existing
+from snn_tool.networks.evaluation import load_pair
 
 SHEET = "contact-sheet.png"
 THUMBNAIL, MOST_COLUMNS, GAP = 256, 6, 4

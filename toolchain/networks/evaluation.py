@@ -6,20 +6,219 @@ scored on luma as well.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from snn_tool.files.artifacts import Opener, atomic_path, write_json
+from numpy.typing import NDArray
+from rich.cells import cell_len
 from snn_tool.degradations.crops import name_below
-from snn_tool.degradations.tasks import image_rng
-from snn_tool.evaluation_scores import WITH_LUMA, Evaluation, ImageScore, Pair, score
-from snn_tool.images.files import find_images, write_image
-from snn_tool.networks.teachers import TeacherSource
-from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.degradations.pairs import Pairs, Source, degrade, read_source, source_for
+from snn_tool.degradations.tasks import image_rng, task_text
+from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_json
+from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
+from snn_tool.images.files import find_images, write_image
+from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
 from snn_tool.networks.students import open_student, warn_of_grey
-from snn_tool.teacher_restoration import open_restoring_teacher
+from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
+from snn_tool.tables import LONGEST_CELL, printable
+
+WINDOW = "full images, 8-bit output, data range 255"
+PROTOCOL = f"RGB, {WINDOW}, unclamped noise seeded per file name"
+SYNTHETIC_PROTOCOL = f"RGB, {WINDOW}, unclamped synthetic degradation seeded per file name"
+PAIRS_PROTOCOL = f"RGB, {WINDOW}, recorded pairs of 8-bit images"
+LUMA_PROTOCOL = "; luma: Y of BT.601, 16..235, rounded to 8 bits as MATLAB's rgb2ycbcr, data range 255"
+GREY_PROTOCOL = "; grey files: their one channel"
+FIGURES = ("degraded_psnr_db", "psnr_db", "degraded_ssim", "ssim")
+LUMA_FIGURES = ("degraded_psnr_y_db", "psnr_y_db", "degraded_ssim_y", "ssim_y")
+WITH_LUMA = ("derain",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A test image and its degraded version; float32 [H, W, 3], or [H, W, 1] of grey, beside uint8."""
+
+    name: str
+    clean: NDArray[np.uint8]
+    degraded: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScore:
+    """One image; `inf` dB means identical; the hash is that of its clean pixels; `y` is luma, if scored.
+
+    `channels` is 3 for RGB, 1 for a grey file, whose figures are those of its one channel.
+    """
+
+    name: str
+    sha256: str
+    height: int
+    width: int
+    degraded_psnr_db: float
+    psnr_db: float
+    degraded_ssim: float | None
+    ssim: float | None
+    degraded_psnr_y_db: float | None = None
+    psnr_y_db: float | None = None
+    degraded_ssim_y: float | None = None
+    ssim_y: float | None = None
+    channels: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of all images, and their means.
+
+    Attributes:
+        network: name of the student's file, or the teacher's title.
+        kind: `float` or `integer`, of a student, or `teacher`.
+    """
+
+    network: str
+    kind: str
+    sha256: str
+    task: dict[str, Any]
+    seed: int
+    scores: tuple[ImageScore, ...]
+
+    def mean(self, field: str) -> float:
+        """Mean of one score over the images that have it."""
+        values = [getattr(score, field) for score in self.scores if getattr(score, field) is not None]
+        return float(np.mean(values)) if values else float("nan")
+
+    def spread(self, field: str) -> float:
+        """Standard deviation of one score over the images that have it; NaN if one of them is infinite."""
+        values = [getattr(score, field) for score in self.scores if getattr(score, field) is not None]
+        return float(np.std(values)) if values and np.isfinite(values).all() else float("nan")
+
+    def counted(self, field: str) -> int:
+        """Number of images that have one score; SSIM needs an image of the size of its window."""
+        return sum(getattr(score, field) is not None for score in self.scores)
+
+    @property
+    def what(self) -> str:
+        """What restored: `integer student`, `float student`, or the teacher's title."""
+        return f"teacher {self.network}" if self.kind == "teacher" else f"{self.kind} student"
+
+    @property
+    def with_luma(self) -> bool:
+        """Whether luma is scored."""
+        return self.task["task"] in WITH_LUMA
+
+    @property
+    def protocol(self) -> str:
+        """What was scored, and how, in a line."""
+        if self.task.get("images") == "pairs":
+            base = PAIRS_PROTOCOL
+        else:
+            base = PROTOCOL if self.task["task"] == "denoise" else SYNTHETIC_PROTOCOL
+        grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
+        return base + grey + (LUMA_PROTOCOL if self.with_luma else "")
+
+    def document(self) -> dict[str, Any]:
+        """JSON values; an infinite PSNR (identical images) is written as null."""
+        figures = FIGURES + (LUMA_FIGURES if self.with_luma else ())
+        return {
+            **self._origin(),
+            "task": self.task,
+            "seed": self.seed,
+            "protocol": self.protocol,
+            "ssim_images": self.counted("ssim"),
+            "mean": {name: finite(self.mean(name)) for name in figures},
+            "standard_deviation": {name: finite(self.spread(name)) for name in figures},
+            "images": [
+                {
+                    key: finite(value) if isinstance(value, float) else value
+                    for key, value in asdict(score).items()
+                    if self.with_luma or key not in LUMA_FIGURES
+                }
+                for score in self.scores
+            ],
+        }
+
+    def _origin(self) -> dict[str, str]:
+        if self.kind == "teacher":
+            return {"teacher": self.network, "teacher_sha256": self.sha256}
+        return {"student": self.network, "student_kind": self.kind, "student_sha256": self.sha256}
+
+
+def finite(value: float) -> float | None:
+    """`value` rounded to 4 places, or None where JSON has no number for it."""
+    return round(value, 4) if np.isfinite(value) else None
+
+
+def score(pair: Pair, after: NDArray[np.uint8], with_luma: bool = False) -> ImageScore:
+    """Both figures before and after restoration, on all channels and, if wanted, on luma."""
+    before = to_uint8(pair.degraded)
+    return ImageScore(
+        name=pair.name,
+        sha256=sha256_bytes(pair.clean.tobytes()),
+        height=pair.clean.shape[0],
+        width=pair.clean.shape[1],
+        degraded_psnr_db=psnr_db(before, pair.clean),
+        psnr_db=psnr_db(after, pair.clean),
+        degraded_ssim=ssim(before, pair.clean),
+        ssim=ssim(after, pair.clean),
+        channels=pair.clean.shape[2],
+        **(_luma_figures(before, after, pair.clean) if with_luma else {}),
+    )
+
+
+def _luma_figures(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], clean: NDArray[np.uint8]
+) -> dict[str, Any]:
+    first, second, target = luma(before), luma(after), luma(clean)
+    figures = (
+        psnr_db(first, target),
+        psnr_db(second, target),
+        ssim(first, target),
+        ssim(second, target),
+    )
+    return dict(zip(LUMA_FIGURES, figures, strict=True))
+
+
+def evaluation_text(scored: Evaluation) -> str:
+    """A line for each image and one for the means."""
+    names = [printable(item.name, LONGEST_CELL) for item in scored.scores]
+    width = max(len("image"), *map(cell_len, names))
+    lines = [f"{'image':{width}}  degraded dB  restored dB  degraded SSIM  restored SSIM"]
+    for name, item in zip(names, scored.scores, strict=True):
+        similarity = [
+            "     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)
+        ]
+        lines.append(
+            f"{name}{' ' * (width - cell_len(name))}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
+            f"{similarity[0]:>13}  {similarity[1]:>13}"
+        )
+    lines.append(
+        f"{len(scored.scores)} images, {scored.what}, {task_text(scored.task)}, seed {scored.seed}: "
+        f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB"
+        f"{_spread_text(scored)}, {_ssim_text(scored, '')}"
+    )
+    if scored.with_luma:
+        lines.append(
+            f"luma: {scored.mean('degraded_psnr_y_db'):.2f} -> {scored.mean('psnr_y_db'):.2f} dB, "
+            f"{_ssim_text(scored, '_y')}"
+        )
+    return "\n".join(lines)
+
+
+def _spread_text(scored: Evaluation) -> str:
+    """Of the PSNR over the images; there is none where an image came back without any difference."""
+    spread = scored.spread("psnr_db")
+    return f" (standard deviation over images {spread:.2f})" if np.isfinite(spread) else ""
+
+
+def _ssim_text(scored: Evaluation, suffix: str) -> str:
+    """The mean SSIM before and after, and of how many images if some are smaller than its window."""
+    counted = scored.counted(f"ssim{suffix}")
+    if not counted:
+        return f"no SSIM: every image is smaller than its window of {SSIM_WINDOW} pixels"
+    before, after = scored.mean(f"degraded_ssim{suffix}"), scored.mean(f"ssim{suffix}")
+    some = f" of {counted} of {len(scored.scores)} images" if counted < len(scored.scores) else ""
+    return f"SSIM{some} {before:.4f} -> {after:.4f}"
+
 
 KIND, SCHEMA = "evaluation", 1
 Track = Callable[[list[Path], str], Iterable[Path]]

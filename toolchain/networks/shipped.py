@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import msgspec
 import snn_tool.models
 from msgspec import Meta
+from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import read_json
 from snn_tool.files.documents import Count, Document, Finite, Name, NotNegative, Text, convert
-from snn_tool.errors import ConfigError
 from snn_tool.models.accounts import Degraded
 
 KIND, SCHEMA = "model-card", 2

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_file
+from snn_tool.degradations.pairs import unit_range
 from snn_tool.errors import ConfigError, DataError
+from snn_tool.files.artifacts import sha256_file
+from snn_tool.files.ownership import claim, owned_path, refuse_existing_file
 from snn_tool.images.files import Pixels, check_image, find_images, read_picture, write_image
 from snn_tool.images.metrics import to_uint8
-from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
+from snn_tool.images.tiling import restore_tiled, through_colour
 from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.engine import restore as restore_integers
-from snn_tool.models.student_file import load_student
+from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
+from snn_tool.models.student import load_student
 from snn_tool.models.topology import Topology
-from snn_tool.files.ownership import claim, owned_path, refuse_existing_file
-from snn_tool.degradations.pairs import unit_range
-from snn_tool.images.tiling import restore_tiled, through_colour
 
 LOGGER = logging.getLogger("snn_tool")
 Batch = NDArray[np.float32]

@@ -7,21 +7,30 @@ model.onnx                        run by onnxruntime
 spandrel --weights FILE           an architecture that spandrel recognises (extra `teachers`)
 """
 
+import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from snn_tool.files.artifacts import sha256_bytes, sha256_file
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.networks.code import build_from_factory, names_factory
+from snn_tool.files.artifacts import sha256_bytes, sha256_file
+from snn_tool.images.files import Pixels
+from snn_tool.images.metrics import to_uint8
+from snn_tool.images.tiling import pad_to_multiple, through_colour
 from snn_tool.models.network import Network
+from snn_tool.models.neurons import ReluNeuron
+from snn_tool.models.student import load_student
 from snn_tool.models.teachers.onnx import OnnxTeacher
+from snn_tool.models.teachers.probe import check_finite, check_restored, run_teacher
+from snn_tool.models.teachers.registry import TEACHERS, build_teacher, load_teacher, recognise, size_options
 from snn_tool.models.teachers.tapped import TappedTeacher
-from snn_tool.models.teacher_sizes import recognise
-from snn_tool.models.teachers.registry import TEACHERS, load_teacher
 from snn_tool.models.teachers.weights import fitting_names, load_strictly, read_weights
-from snn_tool.spandrel_teacher import SPANDREL, recognise_by_spandrel
+from snn_tool.networks.code import SPANDREL, build_from_factory, names_factory, recognise_by_spandrel
 from torch import Tensor, nn
 
 NO_TEACHER = "none"
@@ -160,3 +169,147 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     """One hash of names and values, where no file has the weights."""
     parts = [name.encode() + tensor.detach().cpu().numpy().tobytes() for name, tensor in tensors.items()]
     return sha256_bytes(b"".join(parts))
+
+
+def parse_teacher_options(architecture: str, given: list[str], size: str | None = None) -> dict[str, Any]:
+    """JSON values by keyword; tuples are written as lists, e.g. `blocks=[1,1,2,4]`.
+
+    Args:
+        architecture: a key of `TEACHERS`.
+        given: `key=value`, which override the size's.
+        size: a named size of the architecture.
+
+    Raises:
+        ConfigError: unknown architecture, size or key (the valid ones are listed), or no JSON value.
+    """
+    if architecture not in TEACHERS:
+        raise ConfigError(f"--arch {architecture} is unknown; use one of {', '.join(TEACHERS)}")
+    known = inspect.signature(TEACHERS[architecture]).parameters
+    options = size_options(architecture, size)
+    for item in given:
+        key, separator, text = item.partition("=")
+        if not separator or key not in known:
+            raise ConfigError(
+                f"--option {item}: {architecture} takes {', '.join(f'{name}=…' for name in known)}"
+            )
+        options[key] = _value(item, text)
+    return options
+
+
+def _value(item: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        if text.isidentifier():
+            return text
+        raise ConfigError(f"--option {item}: the value must be a number, a list or a name") from None
+
+
+CROP = "crop the images to sides that it can take"
+FINITE = "give other weights, or leave out images that hold NaN"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RestoringTeacher:
+    """An opened teacher, ready to restore.
+
+    Attributes:
+        title: for reports.
+        network: frozen, with `forward_features`.
+        sha256: of its weights.
+        trained_for: `describe()` of the degradation that it was trained with; empty if nobody wrote it down.
+    """
+
+    title: str
+    network: nn.Module
+    sha256: str
+    trained_for: Mapping[str, Any]
+    kind: ClassVar[str] = "teacher"
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values; 0 for a graph of ONNX."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+        """A restored image [H, W, 3] or [H, W, 1] of any size.
+
+        It is never cut into tiles: attention and pooled statistics, as NAFNet and Restormer have, depend on
+        the whole image, so that cuts would show.
+
+        Args:
+            image: [H, W, 3] or [H, W, 1] in [0, 1].
+            tile: not used; a student's `restore` takes it.
+
+        Raises:
+            TeacherError: it fails, or gives NaN or another shape.
+        """
+        batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+        padded = pad_to_multiple(batch, int(getattr(self.network, "multiple", 1)))
+        output = through_colour(self._run, padded)[0, :, : image.shape[0], : image.shape[1]]
+        return np.ascontiguousarray(output.transpose(1, 2, 0))
+
+    def restore_8_bits(self, image: NDArray[np.float32], tile: int) -> Pixels:
+        """As `restore`, rounded to uint8."""
+        return to_uint8(self.restore(image, tile))
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        given = torch.from_numpy(batch)
+        restored, _ = run_teacher(self.network, given, CROP)
+        check_restored(restored, given)
+        check_finite(restored, {}, remedy=FINITE)
+        output: NDArray[np.float32] = restored.float().numpy()
+        return output
+
+
+def open_restoring_teacher(source: TeacherSource) -> RestoringTeacher:
+    """Load a teacher that restores images.
+
+    Raises:
+        ConfigError, ArtifactError, TeacherError: as `open_teacher` does.
+    """
+    opened = open_teacher(source)
+    return RestoringTeacher(opened.title, opened.network, opened.sha256, opened.trained_for)
+
+
+def audited_module(named: str) -> nn.Module:
+    """The network that a command line names.
+
+    Raises:
+        ConfigError: it is none of the three, or a factory fails.
+        ArtifactError: a file is damaged.
+    """
+    if named in TEACHERS:
+        return build_teacher(named, {})
+    path = Path(named)
+    if path.suffix == ".safetensors":
+        return _module_from_file(path)
+    if names_factory(named):
+        with torch.device("cpu"):
+            return build_from_factory(named)
+    raise ConfigError(
+        f"{named}: neither an architecture ({', '.join(TEACHERS)}), a .safetensors file of train or distill, "
+        "nor package.module:factory"
+    )
+
+
+def _module_from_file(path: Path) -> nn.Module:
+    """A teacher's file or a student's; the student's error stands if it is neither.
+
+    A student's neurons stand as ReLU with the threshold that they have: products do not depend on the neuron.
+    """
+    try:
+        return load_teacher(path)[0]
+    except ArtifactError:
+        student = load_student(path)[0]
+    for name, neuron in student.neurons.items():
+        student.neurons[name] = _Standing(neuron)
+    return student
+
+
+class _Standing(ReluNeuron):
+    """In the place of a spiking neuron."""
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.log_threshold = neuron.log_threshold

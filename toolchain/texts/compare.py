@@ -5,10 +5,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.deploy.conformance import KIND, SCHEMA, Conformance, Row
+from snn_tool.deploy.import_nir import Comparison, ImportedNetwork
+from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
+from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.files.ownership import claim, is_kind, owned_path, refuse_existing_file
-from snn_tool.tables import plain_table, printable, rendered
+from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.neurons import DECAY_STEPS
+from snn_tool.tables import LONGEST_CELL, plain_table, printable, rendered
 
 JSON, PAGE = "conformance.json", "conformance.html"
 STYLE = (
@@ -109,3 +113,81 @@ def _html_row(row: Row) -> str:
     numbers = "".join(f'<td class="n">{_html(cell)}</td>' for cell in cells[4:])
     versions = _html(", ".join(f"{name} {version}" for name, version in row.versions.items()))
     return f'<tr class="{"bad" if row.differs else "good"}">{texts}{numbers}<td>{versions}</td></tr>'
+
+
+IMPORT_SCHEMA = 1
+
+
+def import_text(imported: ImportedNetwork) -> str:
+    """The network in a line, a line for each population, and what the integers change."""
+    network, found = imported.network, imported.comparison
+    names = {one.population: printable(one.population, LONGEST_CELL) for one in found.spikes}
+    biggest = max(map(len, names.values()))
+    lines = [
+        f"{printable(imported.path)}: {len(network.populations) - 1} spiking populations, "
+        f"{len(network.synapses)} synapses, {weights(network):,} weights of 8 bits; {_takes(network)}",
+        f"{'population':{max(biggest, 10)}}  threshold  leak/4096  spikes/neuron/step  integers  differing",
+    ]
+    by_name = {population.wiring.name: population for population in network.populations}
+    for one in found.spikes:
+        population = by_name[one.population]
+        lines.append(
+            f"{names[one.population]:{max(biggest, 10)}}  {population.threshold:9,}  "
+            f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
+            f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
+        )
+    lines += [*_outputs(found), imported.images.text()]
+    if imported.expected and imported.expected_file:
+        lines += map(printable, expected_lines(imported.expected_file, *imported.expected))
+    return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
+
+
+def weights(network: IntegerNetwork) -> int:
+    """Number of stored weights."""
+    return sum(synapse.mantissa.size for synapse in network.synapses)
+
+
+def _takes(network: IntegerNetwork) -> str:
+    channels, multiple = network.topology.image_channels, network.topology.multiple
+    if network.image_size:
+        return f"images of {channels}x{network.image_size[0]}x{network.image_size[1]} alone"
+    sides = f" with sides that are multiples of {multiple}" if multiple > 1 else ""
+    return f"images of {channels} channels and any size{sides}"
+
+
+def _outputs(found: Comparison) -> list[str]:
+    lines = [
+        f"output, integers less float64, on {len(found.images)} images: rms {found.rms_difference:.3g} "
+        f"({found.relative_difference:.2%} of the output's), largest {found.largest:.3g}"
+    ]
+    if found.same_class is not None:
+        lines.append(f"largest output at the same place on {found.same_class} of {len(found.images)} images")
+    if psnr := found.document()["psnr_db"]["float"]:
+        integer = found.document()["psnr_db"]["integer"]
+        lines.append(f"against the clean images: float64 {psnr:.2f} dB, integers {integer:.2f} dB")
+    return lines
+
+
+def import_document(imported: ImportedNetwork) -> dict[str, Any]:
+    """The same as JSON values."""
+    network = imported.network
+    return {
+        "schema": IMPORT_SCHEMA,
+        "path": str(imported.path),
+        "timesteps": network.timesteps,
+        "image_channels": network.topology.image_channels,
+        "image_size": list(network.image_size) if network.image_size else None,
+        "adds_image": network.adds_image,
+        "restores": network.topology.restores,
+        "weights": weights(network),
+        "thresholds": {p.wiring.name: p.threshold for p in network.populations[:-1]},
+        "leaks": {p.wiring.name: network.decay_of(p) / DECAY_STEPS for p in network.populations},
+        **imported.comparison.document(),
+        "images_used": imported.images.document(),
+        "warnings": [imported.warning] if imported.warning else [],
+        "fitting_dt_s": imported.fitting_dt_s,
+        "notes": [imported.note] if imported.note else [],
+        "expected": expected_document(imported.expected_file, *imported.expected)
+        if imported.expected and imported.expected_file
+        else None,
+    }

@@ -1,21 +1,167 @@
 """An export and a verification, for people and as JSON."""
 
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from snn_tool.files.artifacts import read_json
 from snn_tool.deploy.export import EXPORT, Exported
-from snn_tool.exporters import loihi_report_file
-from snn_tool.exporters.loihi.bundle import MANIFEST, RANGES, RESOURCES, Bundle
-from snn_tool.exporters.loihi.chips import LABEL
-from snn_tool.exporters.loihi_ranges_file import read_ranges
-from snn_tool.exporters.netx_folder import NETX
-from snn_tool.exporters.verify.report import VerificationReport
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused
-from snn_tool.ranges_text import ranges_text, weakest
-from snn_tool.resources_text import summary_text
-from snn_tool.tables import printable
 from snn_tool.deploy.photographs import photograph_lines
+from snn_tool.energy.pages.numbers import count
+from snn_tool.exporters.lava.netx import NETX
+from snn_tool.exporters.loihi import report as loihi_report_file
+from snn_tool.exporters.loihi.bundle import MANIFEST, RANGES, RESOURCES, Bundle
+from snn_tool.exporters.loihi.chips import (
+    KAPOHO_POINT_CHIPS,
+    LABEL,
+    LOIHI_1,
+    LOIHI_2,
+    Chip,
+    LayerResources,
+    Span,
+)
+from snn_tool.exporters.loihi.limits import OBSERVED, PROVED, SATURATES, Quantity
+from snn_tool.exporters.loihi.ranges import CURRENT, MEMBRANE, SUM, RangeProof, read_ranges
+from snn_tool.exporters.loihi.report import ResourceReport, resource_document
+from snn_tool.exporters.verify.report import VerificationReport
+from snn_tool.files.artifacts import read_json
+from snn_tool.tables import TextTable, plain_table, printable, rendered
+
+RELAY = re.compile(r"_relay(\d+)$")
+FIXED_NAMES = {"mantissa": ("weight mantissa",), "bias": ("bias", "bias_mant")}
+ORDER = (PROVED, SATURATES, OBSERVED)
+"""From the strongest statement to the weakest."""
+
+
+def ranges_text(proof: RangeProof) -> str:
+    """A table of the populations, one of what the lowering adds, and what their words mean."""
+    table = plain_table(
+        f"Range proof, T = {proof.timesteps}: headroom in bits of the least favourable channel",
+        ("population",),
+        ("conv sums", "current", "membrane", "seen", "mantissa", "bias", "status"),
+        gap=1,
+    )
+    for name, convs in proof.inputs.items():
+        if convs:
+            table.add_row(*_row(name, proof.of(name)))
+    return rendered(
+        table,
+        *_carriers(proof),
+        "seen: the membrane on the golden tiles, of its limit. proved: no image can exceed any of it."
+        " saturates: a bound lies beyond a clip at which all implementations agree."
+        " observed: a bound lies beyond a wrap, which the golden tiles do not reach.",
+    )
+
+
+def _carriers(proof: RangeProof) -> list[TextTable]:
+    """Accumulators and delay relays; the relays of a chain hold the same and share a row."""
+    added = [name for name, convs in proof.inputs.items() if not convs]
+    if not added:
+        return []
+    table = plain_table(
+        "Accumulators (_stream) and delay relays that the lowering adds",
+        ("process",),
+        ("conv sums", "current", "membrane", "seen", "status"),
+        gap=1,
+    )
+    chains = Counter(RELAY.sub("", name) for name in added if RELAY.search(name))
+    for name in added:
+        stage = RELAY.search(name)
+        if stage is None or stage[1] == "1":
+            last = chains[RELAY.sub("", name)] if stage else 0
+            row = _registers(proof.of(name))
+            table.add_row(name + (f"..{last}" if last > 1 else ""), *row, weakest(proof.of(name)))
+    return [table]
+
+
+def _row(population: str, quantities: tuple[Quantity, ...]) -> list[str]:
+    fixed = {name: [q for q in quantities if q.name in names] for name, names in FIXED_NAMES.items()}
+    parameters = (_bits(fixed["mantissa"]), _bits(fixed["bias"]))
+    return [population, *_registers(quantities), *parameters, weakest(quantities)]
+
+
+def _registers(quantities: tuple[Quantity, ...]) -> list[str]:
+    """Headroom of sums, current and membrane, and how far golden tiles drive the membrane."""
+    by_name = {name: [q for q in quantities if q.name == name] for name in (SUM, CURRENT, MEMBRANE)}
+    return [*(_bits(found) for found in by_name.values()), _seen(by_name[MEMBRANE][0])]
+
+
+def weakest(quantities: Iterable[Quantity]) -> str:
+    """The weakest of the statements about some quantities."""
+    return max((quantity.status for quantity in quantities), key=ORDER.index)
+
+
+def _bits(quantities: list[Quantity]) -> str:
+    headroom = [one.headroom_bits for one in quantities if one.headroom_bits is not None]
+    return f"{min(headroom):.1f}" if headroom else "–"
+
+
+def _seen(membrane: Quantity) -> str:
+    if membrane.observed is None:
+        return "–"
+    share = max(abs(value) for value in membrane.observed) / membrane.limit[1]
+    return f"{100 * share:.1f} %"
+
+
+def resources_text(report: ResourceReport) -> str:
+    """Counts by layer, cores and chips, the latency and the largest tiles."""
+    table = plain_table(
+        f"{report.width}x{report.height} pixels: {LABEL}",
+        ("layer",),
+        ("neurons", "shared", "expand.", "in", "out", "KiB", "Loihi 1", "Loihi 2"),
+        gap=0,
+    )
+    uses = (report.use(LOIHI_1), report.use(LOIHI_2))
+    for index, layer in enumerate(report.layers):
+        table.add_row(*_resource_row(layer, [use.by_layer[index] for use in uses]))
+    table.add_section()
+    table.add_row(*_resource_row(report.total, [use.cores for use in uses]))
+    table.add_row("chips", *[""] * 6, *(_span(use.chips) for use in uses))
+    total = report.total
+    return rendered(
+        table,
+        "shared, expanded: synapses with one kernel per layer, with every connection stored"
+        f" ({count(total.shared_bytes)}B, {count(total.expanded_bytes)}B); cores and chips from the one to"
+        " the other. in, out: axons. KiB: neuron state. name*: accumulator of the stream that starts there;"
+        " name+k: its k-th delay relay."
+        f" {report.relay_neurons:,} of {total.neurons:,} neurons are relays and accumulators.",
+        summary_text(resource_document(report)),
+    )
+
+
+def summary_text(document: Mapping[str, Any]) -> str:
+    """Latency and largest tiles out of `resources.json`."""
+    tiles = document["largest_tile"]
+    return (
+        f"one image takes {document['latency_steps']} steps (T = {document['timesteps']}, "
+        f"{document['depth']} hops); largest square tile by the low count: {_tile(tiles['one_chip'])} on a "
+        f"Loihi 2 chip, {_tile(tiles['kapoho_point'])} on the {KAPOHO_POINT_CHIPS} of a Kapoho Point"
+    )
+
+
+def _tile(side: int) -> str:
+    return f"{side}x{side}" if side else "none"
+
+
+def _resource_row(layer: LayerResources, cores: list[Span]) -> list[str]:
+    counts = (
+        layer.neurons,
+        layer.shared_synapses,
+        layer.expanded_synapses,
+        layer.axons_in,
+        layer.axons_out,
+    )
+    state = f"{layer.state_bytes / 1024:.0f}"
+    name = layer.name.replace("_stream", "*").replace("_relay", "+")
+    return [name, *(count(value).replace(" ", "") for value in counts), state, *map(_span, cores)]
+
+
+def _span(span: Span) -> str:
+    return f"{span.low}" if span.low == span.high else f"{span.low}–{span.high}"
 
 
 def export_document(exported: Exported) -> dict[str, Any]:
@@ -104,3 +250,42 @@ def export_text(exported: Exported) -> str:
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)
+
+
+INCHES_PER_LAYER = 0.28
+
+
+def cores_svg(report: ResourceReport, chip: Chip) -> str:
+    """For each layer two bars on a logarithmic axis, with shared kernels and with every connection stored."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    use = report.use(chip)
+    places = range(len(report.layers))
+    with matplotlib.rc_context({"svg.hashsalt": "snn-tool"}):
+        figure = Figure(figsize=(8, 1.5 + INCHES_PER_LAYER * len(report.layers)), layout="constrained")
+        axes = figure.subplots()
+        for shift, label, cores in (
+            (-0.2, "low: shared kernels", [span.low for span in use.by_layer]),
+            (0.2, "high: every connection stored", [span.high for span in use.by_layer]),
+        ):
+            axes.barh([place + shift for place in places], cores, height=0.4, label=label)
+        axes.set_yticks(places, [printable(layer.name, 60) for layer in report.layers], parse_math=False)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_xlim(left=0.5)
+        axes.axvline(chip.cores, color="0.4", linestyle="--", linewidth=1, label="one chip")
+        axes.set_xlabel(f"{chip.name} cores")
+        axes.set_title(f"{report.width}x{report.height} pixels: {LABEL}", fontsize="medium")
+        axes.margins(y=0.01)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+        axes.grid(axis="x", alpha=0.3)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def is_cores_svg(path: Path) -> bool:
+    """Whether a file is such a picture: matplotlib leaves its title, drawn as outlines, in a comment."""
+    text = path.read_bytes()
+    return b"<svg" in text and LABEL.encode() in text

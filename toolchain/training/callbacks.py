@@ -11,13 +11,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from rich.progress import TaskID
-from snn_tool.files.artifacts import shown, write_text
 from snn_tool.errors import ArtifactError, Interrupted
+from snn_tool.files.artifacts import shown, write_text
 from snn_tool.files.ownership import owned_path
-from snn_tool.training.run_folder import BEST, COLUMNS, LAST
 from snn_tool.signals import WORDS, end_at_once, give_back, leave_closed_terminal, take_over
 from snn_tool.tables import printable
 from snn_tool.terminal import LONGEST_LABEL, progress
+from snn_tool.training.run_folder import BEST, COLUMNS, LAST
 from torch import Tensor
 
 

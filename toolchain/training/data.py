@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.degradations.pairs import Source, degrade
 from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
+from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.images.files import Pixels, read_image
-from snn_tool.degradations.pairs import Source, degrade
 from torch import Tensor
 from torch.utils.data import IterableDataset
 

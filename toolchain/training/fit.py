@@ -12,23 +12,69 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from snn_tool.degradations.pairs import Source
+from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_bytes
-from snn_tool.hardware import resolve_device, resolve_precision
+from snn_tool.models.integer.training import round_parameters
 from snn_tool.models.losses import LossWeights
 from snn_tool.models.network import Network
-from snn_tool.models.integer.training import round_parameters
 from snn_tool.models.student import StudentConfig
-from snn_tool.degradations.pairs import Source
+from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
+from snn_tool.training.module import Batch, Guide, RestorationModule
 from snn_tool.training.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.training.run_folder import BEST, LAST, METRICS, RunFolder, read_checkpoint
 from snn_tool.training.settings import TrainingSettings
-from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
-from snn_tool.training.module import Batch, Guide, RestorationModule
-from snn_tool.weight_average import WeightAverage
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+
+def native_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively (AVX512-BF16, AMX); elsewhere it is slow."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def resolve_precision(settings: TrainingSettings, device: str) -> str:
+    """Lightning's name of the precision to use."""
+    wants_bf16 = settings.precision == "bf16" or (
+        settings.precision == "auto"
+        and (native_bf16() if device == "cpu" else torch.cuda.is_bf16_supported())
+    )
+    return "bf16-mixed" if wants_bf16 else "32-true"
+
+
+def resolve_device(settings: TrainingSettings) -> str:
+    """`cpu` or `cuda`.
+
+    Raises:
+        ConfigError: cuda was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        raise ConfigError(
+            "--device cuda: torch sees no CUDA device; use --device cpu or install a CUDA build of torch"
+        )
+    return "cuda" if available and settings.device != "cpu" else "cpu"
+
+
+class WeightAverage(WeightAveraging):
+    """Lightning's exponential moving average, with a warm-up of its decay.
+
+        w <- d w + (1 - d) v        d = min(decay, (1 + n) / (10 + n))
+
+    n is the number of averaged steps. Without the warm-up a run of a few hundred steps would end with little
+    more than its first weights. During validation, and in `state_dict` of every checkpoint, the averaged
+    weights stand in the network's place; the others travel beside them: a resumed run goes on exactly.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            taken = float(steps)
+            factor = min(decay, (1 + taken) / (10 + taken))
+            return factor * averaged + (1 - factor) * current
+
+        super().__init__(avg_fn=average)
 
 
 @dataclass(frozen=True, slots=True)

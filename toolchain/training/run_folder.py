@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from snn_tool.files.artifacts import read_json, shown, write_json
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.models import student_file
-from snn_tool.models.teachers import registry as teachers
-from snn_tool.models.checkpoints import is_pair, sidecar_of
+from snn_tool.files.artifacts import read_json, shown, write_json
 from snn_tool.files.ownership import claim, disown, is_kind, is_ours, owned_path, refuse_existing
+from snn_tool.models import student as student_file
+from snn_tool.models.checkpoints import is_pair, sidecar_of
+from snn_tool.models.teachers import registry as teachers
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
+from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Count, NotNegative, Positive, check_fields, convert, one_of, read_toml
-from snn_tool.errors import ConfigError
 from snn_tool.models.losses import LossWeights
 from snn_tool.models.student import BODIES, NEURONS, StudentConfig, default_config
 

@@ -1,0 +1,1 @@
+"""Exact counts of what a network computes: spikes, fan-out, synops, MACs, traffic."""

@@ -1,0 +1,1 @@
+"""Counts to joules: the models, their constants with sources, users' profiles."""

@@ -1,0 +1,1 @@
+"""The audit as data: rows, ratios, robustness, verdict."""

@@ -1,0 +1,1 @@
+"""`count_spikes`: counting a torch network of any spiking library while it runs."""

@@ -1,0 +1,1 @@
+"""What every target and backend agrees on: traces, plug-ins, export folders, child processes."""

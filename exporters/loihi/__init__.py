@@ -1,0 +1,1 @@
+"""The Loihi-style bundle: plan, specifications, limits, range proof, chips."""

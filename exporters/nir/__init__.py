@@ -1,0 +1,1 @@
+"""Our NIR files: the lowering to a graph, the file, its checks, its independent interpreter."""

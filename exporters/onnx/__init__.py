@@ -1,0 +1,1 @@
+"""ONNX files of teachers and students, float and integer, checked in onnxruntime."""

@@ -1,0 +1,1 @@
+"""SANA-FE's chip simulator in an interpreter of its own."""

@@ -1,0 +1,1 @@
+"""Students lowered to norse, snntorch, spikingjelly, sinabs and nirtorch."""

@@ -1,0 +1,1 @@
+"""Holding exports against independent implementations, bit for bit."""

@@ -1,0 +1,1 @@
+"""Networks that teach: architectures, users' weights and ONNX files, taps for their features."""

@@ -1,0 +1,1 @@
+"""Degraded images: noise, blur, rain, haze, recorded pairs, and crops of them."""

@@ -1,0 +1,1 @@
+"""`snn-tool demo`: the whole pipeline on photographs that ship, and its page."""

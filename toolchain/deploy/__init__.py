@@ -1,0 +1,1 @@
+"""From a trained student to verified files: quantise, import, export, verify, conformance."""

@@ -1,0 +1,1 @@
+"""Training a teacher or a student: settings, data, steps, checkpoints, run folders."""

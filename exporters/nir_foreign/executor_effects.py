@@ -3,7 +3,7 @@
 Read in nirtorch 2.6 (from_nir, graph, graph_executor). One walk from the first node without a source orders
 the nodes, each directly behind the first that leads to it; what the last of them gives is returned. Nodes
 of a type that the library does not know become None, and all of them together one key of a dictionary. Tests
-hold every rule against the importers themselves (tests/test_nir_check_graphs.py).
+hold every rule against the importers themselves (tests/exporters/nir_foreign/test_check_graphs.py).
 """
 
 import sys

@@ -3,7 +3,7 @@
 Read in nirtorch 2.6 (nir_interpreter) and torch 2.13 (fx). It turns a queue of nodes into Python code: a node
 whose sources are not there yet goes to the end of the queue, again and again; in a loop the output of the
 step before stands for a source that is not there, if the node has another source as well. Tests hold every
-rule against the importer itself (tests/test_nir_check_graphs.py).
+rule against the importer itself (tests/exporters/nir_foreign/test_check_graphs.py).
 """
 
 import ast

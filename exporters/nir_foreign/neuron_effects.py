@@ -1,6 +1,6 @@
 """Neurons by their values: LIF, IF, CubaLIF and LI of NIR in each simulator's importer.
 
-Read in the importers' sources and seen when they ran (tests/test_nir_check.py).
+Read in the importers' sources and seen when they ran (tests/exporters/nir_foreign/test_check.py).
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -331,7 +331,7 @@ def test_a_check_of_another_student_is_refused(call: Run, students: dict[str, Pa
 
 # --- docs/energy-json.md
 
-DOCUMENTATION = Path(__file__).parents[1] / "docs" / "energy-json.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "energy-json.md"
 MODULES = (
     report_chip,
     report_estimates,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from snn_tool.cli.app import run
 
-PAGE = Path(__file__).parents[1] / "docs" / "import.md"
+PAGE = Path(__file__).parents[2] / "docs" / "import.md"
 
 
 def test_the_example_prints_what_the_page_shows(

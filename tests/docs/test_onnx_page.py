@@ -14,7 +14,7 @@ from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 
-TEXT = (Path(__file__).parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
 WHOLE, STEP = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (CONSOLE,) = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
 (PRINTED,) = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)

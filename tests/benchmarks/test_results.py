@@ -29,7 +29,7 @@ from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, run_evaluation
 from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
 import results  # noqa: E402
 from card_figures import Measured, figure  # noqa: E402

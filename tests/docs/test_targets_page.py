@@ -24,7 +24,7 @@ from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 
-PAGE = (Path(__file__).parents[1] / "docs/targets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/targets.md").read_text(encoding="utf-8")
 (PYPROJECT,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
 (MODULE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 (CONSOLE,) = re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -32,7 +32,7 @@ from snn_tool.networks.shipped import FOLDER, read_card
 from snn_tool.texts.cards import card_text
 from snn_tool.training.run_folder import require_same
 
-ARCHIVE = Path(__file__).parent / "data" / "b2f24c7.tar.xz"
+ARCHIVE = Path(__file__).parents[2] / "data" / "b2f24c7.tar.xz"
 HUGE_FLOAT = "@1e999@"
 MISSING = object()
 BAD: tuple[Any, ...] = (

@@ -15,8 +15,8 @@ from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ConfigError
 from snn_tool.models.topology import macs_per_pixel
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-DOCS = Path(__file__).parents[1] / "docs"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DOCS = Path(__file__).parents[2] / "docs"
 SMALL = """
 [twin]
 body = "unet"

@@ -29,7 +29,7 @@ from snn_tool.training.run_folder import RunFolder, read_checkpoint
 from snn_tool.training.runs import TaskOptions, train_teacher
 from snn_tool.training.settings import load_settings
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PROGRAM = BENCHMARKS / "hkd.py"
 STEPS, EVERY, SEEDS = 12, 4, (0, 1)
 SMALL = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "count-spikes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "count-spikes.md"
 EXAMPLE = re.compile(r"^## (\w+)\n\n```python\n(.*?)```\n\n```text\n(.*?)```\n", re.MULTILINE | re.DOTALL)
 EXAMPLES = {name: (code, shown) for name, code, shown in EXAMPLE.findall(PAGE.read_text(encoding="utf-8"))}
 

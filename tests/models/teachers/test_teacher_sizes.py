@@ -14,7 +14,7 @@ from snn_tool.models.teachers.registry import SIZES, TEACHERS, build_teacher, si
 from snn_tool.networks.teachers import parse_teacher_options
 from torch import nn
 
-PAGE = Path(__file__).parents[1] / "docs/teachers.md"
+PAGE = Path(__file__).parents[3] / "docs/teachers.md"
 EVERY = [(architecture, size) for architecture in SIZES for size in SIZES[architecture]]
 
 

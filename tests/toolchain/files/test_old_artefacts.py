@@ -26,7 +26,7 @@ from snn_tool.models.student import default_config, load_student
 from snn_tool.models.teachers.registry import load_teacher
 from snn_tool.training.run_folder import require_same
 
-ARCHIVE = Path(__file__).parent / "data" / "b2f24c7.tar.xz"
+ARCHIVE = Path(__file__).parents[2] / "data" / "b2f24c7.tar.xz"
 READOUTS = {
     "foreign": "e1abc0e4e72f6a2ad3dd0f34cdfe56e0a8e173a622abbca0bc36ea277e1a7d2e",
     "graded-unet": "de7e98dece8bc1bdaa7057fa03ab851e7458836c8c3085f0e62f21d7ce24bfc5",

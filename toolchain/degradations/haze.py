@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
+from scipy.ndimage import gaussian_filter
 from snn_tool.degradations.noise import Image, each_image
 
 AIRLIGHT = (0.7, 1.0)

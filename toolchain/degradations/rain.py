@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import fftconvolve  # type: ignore[import-untyped]
+from scipy.signal import fftconvolve
 from snn_tool.degradations.noise import Image, Kernel, each_image
 from snn_tool.images.tiling import blocks
 

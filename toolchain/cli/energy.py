@@ -58,7 +58,7 @@ def energy_sanafe(
 
     Exit code 3 if one differs; the first is named by population, timestep and neuron.
     """
-    from snn_tool.audit.sanafe import check_on_chip
+    from snn_tool.auditing.sanafe import check_on_chip
     from snn_tool.errors import BackendUnavailableError
     from snn_tool.exporters.loihi.bundle import read_bundle
     from snn_tool.exporters.sanafe.environment import REMEDY, find_sanafe

@@ -205,7 +205,7 @@ def energy_report(
             raise typer.BadParameter("--nir needs --images DIR", context, param_hint="--images")
         return _nir_report(context, nir, images, timesteps, dt, limit, out, overwrite)
     assert student is not None and out is not None
-    from snn_tool.audit.student import AuditOptions, run_audit
+    from snn_tool.auditing.student import AuditOptions, run_audit
     from snn_tool.energy.pages.terminal import print_report
 
     terminal = terminal_of(context)
@@ -232,7 +232,7 @@ def _nir_report(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    from snn_tool.audit.nir import NirEnergyOptions, run_nir_energy
+    from snn_tool.auditing.nir import NirEnergyOptions, run_nir_energy
     from snn_tool.texts.audit import nir_report_text
 
     terminal = terminal_of(context)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snn_tool.audit.student import AuditOptions, claim_report, run_audit
+from snn_tool.auditing.student import AuditOptions, claim_report, run_audit
 from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_folders
 from snn_tool.demo.page import (
     CLAIM,

@@ -1,7 +1,7 @@
 """An audit of parameters and MACs as text for a terminal."""
 
 import typer
-from snn_tool.audit.nir import RUN_BYTES, NirEnergyReport, spread
+from snn_tool.auditing.nir import RUN_BYTES, NirEnergyReport, spread
 from snn_tool.energy.counts.profilers import ParameterAudit
 from snn_tool.energy.torch_counter.result import INTEGRATOR, LEFT_OUT, NEURON
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.audit.student import sweep
+from snn_tool.auditing.student import sweep
 from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit

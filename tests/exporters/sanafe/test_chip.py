@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from snn_tool.audit.sanafe import check_on_chip
+from snn_tool.auditing.sanafe import check_on_chip
 from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
 from snn_tool.exporters.contract.folder import Golden

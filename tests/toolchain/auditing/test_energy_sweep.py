@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.audit.networks import measure, restorers
-from snn_tool.audit.student import settings, sweep
+from snn_tool.auditing.networks import measure, restorers
+from snn_tool.auditing.student import settings, sweep
 from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.images.metrics import psnr_db, to_uint8

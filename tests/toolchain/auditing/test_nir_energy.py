@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.audit.nir import present
+from snn_tool.auditing.nir import present
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import LUMA
 from snn_tool.images.files import read_image

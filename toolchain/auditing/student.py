@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from snn_tool.audit.networks import Restore, audited_teacher, measure, restorers
+from snn_tool.auditing.networks import Restore, audited_teacher, measure, restorers
 from snn_tool.degradations.crops import Crop, channels_first, load_crop
 from snn_tool.degradations.pairs import Pairs, Source, source_for
 from snn_tool.energy.counts.activity import count_network

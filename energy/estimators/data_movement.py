@@ -2,6 +2,7 @@
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import excluded
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
@@ -32,11 +33,11 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     if isinstance(load, AnnLoad):
         return Estimate((Reading("dense activations", True, _dense(load, prices)),))
     if load.unit_spikes:
-        return Estimate((_student(load, prices, "spikes as ACs", True, True),))
+        return Estimate((_student(load, prices, "spikes as ACs", True, SpikeCharge.LEVELS),))
     return Estimate(
         (
-            _student(load, prices, "events as MACs", True, False),
-            _student(load, prices, "levels as unit spikes", False, True),
+            _student(load, prices, SpikeCharge.EVENTS.value, True, SpikeCharge.EVENTS),
+            _student(load, prices, "levels as unit spikes", False, SpikeCharge.LEVELS),
         )
     )
 
@@ -61,23 +62,22 @@ def _dense(load: AnnLoad, prices: Prices) -> dict[str, float]:
     }
 
 
-def _student(load: ImageActivity, prices: Prices, name: str, deployed: bool, levels: bool) -> Reading:
+def _student(load: ImageActivity, prices: Prices, name: str, deployed: bool, charge: SpikeCharge) -> Reading:
     add, width = prices["yan-add"], prices.precision.bits
     moved = prices["yan-sparse-hop"] * prices["yan-hops"]
-    delivery = (add if levels else mac_pj(width, prices)) + moved
-    relayed = sum(relay.synops_levels if levels else relay.synops_events for relay in load.relays)
+    delivery = (add if charge is SpikeCharge.LEVELS else mac_pj(width, prices)) + moved
     items = {
         "first layer": (mac_pj(width, prices) + _dense_hop_pj(width, prices)) * load.macs_uncached,
-        "synops": delivery * (load.synops_levels if levels else load.synops_events),
+        "synops": delivery * charge.synops(load.edges),
         "compares": add * sum(p.compares for p in load.populations),
         "resets": add * sum(p.resets for p in load.populations),
-        "relay synops": delivery * relayed,
+        "relay synops": delivery * charge.synops(load.relays),
         "relay compares": add * sum(relay.updates for relay in load.relays),
         "relay resets": add * sum(relay.resets for relay in load.relays),
         "streams": (mac_pj(width, prices) + moved) * sum(a.synops_events for a in load.accumulators)
         + add * sum(a.updates for a in load.accumulators),
     }
-    return Reading(name, deployed, items, SPIKE_DRIVEN)
+    return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
 
 CONSTANTS = ("yan-add", "yan-multiply-ratio", "yan-sparse-hop", "yan-dense-hop", "yan-hops")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.prices import Precision, Prices
 from snn_tool.errors import UnsupportedLayerError
 
@@ -73,6 +74,7 @@ class Reading:
         items: picojoules per image by item.
         spike_driven: the items that are proportional to the number of spikes.
         once: the items that are paid once per image, whatever T; all others grow with T.
+        charge: how spikes are charged; None where a load has no spikes, or a model counts a mean rate.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Reading:
     items: Mapping[str, float]
     spike_driven: frozenset[str] = frozenset()
     once: frozenset[str] = frozenset()
+    charge: SpikeCharge | None = None
 
     @property
     def total_pj(self) -> float:

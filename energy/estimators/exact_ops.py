@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from snn_tool.energy.counts.counts import EdgeCount, ImageActivity
+from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import excluded
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
-LEVELS = "levels as ACs"
-EVENTS = "events as MACs"
 SPIKE_DRIVEN = frozenset(("synops", "resets", "relay synops", "relay resets"))
 ONCE = frozenset(("read-out scale", "global skip"))
 
@@ -44,8 +43,8 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     """
     if isinstance(load, AnnLoad):
         return Estimate((Reading("edge-exact MACs", True, dense_items(load, prices)),))
-    kinds = (LEVELS,) if load.unit_spikes else (EVENTS, LEVELS)
-    return Estimate(tuple(reading for kind in kinds for reading in _readings(load, prices, kind)))
+    charges = (SpikeCharge.LEVELS,) if load.unit_spikes else (SpikeCharge.EVENTS, SpikeCharge.LEVELS)
+    return Estimate(tuple(reading for charge in charges for reading in _readings(load, prices, charge)))
 
 
 def dense_items(load: AnnLoad, prices: Prices) -> dict[str, float]:
@@ -62,46 +61,40 @@ def deployed_readings(load: ImageActivity, prices: Prices) -> tuple[Reading, ...
     return tuple(reading for reading in estimate(load, prices).readings if reading.deployed)
 
 
-def _readings(load: ImageActivity, prices: Prices, kind: str) -> Iterable[Reading]:
+def _readings(load: ImageActivity, prices: Prices, charge: SpikeCharge) -> Iterable[Reading]:
     """The deployed reading of one spike charge, and the comparisons beside it."""
     neurons = _neuron_items(load, prices)
-    price = prices.ac_pj if kind == LEVELS else prices.mac_pj
-    suffix = "spikes as ACs" if load.unit_spikes else kind
+    price = charge.synop_pj(prices)
+    suffix = "spikes as ACs" if load.unit_spikes else charge.value
     deployed = {
         "first layer MACs": prices.mac_pj * load.macs_uncached,
-        "synops": price * _synops(load.edges, kind),
+        "synops": price * charge.synops(load.edges),
         **neurons,
-        **_relay_items(load, prices, kind),
+        **_relay_items(load, prices, charge),
         **_accumulator_items(load, prices),
     }
-    yield _reading(f"deployed, {suffix}", True, deployed)
+    yield _reading(f"deployed, {suffix}", True, deployed, charge)
     if load.timesteps > 1:
         cached = prices.mac_pj * load.macs_cached + prices.ac_pj * load.cached_adds
-        yield _reading(f"first layer cached, {suffix}", False, {**deployed, "first layer MACs": cached})
+        yield _reading(
+            f"first layer cached, {suffix}", False, {**deployed, "first layer MACs": cached}, charge
+        )
     shared = {
         "first layer MACs": prices.mac_pj * load.timesteps * sum(e.image_macs for e in load.shared_edges),
-        "synops": price * _synops(load.shared_edges, kind),
+        "synops": price * charge.synops(load.shared_edges),
         **neurons,
         "membrane adds": prices.ac_pj * sum(p.membrane_adds for p in load.populations),
     }
-    yield _reading(f"shared, {suffix}", False, shared)
+    yield _reading(f"shared, {suffix}", False, shared, charge)
 
 
-def _reading(name: str, deployed: bool, items: dict[str, float]) -> Reading:
-    return Reading(name, deployed, items, SPIKE_DRIVEN & items.keys(), ONCE & items.keys())
+def _reading(name: str, deployed: bool, items: dict[str, float], charge: SpikeCharge) -> Reading:
+    return Reading(name, deployed, items, SPIKE_DRIVEN & items.keys(), ONCE & items.keys(), charge)
 
 
-def _synops(edges: tuple[EdgeCount, ...], kind: str) -> int:
-    return sum(edge.synops_levels if kind == LEVELS else edge.synops_events for edge in edges)
-
-
-def _relay_items(load: ImageActivity, prices: Prices, kind: str) -> dict[str, float]:
-    if kind == LEVELS:
-        delivered = prices.ac_pj * sum(relay.synops_levels for relay in load.relays)
-    else:
-        delivered = prices.mac_pj * sum(relay.synops_events for relay in load.relays)
+def _relay_items(load: ImageActivity, prices: Prices, charge: SpikeCharge) -> dict[str, float]:
     return {
-        "relay synops": delivered,
+        "relay synops": charge.synop_pj(prices) * charge.synops(load.relays),
         "relay neurons": prices.ac_pj * sum(relay.updates for relay in load.relays),
         "relay resets": prices.ac_pj * sum(relay.resets for relay in load.relays),
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import excluded
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import AnnLoad, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
@@ -66,14 +67,14 @@ class Traffic:
     stream_packets: int
 
 
-def traffic(load: ImageActivity, levels: bool) -> Traffic:
-    """Count one image, with graded spikes as unit spikes (`levels`) or as one event each."""
-    fired = {p.name: p.levels if levels else p.events for p in load.populations}
-    relayed = sum(r.synops_levels if levels else r.synops_events for r in load.relays)
+def traffic(load: ImageActivity, charge: SpikeCharge) -> Traffic:
+    """Count one image, with graded spikes as unit spikes or as one event each."""
+    fired = {p.name: charge.spikes(p) for p in load.populations}
+    relayed = charge.synops(load.relays)
     streamed = sum(a.synops_events for a in load.accumulators)
     return Traffic(
         image_synops=load.macs_uncached,
-        synops=(load.synops_levels if levels else load.synops_events) + relayed,
+        synops=charge.synops(load.edges) + relayed,
         stream_synops=streamed,
         active=load.timesteps * sum(p.neurons for p in load.populations)
         + sum(a.updates for a in load.accumulators),
@@ -148,22 +149,22 @@ def dense_rival(load: AnnLoad, prices: Prices) -> Estimate:
 
 
 def estimate(
-    load: Load, prices: Prices, reading: Callable[[ImageActivity, Prices, str, bool, bool], Reading]
+    load: Load, prices: Prices, reading: Callable[[ImageActivity, Prices, str, bool, SpikeCharge], Reading]
 ) -> Estimate:
     """What both models of this chip have in common: the rival, and how graded spikes are read.
 
     Args:
         load: of one network on one image.
         prices: of one precision.
-        reading: charges a student; takes a name, whether it is deployed, and whether levels are unit spikes.
+        reading: charges a student; takes a name, whether it is deployed, and how spikes are charged.
     """
     if isinstance(load, AnnLoad):
         return dense_rival(load, prices)
     if load.unit_spikes:
-        return Estimate((reading(load, prices, "binary spikes", True, False),))
+        return Estimate((reading(load, prices, "binary spikes", True, SpikeCharge.LEVELS),))
     return Estimate(
         (
-            reading(load, prices, "levels as unit spikes", True, True),
-            reading(load, prices, "one event per graded spike", False, False),
+            reading(load, prices, "levels as unit spikes", True, SpikeCharge.LEVELS),
+            reading(load, prices, "one event per graded spike", False, SpikeCharge.EVENTS),
         )
     )

@@ -2,6 +2,7 @@
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
@@ -26,8 +27,8 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     return loihi1.estimate(load, prices, _reading)
 
 
-def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, levels: bool) -> Reading:
-    counts = loihi1.traffic(load, levels)
+def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, charge: SpikeCharge) -> Reading:
+    counts = loihi1.traffic(load, charge)
     active, idle = prices["loihi1-neuron-active"], prices["loihi1-neuron-idle"]
     packet = prices["loihi1-spike"] + prices["loihi1-hop"] * loihi1.hops(load, prices)
     items = {
@@ -40,7 +41,7 @@ def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, lev
         "stream packets": packet * counts.stream_packets,
         **loihi1.static_items(load, counts, prices),
     }
-    return Reading(name, deployed, items, SPIKE_DRIVEN)
+    return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
 
 DYNAMIC = ("loihi1-synop", "loihi1-neuron-active", "loihi1-neuron-idle", "loihi1-spike", "loihi1-hop")

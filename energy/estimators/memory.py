@@ -166,6 +166,11 @@ CORES = "cores of 128 KB"
 """The synaptic memory of a core of Loihi (Davies et al., IEEE Micro 38(1), 2018), for the comparison."""
 
 
+def in_cores(reading: str) -> str:
+    """Name of the comparison that stands beside a reading: the same with memories no larger than a core's."""
+    return f"{reading}, {CORES}"
+
+
 def estimate_no_reuse(load: Load, prices: Prices) -> Estimate:
     """Charge every operand of a dense network's MACs with an access to memory of its own.
 
@@ -270,13 +275,14 @@ def _student(load: ImageActivity, prices: Prices) -> Estimate:
     per_core = memory_items(load, prices, CORE_BYTES)
     arithmetic = deployed_readings(load, prices)
     readings = [_with_memory(reading, reading.name, True, per_layer) for reading in arithmetic]
-    readings += [_with_memory(reading, f"{reading.name}, {CORES}", False, per_core) for reading in arithmetic]
+    readings += [_with_memory(reading, in_cores(reading.name), False, per_core) for reading in arithmetic]
     return Estimate(tuple(readings))
 
 
 def _with_memory(reading: Reading, name: str, deployed: bool, memory: MemoryItems) -> Reading:
     items = {**reading.items, **memory.items}
-    return Reading(name, deployed, items, reading.spike_driven | memory.spike_driven, reading.once)
+    driven = reading.spike_driven | memory.spike_driven
+    return Reading(name, deployed, items, driven, reading.once, reading.charge)
 
 
 def _model(name: str, title: str, estimate: Callable[[Load, Prices], Estimate]) -> EnergyModel:

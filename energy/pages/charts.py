@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.energy.pages import numbers as figures
-from snn_tool.energy.pages.numbers import count
+from snn_tool.energy.pages import numbers
 from snn_tool.energy.report.firing import block_sums, png
 from snn_tool.energy.report.networks import FiringMap
 from snn_tool.energy.report.robustness import swing
-from snn_tool.energy.report.types import EnergyReport, Sensitivity
+from snn_tool.energy.report.types import EnergyReport, Sensitivity, model_of, row_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def strongest(report: EnergyReport) -> tuple[Sensitivity, ...]:
     """For each model the constant that moves one of its ratios most."""
     found: dict[str, Sensitivity] = {}
     for row in sorted(report.sensitivity, key=lambda row: -swing(row)):
-        found.setdefault(row.model.split("/", 1)[0], row)
+        found.setdefault(model_of(row.model), row)
     return tuple(found[model.name] for model in report.models if model.name in found)
 
 
@@ -147,7 +146,7 @@ def sweep_chart(report: EnergyReport) -> SweepChart | None:
     return SweepChart(
         points,
         tuple(pairwise(points)),
-        tuple((position, count(value)) for position, value in across.ticks),
+        tuple((position, numbers.count(value)) for position, value in across.ticks),
         tuple((100 - position, f"{value:g}") for position, value in up.ticks),
     )
 
@@ -183,7 +182,7 @@ def grid(report: EnergyReport) -> tuple[tuple[str, tuple[GridCell, ...]], ...]:
     """A row of cells for each model, in the order of the precisions."""
     cells = {row.model: _cell(report, row.ratio, row.split.twin_over_student) for row in report.ratios}
     return tuple(
-        (model.name, tuple(cells.get(f"{model.name}/{p.name}", NOTHING) for p in report.precisions))
+        (model.name, tuple(cells.get(row_name(model.name, p.name), NOTHING) for p in report.precisions))
         for model in report.models
     )
 
@@ -191,8 +190,8 @@ def grid(report: EnergyReport) -> tuple[tuple[str, tuple[GridCell, ...]], ...]:
 def _cell(report: EnergyReport, ratio: float | None, spikes: float) -> GridCell:
     if ratio is None:
         return NOTHING
-    alone = "" if report.reference == "twin" else figures.factor(spikes)
-    return GridCell(standing(report, ratio), figures.factor(ratio), alone)
+    alone = "" if report.reference == "twin" else numbers.factor(spikes)
+    return GridCell(standing(report, ratio), numbers.factor(ratio), alone)
 
 
 def standing(report: EnergyReport, ratio: float) -> str:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable
 from statistics import fmean
 
-from snn_tool.energy.estimators.memory import CORES
-from snn_tool.energy.pages import numbers as figures
-from snn_tool.energy.report.types import EnergyReport, Range, RatioRow
+from snn_tool.energy.estimators.memory import CORES, in_cores
+from snn_tool.energy.pages import numbers
+from snn_tool.energy.report.types import EnergyReport, Range, RatioRow, model_of
 
 
 def driver(report: EnergyReport) -> str:
@@ -15,7 +15,7 @@ def driver(report: EnergyReport) -> str:
     if report.reference != "teacher":
         return f"Both networks have one shape, so that only spikes can differ: {_saving(report)}"
     spikes = [row.split.twin_over_student for row in report.ratios]
-    size, spiking = figures.span(_extent(smaller)), figures.span(_extent(spikes))
+    size, spiking = numbers.span(_extent(smaller)), numbers.span(_extent(spikes))
     if _mean(smaller) >= _mean(spikes):
         first = f"The smaller network drives it, worth {size} alone; spikes alone are worth {spiking}"
     else:
@@ -37,7 +37,7 @@ def reversal(report: EnergyReport) -> str:
     ratios = {row.model: row.ratio for row in report.ratios if row.ratio is not None}
     ahead = [name for name, ratio in ratios.items() if ratio > 1]
     behind = [name for name in ratios if name not in ahead]
-    names = ("the student", figures.reference(report))
+    names = ("the student", numbers.reference(report))
     (winner, won), (_, lost) = sorted(zip(names, (ahead, behind), strict=True), key=lambda s: -len(s[1]))
     if not lost:
         return f"In all {len(ratios)} estimates {winner} needs less energy."
@@ -49,33 +49,28 @@ def reversal(report: EnergyReport) -> str:
 
 def _grouped(rows: list[str], known: list[str]) -> list[str]:
     """Models of which all rows are among `rows`, by their name alone; other rows in full."""
-    split = {_model(name) for name in known if name not in rows}
-    return list(dict.fromkeys(name if _model(name) in split else _model(name) for name in rows))
-
-
-def _model(name: str) -> str:
-    return name.split("/", 1)[0]
+    split = {model_of(name) for name in known if name not in rows}
+    return list(dict.fromkeys(name if model_of(name) in split else model_of(name) for name in rows))
 
 
 def memories(report: EnergyReport) -> tuple[str, ...]:
     """A warning for each end of the headline that is set by a model with one memory per layer."""
-    ends = (("lower", report.headline.least), ("upper", report.headline.most))
-    rows = {row.ratio: row for row in report.ratios}
-    warnings = (_memory(report, end, rows[limit]) for end, limit in ends)
+    ratios = {row.model: row.ratio for row in report.ratios if row.ratio is not None}
+    rows = {row.model: row for row in report.ratios}
+    ends = (("lower", min(ratios, key=ratios.__getitem__)), ("upper", max(ratios, key=ratios.__getitem__)))
+    warnings = (_memory(report, end, rows[name]) for end, name in ends)
     return tuple(warning for warning in warnings if warning)
 
 
 def _memory(report: EnergyReport, end: str, row: RatioRow) -> str:
-    student = next(
-        c for c in report.cells if c.column == "student" and f"{c.model}/{c.precision}" == row.model
-    )
-    held = row.by_reading.get(f"{student.headline.name}, {CORES}")
+    student = next(cell for cell in report.cells if cell.column == "student" and cell.row == row.model)
+    held = row.by_reading.get(in_cores(student.headline.name))
     if held is None or row.ratio is None:
         return ""
     return (
-        f"The {end} end, {figures.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
+        f"The {end} end, {numbers.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
         f"large and as dear as a whole image needs, up to DRAM. With {CORES}, a reading that is not "
-        f"deployed, the same model says {figures.factor(held)}: {figures.number(held / row.ratio)} times as "
+        f"deployed, the same model says {numbers.factor(held)}: {numbers.number(held / row.ratio)} times as "
         "much."
     )
 

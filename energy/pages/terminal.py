@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.text import Text
-from snn_tool.energy.pages import findings
-from snn_tool.energy.pages import numbers as figures
+from snn_tool.energy.pages import findings, numbers
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import swing
-from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity
+from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
 from snn_tool.tables import TextTable, plain_table, printable
 
 MOST_SENSITIVE = 3
@@ -28,8 +27,8 @@ def networks(report: EnergyReport) -> TextTable:
         table.add_row(
             column.name,
             f"{column.parameters:,}",
-            figures.count(column.padded_macs.mean),
-            figures.count(column.exact_macs.mean),
+            numbers.count(column.padded_macs.mean),
+            numbers.count(column.exact_macs.mean),
             "–" if psnr is None else f"{psnr:.2f}",
             "–" if ssim is None else f"{ssim:.4f}",
         )
@@ -38,7 +37,7 @@ def networks(report: EnergyReport) -> TextTable:
 
 def judgement(report: EnergyReport) -> Iterator[TextTable]:
     """Ratios, energies, break-even, sensitivity, thresholds."""
-    yield _grid(report, f"Estimated ratio {figures.versus(report)}", lambda r: r.ratio)
+    yield _grid(report, f"Estimated ratio {numbers.versus(report)}", lambda r: r.ratio)
     if report.reference != "twin":
         title = "What spikes alone save: ANN twin / student"
         yield _grid(report, title, lambda row: row.split.twin_over_student)
@@ -62,8 +61,8 @@ def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | 
     rows = {row.model: value(row) for row in report.ratios}
     table = plain_table(title, ("model",), tuple(precisions))
     for model in report.models:
-        cells = (rows.get(f"{model.name}/{precision}") for precision in precisions)
-        table.add_row(model.name, *map(figures.factor, cells))
+        cells = (rows.get(row_name(model.name, precision)) for precision in precisions)
+        table.add_row(model.name, *map(numbers.factor, cells))
     return table
 
 
@@ -73,25 +72,25 @@ def _energies(report: EnergyReport) -> TextTable:
     table = plain_table("Estimated energy per image", ("model",), tuple(names))
     rows: dict[str, dict[str, Cell]] = {}
     for cell in report.cells:
-        rows.setdefault(f"{cell.model}/{cell.precision}", {})[cell.column] = cell
+        rows.setdefault(cell.row, {})[cell.column] = cell
     for model, cells in rows.items():
-        means = (figures.energy(cells[n].headline.energy_pj.mean) if n in cells else "–" for n in names)
+        means = (numbers.energy(cells[n].headline.energy_pj.mean) if n in cells else "–" for n in names)
         table.add_row(model, *means)
     return table
 
 
 def _break_even(report: EnergyReport) -> TextTable:
     table = plain_table(
-        f"Break-even, where {figures.versus(report)} is 1 (a dash: never)",
+        f"Break-even, where {numbers.versus(report)} is 1 (a dash: never)",
         ("model",),
         ("spikes ×", "spikes/neuron/image", "timesteps"),
     )
     for row in report.break_even:
         table.add_row(
             row.model,
-            figures.number(row.factor),
-            figures.number(row.spikes_per_neuron),
-            figures.number(row.timesteps),
+            numbers.number(row.factor),
+            numbers.number(row.spikes_per_neuron),
+            numbers.number(row.timesteps),
         )
     return table
 
@@ -103,7 +102,7 @@ def _sensitivity(report: EnergyReport) -> TextTable:
         ("× 0.5", "as is", "× 1.5", "claim"),
     )
     for row in most_sensitive(report):
-        ratios = (figures.factor(value) for value in (row.low, row.base, row.high))
+        ratios = (numbers.factor(value) for value in (row.low, row.base, row.high))
         table.add_row(row.constant, row.model, *ratios, "flips" if row.flips else "stays")
     return table
 
@@ -116,7 +115,7 @@ def _thresholds(report: EnergyReport) -> TextTable:
     )
     for row in report.thresholds:
         bound = f"{row.low:g}" if row.low == row.high else f"{row.low:g} to {row.high:g}"
-        table.add_row(row.source, row.quantity, bound, figures.number(row.figure), row.position)
+        table.add_row(row.source, row.quantity, bound, numbers.number(row.figure), row.position)
     return table
 
 
@@ -140,11 +139,11 @@ def _layers(report: EnergyReport) -> TextTable:
             row.synapse,
             row.source,
             str(row.readers),
-            figures.count(row.synops_levels),
+            numbers.count(row.synops_levels),
             f"{row.spikes_per_neuron:.3f}",
-            figures.count(row.student_macs),
-            figures.count(row.twin_exact_macs),
-            figures.percent(row.share),
+            numbers.count(row.student_macs),
+            numbers.count(row.twin_exact_macs),
+            numbers.percent(row.share),
         )
     return table
 
@@ -159,10 +158,10 @@ def _relays(report: EnergyReport) -> TextTable:
         table.add_row(
             row.population,
             str(row.stages),
-            figures.count(row.neurons),
-            figures.count(row.updates),
-            figures.count(row.synops_levels),
-            figures.count(row.synops_events),
+            numbers.count(row.neurons),
+            numbers.count(row.updates),
+            numbers.count(row.synops_levels),
+            numbers.count(row.synops_events),
         )
     return table
 
@@ -178,9 +177,9 @@ def _accumulators(report: EnergyReport) -> TextTable:
             row.name,
             str(row.readers),
             str(row.stages),
-            figures.count(row.neurons),
-            figures.count(row.updates),
-            figures.count(row.synops_events),
+            numbers.count(row.neurons),
+            numbers.count(row.updates),
+            numbers.count(row.synops_events),
         )
     return table
 
@@ -203,10 +202,10 @@ def _sweep(sweep: Sweep) -> TextTable:
         table.add_row(
             str(point.setting),
             "–" if point.psnr_db is None else f"{point.psnr_db:.2f}",
-            figures.count(point.synops_levels),
-            figures.count(point.synops_events),
+            numbers.count(point.synops_levels),
+            numbers.count(point.synops_events),
             f"{point.spikes_per_neuron:.3f}",
-            figures.count(point.first_layer_macs),
+            numbers.count(point.first_layer_macs),
         )
     return table
 
@@ -223,7 +222,7 @@ def _chip(chip: ChipCheck) -> TextTable:
         *rows,
         ("total", chip.energy_pj, chip.per_synop_pj, chip.model_per_synop_pj),
     ):
-        table.add_row(name, figures.energy(energy_pj), figures.number(per_synop), figures.number(modelled))
+        table.add_row(name, numbers.energy(energy_pj), numbers.number(per_synop), numbers.number(modelled))
     return table
 
 
@@ -232,15 +231,15 @@ DIM = "dim"
 
 def print_report(report: EnergyReport, console: Console) -> None:
     """Print the verdict first, then what it rests on; the caller owns the console."""
-    _line(console, f"Estimated {figures.versus(report)}: {figures.span(report.headline)}", "bold")
-    _line(console, figures.outcome(report))
+    _line(console, f"Estimated {numbers.versus(report)}: {numbers.span(report.headline)}", "bold")
+    _line(console, numbers.outcome(report))
     _print_sides(report, console)
     for finding in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
         _line(console, finding)
     if report.reference != "twin":
         _line(
             console,
-            f"ANN twin / student alone: {figures.span(report.twin_headline)}. {figures.twin_outcome(report)}",
+            f"ANN twin / student alone: {numbers.span(report.twin_headline)}. {numbers.twin_outcome(report)}",
         )
     _table(console, networks(report))
     _line(console, f"lowering of membrane shortcuts: {report.lowering}", DIM)

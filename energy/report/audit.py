@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import Watch, count_network
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.estimators import exact_ops
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.excluded import excluded_terms
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.report.firing import firing_maps
@@ -31,6 +33,13 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import FANOUT
 
 REFERENCES = ("teacher", "twin", "qann")
+SHARES_AT = "fp32"
+"""The precision at which the layers' shares of the synaptic energy are priced."""
+
+NOTE = (
+    "Every energy in this report is an estimate: exact counts of operations times published prices of single "
+    "operations. Nothing was measured on a chip."
+)
 
 
 def check_reference(against: str | None, has_teacher: bool) -> str:
@@ -75,12 +84,6 @@ def checked_quality(quality: Mapping[str, Quality], network: IntegerNetwork) -> 
     if network.neuron == "graded" and "student" in quality:
         return {**quality, "qann": quality["student"]}
     return quality
-
-
-NOTE = (
-    "Every energy in this report is an estimate: exact counts of operations times published prices of single "
-    "operations. Nothing was measured on a chip."
-)
 
 
 def audit(
@@ -157,7 +160,7 @@ def audit(
         sensitivity=tuple(s for row in judged for s in sensitivity(row, columns, reference, claim, names)),
         thresholds=thresholds(activity),
         cells=tuple(cell.cell for row in priced for cell in row.cells.values()),
-        layers=layer_rows(activity, _charge(priced), pricing.at("fp32")),
+        layers=layer_rows(activity, _charge(priced, SHARES_AT), pricing.at(SHARES_AT)),
         relays=relay_rows(activity),
         accumulators=accumulator_rows(activity),
         images=tuple(image_row(name, image) for name, image in zip(names, activity.images, strict=True)),
@@ -177,7 +180,9 @@ def _most_active(images: Sequence[ImageActivity], names: Sequence[str]) -> int:
     return min(range(len(images)), key=lambda i: (-images[i].synops_levels, names[i]))
 
 
-def _charge(priced: Sequence[PricedRow]) -> str:
-    """The student's headline reading by `exact-ops` at fp32."""
-    row = next(row for row in priced if row.name == "exact-ops/fp32")
-    return row.cells["student"].cell.headline.name
+def _charge(priced: Sequence[PricedRow], precision: str) -> SpikeCharge:
+    """How the student's headline by `exact-ops` charges spikes."""
+    row = next(r for r in priced if r.model is exact_ops.MODEL and r.prices.precision.name == precision)
+    charge = row.cells["student"].charge
+    assert charge, "every reading of a student by this model has a charge"
+    return charge

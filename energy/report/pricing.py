@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.estimators.prices import Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.networks import Spread
-from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, split
+from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, row_name, split
 from snn_tool.errors import ConfigError
 
 
@@ -27,10 +28,11 @@ class LoadedColumn:
 
 @dataclass(frozen=True, slots=True)
 class PricedCell:
-    """A cell with the energies of single images, in picojoules, by reading name."""
+    """A cell, the energies of single images in picojoules by reading name, and the headline's charge."""
 
     cell: Cell
     per_image_pj: dict[str, tuple[float, ...]]
+    charge: SpikeCharge | None
 
     @property
     def headline_pj(self) -> tuple[float, ...]:
@@ -54,7 +56,7 @@ class PricedRow:
     @property
     def name(self) -> str:
         """`model/precision`."""
-        return f"{self.model.name}/{self.prices.precision.name}"
+        return row_name(self.model.name, self.prices.precision.name)
 
 
 def spread(values: Sequence[float], names: Sequence[str]) -> Spread:
@@ -76,13 +78,14 @@ def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Seque
     headline = max((r for r in aggregated if r.deployed), key=lambda reading: reading.energy_pj.mean)
     if headline.energy_pj.mean <= 0:
         raise ConfigError(
-            f"{model.name}/{prices.precision.name}: {column.name} would need no energy, so that there is no "
-            "ratio; give at least one constant that it uses a value above 0"
+            f"{row_name(model.name, prices.precision.name)}: {column.name} would need no energy, so that "
+            "there is no ratio; give at least one constant that it uses a value above 0"
         )
     others = tuple(reading for reading in aggregated if reading is not headline)
     per_image = {readings[0].name: tuple(r.total_pj for r in readings) for readings in by_reading}
     cell = Cell(column.name, model.name, prices.precision.name, headline, others)
-    return PricedCell(cell, per_image)
+    charges = {readings[0].name: readings[0].charge for readings in by_reading}
+    return PricedCell(cell, per_image, charges[headline.name])
 
 
 def _distinct(loads: Sequence[Load]) -> list[Load]:

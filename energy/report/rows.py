@@ -8,9 +8,9 @@ from snn_tool.energy.counts.counts import EdgeCount, ImageActivity, NetworkActiv
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.energy.counts.dense_layer import DenseLayer
 from snn_tool.energy.counts.fan_out import network_macs
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.estimate import AnnLoad
-from snn_tool.energy.estimators.exact_ops import EVENTS
 from snn_tool.energy.estimators.memory import tier
 from snn_tool.energy.estimators.prices import Prices, Pricing
 from snn_tool.energy.report.networks import (
@@ -240,18 +240,17 @@ def _title(
     return shape if name in quality else f"{shape}; counted, not trained"
 
 
-def layer_rows(activity: NetworkActivity, charge: str, prices: Prices) -> tuple[LayerRow, ...]:
+def layer_rows(activity: NetworkActivity, charge: SpikeCharge, prices: Prices) -> tuple[LayerRow, ...]:
     """Means per image for each synapse, in the order of the topology.
 
     Args:
         activity: counts of all images.
-        charge: the name of the reading that is charged; it says whether graded events count as MACs.
+        charge: of spikes.
         prices: that shares are computed with.
     """
-    by_events = EVENTS in charge
     names = [layer.synapse for layer in activity.images[0].layers]
     energies = {
-        name: fmean(_energy_pj(image, name, by_events, prices) for image in activity.images) for name in names
+        name: fmean(_energy_pj(image, name, charge, prices) for image in activity.images) for name in names
     }
     total = sum(energies.values())
     return tuple(_row(activity, index, name, energies[name] / total) for index, name in enumerate(names))
@@ -261,13 +260,10 @@ def _edges(image: ImageActivity, synapse: str) -> list[EdgeCount]:
     return [edge for edge in image.edges if edge.synapse == synapse]
 
 
-def _energy_pj(image: ImageActivity, synapse: str, by_events: bool, prices: Prices) -> float:
+def _energy_pj(image: ImageActivity, synapse: str, charge: SpikeCharge, prices: Prices) -> float:
     """Synaptic energy of one deployed synapse; the first layer's is never zero."""
     edges = _edges(image, synapse)
-    if by_events:
-        spikes_pj = prices.mac_pj * sum(edge.synops_events for edge in edges)
-    else:
-        spikes_pj = prices.ac_pj * sum(edge.synops_levels for edge in edges)
+    spikes_pj = charge.synop_pj(prices) * charge.synops(edges)
     return spikes_pj + prices.mac_pj * image.timesteps * sum(edge.image_macs for edge in edges)
 
 

@@ -133,6 +133,16 @@ class ReadingEnergy:
     once: tuple[str, ...]
 
 
+def row_name(model: str, precision: str) -> str:
+    """`model/precision`, by which rows of ratios, break-even and sensitivity are called."""
+    return f"{model}/{precision}"
+
+
+def model_of(row: str) -> str:
+    """The model of a row by its name."""
+    return row.split("/", 1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One column by one model at one precision; the headline is the dearest deployed reading."""
@@ -142,6 +152,11 @@ class Cell:
     precision: str
     headline: ReadingEnergy
     alternatives: tuple[ReadingEnergy, ...]
+
+    @property
+    def row(self) -> str:
+        """Name of the row that it stands in."""
+        return row_name(self.model, self.precision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.data_movement import mac_pj
 from snn_tool.energy.estimators.estimate import AnnLoad, Reading
 from snn_tool.energy.estimators.memory import access_pj, size_pj, tier
@@ -305,9 +306,9 @@ def test_cores_chips_tiles_and_hops(
     expected = sum(-(-n // 1024) for n in neurons.values())
     expected += sum(r.stages * -(-(r.neurons // r.stages) // 1024) for r in load.relays)
     assert loihi1.cores(load) == expected > 128
-    packets = loihi1.traffic(load, levels=False).packets
+    packets = loihi1.traffic(load, SpikeCharge.EVENTS).packets
     assert only("loihi1-davies", load).items["spike packets"] == pytest.approx((1.7 + 3.0) * packets)
-    counts = loihi1.traffic(load, levels=False)
+    counts = loihi1.traffic(load, SpikeCharge.EVENTS)
     static = loihi1.static_items(load, counts, INT8)
     chips = -(-expected // 128)
     assert chips > 1

@@ -86,8 +86,17 @@ def test_memories_are_named_where_they_set_an_end(report: EnergyReport) -> None:
     assert warning.startswith(f"The lower end, {figures.factor(least.ratio)}, is {least.model}")
     assert f"says {figures.factor(held)}: {figures.number(held / least.ratio)} times as much." in warning
     assert held > 2 * least.ratio
-    plain = replace(report, headline=replace(report.headline, least=report.headline.most))
-    assert findings.memories(plain) == ()
+    others = tuple(row for row in report.ratios if not row.model.startswith("memory-"))
+    assert findings.memories(replace(report, ratios=others)) == ()
+
+
+def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -> None:
+    """Another model with the very same least ratio does not stand in for the first."""
+    least = min(report.ratios, key=lambda row: row.ratio or 0.0)
+    double = replace(report.ratios[0], ratio=least.ratio)
+    assert not double.model.startswith("memory-")
+    twice = replace(report, ratios=(*report.ratios[1:], double))
+    assert findings.memories(twice) == findings.memories(report) != ()
 
 
 def test_both_pages_say_it(report: EnergyReport) -> None:

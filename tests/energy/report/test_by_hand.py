@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import AccumulatorCount, ImageActivity
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
@@ -233,11 +234,13 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
 @pytest.mark.parametrize(
     ("charge", "spikes"),
     [
-        ("deployed, events as MACs", {"ab": 4.6 * 1, "ao": 4.6 * 3, "bo": 4.6 * 3}),
-        ("deployed, levels as ACs", {"ab": 0.9 * 3, "ao": 0.9 * 9, "bo": 0.9 * 12}),
+        (SpikeCharge.EVENTS, {"ab": 4.6 * 1, "ao": 4.6 * 3, "bo": 4.6 * 3}),
+        (SpikeCharge.LEVELS, {"ab": 0.9 * 3, "ao": 0.9 * 9, "bo": 0.9 * 12}),
     ],
 )
-def test_layer_shares_follow_the_reading_that_is_charged(charge: str, spikes: dict[str, float]) -> None:
+def test_layer_shares_follow_the_reading_that_is_charged(
+    charge: SpikeCharge, spikes: dict[str, float]
+) -> None:
     """The first layer multiplies the image for both of its readers."""
     image = np.zeros((3, 2, 2), np.int16)
     image[0, 0, 1] = 10

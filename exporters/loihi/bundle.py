@@ -1,18 +1,18 @@
 """A Loihi-style bundle: everything that a third party needs to run a network and to check what it computes.
 
 network.nir   the exported graph, from which the plan is derived
-plan.json     the processes of the deployment; see `loihi_plan`
+plan.json     the processes of the deployment; see `plan_file`
 plan.npz      their integer weights and biases
 golden.npz    integer input tiles, and every spike and membrane that they must give
-ranges.json   bound, limit and status of every register and parameter; see `loihi_ranges`
-resources.json  neurons, synapses, axons, memory, cores and chips; see `loihi_report`
+ranges.json   bound, limit and status of every register and parameter; see `ranges`
+resources.json  neurons, synapses, axons, memory, cores and chips; see `report`
 bundle.json   versions, the lowering, a summary of the resources, and the SHA-256 of all of the above
 """
 
 import importlib.metadata
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,20 +34,25 @@ from snn_tool.exporters.contract.folder import (
 from snn_tool.exporters.contract.npz import read_arrays
 from snn_tool.exporters.contract.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.exporters.contract.traces import Trace
-from snn_tool.exporters.loihi import ranges as loihi_ranges_file
-from snn_tool.exporters.loihi import report as loihi_report_file
+from snn_tool.exporters.loihi import ranges, report
 from snn_tool.exporters.loihi.chips import Resources, count_resources
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.loihi.ranges import (
+    RangeProof,
     derive_ranges,
     observe,
     prove_ranges,
     ranges_document,
     write_ranges,
 )
-from snn_tool.exporters.loihi.report import report_resources, resource_document, write_resources
+from snn_tool.exporters.loihi.report import (
+    ResourceReport,
+    report_resources,
+    resource_document,
+    write_resources,
+)
 from snn_tool.exporters.loihi.specs import GradedSpec, Plan
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.program import Program
@@ -90,6 +95,7 @@ class Bundle:
         resources: see `Resources`.
         student_sha256: of the student artefact that was exported.
         golden: tiles and expected integers.
+        made: what was proved and counted while it was made; None of a bundle that was only read.
     """
 
     folder: Path
@@ -99,6 +105,15 @@ class Bundle:
     resources: Resources
     student_sha256: str
     golden: Golden
+    made: "MadeBundle | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeBundle:
+    """What ranges.json and resources.json state, as objects."""
+
+    ranges: RangeProof
+    resources: ResourceReport
 
 
 def export_bundle(
@@ -134,15 +149,16 @@ def export_bundle(
     program = read_program(nir_path)
     arrays = golden_arrays(program, tiles, reference)
     proof = prove_ranges(program, observe(program, tiles, reference, lowering), lowering)
+    resources = report_resources(program, lowering)
     plan = build_plan(program, lowering)
     with staged_folder(out, overwrite, (*HASHED, MANIFEST)) as stage:
         _write_plan(stage, plan)
         shutil.copyfile(nir_path, stage / NETWORK)
         write_golden(stage / GOLDEN, arrays)
         write_ranges(stage / RANGES, proof)
-        write_resources(stage / RESOURCES, report_resources(program, lowering))
+        write_resources(stage / RESOURCES, resources)
         write_manifest(stage, plan, lowering, student_sha256, origin or {})
-    return read_bundle(out)
+    return replace(read_bundle(out), made=MadeBundle(proof, resources))
 
 
 def _write_plan(folder: Path, plan: Plan) -> None:
@@ -220,7 +236,7 @@ def derive_statements(bundle: Bundle) -> Statements:
     lowering = _lowering_of(stated_plan, program, bundle.lowering)
     plan, tool = build_plan(program, lowering), {"tool_version": manifest.get("tool_version")}
     document, arrays = plan_arrays_and_json(plan)
-    stated_resources = read_json(folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
+    stated_resources = read_json(folder / RESOURCES, report.KIND, report.SCHEMA)
     held = merged(
         compare_document(MANIFEST, manifest, _facts(plan, lowering)),
         compare_document(PLAN, stated_plan, {**tool, **document}),
@@ -230,7 +246,7 @@ def derive_statements(bundle: Bundle) -> Statements:
             RESOURCES, stated_resources, {**tool, **resource_document(report_resources(program, lowering))}
         ),
     )
-    stated_ranges = read_json(folder / RANGES, loihi_ranges_file.KIND, loihi_ranges_file.SCHEMA)
+    stated_ranges = read_json(folder / RANGES, ranges.KIND, ranges.SCHEMA)
     if held.contradicted(GOLDEN):
         return merged(held, compare_document(RANGES, stated_ranges, {}))
     proof = derive_ranges(program, observe(program, golden.tiles, golden, lowering), lowering)

@@ -3,7 +3,7 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.deploy.photographs import photograph_lines
 from snn_tool.energy.pages.numbers import count
 from snn_tool.exporters.lava.netx import NETX
-from snn_tool.exporters.loihi import report as loihi_report_file
-from snn_tool.exporters.loihi.bundle import MANIFEST, RANGES, RESOURCES, Bundle
+from snn_tool.exporters.loihi.bundle import MANIFEST, MadeBundle
 from snn_tool.exporters.loihi.chips import (
     KAPOHO_POINT_CHIPS,
     LABEL,
@@ -25,10 +24,9 @@ from snn_tool.exporters.loihi.chips import (
     Span,
 )
 from snn_tool.exporters.loihi.limits import OBSERVED, PROVED, SATURATES, Quantity
-from snn_tool.exporters.loihi.ranges import CURRENT, MEMBRANE, SUM, RangeProof, read_ranges
-from snn_tool.exporters.loihi.report import ResourceReport, resource_document
+from snn_tool.exporters.loihi.ranges import CURRENT, MEMBRANE, SUM, RangeProof
+from snn_tool.exporters.loihi.report import ResourceReport
 from snn_tool.exporters.verify.report import VerificationReport
-from snn_tool.files.artifacts import read_json
 from snn_tool.tables import TextTable, plain_table, printable, rendered
 
 RELAY = re.compile(r"_relay(\d+)$")
@@ -129,17 +127,16 @@ def resources_text(report: ResourceReport) -> str:
         " the other. in, out: axons. KiB: neuron state. name*: accumulator of the stream that starts there;"
         " name+k: its k-th delay relay."
         f" {report.relay_neurons:,} of {total.neurons:,} neurons are relays and accumulators.",
-        summary_text(resource_document(report)),
+        summary_text(report),
     )
 
 
-def summary_text(document: Mapping[str, Any]) -> str:
-    """Latency and largest tiles out of `resources.json`."""
-    tiles = document["largest_tile"]
+def summary_text(report: ResourceReport) -> str:
+    """Latency and largest tiles."""
     return (
-        f"one image takes {document['latency_steps']} steps (T = {document['timesteps']}, "
-        f"{document['depth']} hops); largest square tile by the low count: {_tile(tiles['one_chip'])} on a "
-        f"Loihi 2 chip, {_tile(tiles['kapoho_point'])} on the {KAPOHO_POINT_CHIPS} of a Kapoho Point"
+        f"one image takes {report.steps} steps (T = {report.timesteps}, {report.depth} hops); largest square "
+        f"tile by the low count: {_tile(report.tile_on_chip)} on a Loihi 2 chip, "
+        f"{_tile(report.tile_on_board)} on the {KAPOHO_POINT_CHIPS} of a Kapoho Point"
     )
 
 
@@ -174,16 +171,15 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "lowering": bundle.lowering if bundle else None,
         "lowerings": [asdict(cost) for cost in exported.lowerings],
         "resources": asdict(bundle.resources) if bundle else None,
-        "ranges": _weakest_statements(bundle) if bundle else None,
+        "ranges": _weakest_statements(bundle.made) if bundle and bundle.made else None,
         "netx": asdict(exported.netx) if exported.netx else None,
         "made_by": exported.made_by or None,
         "verification": report.to_json() if report else None,
     }
 
 
-def _weakest_statements(bundle: Bundle) -> dict[str, str]:
-    proof = read_ranges(bundle.folder / RANGES)
-    return {population: weakest(proof.of(population)) for population in proof.inputs}
+def _weakest_statements(made: MadeBundle) -> dict[str, str]:
+    return {population: weakest(made.ranges.of(population)) for population in made.ranges.inputs}
 
 
 def verification_text(report: VerificationReport) -> str:
@@ -236,8 +232,8 @@ def export_text(exported: Exported) -> str:
             f"{uses.chips_low} to {uses.chips_high} Loihi 2 chips: {LABEL}"
         )
         lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
-        counts = read_json(bundle.folder / RESOURCES, loihi_report_file.KIND, loihi_report_file.SCHEMA)
-        lines += [summary_text(counts), ranges_text(read_ranges(bundle.folder / RANGES))]
+        if bundle.made:
+            lines += [summary_text(bundle.made.resources), ranges_text(bundle.made.ranges)]
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:

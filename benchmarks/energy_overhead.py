@@ -19,10 +19,11 @@ from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.energy import count_spikes
 from snn_tool.energy.counts.activity import count_network
+from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student import build_student, default_config
+from snn_tool.models.student import build_student
 from torch import nn
 
 THREADS, IMAGES = 2, 4

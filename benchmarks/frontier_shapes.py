@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from snn_tool.errors import ConfigError
+from snn_tool.models.config import LEAK_STEPS, StudentConfig, default_config
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.student import LEAK_STEPS, StudentConfig, build_topology, default_config
+from snn_tool.models.student import build_topology
 from snn_tool.models.topology import IMAGE, Topology
 
 LARGEST = 87_000

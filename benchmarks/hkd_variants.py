@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from snn_tool.errors import ConfigError
-from snn_tool.models.losses import LossWeights
+from snn_tool.models.config import LossWeights
 from snn_tool.training.settings import RunSettings, load_settings
 
 Overrides = dict[str, dict[str, Any]]

@@ -27,13 +27,14 @@ from snn_tool.exporters.loihi.bundle import export_bundle
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.models.student import build_student, default_config
+from snn_tool.models.student import build_student
 from snn_tool.models.topology import Topology
 
 LAVA_STEP = re.compile(r"lava: step (\d+) of (\d+), ([0-9.]+) s")

@@ -18,66 +18,13 @@ of a batch mean 0 and variance 1, so that one weight suits any teacher.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any
+from dataclasses import dataclass
 
 import torch
 from snn_tool.errors import ConfigError, TeacherError
-from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
-from snn_tool.models.network import FEATURES, MEMBRANE
+from snn_tool.models.config import LINEAR, NO_ADAPTER
 from torch import Tensor, nn
 from torch.nn import functional
-
-LINEAR, NO_ADAPTER = "linear", "none"
-ADAPTERS = (LINEAR, NO_ADAPTER)
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """Weights of the five terms, and what the hints compare.
-
-    Attributes:
-        hint_decay_from: fraction of the steps from which on the hints' weight falls linearly to zero.
-        hint_sites: the student's populations that are compared, in this order; empty takes the body's own.
-        hint_targets: the teacher's feature for each of them; empty chooses by resolution.
-        hint_feature: `membrane` or `spikes` of the student, the mean over time.
-        hint_adapter: `linear`, a trained 1x1 convolution, or `none`.
-    """
-
-    l1: NotNegative = 1.0
-    fft: NotNegative = 0.02
-    output: NotNegative = 0.5
-    hints: NotNegative = 0.005
-    hint_decay_from: Fraction = 0.5
-    hint_sites: tuple[Name, ...] = ()
-    hint_targets: tuple[Name, ...] = ()
-    hint_feature: Annotated[str, one_of(*FEATURES)] = MEMBRANE
-    hint_adapter: Annotated[str, one_of(*ADAPTERS)] = LINEAR
-    mse: NotNegative = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse negative weights, a decay that starts outside the training, and unknown choices.
-
-        Raises:
-            ConfigError: names the key and what is allowed.
-        """
-        check_fields(self, "", prefix=("loss",))
-        if len(set(self.hint_sites)) < len(self.hint_sites):
-            raise ConfigError(
-                f"loss.hint_sites = {list(self.hint_sites)} is not allowed; name each site once"
-            )
-
-    def describe(self) -> dict[str, Any]:
-        """JSON values; what the hints compare is left out where it is the default, as older runs lack it."""
-        older = ("l1", "fft", "output", "hints", "hint_decay_from")
-        default = {field.name: field.default for field in fields(self)}
-        return {key: value for key, value in asdict(self).items() if key in older or value != default[key]}
-
-    def hints_at(self, progress: float) -> float:
-        """The hints' weight after the fraction `progress` of all steps."""
-        if progress <= self.hint_decay_from:
-            return self.hints
-        return self.hints * (1 - progress) / (1 - self.hint_decay_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,13 @@ from contextlib import nullcontext
 
 import torch
 from snn_tool.errors import ConfigError
+from snn_tool.models.config import MEMBRANE
 from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 from torch import Tensor, nn
 from torch.nn import functional
 
 IMAGE_OFFSET = 128 / 255
 """Subtracted from an image in [0, 1]: the integer network's inputs are grey levels minus 128."""
-
-MEMBRANE, SPIKES = "membrane", "spikes"
-FEATURES = (MEMBRANE, SPIKES)
 
 
 class SynapticConv(nn.Module):

@@ -1,73 +1,21 @@
-"""The student's configuration, and the networks built from it: student, ANN twin, `unet` teacher."""
+"""The networks that a configuration names, student, ANN twin and topology, and the file of a student."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta
-from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import Opener, atomic_path
-from snn_tool.files.documents import check_fields, convert, one_of
+from snn_tool.files.documents import convert
 from snn_tool.models.accounts import Training
 from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_tensors
+from snn_tool.models.config import LEAK_STEPS, StudentConfig
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.topology import Timesteps, Topology, chain, flat, unet
+from snn_tool.models.topology import Topology, chain, flat, unet
 
-BODIES = ("unet", "flat", "chain")
 _TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
-NEURONS = ("graded", "lif")
-LEAK_STEPS = 4096
-"""Loihi's decay is a 12-bit fraction; a leak is a whole number of 4096ths, so that nothing is lost later."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudentConfig:
-    """What defines a student's function, apart from its weights.
-
-    Attributes:
-        body: `unet` (encoder-decoder with pixel-shuffle), `flat` (one resolution, dilated, residual) or
-            `chain` (one resolution, dilated, no skip).
-        neuron: `graded` (integer levels, one step) or `lif` (binary, T steps).
-        width: channels at full resolution.
-        timesteps: T of `lif`; `graded` has one step.
-        levels: largest magnitude of a graded spike.
-        signed: graded spikes may be negative.
-        leak: 4096ths of the membrane that `lif` loses per timestep.
-        input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's
-            stock LIF leaves 17 bits for a current and the first layer multiplies the image by 8-bit weights.
-    """
-
-    body: Annotated[str, one_of(*BODIES)] = "unet"
-    neuron: Annotated[str, one_of(*NEURONS)] = "graded"
-    width: Annotated[int, Meta(ge=4, le=256)] = 24
-    timesteps: Timesteps = 1
-    levels: Annotated[int, Meta(ge=1, le=127)] = 4
-    signed: bool = True
-    leak: Annotated[int, Meta(ge=1, lt=LEAK_STEPS)] = 64
-    input_step: Annotated[int, Meta(ge=1, le=16)] = 1
-
-    def __post_init__(self) -> None:
-        """Refuse what no student can be.
-
-        Raises:
-            ConfigError: names the key, its value and what is allowed.
-        """
-        check_fields(self, "", prefix=("student",))
-        if self.neuron == "graded" and self.timesteps != 1:
-            raise ConfigError(
-                f"student.timesteps = {self.timesteps} is not allowed; use 1 with graded neurons"
-            )
-
-
-def default_config(neuron: str, body: str = "unet") -> StudentConfig:
-    """The defaults of a neuron kind and a body; every default keeps the student under 87,000 parameters."""
-    width = 28 if body == "flat" else 40 if body == "chain" else 24
-    if neuron == "lif":
-        return StudentConfig(body=body, neuron="lif", width=width, timesteps=4, input_step=4)
-    return StudentConfig(body=body, neuron=neuron, width=width)
 
 
 def build_topology(config: StudentConfig) -> Topology:

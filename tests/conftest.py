@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from snn_tool.models.config import StudentConfig, default_config
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, build_student, default_config
+from snn_tool.models.student import build_student
 
 Image = NDArray[np.float32]
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.network import (
     CURRENT_SHIFT,
@@ -26,7 +27,6 @@ from snn_tool.models.integer.network import (
 )
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
-from snn_tool.models.student import StudentConfig
 from snn_tool.models.topology import IMAGE, Synapse, Topology
 
 MANTISSA_LIMIT = 127

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from snn_tool.errors import ArtifactError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize, source_unit
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
-from snn_tool.models.student import StudentConfig, build_student, parse_config
+from snn_tool.models.student import build_student, parse_config
 from torch import Tensor, nn
 from torch.func import functional_call
 

@@ -43,10 +43,11 @@ from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, read_sanaf
 from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.images.files import read_image
+from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student import build_student, default_config, load_student, save_student
+from snn_tool.models.student import build_student, load_student, save_student
 from snn_tool.models.teachers.onnx import read_graph
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
 from snn_tool.models.teachers.weights import read_weights

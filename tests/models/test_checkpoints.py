@@ -8,10 +8,11 @@ import pytest
 import torch
 from snn_tool.errors import ArtifactError
 from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, sidecar_of, write_tensors
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, load_student, save_student
+from snn_tool.models.student import load_student, save_student
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
 
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]

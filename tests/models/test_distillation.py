@@ -3,17 +3,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from snn_tool.errors import ConfigError
-from snn_tool.models.losses import (
-    HintLoss,
-    HintPair,
-    LossWeights,
-    fft_loss,
-    normalised,
-    pair_hints,
-    to_resolution,
-)
+from snn_tool.models.config import LossWeights, StudentConfig
+from snn_tool.models.losses import HintLoss, HintPair, fft_loss, normalised, pair_hints, to_resolution
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 
 STUDENT = {"up_in": 2, "tail_in": 1}
 TEACHER = {"decoder3": 4, "decoder2": 2, "decoder1": 1, "refinement": 1}

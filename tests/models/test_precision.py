@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from snn_tool.models.student import build_student, build_twin, default_config
+from snn_tool.models.config import default_config
+from snn_tool.models.student import build_student, build_twin
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from snn_tool.models.config import StudentConfig, default_config
 from snn_tool.models.streams import hop_depths, relay_counts
-from snn_tool.models.student import StudentConfig, build_student, default_config
+from snn_tool.models.student import build_student
 from snn_tool.models.topology import chain, flat, macs_per_pixel, unet
 
 

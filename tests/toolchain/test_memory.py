@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.errors import is_out_of_memory
-from snn_tool.models.student import build_student, default_config, save_student
+from snn_tool.models.config import default_config
+from snn_tool.models.student import build_student, save_student
 from snn_tool.networks import students as restoration
 
 TOO_MUCH = 1 << 55  # bytes, beyond any address space

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from snn_tool.cli.options import (
+from snn_tool.cli.options import command, images_or_pairs
+from snn_tool.degradations.options import (
     STRENGTHS,
     TASK_NAMES,
     DegradedFolder,
     PairsFolder,
     TrainedStrength,
     TrainedTask,
-    images_or_pairs,
 )
 from snn_tool.networks.shipped import student_or_shipped
 from snn_tool.tables import printable
@@ -28,6 +28,7 @@ Convolution = Annotated[
 ]
 
 
+@command
 def quantize(
     context: typer.Context,
     student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
@@ -64,6 +65,7 @@ def quantize(
     terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})
 
 
+@command
 def export(
     context: typer.Context,
     student: Annotated[
@@ -147,6 +149,7 @@ def _export_onnx(terminal: Terminal, source: Path, out: Path, options: "OnnxOpti
     terminal.result(export_text(exported), {**asdict(exported), "path": str(exported.path)})
 
 
+@command
 def verify(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Folder, from export; not of --target nir.")],
@@ -243,6 +246,7 @@ def install_backend(
         raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")
 
 
+@command
 def import_nir(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
@@ -292,6 +296,7 @@ def import_nir(
     terminal.result(import_text(imported), import_document(imported))
 
 
+@command
 def conformance(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 from snn_tool.cli.deploy import CHECK_FAILED
-from snn_tool.cli.options import (
+from snn_tool.cli.options import command, images_or_pairs
+from snn_tool.degradations.options import (
     TASK_NAMES,
     DegradedFolder,
     PairsFolder,
@@ -13,7 +14,6 @@ from snn_tool.cli.options import (
     Task,
     TrainedStrength,
     TrainedTask,
-    images_or_pairs,
 )
 from snn_tool.networks.shipped import DEFAULT, shipped_for, student_or_shipped
 from snn_tool.tables import printable
@@ -30,6 +30,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the synthetic degrada
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
 
+@command
 def restore(
     context: typer.Context,
     images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
@@ -72,6 +73,7 @@ def restore(
     terminal.result("\n".join(map(printable, outputs.values())), document)
 
 
+@command
 def evaluate(
     context: typer.Context,
     student: StudentFile = None,
@@ -123,6 +125,7 @@ def _energy() -> None:
 
 
 @energy_app.command("report")
+@command
 def energy_report(
     context: typer.Context,
     student: Annotated[

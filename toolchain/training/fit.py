@@ -16,10 +16,9 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from snn_tool.degradations.pairs import Source
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import round_parameters
-from snn_tool.models.losses import LossWeights
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
 from snn_tool.training.module import Batch, Guide, RestorationModule

@@ -7,10 +7,10 @@ from typing import Any
 import lightning
 import torch
 from snn_tool.errors import SnnToolError
+from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import forward_deployed
-from snn_tool.models.losses import HintLoss, LossWeights, fft_loss
+from snn_tool.models.losses import HintLoss, fft_loss
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 from snn_tool.models.teachers.probe import check_finite
 from snn_tool.training.optimizers import hidden_kernels, muon_adamw
 from snn_tool.training.settings import TrainingSettings

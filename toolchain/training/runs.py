@@ -12,11 +12,12 @@ from snn_tool.errors import ConfigError, TeacherError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.files.ownership import owned_path
 from snn_tool.images.files import find_images, read_image
+from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.file import INTEGER_SUFFIX
 from snn_tool.models.integer.training import load_dequantized
-from snn_tool.models.losses import HintLoss, HintPair, LossWeights, pair_hints
+from snn_tool.models.losses import HintLoss, HintPair, pair_hints
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, build_student, load_student, save_student
+from snn_tool.models.student import build_student, load_student, save_student
 from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher

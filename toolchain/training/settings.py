@@ -9,8 +9,8 @@ from msgspec import Meta
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Count, NotNegative, Positive, check_fields, convert, one_of, read_toml
-from snn_tool.models.losses import LossWeights
-from snn_tool.models.student import BODIES, NEURONS, StudentConfig, default_config
+from snn_tool.flags import Flag
+from snn_tool.models.config import BODIES, NEURONS, LossWeights, StudentConfig, default_config
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda", "auto")
@@ -40,24 +40,34 @@ class TrainingSettings:
         precision: `bf16`, `fp32`, or `auto` (bf16 where the processor has native support).
     """
 
-    max_steps: Steps = 4000
-    batch: Annotated[int, Meta(ge=1, le=1 << 16)] = 8
+    max_steps: Annotated[Steps, Flag("Optimiser steps.")] = 4000
+    batch: Annotated[int, Meta(ge=1, le=1 << 16), Flag("Patches per step.")] = 8
     patch: Annotated[
-        int, Meta(ge=16, le=8192, multiple_of=8, extra={"allowed": "a multiple of 8 from 16 to 8192"})
+        int,
+        Meta(ge=16, le=8192, multiple_of=8, extra={"allowed": "a multiple of 8 from 16 to 8192"}),
+        Flag("Patch side in pixels."),
     ] = 48
-    optimizer: Annotated[str, one_of(*OPTIMIZERS)] = "muon"
-    lr: Positive = 2.5e-3
-    kernel_lr: Positive = 0.02
+    optimizer: Annotated[str, one_of(*OPTIMIZERS), Flag("Optimiser of the hidden kernels.")] = "muon"
+    lr: Annotated[Positive, Flag("AdamW's peak learning rate.")] = 2.5e-3
+    kernel_lr: Annotated[Positive, Flag("Muon's peak learning rate.")] = 0.02
     warmup: Count = 50
     clip: Positive = 1.0
-    ema: Annotated[float, Meta(ge=0, lt=1, extra={"allowed": "0 (off) to below 1, like 0.999"})] = 0.0
-    qat: Annotated[float, Meta(ge=0, le=1, extra={"allowed": "0 (off) to 1 (all steps)"})] = 0.2
-    synop_budget: NotNegative = 0.0
+    ema: Annotated[
+        float,
+        Meta(ge=0, lt=1, extra={"allowed": "0 (off) to below 1, like 0.999"}),
+        Flag("Decay of the weights' moving average."),
+    ] = 0.0
+    qat: Annotated[
+        float,
+        Meta(ge=0, le=1, extra={"allowed": "0 (off) to 1 (all steps)"}),
+        Flag("Last fraction of the steps, trained as the integers round."),
+    ] = 0.2
+    synop_budget: Annotated[NotNegative, Flag("Synops per pixel to stay below; 0 is no budget.")] = 0.0
     weight_decay: NotNegative = 1e-4
-    validate_every: Steps = 500
-    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
-    device: Annotated[str, one_of(*DEVICES)] = "auto"
-    precision: Annotated[str, one_of(*PRECISIONS)] = "auto"
+    validate_every: Annotated[Steps, Flag("Steps per validation.")] = 500
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32), Flag("Seed of weights, patches, noise, split.")] = 0
+    device: Annotated[str, one_of(*DEVICES), Flag("Where it is trained.")] = "auto"
+    precision: Annotated[str, one_of(*PRECISIONS), Flag("Of the arithmetic.")] = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train.

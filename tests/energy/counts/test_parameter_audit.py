@@ -9,7 +9,8 @@ import torch
 from snn_tool.cli.app import run
 from snn_tool.energy.counts.fan_out import network_macs
 from snn_tool.energy.counts.profilers import ParameterAudit, audit_parameters, hook_counts
-from snn_tool.models.student import StudentConfig, build_student, save_student
+from snn_tool.models.config import StudentConfig
+from snn_tool.models.student import build_student, save_student
 from snn_tool.models.teachers.registry import build_teacher
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode

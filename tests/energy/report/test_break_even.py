@@ -20,9 +20,10 @@ from snn_tool.energy.report.robustness import break_even
 from snn_tool.energy.report.rows import Teacher, loaded_columns
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ConfigError
+from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.student import build_twin, default_config
+from snn_tool.models.student import build_twin
 
 Make = Callable[..., IntegerNetwork]
 PRICING = packaged_pricing()

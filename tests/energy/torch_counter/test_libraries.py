@@ -17,8 +17,8 @@ from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.energy.torch_counter import neurons as torch_neurons
 from snn_tool.energy.torch_counter.result import SpikeCount
 from snn_tool.errors import UnsupportedLayerError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.network import Network, SynapticConv
-from snn_tool.models.student import StudentConfig
 from snn_tool.models.topology import IMAGE
 from spikingjelly.activation_based import encoding, layer, neuron
 from spikingjelly.activation_based import functional as jelly

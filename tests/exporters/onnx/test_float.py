@@ -18,8 +18,9 @@ from snn_tool.exporters.onnx.float_check import UNIT, check_steps, exact_sum
 from snn_tool.exporters.onnx.run import FileRun, run_steps
 from snn_tool.exporters.onnx.student import Form
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.network import IMAGE_OFFSET, Network
-from snn_tool.models.student import StudentConfig, save_student
+from snn_tool.models.student import save_student
 from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 

@@ -13,13 +13,14 @@ from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, base_image, quantize_image, restore
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.integer.training import load_dequantized
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, load_student
+from snn_tool.models.student import load_student
 from snn_tool.networks.shipped import shipped_names, student_path
 from snn_tool.training.runs import read_initial
 

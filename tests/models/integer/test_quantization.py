@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from snn_tool.errors import QuantizationError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
 

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_file
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.quantize import quantize, source_unit
 from snn_tool.models.integer.training import deployed_parameters, forward_deployed, round_parameters
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, build_student, load_student, save_student
+from snn_tool.models.student import build_student, load_student, save_student
 from snn_tool.models.topology import IMAGE
 from snn_tool.training.run_folder import RunFolder
 from snn_tool.training.runs import TaskOptions, TrainedNetwork, distill_student, read_initial

@@ -6,10 +6,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
 from snn_tool.models.integer.network import WRAP, IntegerNetwork, population_range
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 
 KINDS = [(n, b) for n in ("graded", "lif") for b in ("unet", "flat", "chain")]
 MakeNetwork = Callable[..., IntegerNetwork]

@@ -7,8 +7,9 @@ import pytest
 import torch
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ConfigError
+from snn_tool.models.config import BODIES, default_config
 from snn_tool.models.losses import HintLoss, pair_hints
-from snn_tool.models.student import BODIES, build_student, default_config
+from snn_tool.models.student import build_student
 from snn_tool.models.teachers.probe import Probe, check_pairs
 from snn_tool.models.teachers.registry import SIZES, TEACHERS, build_teacher, size_options
 from snn_tool.networks.teachers import parse_teacher_options

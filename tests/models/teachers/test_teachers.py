@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.checkpoints import sidecar_of, write_tensors
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.models.student import StudentConfig, build_twin
+from snn_tool.models.student import build_twin
 from snn_tool.models.teachers.nafnet import NAFBlock, NAFNet
 from snn_tool.models.teachers.registry import (
     KIND,

@@ -27,11 +27,12 @@ from snn_tool.exporters.contract.traces import EXACT, BackendResult
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, write_sanafe
 from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
 from snn_tool.files.artifacts import read_json, sha256_file
+from snn_tool.models.config import StudentConfig, default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
-from snn_tool.models.student import StudentConfig, build_student, default_config
+from snn_tool.models.student import build_student
 
 Run = Callable[..., tuple[int, str, str]]
 NOISE = {"noise": {"task": "denoise", "sigma": [25.0, 25.0]}}

@@ -19,10 +19,11 @@ from snn_tool.exporters.loihi.ranges import read_ranges
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.sanafe.report import read_sanafe
 from snn_tool.exporters.verify.report import verify_bundle
+from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.training import load_dequantized
-from snn_tool.models.student import default_config, load_student
+from snn_tool.models.student import load_student
 from snn_tool.models.teachers.registry import load_teacher
 from snn_tool.training.run_folder import require_same
 

@@ -14,11 +14,12 @@ from snn_tool.errors import ArtifactError, ConfigError, DataError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import to_uint8
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig, save_student
+from snn_tool.models.student import save_student
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.networks.students import open_student, plan_outputs, restore_file, restore_files
 

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from snn_tool.models.student import StudentConfig, build_student
+from snn_tool.models.config import StudentConfig
+from snn_tool.models.student import build_student
 from snn_tool.models.teachers.registry import build_teacher
 from snn_tool.training.optimizers import MuonAdamW, hidden_kernels, muon_adamw, orthogonalised
 from torch import nn

@@ -11,8 +11,8 @@ from PIL import Image as Pillow
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.errors import ConfigError
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.network import Network
-from snn_tool.models.student import StudentConfig
 from snn_tool.training.module import SynopMeter, over_budget
 from snn_tool.training.run_folder import RunFolder
 from snn_tool.training.runs import TaskOptions, distill_student

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 import torch
 from snn_tool.errors import ConfigError, TeacherError
-from snn_tool.models.config import LINEAR, NO_ADAPTER
+from snn_tool.models.config import LINEAR, NO_ADAPTER, LossWeights
+from snn_tool.models.network import Network
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -161,3 +162,93 @@ def _nearest(scale: int, teacher_scales: Mapping[str, int]) -> str:
         reversed(list(teacher_scales)),
         key=lambda name: abs(teacher_scales[name].bit_length() - scale.bit_length()),
     )
+
+
+TeacherOutput = tuple[Tensor, Mapping[str, Tensor]]
+"""What a teacher's `forward_features` gives: the restored image and its named decoder features."""
+
+
+class DistillationLoss(nn.Module):
+    """The terms of the loss by name, and their weighted sum: what `distill` minimises, for any loop.
+
+        loss_of = DistillationLoss.between(student, teacher)
+        terms = loss_of(*student.forward_features(degraded), teacher.forward_features(degraded), clean)
+        loss_of.total(terms, step / steps).backward()
+
+    Give its parameters to the optimiser as well: the hints' adapters are trained with the student.
+
+    Args:
+        weights: of the terms; those of weight 0 are left out.
+        hints: what is compared with the teacher's features; None for no hints.
+    """
+
+    def __init__(self, weights: LossWeights, hints: HintLoss | None = None) -> None:
+        super().__init__()
+        self.weights = weights
+        self.hints = hints
+
+    @classmethod
+    def between(
+        cls,
+        student: Network,
+        teacher: nn.Module | None,
+        weights: LossWeights | None = None,
+    ) -> "DistillationLoss":
+        """The loss of a student beside a teacher; the populations that the hints compare are tapped.
+
+        Args:
+            student: of `build_student`.
+            teacher: with `forward_features`, `feature_channels` and `feature_scales`, as networks of
+                `train_teacher` have them; None for a student that learns from clean images alone.
+            weights: by default those of `distill`.
+
+        Raises:
+            ConfigError: a hint names no population or no feature, or there are no features to compare.
+        """
+        weights = weights or LossWeights()
+        if teacher is None or not weights.hints:
+            return cls(weights)
+        student.tap(weights.hint_sites or student.topology.hints, weights.hint_feature)
+        channels: Mapping[str, int] = getattr(teacher, "feature_channels", {})
+        scales: Mapping[str, int] = getattr(teacher, "feature_scales", {})
+        pairs = pair_hints(student.feature_scales, scales, weights.hint_targets)
+        return cls(weights, HintLoss(pairs, student.feature_channels, channels, weights.hint_adapter))
+
+    def forward(
+        self,
+        restored: Tensor,
+        features: Mapping[str, Tensor],
+        teacher: TeacherOutput | None,
+        clean: Tensor,
+    ) -> dict[str, Tensor]:
+        """The terms before they are weighted, each a scalar: `l1`, and `mse`, `fft`, `output`, `hints`.
+
+        Args:
+            restored: the student's output [N, 3, H, W].
+            features: the student's tapped features by name, [N, C, h, w].
+            teacher: what the teacher gave for the same images, without a gradient; None for no teacher.
+            clean: [N, 3, H, W] in [0, 1].
+
+        Raises:
+            TeacherError: a feature of the teacher lies in no whole blocks over the student's.
+        """
+        terms = {"l1": functional.l1_loss(restored.float(), clean)}
+        if self.weights.mse:
+            terms["mse"] = functional.mse_loss(restored.float(), clean)
+        if self.weights.fft:
+            terms["fft"] = fft_loss(restored, clean)
+        if teacher is not None and self.weights.output:
+            terms["output"] = functional.l1_loss(restored.float(), teacher[0].float())
+        if teacher is not None and self.hints is not None:
+            terms["hints"] = self.hints(features, teacher[1])
+        return terms
+
+    def factors(self, progress: float = 0.0) -> dict[str, float]:
+        """The weight of every term after the fraction `progress` of all steps; that of the hints decays."""
+        fixed = {name: float(getattr(self.weights, name)) for name in ("l1", "mse", "fft", "output")}
+        return {**fixed, "hints": self.weights.hints_at(progress)}
+
+    def total(self, terms: Mapping[str, Tensor], progress: float = 0.0) -> Tensor:
+        """The weighted sum of `terms`, a scalar."""
+        factors = self.factors(progress)
+        return torch.stack([factors[name] * term for name, term in terms.items()]).sum()

@@ -23,9 +23,14 @@ def build_topology(config: StudentConfig) -> Topology:
     return _TOPOLOGIES[config.body](config.width)
 
 
-def build_student(config: StudentConfig) -> Network:
-    """A spiking student with fresh weights from torch's global generator."""
-    topology = build_topology(config)
+def build_student(config: StudentConfig, topology: Topology | None = None) -> Network:
+    """A spiking student with fresh weights from torch's global generator.
+
+    Args:
+        config: neuron, timesteps, levels; and body and width, unless a topology is given.
+        topology: a wiring of your own.
+    """
+    topology = topology or build_topology(config)
     if config.neuron == "lif":
         return Network(topology, partial(LifNeuron, config.leak / LEAK_STEPS), config.timesteps)
     return Network(topology, partial(GradedNeuron, config.levels, config.signed))

@@ -6,6 +6,7 @@ from typing import Any
 
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.errors import ConfigError
+from snn_tool.results import dataframe, json_text
 
 SCHEMA = 1
 NEURON, INTEGRATOR, PARAMETERS_ONLY = "spiking neuron", "integrator", "parameters"
@@ -104,8 +105,20 @@ class SpikeCount:
                 return row
         raise ConfigError(f"no row '{name}'; there are {', '.join(dict.fromkeys(r.name for r in self.rows))}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data: schema, network, calls, totals, rows."""
+    def to_json(self) -> str:
+        """The values of `to_dict` as JSON text."""
+        return json_text(self.to_dict())
+
+    def to_dataframe(self) -> Any:
+        """A pandas table with a line for each row of `rows`.
+
+        Raises:
+            BackendUnavailableError: pandas is not installed.
+        """
+        return dataframe(asdict(row) for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: schema, network, calls, totals, rows."""
         return {
             "schema": SCHEMA,
             "network": self.network,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.errors import QuantizationError
-from snn_tool.models.config import StudentConfig
+from snn_tool.errors import QuantizationError, UnsupportedLayerError
+from snn_tool.models.config import LEAK_STEPS, StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.network import (
     CURRENT_SHIFT,
@@ -28,6 +28,7 @@ from snn_tool.models.integer.network import (
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from snn_tool.models.topology import IMAGE, Synapse, Topology
+from torch import nn
 
 MANTISSA_LIMIT = 127
 LIF_CURRENT_LIMIT = WRAP >> CURRENT_SHIFT
@@ -60,7 +61,9 @@ def quantize(
     Raises:
         QuantizationError: a weight is not finite or absurdly large, or a threshold does not fit; the layer is
             named.
+        UnsupportedLayerError: see `check_deployable`.
     """
+    check_deployable(student, config)
     synapses = {s.name: _real_synapse(student, s, config) for s in student.topology.synapses}
     lsb = _common_exponents(student.topology, {name: best_exponent(s.weight) for name, s in synapses.items()})
     network = _assemble(student, config, synapses, lsb)
@@ -69,6 +72,48 @@ def quantize(
             lsb[member] += 1
         network = _assemble(student, config, synapses, lsb)
     return _correct_readout(network, student, calibration)
+
+
+def check_deployable(student: nn.Module, config: StudentConfig) -> None:
+    """Refuse what has no integers: bodies, convolutions and neurons of somebody's own.
+
+    Raises:
+        UnsupportedLayerError: names the layer and its type.
+        QuantizationError: a neuron or T is not the one of `config`.
+    """
+    if type(student) is not Network:
+        raise UnsupportedLayerError(
+            f"{type(student).__name__}: a body of its own has no integers; write it as a Topology of "
+            "synapses and populations, and build it with build_student or Network"
+        )
+    for name, conv in student.synapses.items():
+        if type(conv) is not SynapticConv or "parametrizations" in conv._modules:
+            raise UnsupportedLayerError(
+                f"{name}: {type(conv).__name__} has no integers; a synapse is a plain SynapticConv"
+            )
+    if student.timesteps != config.timesteps:
+        raise QuantizationError(
+            f"the network runs {student.timesteps} timesteps, its config says {config.timesteps}"
+        )
+    for name, neuron in student.neurons.items():
+        _check_neuron(name, neuron, config)
+
+
+def _check_neuron(name: str, neuron: nn.Module, config: StudentConfig) -> None:
+    if type(neuron) is LifNeuron:
+        found = {"neuron": "lif", "leak": neuron.leak * LEAK_STEPS}
+        wanted = {"neuron": config.neuron, "leak": config.leak}
+    elif type(neuron) is GradedNeuron:
+        found = {"neuron": "graded", "levels": neuron.levels, "signed": neuron.low < 0}
+        wanted = {"neuron": config.neuron, "levels": config.levels, "signed": config.signed}
+    else:
+        raise UnsupportedLayerError(
+            f"{name}: {type(neuron).__name__} has no integers; use LifNeuron or GradedNeuron, or train on "
+            "without quantising"
+        )
+    for key, value in found.items():
+        if value != wanted[key]:
+            raise QuantizationError(f"{name}: its {key} is {value}, the config says {wanted[key]}")
 
 
 def _real_synapse(student: Network, wiring: Synapse, config: StudentConfig) -> _RealSynapse:

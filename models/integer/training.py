@@ -14,7 +14,7 @@ from snn_tool.errors import ArtifactError
 from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.integer.quantize import quantize, source_unit
+from snn_tool.models.integer.quantize import check_deployable, quantize, source_unit
 from snn_tool.models.network import Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from snn_tool.models.student import build_student, parse_config
@@ -137,6 +137,44 @@ def forward_deployed(
     }
     result: tuple[Tensor, dict[str, Tensor]] = functional_call(_Features(student), replaced, (image,))
     return result
+
+
+class QuantizationAware(nn.Module):
+    """A student that runs with its parameters as the integers round them; it shares those parameters.
+
+    Gradients reach the unrounded parameters unchanged (straight-through).
+    """
+
+    def __init__(self, student: Network, config: StudentConfig) -> None:
+        super().__init__()
+        self.student, self.config = student, config
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restored images [N, 3, H, W], as `Network.forward`."""
+        return self.forward_features(image)[0]
+
+    def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Restored images and the tapped features by name, as `Network.forward_features`.
+
+        Raises:
+            QuantizationError: a weight is not finite, or a threshold does not fit; the layer is named.
+        """
+        return forward_deployed(self.student, self.config, image)
+
+
+def quantization_aware(student: Network, config: StudentConfig) -> QuantizationAware:
+    """A view of a student that computes with rounded weights and thresholds, to train through.
+
+    Args:
+        student: stays as it is; train its parameters.
+        config: of the student; of a network of your own topology `body` and `width` do not matter.
+
+    Raises:
+        UnsupportedLayerError: a neuron or a convolution has no integers; it is named.
+        QuantizationError: a neuron is not the one of `config`.
+    """
+    check_deployable(student, config)
+    return QuantizationAware(student, config)
 
 
 @torch.no_grad()

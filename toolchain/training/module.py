@@ -9,13 +9,12 @@ import torch
 from snn_tool.errors import SnnToolError
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import forward_deployed
-from snn_tool.models.losses import HintLoss, fft_loss
+from snn_tool.models.losses import DistillationLoss, HintLoss, TeacherOutput
 from snn_tool.models.network import Network
 from snn_tool.models.teachers.probe import check_finite
-from snn_tool.training.optimizers import hidden_kernels, muon_adamw
+from snn_tool.training.optimizers import optimizer_for
 from snn_tool.training.settings import TrainingSettings
 from torch import Tensor, nn
-from torch.nn import functional
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 WEIGHT = 0.05
@@ -77,13 +76,13 @@ class Guide:
     hints: HintLoss | None
 
 
-class _Frozen:
-    """Hides the teacher from Lightning, which would train, store and average it."""
+class _Hidden:
+    """Hides a module from Lightning, which would train, store and average it."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Frozen":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Hidden":
         return self
 
 
@@ -110,8 +109,9 @@ class RestorationModule(lightning.LightningModule):
         self.network = network
         self.settings = settings
         self.weights = weights
-        self.hint_loss = guide.hints if guide else None
-        self._teacher = _Frozen(guide.teacher) if guide else None
+        self.hint_loss = guide.hints if guide else None  # under this name in checkpoints
+        self._loss = _Hidden(DistillationLoss(weights, self.hint_loss))
+        self._teacher = _Hidden(guide.teacher) if guide else None
         self.student = student
         rounds = student is not None and settings.qat > 0
         self.rounding_from = round(settings.max_steps * (1 - settings.qat)) if rounds else None
@@ -126,19 +126,16 @@ class RestorationModule(lightning.LightningModule):
         degraded, clean = batch
         rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
         restored, features = self._run(degraded, rounded)
-        terms = {"l1": functional.l1_loss(restored.float(), clean)}
-        if self.weights.mse:
-            terms["mse"] = functional.mse_loss(restored.float(), clean)
-        if self.weights.fft:
-            terms["fft"] = fft_loss(restored, clean)
-        if self._teacher:
-            terms |= self._teacher_terms(self._teacher.network, degraded, restored, features)
-        factors = {**{name: getattr(self.weights, name) for name in terms}, "hints": self._hint_weight()}
+        loss = self._loss.module
+        assert isinstance(loss, DistillationLoss)
+        taught = self._taught(self._teacher.module, degraded) if self._teacher else None
+        terms = loss(restored, features, taught, clean)
+        total = loss.total(terms, self.global_step / self.settings.max_steps)
         if self.meter:
             synops = self.meter.per_pixel(degraded)
-            terms["synops"], factors["synops"] = over_budget(synops, self.settings.synop_budget), WEIGHT
+            terms["synops"] = over_budget(synops, self.settings.synop_budget)
+            total = total + WEIGHT * terms["synops"]
             self.log("synops_per_px", synops.detach(), sync_dist=self.trainer.world_size > 1)
-        total = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
         # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
         several = self.trainer.world_size > 1
         self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
@@ -152,22 +149,12 @@ class RestorationModule(lightning.LightningModule):
         result: tuple[Tensor, dict[str, Tensor]] = self.network.forward_features(degraded)  # type: ignore[operator]
         return result
 
-    def _teacher_terms(
-        self, teacher: nn.Module, degraded: Tensor, restored: Tensor, features: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _taught(self, teacher: nn.Module, degraded: Tensor) -> TeacherOutput:
         teacher.to(degraded.device)
         with torch.no_grad():
-            target, teacher_features = teacher.forward_features(degraded)  # type: ignore[operator]
-        check_finite(target, teacher_features, f" at step {self.global_step}")
-        terms = {}
-        if self.weights.output:
-            terms["output"] = functional.l1_loss(restored.float(), target.float())
-        if self.hint_loss is not None:
-            terms["hints"] = self.hint_loss(features, teacher_features)
-        return terms
-
-    def _hint_weight(self) -> float:
-        return self.weights.hints_at(self.global_step / self.settings.max_steps)
+            target, features = teacher.forward_features(degraded)  # type: ignore[operator]
+        check_finite(target, features, f" at step {self.global_step}")
+        return target, features
 
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at once when the loss has become NaN: later steps cannot repair the weights.
@@ -192,14 +179,6 @@ class RestorationModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser with linear warm-up and a cosine to zero at the last step."""
-        settings = self.settings
-        kernels = hidden_kernels(self.network) if settings.optimizer == "muon" else []
-        optimizer = muon_adamw(self, kernels, settings.kernel_lr, settings.lr, settings.weight_decay)
-
-        def factor(step: int) -> float:
-            warm = min(1.0, (step + 1) / max(1, settings.warmup))
-            turn = torch.pi * min(1.0, step / settings.max_steps)
-            return warm * 0.5 * (1 + float(torch.cos(torch.tensor(turn))))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        beside = (self.hint_loss,) if self.hint_loss is not None else ()
+        optimizer, schedule = optimizer_for(self.network, self.settings, *beside)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
+from snn_tool.training.settings import TrainingSettings
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 MOMENTUM = 0.95
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -113,3 +115,27 @@ def muon_adamw(
     chosen = {id(kernel) for kernel in kernels}
     others = [parameter for parameter in module.parameters() if id(parameter) not in chosen]
     return MuonAdamW(kernels, others, kernel_lr, lr, weight_decay)
+
+
+def optimizer_for(
+    network: nn.Module, settings: TrainingSettings, *others: nn.Module
+) -> tuple[MuonAdamW, LambdaLR]:
+    """The optimiser of a network, with linear warm-up and a cosine to zero at the last step.
+
+    Step both once for each batch.
+
+    Args:
+        network: its hidden kernels are Muon's, unless the settings say `adamw`.
+        settings: rates, weight decay, and the number of steps.
+        others: modules that are trained beside it by AdamW, like a `DistillationLoss`.
+    """
+    kernels = hidden_kernels(network) if settings.optimizer == "muon" else []
+    together = nn.ModuleList([network, *others])
+    optimizer = muon_adamw(together, kernels, settings.kernel_lr, settings.lr, settings.weight_decay)
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, settings.warmup))
+        turn = torch.pi * min(1.0, step / settings.max_steps)
+        return warm * 0.5 * (1 + float(torch.cos(torch.tensor(turn))))
+
+    return optimizer, LambdaLR(optimizer, factor)

@@ -41,7 +41,7 @@ def test_rows_are_found_by_name_and_kind() -> None:
 
 
 def test_json_holds_everything() -> None:
-    data = json.loads(json.dumps(COUNT.to_json()))
+    data = json.loads(COUNT.to_json())
     assert (data["schema"], data["network"], data["calls"]) == (1, "Net", 3)
     assert data["totals"] == {name: COUNT.total(name) for name in TOTALS}
     assert tuple(SpikeRow(**row) for row in data["rows"]) == COUNT.rows

@@ -19,6 +19,9 @@ LEAF_MODULES = {"snn_tool", *(f"snn_tool.{leaf}" for leaf in LEAVES)}
 ONLY_IN_EXPORTERS = {"nir", "h5py", "nirtorch"}
 FOREIGN = {"lava", "pickle", "sanafe", "sanafecpp"}
 CATCHES_UNPICKLING = {"snn_tool.training.run_folder", "snn_tool.models.teachers.weights"}
+OF_OBJECTS = ("snn_tool.texts.", "snn_tool.energy.pages.", "snn_tool.demo.page")
+"""Texts and pages: they take results, and read no file."""
+READS = re.compile(r"(read|load|find|open|list)_.*|open|read|glob|rglob|iterdir|stat|exists|is_file|is_dir")
 FOLDERS = {"toolchain": "snn_tool", **{top: f"snn_tool.{top}" for top in ("models", "exporters", "energy")}}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 450, 60
 
@@ -151,6 +154,23 @@ def test_a_file_says_what_it_is_for_and_can_be_seen_whole(name: str) -> None:
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             lines = (node.end_lineno or 0) - first.lineno + 1
             assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(OF_OBJECTS)])
+def test_texts_and_pages_read_no_file(name: str) -> None:
+    """They import nothing that reads or keeps files, call nothing that does, and no function takes a path."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for imported, _ in imports_of(MODULES[name]):
+        assert not imported.startswith("snn_tool.files"), f"{name} imports {imported}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("snn_tool."):
+            readers = [alias.name for alias in node.names if READS.fullmatch(alias.name)]
+            assert not readers, f"{name} imports {readers} of {node.module}"
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            assert not READS.fullmatch(called), f"{name}: {called}(), line {node.lineno}"
+        elif isinstance(node, ast.arg) and node.annotation is not None:
+            assert "Path" not in ast.unparse(node.annotation), f"{name}: {node.arg}, line {node.lineno}"
 
 
 def test_the_interpreter_does_not_know_the_integer_network() -> None:

@@ -28,7 +28,7 @@ from snn_tool.energy.report.types import (
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.exporters.sanafe.report import SanafeReport, read_sanafe
 from snn_tool.files.artifacts import sha256_file, write_json, write_text
-from snn_tool.files.ownership import claim, is_kind, owned_path, refuse_existing_file
+from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.files import find_images
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.file import load_integer_network
@@ -360,14 +360,7 @@ def claim_report(out: Path) -> None:
     Raises:
         ConfigError: other files do; they are named.
     """
-    claim([out / JSON_FILE, out / HTML_FILE], _is_report)
-
-
-def _is_report(path: Path) -> bool:
-    """Whether a file is of a report that has no ledger beside it, as older versions wrote them."""
-    if path.suffix == ".json":
-        return is_kind(path, KIND)
-    return TITLE in path.read_bytes()[:2048]
+    claim([out / JSON_FILE, out / HTML_FILE], of_report(KIND, TITLE))
 
 
 def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:

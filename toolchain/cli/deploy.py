@@ -320,15 +320,10 @@ def conformance(
     Exit code 3 if one that loads differs with the membrane register.
     """
     from snn_tool.degradations.tasks import degradation_from_options
-    from snn_tool.deploy.conformance import run_conformance
+    from snn_tool.deploy.conformance import claim_conformance, run_conformance, write_conformance
     from snn_tool.exporters.contract.targets import plugin_names
     from snn_tool.exporters.loihi.bundle import read_bundle
-    from snn_tool.texts.compare import (
-        claim_conformance,
-        conformance_document,
-        conformance_text,
-        write_conformance,
-    )
+    from snn_tool.texts.compare import conformance_page, conformance_text
 
     if unknown := ", ".join(name for name in backend or () if name not in plugin_names()):
         raise typer.BadParameter(
@@ -344,8 +339,8 @@ def conformance(
         noise = degradation_from_options("denoise", sigma)
         made = run_conformance(folder, images, tiles, noise, seed, log, backend or ())
     if out:
-        write_conformance(out, made)
-    terminal.result(conformance_text(made), conformance_document(made))
+        write_conformance(out, made, conformance_page(made))
+    terminal.result(conformance_text(made), made.document())
     if not made.passed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -407,16 +402,17 @@ def resources(
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
     from snn_tool.exporters.loihi.bundle import NETWORK, read_bundle
-    from snn_tool.exporters.loihi.chips import LOIHI_2
+    from snn_tool.exporters.loihi.chips import LABEL, LOIHI_2
     from snn_tool.exporters.loihi.report import report_resources, resized, resource_document
     from snn_tool.exporters.nir.file import read_program
     from snn_tool.files.artifacts import write_text
-    from snn_tool.files.ownership import refuse_existing_file
+    from snn_tool.files.ownership import holding, refuse_existing_file
     from snn_tool.models.streams import FANOUT
-    from snn_tool.texts.deploy import cores_svg, is_cores_svg, resources_text
+    from snn_tool.texts.deploy import cores_svg, resources_text
 
     if out:
-        refuse_existing_file(out, overwrite, is_cores_svg, "picture of cores")
+        # matplotlib leaves the title, drawn as outlines, in a comment
+        refuse_existing_file(out, overwrite, holding(b"<svg", LABEL.encode()), "picture of cores")
     bundle = read_bundle(source) if source.is_dir() else None
     program = read_program(bundle.folder / NETWORK if bundle else source)
     chosen = lowering or (bundle.lowering if bundle else FANOUT)

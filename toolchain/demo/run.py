@@ -1,42 +1,103 @@
 """`snn-tool demo`: the whole mission on photographs that ship with scikit-image and scikit-learn."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from snn_tool.auditing.student import AuditOptions, claim_report, run_audit
 from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_folders
-from snn_tool.demo.page import (
-    CLAIM,
-    PAGE,
-    STUDENT_WIDTH,
-    TEACHER_WIDTH,
-    DemoPlan,
-    DemoSummary,
-    page_facts,
-    render_page,
-)
+from snn_tool.degradations.tasks import degradation_from_options
+from snn_tool.demo.page import DemoPage, DemoSummary, Photograph
 from snn_tool.deploy.export import Exported, claim_export, export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.deploy.quantize import quantize_student
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.files.artifacts import write_text
-from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing
+from snn_tool.files.ownership import claim, holding, of_kind, owned_path, refuse_existing
+from snn_tool.images.files import find_images, read_image
+from snn_tool.images.metrics import to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer.file import KIND as INTEGERS
-from snn_tool.networks.evaluation import KIND, EvaluationFiles, run_evaluation
+from snn_tool.networks.evaluation import KIND, Evaluation, EvaluationFiles, load_pair, run_evaluation
 from snn_tool.terminal import Terminal
-from snn_tool.training.run_folder import claim_run
+from snn_tool.training.run_folder import LAST, METRICS, RunFolder, claim_run, read_curve
 from snn_tool.training.runs import (
     STUDENT_FILE,
     TEACHER_FILE,
+    TaskOptions,
     TrainedNetwork,
     distill_student,
     train_teacher,
 )
+from snn_tool.training.settings import RunSettings, load_settings
 
-SCORES, RESTORED = "evaluation.json", "restored"
+PAGE, SCORES, RESTORED = "index.html", "evaluation.json", "restored"
 TITLE = b"<title>snn-tool demo"
 """By which a page of ours is known."""
+
+SIGMA = "25"
+CLAIM = 50.0
+TEACHER_WIDTH, STUDENT_WIDTH = 40, 24
+STEPS = {"teacher": 1600, "student": 3200, "twin": 1600}
+QUICK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """One demo: its folder and its options."""
+
+    out: Path
+    seed: int
+    quick: bool
+    resume: bool
+    terminal: Terminal
+
+    def settings(self, what: str) -> RunSettings:
+        """The settings of `teacher`, `twin` or `student`."""
+        steps = STEPS[what] // (QUICK if self.quick else 1)
+        training = {
+            "max_steps": steps,
+            "validate_every": max(steps // 8, 1),
+            "seed": self.seed,
+            "device": "cpu",
+        }
+        return load_settings(None, {"training": training})
+
+    def folder(self, what: str) -> RunFolder:
+        """A training that had begun goes on; all others start."""
+        path = self.out / what
+        begun = self.resume and (path / "checkpoints" / LAST).exists()
+        return RunFolder(path, begun, True, self.terminal.quiet)
+
+    @property
+    def task(self) -> TaskOptions:
+        """The training photographs and the noise."""
+        return TaskOptions(self.out / "photographs" / "train", "denoise", SIGMA)
+
+    @property
+    def test(self) -> Path:
+        """The photographs that no training sees."""
+        return self.out / "photographs" / "test"
+
+
+def commands(demo: DemoPlan) -> list[str]:
+    """The demo by hand; the steps are those that it used."""
+    data, test, out = f"{demo.out}/photographs/train", f"{demo.out}/photographs/test", "RUN"
+    steps = {what: demo.settings(what).training.max_steps for what in STEPS}
+    student = f"{out}/student/student.int.safetensors"
+    return [
+        f"snn-tool train --data {data} --sigma {SIGMA} --option width={TEACHER_WIDTH} "
+        f"--max-steps {steps['teacher']} --out {out}/teacher",
+        f"snn-tool train --data {data} --sigma {SIGMA} --option width={STUDENT_WIDTH} "
+        f"--max-steps {steps['twin']} --out {out}/twin",
+        f"snn-tool distill --data {data} --sigma {SIGMA} --teacher {out}/teacher/teacher.safetensors "
+        f"--max-steps {steps['student']} --out {out}/student",
+        f"snn-tool quantize {out}/student/student.safetensors --data {data}",
+        f"snn-tool export {student} --target loihi --images {test} --out {out}/loihi",
+        f"snn-tool evaluate --student {student} --data {test} --out {out}/evaluation.json",
+        f"snn-tool energy report --student {student} --teacher {out}/teacher/teacher.safetensors "
+        f"--twin {out}/twin/teacher.safetensors --images {test} --out {out}/energy",
+    ]
 
 
 def run_demo(
@@ -61,8 +122,8 @@ def run_demo(
     scored = run_evaluation(integers, demo.test, (None, None, seed), 512, files, terminal.track)
     audited = AuditOptions(integers, demo.test, str(teacher.path), twin.path, CLAIM)
     report = run_audit(audited, out / "energy", True, terminal.track)
-    summary = DemoSummary(out, teacher, student, scored, exported, report)
-    write_text(out / PAGE, render_page(page_facts(demo, summary)), owned_path)
+    summary = DemoSummary(out / PAGE, teacher, student, scored, exported, report)
+    write_text(summary.page, _page(demo, summary).html(), owned_path)
     return summary
 
 
@@ -82,7 +143,7 @@ def _claim(demo: DemoPlan) -> None:
     claim([out / SCORES], of_kind(KIND))
     claim(out / RESTORED / Path(name).with_suffix(".png").name for _, name in TEST)
     claim_report(out / "energy")
-    claim([out / PAGE], lambda path: TITLE in path.read_bytes()[:2048])
+    claim([out / PAGE], holding(TITLE))
 
 
 def _train(demo: DemoPlan) -> tuple[TrainedNetwork, TrainedNetwork, TrainedNetwork]:
@@ -107,3 +168,30 @@ def _export(demo: DemoPlan, integers: Path) -> Exported:
     export_student(integers, "nir", demo.out / "nir", options, overwrite=True)
     with demo.terminal.steps() as log:
         return export_student(integers, "loihi", demo.out / "loihi", options, overwrite=True, log=log)
+
+
+def _page(demo: DemoPlan, summary: DemoSummary) -> DemoPage:
+    """All that the page shows, read from the demo's folder."""
+    return DemoPage(
+        summary,
+        training_images=len(find_images(demo.task.data)),
+        sigma=SIGMA,
+        claim=CLAIM,
+        photographs=_photographs(demo, summary.evaluation),
+        curves={name: read_curve(demo.out / name / METRICS) for name in ("teacher", "twin", "student")},
+        commands=commands(demo),
+    )
+
+
+def _photographs(demo: DemoPlan, scored: Evaluation) -> list[Photograph]:
+    """The test photographs in the order of their scores, degraded again and as they were restored."""
+    degradation = degradation_from_options("denoise", SIGMA)
+    shown = []
+    for path, score in zip(find_images(demo.test), scored.scores, strict=True):
+        pair = load_pair(path, demo.test, degradation, demo.seed)
+        restored = read_image(demo.out / RESTORED / score.name)
+        degraded = to_uint8(pair.degraded)
+        shown.append(
+            Photograph(score.name, degraded, restored, pair.clean, score.degraded_psnr_db, score.psnr_db)
+        )
+    return shown

@@ -6,7 +6,7 @@ out the chip's rounding of a decaying membrane costs, and decides nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,16 @@ from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.simulators.semantics import SIMULATORS
 from snn_tool.exporters.simulators.trace import FLOAT, REGISTER, SimulatorNetwork
 from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions
+from snn_tool.files.artifacts import write_json, write_text
+from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.integer.engine import base_image, quantize_image
 
 KIND, SCHEMA = "conformance", 1
+JSON, PAGE = "conformance.json", "conformance.html"
+TITLE = "Conformance of "
+"""How the page's title begins, by which a page without a ledger beside it is known."""
+
 TILES_PER_RUN = 4
 INTEGERS = "integers"
 Images = NDArray[np.float32]
@@ -103,6 +109,32 @@ class Conformance:
     def passed(self) -> bool:
         """Something ran, and nothing that loads and must be exact differs."""
         return any(row.runs for row in self.rows) and not any(row.differs for row in self.rows)
+
+    def document(self) -> dict[str, Any]:
+        """The matrix as JSON values."""
+        rows = [{**asdict(row), "differing": row.differing, "differs": row.differs} for row in self.rows]
+        return {"passed": self.passed, **asdict(self), "rows": rows}
+
+
+def claim_conformance(folder: Path, overwrite: bool) -> None:
+    """Refuse what stands where conformance.json and conformance.html will be written.
+
+    Raises:
+        ConfigError: one exists, and `overwrite` is false or it is not ours.
+    """
+    refuse_existing_file(folder / JSON, overwrite)
+    refuse_existing_file(folder / PAGE, overwrite)
+    claim([folder / JSON, folder / PAGE], of_report(KIND, f"<title>{TITLE}".encode()))
+
+
+def write_conformance(folder: Path, made: Conformance, page: str) -> None:
+    """Write conformance.json, and the page as conformance.html.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    write_json(folder / JSON, KIND, SCHEMA, made.document(), owned_path)
+    write_text(folder / PAGE, page, owned_path)
 
 
 class _Keeping:

@@ -129,6 +129,26 @@ def of_kind(kind: str) -> Recognise:
     return lambda path: is_kind(path, kind)
 
 
+def holding(*marks: bytes) -> Recognise:
+    """Tell a page or a picture of ours by what only such a file says."""
+
+    def recognise(path: Path) -> bool:
+        try:
+            with path.open("rb") as stream:
+                text = stream.read(LARGEST_HEAD)
+        except OSError:
+            return False
+        return all(mark in text for mark in marks)
+
+    return recognise
+
+
+def of_report(kind: str, title: bytes) -> Recognise:
+    """Tell the two files of a report: a JSON artefact of a kind, and a page by its title."""
+    page = holding(title)
+    return lambda path: is_kind(path, kind) if path.suffix == ".json" else page(path)
+
+
 def claim(paths: Iterable[Path], recognise: Recognise | None = None) -> None:
     """Make sure, before anything is computed, that only our own files stand where `paths` will be written.
 

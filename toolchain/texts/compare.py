@@ -1,57 +1,21 @@
-"""The conformance matrix on the terminal, as JSON and as one HTML page that needs nothing beside it."""
+"""Comparisons for people: the conformance matrix as text and as one HTML page, and an imported network."""
 
-from dataclasses import asdict
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from snn_tool.deploy.conformance import KIND, SCHEMA, Conformance, Row
+from snn_tool.deploy.conformance import TITLE, Conformance, Row
 from snn_tool.deploy.import_nir import Comparison, ImportedNetwork
 from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
-from snn_tool.files.artifacts import write_json, write_text
-from snn_tool.files.ownership import claim, is_kind, owned_path, refuse_existing_file
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.neurons import DECAY_STEPS
 from snn_tool.tables import LONGEST_CELL, plain_table, printable, rendered
 
-JSON, PAGE = "conformance.json", "conformance.html"
+IMPORT_SCHEMA = 1
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ccc;"
     "text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}tr.bad{background:#fde8e8}"
 )
-
-
-def conformance_document(made: Conformance) -> dict[str, Any]:
-    """The matrix as JSON values."""
-    rows = [{**asdict(row), "differing": row.differing, "differs": row.differs} for row in made.rows]
-    return {"passed": made.passed, **asdict(made), "rows": rows}
-
-
-def claim_conformance(folder: Path, overwrite: bool) -> None:
-    """Refuse what stands where conformance.json and conformance.html will be written.
-
-    Raises:
-        ConfigError: one exists, and `overwrite` is false or it is not ours.
-    """
-    refuse_existing_file(folder / JSON, overwrite)
-    refuse_existing_file(folder / PAGE, overwrite)
-    claim([folder / JSON, folder / PAGE], _is_ours)
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file without a ledger beside it is one of ours, as older versions wrote them."""
-    return is_kind(path, KIND) if path.name == JSON else STYLE.encode() in path.read_bytes()
-
-
-def write_conformance(folder: Path, made: Conformance) -> None:
-    """Write conformance.json and conformance.html.
-
-    Raises:
-        ArtifactError: the folder cannot be written.
-    """
-    write_json(folder / JSON, KIND, SCHEMA, conformance_document(made), owned_path)
-    write_text(folder / PAGE, conformance_page(made), owned_path)
 
 
 def conformance_text(made: Conformance) -> str:
@@ -94,7 +58,7 @@ def conformance_page(made: Conformance) -> str:
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = "".join(_html_row(row) for row in made.rows)
     remarks = "".join(f"<li>{_html(line)}</li>" for line in _remarks(made))
-    title = f"Conformance of {_html(made.bundle)}"
+    title = f"{TITLE}{_html(made.bundle)}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"<h1>{title}</h1><p>{made.tiles} tiles of {made.width}x{made.height} pixels, {_html(made.images)}; "
@@ -113,9 +77,6 @@ def _html_row(row: Row) -> str:
     numbers = "".join(f'<td class="n">{_html(cell)}</td>' for cell in cells[4:])
     versions = _html(", ".join(f"{name} {version}" for name, version in row.versions.items()))
     return f'<tr class="{"bad" if row.differs else "good"}">{texts}{numbers}<td>{versions}</td></tr>'
-
-
-IMPORT_SCHEMA = 1
 
 
 def import_text(imported: ImportedNetwork) -> str:

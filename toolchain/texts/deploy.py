@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from snn_tool.deploy.export import EXPORT, Exported
@@ -279,9 +278,3 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
-
-
-def is_cores_svg(path: Path) -> bool:
-    """Whether a file is such a picture: matplotlib leaves its title, drawn as outlines, in a comment."""
-    text = path.read_bytes()
-    return b"<svg" in text and LABEL.encode() in text

@@ -1,5 +1,6 @@
 """The folder of a run: what was asked (`settings.json`), the log, the checkpoints, and at last a network."""
 
+import csv
 import json
 import pickle
 from collections.abc import Mapping
@@ -111,6 +112,21 @@ def require_same(path: Path, asked: Mapping[str, Any]) -> None:
                 f"{path}: this run was started with {table} = {shown(before.get(table), 400)}, not "
                 f"{shown(values, 400)}; resume with the same options or start anew with --overwrite"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Validation PSNR in dB of a run, at its optimiser steps."""
+
+    steps: tuple[int, ...]
+    psnr_db: tuple[float, ...]
+
+
+def read_curve(path: Path) -> Curve:
+    """Read the curve from a run's metrics.csv."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return Curve(tuple(int(row["step"]) for row in rows), tuple(float(row["val_psnr_db"]) for row in rows))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from snn_tool.degradations.crops import centre_crop
-from snn_tool.demo.page import CROP, Crop, curves_svg, data_uri, read_curve, render_page
+from snn_tool.demo.page import CROP, Crop, Photograph, crop, curves_svg, data_uri, render_page
+from snn_tool.training.run_folder import Curve, read_curve
 
 CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
 
@@ -58,16 +59,28 @@ def test_a_data_uri_is_a_lossless_png() -> None:
         np.testing.assert_array_equal(np.asarray(decoded), image)
 
 
+def test_a_crop_shows_the_three_pictures_at_one_place() -> None:
+    """Each keeps its own pixels, whose middle is taken; the figures are those of the whole photograph."""
+    draw = np.random.default_rng(1)
+    pictures = [draw.integers(0, 256, (140, 150, 3)).astype(np.uint8) for _ in range(3)]
+    shown = crop(Photograph("a.png", *pictures, degraded_psnr_db=20.0, psnr_db=27.0))
+    assert (shown.name, shown.degraded_psnr_db, shown.psnr_db) == ("a.png", 20.0, 27.0)
+    for uri, picture in zip((shown.degraded, shown.restored, shown.clean), pictures, strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as decoded:
+            np.testing.assert_array_equal(np.asarray(decoded), picture[6:134, 11:139])
+
+
 def test_curves_are_one_line_each_and_the_same_bytes_each_time(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(CURVE)
-    assert read_curve(path) == ([100, 200], [25.5, 27.25])
-    once, twice = (curves_svg({"teacher": path, "student": path}) for _ in range(2))
+    curve = read_curve(path)
+    assert curve == Curve((100, 200), (25.5, 27.25))
+    once, twice = (curves_svg({"teacher": curve, "student": curve}) for _ in range(2))
     assert once == twice
     root = ElementTree.fromstring(once)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(re.findall(r'<g id="line2d_', once)) > len(
-        re.findall(r'<g id="line2d_', curves_svg({"x": path}))
+        re.findall(r'<g id="line2d_', curves_svg({"x": curve}))
     )
     assert "<!-- teacher -->" in once and "<!-- student -->" in once
 

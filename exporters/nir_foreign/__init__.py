@@ -1,1 +1,6 @@
 """NIR files of other tools: what each node means, what simulators make of it, the way to integers."""
+
+TIMESTEPS = 10
+"""For how many steps an image is presented, if nothing is said."""
+DT_S = 1e-4
+"""Seconds; the step that snntorch's and, by default, spikingjelly's exporters write time constants for."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, UnsupportedLayerError
 from snn_tool.exporters.nir.reading import MAX_FOREIGN_BYTES, MAX_QUOTED, load_graph, port_shape, read_nodes
+from snn_tool.exporters.nir_foreign import DT_S
 from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
 from torch import Tensor, nn
 from torch.nn import functional
@@ -166,10 +167,6 @@ def layer(node: Any, where: str) -> nn.Module:
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         line = str(error).partition("\n")[0][:MAX_QUOTED]
         raise ArtifactError(f"{where}: {type(node).__name__} cannot be read ({line})") from error
-
-
-DT_S = 1e-4
-"""Seconds; the step that snntorch's and, by default, spikingjelly's exporters write time constants for."""
 
 
 class NirModule(nn.Module):

@@ -1,4 +1,4 @@
-"""`snn-tool energy report --nir`: what a NIR file of another tool computes on given images, and its price."""
+"""`snn-tool energy nir`: what a NIR file of another tool computes on given images, and its price."""
 
 import logging
 import warnings
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from snn_tool.auditing.options import NirEnergyOptions
 from snn_tool.degradations.crops import LUMA, ImagesUsed, central, first_images, name_below
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.pages.count_table import arithmetic_pj
@@ -27,7 +28,7 @@ from snn_tool.energy.torch_counter.result import (
 from snn_tool.energy.torch_counter.spikes import DenseNetworkWarning, count_spikes
 from snn_tool.errors import ConfigError, UnsupportedLayerError
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, silence_text
-from snn_tool.exporters.nir_foreign.module import DT_S, NirModule, load_nir_module
+from snn_tool.exporters.nir_foreign.module import NirModule, load_nir_module
 from snn_tool.exporters.nir_foreign.module_neurons import NirIntegrator, NirSpiking
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing_file
@@ -180,25 +181,6 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 JSON_FILE = "energy.json"
 LOGGER = logging.getLogger("snn_tool")
-
-
-@dataclass(frozen=True, slots=True)
-class NirEnergyOptions:
-    """What is counted, and on what.
-
-    Attributes:
-        nir: the file.
-        images: folder of images, or one image.
-        timesteps: T, for which each image is presented unchanged.
-        dt_s: timestep in seconds.
-        limit: largest number of images, 0 for all.
-    """
-
-    nir: Path
-    images: Path
-    timesteps: int = 10
-    dt_s: float = DT_S
-    limit: int = 0
 
 
 def run_nir_energy(

@@ -1,13 +1,14 @@
 """`snn-tool energy report`: the audit of a deployed student on given images, with every network's PSNR."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 from snn_tool.auditing.networks import Restore, audited_teacher, measure, restorers
+from snn_tool.auditing.options import AuditOptions
 from snn_tool.degradations.crops import Crop, channels_first, load_crop
-from snn_tool.degradations.pairs import Pairs, Source, source_for
+from snn_tool.degradations.pairs import Pairs, Source, images_and_partners, source_for
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.estimators.profile import load_profile
@@ -33,7 +34,7 @@ from snn_tool.images.files import find_images
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.streams import FANOUT, check_lowering
+from snn_tool.models.streams import check_lowering
 from snn_tool.terminal import Track
 
 
@@ -65,18 +66,15 @@ def load_crops(
     return crops
 
 
-def input_hashes(
-    files: Mapping[str, Path | None], images: Path, crops: list[Crop], pairs: Pairs | None
-) -> dict[str, str]:
-    """SHA-256 of every file that was given, by its role, and of every image by its name.
+def image_hashes(images: Path, crops: list[Crop], pairs: Pairs | None) -> dict[str, str]:
+    """SHA-256 of every image by its name.
 
     The degraded image of a pair has the name of its clean partner after `degraded/`.
     """
-    hashes = {role: sha256_file(path) for role, path in files.items() if path}
     paths = {crop.name: images / crop.name if images.is_dir() else images for crop in crops}
     if pairs:
         paths |= {f"degraded/{name}": pairs.partners[path] for name, path in paths.items()}
-    return hashes | {name: sha256_file(path) for name, path in paths.items()}
+    return {name: sha256_file(path) for name, path in paths.items()}
 
 
 MOST_POINTS = 4
@@ -224,54 +222,6 @@ TITLE = b"<title>Energy audit: "
 """By which a page of ours is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditOptions:
-    """What is compared, and on what.
-
-    Attributes:
-        student: `student.int.safetensors`.
-        images: folder of clean images.
-        teacher: `teacher.safetensors`, `package.module:factory`, or the name of an architecture, which
-            without `weights` is counted at its published size but has no PSNR; None compares with the twin
-            alone.
-        twin: a trained network of the student's shape with ReLU; without it the twin is only counted.
-        claim: how many times less energy is claimed.
-        crop: side of the centre crops in pixels, 0 for whole images.
-        limit: largest number of images, 0 for all.
-        task, sigma: degradation; None takes the one that the student was trained for.
-        seed: of the noise.
-        lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
-        qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
-            with unsigned graded activations of T levels; without it that twin is only counted.
-        profile: TOML file of constants and precisions that override or add to the packaged ones.
-        against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
-            twin.
-        sweep: measure quality and synops with fewer timesteps or levels, too.
-        sanafe: file of `snn-tool energy sanafe` for this student.
-        weights: of a teacher that is given as code or by its architecture's name.
-        pairs: degraded images to take instead of synthetic ones; `images` is then their clean folder.
-    """
-
-    student: Path
-    images: Path
-    teacher: str | None = None
-    twin: Path | None = None
-    claim: float = 50.0
-    crop: int = 256
-    limit: int = 0
-    task: str | None = None
-    sigma: str | None = None
-    seed: int = 0
-    lowering: str = FANOUT
-    qann: Path | None = None
-    profile: Path | None = None
-    against: str | None = None
-    sweep: bool = True
-    sanafe: Path | None = None
-    weights: Path | None = None
-    pairs: Pairs | None = None
-
-
 def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
     """Measure, count, price, and write `energy.json` and `energy.html`.
 
@@ -300,14 +250,15 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     if not network.topology.restores:
         raise ConfigError(
             f"{options.student}: restores no colour image of any size, so that it has no PSNR and no twin; "
-            "'snn-tool energy report --nir' counts the NIR file that it was imported from"
+            "'snn-tool energy nir' counts the NIR file that it was imported from"
         )
-    degradation = source_for(options.pairs, options.task, options.sigma, provenance.get("noise", {}))
+    images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
+    degradation = source_for(pairs, options.task, options.sigma, provenance.get("noise", {}))
     teacher, hashes = audited_teacher(options.teacher, options.weights)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     sides = (options.crop, options.limit, _multiple(network, teacher))
-    crops = load_crops(options.images, degradation, *sides, options.seed)
-    given = _hashes(options, hashes, crops)
+    crops = load_crops(images, degradation, *sides, options.seed)
+    given = _hashes(options, hashes) | image_hashes(images, crops, pairs)
     report = _measured(options, network, teacher, by_column, crops, given, pricing, track)
     if check:
         report = replace(report, sanafe=chip_check(check, report))
@@ -368,12 +319,8 @@ def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
     return max(network.topology.multiple, int(getattr(teacher.module, "multiple", 1)) if teacher else 1)
 
 
-def _hashes(options: AuditOptions, of_teacher: Mapping[str, str], crops: list[Crop]) -> dict[str, str]:
-    given = {
-        "twin": options.twin,
-        "qann": options.qann,
-        "profile": options.profile,
-        "sanafe": options.sanafe,
-    }
-    student = {"student": sha256_file(options.student)}
-    return student | dict(of_teacher) | input_hashes(given, options.images, crops, options.pairs)
+def _hashes(options: AuditOptions, of_teacher: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 of the files that are no images, by their role."""
+    files = {"twin": options.twin, "qann": options.qann, "profile": options.profile, "sanafe": options.sanafe}
+    given = {role: sha256_file(path) for role, path in files.items() if path}
+    return {"student": sha256_file(options.student), **of_teacher, **given}

@@ -21,9 +21,9 @@ from snn_tool.cli.deploy import (
     resources,
     verify,
 )
-from snn_tool.cli.energy import audit_app, energy_sanafe
+from snn_tool.cli.energy import audit_app, energy_app
 from snn_tool.cli.train import distill, train
-from snn_tool.cli.use import degrade, demo, doctor, energy_app, evaluate, models, restore
+from snn_tool.cli.use import degrade, demo, doctor, evaluate, models, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError, is_out_of_memory
 from snn_tool.signals import Stopped, stoppable
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, prepare_streams, say
@@ -80,7 +80,6 @@ for _name, _command in (
     ("doctor", doctor),
 ):
     app.command(_name)(_command)
-energy_app.command("sanafe")(energy_sanafe)
 app.add_typer(energy_app, name="energy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(backend_app, name="backend")

@@ -1,14 +1,139 @@
-"""`snn-tool audit params`: real parameters and MACs of a network beside what hook-based counters report."""
+"""The commands that count and price: `energy report`, `energy nir`, `energy sanafe`, and `audit params`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from snn_tool.auditing.options import AuditOptions, NirEnergyOptions
 from snn_tool.cli.deploy import CHECK_FAILED
+from snn_tool.cli.options import Given, check_images, command, options_of
+from snn_tool.flags import Flag, Overwrite
 from snn_tool.tables import printable
-from snn_tool.terminal import terminal_of
+from snn_tool.terminal import output_console, terminal_of
 
+energy_app = typer.Typer(help="Energy estimates with their provenance.", no_args_is_help=True)
 audit_app = typer.Typer(help="Counts that papers quote, checked.", no_args_is_help=True)
+Asked = Annotated[dict[str, Any], Given(AuditOptions)]
+AskedOfNir = Annotated[
+    dict[str, Any], Given(NirEnergyOptions, only=("timesteps", "dt_s"), before="With --nir: ")
+]
+
+
+@energy_app.command("report")
+@command
+def energy_report(
+    context: typer.Context,
+    asked: Asked,
+    of_nir: AskedOfNir,
+    nir: Annotated[Path | None, Flag("Instead of --student: the same as 'energy nir FILE'.")] = None,
+    out: Annotated[
+        Path | None, Flag("Folder for energy.json and energy.html (with --nir only the first).")
+    ] = None,
+    strict: Annotated[bool, Flag("Exit 3 unless the claim holds in every model.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Count every operation of the deployed student, price it by every model, and judge the claim."""
+    if nir is not None:
+        _check_nir(asked, strict)
+        shared = {name: asked[name] for name in ("images", "limit") if name in asked}
+        return _report_nir(context, NirEnergyOptions(nir=nir, **shared, **of_nir), out, overwrite)
+    if "student" not in asked:
+        raise typer.BadParameter("give --student, or --nir for a file of another tool")
+    for name in of_nir:
+        raise typer.BadParameter(f"{_flag(name)} does not go with --student")
+    if out is None:
+        raise typer.BadParameter("--student needs --out, a folder for energy.json and energy.html")
+    options = AuditOptions(**asked)
+    check_images(options.images, "--images", options.pairs, options.degraded)
+    _report_student(context, options, out, overwrite, strict)
+
+
+def _check_nir(asked: dict[str, Any], strict: bool) -> None:
+    """Refuse what has no meaning for a NIR file, as a fault of usage."""
+    known = {option.name for option in options_of(NirEnergyOptions)}
+    foreign = [_flag(name) for name in asked if name not in known] + ["--strict"] * strict
+    if foreign:
+        raise typer.BadParameter(f"{foreign[0]} does not go with --nir")
+    if "images" not in asked:
+        raise typer.BadParameter("--nir needs --images DIR", param_hint="--images")
+
+
+def _flag(name: str) -> str:
+    fields = (*options_of(AuditOptions), *options_of(NirEnergyOptions))
+    return next(option.names[0].split("/")[0] for option in fields if option.name == name)
+
+
+def _report_student(
+    context: typer.Context, options: AuditOptions, out: Path, overwrite: bool, strict: bool
+) -> None:
+    from snn_tool.auditing.student import run_audit
+    from snn_tool.energy.pages.terminal import print_report
+
+    terminal = terminal_of(context)
+    report = run_audit(options, out, overwrite, terminal.track)
+    if not terminal.as_json:
+        print_report(report, output_console())
+    files = "\n".join(printable(out / name) for name in ("energy.json", "energy.html"))
+    terminal.result(files, report.to_json())
+    if strict and report.verdict.outcome != "holds":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _report_nir(context: typer.Context, options: NirEnergyOptions, out: Path | None, overwrite: bool) -> None:
+    from snn_tool.auditing.nir import run_nir_energy
+    from snn_tool.texts.audit import nir_report_text
+
+    terminal = terminal_of(context)
+    report = run_nir_energy(options, out, overwrite, terminal.track)
+    written = f"\n{printable(out / 'energy.json')}" if out else ""
+    terminal.result(nir_report_text(report) + written, report.to_json())
+
+
+@energy_app.command("nir")
+@command
+def energy_nir(
+    context: typer.Context,
+    options: NirEnergyOptions,
+    out: Annotated[Path | None, Flag("Folder for energy.json.", shown="none is written")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Count what a NIR file of any tool computes on images, layer by layer, and price it."""
+    _report_nir(context, options, out, overwrite)
+
+
+@energy_app.command("sanafe")
+@command
+def energy_sanafe(
+    context: typer.Context,
+    bundle: Annotated[
+        Path, Flag("Bundle folder of a lif student, from export --target loihi --size 10.", argument=True)
+    ],
+    out: Annotated[Path, Flag("File for energies and comparison, e.g. sanafe.json.")],
+    tiles: Annotated[int, Flag("Use the first N golden tiles; 0 takes all.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run golden tiles on SANA-FE's Loihi: every spike, membrane and synop compared, and the energy.
+
+    Exit code 3 if one differs; the first is named by population, timestep and neuron.
+    """
+    from snn_tool.auditing.sanafe import check_on_chip
+    from snn_tool.errors import BackendUnavailableError
+    from snn_tool.exporters.loihi.bundle import read_bundle
+    from snn_tool.exporters.sanafe.environment import REMEDY, find_sanafe
+    from snn_tool.exporters.sanafe.report import KIND, write_sanafe
+    from snn_tool.files.ownership import of_kind, refuse_existing_file
+    from snn_tool.texts.audit import chip_check_text
+
+    refuse_existing_file(out, overwrite, of_kind(KIND), "check on SANA-FE")
+    terminal, found = terminal_of(context), find_sanafe()
+    if found is None:
+        raise BackendUnavailableError(f"SANA-FE is not installed; run `{REMEDY}`")
+    with terminal.steps() as log:
+        report = check_on_chip(read_bundle(bundle), found, tiles, log)
+    write_sanafe(out, report)
+    terminal.result(f"{chip_check_text(report)}\n{printable(out)}", report.to_json())
+    if not report.passed:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @audit_app.callback()
@@ -43,36 +168,3 @@ def audit_params(
     terminal = terminal_of(context)
     found = audit_parameters(audited_module(module), (1, channels, *size))
     terminal.result(audit_text(module, found, rows), {"module": module, **found.to_json()})
-
-
-def energy_sanafe(
-    context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(help="Bundle folder of a lif student, from export --target loihi --size 10.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="File for energies and comparison, e.g. sanafe.json.")],
-    tiles: Annotated[int, typer.Option("--tiles", help="Use the first N golden tiles; 0 takes all.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-) -> None:
-    """Run golden tiles on SANA-FE's Loihi: every spike, membrane and synop compared, and the energy.
-
-    Exit code 3 if one differs; the first is named by population, timestep and neuron.
-    """
-    from snn_tool.auditing.sanafe import check_on_chip
-    from snn_tool.errors import BackendUnavailableError
-    from snn_tool.exporters.loihi.bundle import read_bundle
-    from snn_tool.exporters.sanafe.environment import REMEDY, find_sanafe
-    from snn_tool.exporters.sanafe.report import KIND, write_sanafe
-    from snn_tool.files.ownership import of_kind, refuse_existing_file
-    from snn_tool.texts.audit import chip_check_text
-
-    refuse_existing_file(out, overwrite, of_kind(KIND), "check on SANA-FE")
-    terminal, found = terminal_of(context), find_sanafe()
-    if found is None:
-        raise BackendUnavailableError(f"SANA-FE is not installed; run `{REMEDY}`")
-    with terminal.steps() as log:
-        report = check_on_chip(read_bundle(bundle), found, tiles, log)
-    write_sanafe(out, report)
-    terminal.result(f"{chip_check_text(report)}\n{printable(out)}", report.to_json())
-    if not report.passed:
-        raise typer.Exit(CHECK_FAILED)

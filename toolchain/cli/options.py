@@ -11,7 +11,7 @@ is written twice. Where a config file may speak, too, a command takes what was g
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -33,11 +33,13 @@ class Given:
         of: the dataclass whose fields are options.
         only: names of those that are; empty takes all that have a `Flag`.
         without: names of those that are not.
+        before: begins their help.
     """
 
     of: type
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +158,16 @@ def group_of(annotation: Any) -> Group | None:
     """The options that a command's parameter stands for, if its type is a dataclass or `Given` of one."""
     for part in get_args(annotation):
         if isinstance(part, Given):
-            found = options_of(part.of)
-            chosen = (option for option in found if not part.only or option.name in part.only)
-            return Group(part.of, tuple(option for option in chosen if option.name not in part.without), True)
+            return Group(part.of, tuple(_chosen(part)), True)
     if is_dataclass(annotation) and isinstance(annotation, type):
         return Group(annotation, tuple(options_of(annotation)), False)
     return None
+
+
+def _chosen(part: Given) -> Iterator[Option]:
+    for option in options_of(part.of):
+        if option.name not in part.without and (not part.only or option.name in part.only):
+            yield replace(option, flag=replace(option.flag, help=part.before + option.flag.help))
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -210,16 +216,22 @@ def images_or_pairs(
         degraded: value of `--degraded`.
 
     Raises:
-        typer.BadParameter: neither or both of `option` and `--pairs`.
+        typer.BadParameter: see `check_images`.
         DataError: images without a partner.
+    """
+    from snn_tool.degradations.pairs import images_and_partners
+
+    check_images(clean, option, pairs, degraded)
+    return images_and_partners(clean, pairs, degraded)
+
+
+def check_images(clean: Path | None, option: str, pairs: Path | None, degraded: Path | None) -> None:
+    """Refuse what says nothing or two things of the images, as a fault of usage.
+
+    Raises:
+        typer.BadParameter: neither or both of `option` and `--pairs`, or `--degraded` beside `--pairs`.
     """
     if (clean is None) == (pairs is None):
         raise typer.BadParameter(f"give either {option} DIR, of clean images, or --pairs DIR")
     if degraded is not None and pairs is not None:
         raise typer.BadParameter(f"--degraded goes with {option}; --pairs holds both folders")
-    if clean is not None and degraded is None:
-        return clean, None
-    from snn_tool.degradations.pairs import match_pairs, open_pairs
-
-    found = open_pairs(pairs) if pairs else match_pairs(degraded, clean)  # type: ignore[arg-type]
-    return found.clean, found

@@ -1,4 +1,4 @@
-"""The commands that use a student: `restore`, `evaluate`, `energy report`, `demo`, `doctor`."""
+"""The commands that use a student: `restore`, `evaluate`, `demo`, `models`, `doctor`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from snn_tool.degradations.options import (
 )
 from snn_tool.networks.shipped import DEFAULT, shipped_for, student_or_shipped
 from snn_tool.tables import printable
-from snn_tool.terminal import output_console, terminal_of
+from snn_tool.terminal import terminal_of
 
 _STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
 StudentFile = Annotated[
@@ -114,135 +114,6 @@ def evaluate(
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)
     scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())
-
-
-energy_app = typer.Typer(help="Energy estimates with their provenance.", no_args_is_help=True)
-
-
-@energy_app.callback()
-def _energy() -> None:
-    """A group even with one command."""
-
-
-@energy_app.command("report")
-@command
-def energy_report(
-    context: typer.Context,
-    student: Annotated[
-        Path | None,
-        typer.Option(
-            "--student",
-            help="student.int.safetensors, the deployed network, or a name from 'models'.",
-            callback=student_or_shipped,
-        ),
-    ] = None,
-    nir: Annotated[
-        Path | None, typer.Option("--nir", help="Instead of --student: a NIR file made by any tool.")
-    ] = None,
-    timesteps: Annotated[int, typer.Option("--timesteps", help="With --nir: steps per image.")] = 10,
-    dt: Annotated[float, typer.Option("--dt", help="With --nir: seconds per step.")] = 1e-4,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for energy.json and energy.html (with --nir only the first)."),
-    ] = None,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of clean images.")] = None,
-    pairs: PairsFolder = None,
-    degraded: DegradedFolder = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            "--teacher", help="teacher.safetensors, package.module:factory, or an architecture (restormer)."
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
-    ] = None,
-    twin: Annotated[
-        Path | None, typer.Option("--twin", help="A trained ANN of the student's shape, for its PSNR.")
-    ] = None,
-    qann: Annotated[
-        Path | None,
-        typer.Option(
-            "--qann", help="A lif student's quantised twin (unsigned graded, T levels), for its PSNR."
-        ),
-    ] = None,
-    profile: Annotated[
-        Path | None, typer.Option("--profile", help="TOML with constants and precisions of your own.")
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", help="What the claim is against: teacher (if given, the default), twin or qann."
-        ),
-    ] = None,
-    claim: Annotated[float, typer.Option("--claim", help="How many times less energy is claimed.")] = 50.0,
-    crop: Annotated[
-        int, typer.Option("--crop", help="Centre crops of this side; 0 takes whole images.")
-    ] = 256,
-    limit: Annotated[int, typer.Option("--limit", help="Use the first N images; 0 takes all.")] = 0,
-    task: TrainedTask = None,
-    sigma: TrainedStrength = None,
-    seed: Seed = 0,
-    lowering: Annotated[
-        str, typer.Option("--lowering", help="Of membrane shortcuts, as deployed: fanout or relay.")
-    ] = "fanout",
-    sweep: Annotated[
-        bool,
-        typer.Option("--sweep/--no-sweep", help="Measure PSNR and synops with fewer timesteps or levels."),
-    ] = True,
-    sanafe: Annotated[
-        Path | None,
-        typer.Option("--sanafe", help="File of 'snn-tool energy sanafe' for this student, to show beside."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 3 unless the claim holds in every model.")
-    ] = False,
-    overwrite: Overwrite = False,
-) -> None:
-    """Count every operation of the deployed student, price it by every model, and judge the claim."""
-    from snn_tool.texts.audit import check_options
-
-    check_options(context)
-    if nir is not None:
-        if images is None:
-            raise typer.BadParameter("--nir needs --images DIR", context, param_hint="--images")
-        return _nir_report(context, nir, images, timesteps, dt, limit, out, overwrite)
-    assert student is not None and out is not None
-    from snn_tool.auditing.student import AuditOptions, run_audit
-    from snn_tool.energy.pages.terminal import print_report
-
-    terminal = terminal_of(context)
-    chosen = (claim, crop, limit, task, sigma, seed, lowering)
-    clean, partners = images_or_pairs(images, "--images", pairs, degraded)
-    tail = (qann, profile, against, sweep, sanafe, weights, partners)
-    options = AuditOptions(student, clean, teacher, twin, *chosen, *tail)
-    report = run_audit(options, out, overwrite, terminal.track)
-    if not terminal.as_json:
-        print_report(report, output_console())
-    files = "\n".join(printable(out / name) for name in ("energy.json", "energy.html"))
-    terminal.result(files, report.to_json())
-    if strict and report.verdict.outcome != "holds":
-        raise typer.Exit(CHECK_FAILED)
-
-
-def _nir_report(
-    context: typer.Context,
-    nir: Path,
-    images: Path,
-    timesteps: int,
-    dt: float,
-    limit: int,
-    out: Path | None,
-    overwrite: bool,
-) -> None:
-    from snn_tool.auditing.nir import NirEnergyOptions, run_nir_energy
-    from snn_tool.texts.audit import nir_report_text
-
-    terminal = terminal_of(context)
-    options = NirEnergyOptions(nir, images, timesteps, dt, limit)
-    report = run_nir_energy(options, out, overwrite, terminal.track)
-    written = f"\n{printable(out / 'energy.json')}" if out else ""
-    terminal.result(nir_report_text(report) + written, report.to_json())
 
 
 def demo(

@@ -106,6 +106,29 @@ def source_for(
     return replace(pairs, task=str(name))
 
 
+def images_and_partners(
+    clean: Path | None, pairs: Path | None, degraded: Path | None
+) -> tuple[Path, Pairs | None]:
+    """The folder of clean images, and their degraded partners if they were recorded.
+
+    Args:
+        clean: folder of clean images.
+        pairs: or else a folder with both in it.
+        degraded: the degraded partners of `clean`.
+
+    Raises:
+        ConfigError: neither or both of `clean` and `pairs`, or `degraded` beside `pairs`.
+        DataError: images without a partner.
+    """
+    if clean is not None and pairs is None:
+        found = match_pairs(degraded, clean) if degraded else None
+        return clean, found
+    if clean is not None or pairs is None or degraded is not None:
+        raise ConfigError("give a folder of clean images, with or without degraded partners, or pairs")
+    found = open_pairs(pairs)
+    return found.clean, found
+
+
 def open_pairs(folder: Path) -> Pairs:
     """The pairs below a folder with `clean` and `degraded` (or rainy, hazy, blurry, noisy) inside.
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from snn_tool.auditing.student import AuditOptions, claim_report, run_audit
+from snn_tool.auditing.options import AuditOptions
+from snn_tool.auditing.student import claim_report, run_audit
 from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_folders
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.demo.page import DemoPage, DemoSummary, Photograph

@@ -20,9 +20,10 @@ from snn_tool.degradations.tasks import Degradation, degradation_for, image_rng
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir.metadata import KEY
+from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, may_reset_softly, silence_text
 from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph, output_node
-from snn_tool.exporters.nir_foreign.module import DT_S, NirModule, read_foreign
+from snn_tool.exporters.nir_foreign.module import NirModule, read_foreign
 from snn_tool.exporters.nir_foreign.module_neurons import NirSpiking
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import find_images
@@ -239,7 +240,7 @@ class ImportOptions:
 
     nir: Path
     images: Path | None
-    timesteps: int = 10
+    timesteps: int = TIMESTEPS
     dt_s: float = DT_S
     input_step: int = 4
     limit: int = 16

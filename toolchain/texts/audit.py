@@ -1,6 +1,5 @@
 """An audit of parameters and MACs as text for a terminal."""
 
-import typer
 from snn_tool.auditing.nir import RUN_BYTES, NirEnergyReport, spread
 from snn_tool.energy.counts.profilers import ParameterAudit
 from snn_tool.energy.torch_counter.result import INTEGRATOR, LEFT_OUT, NEURON
@@ -145,26 +144,3 @@ def nir_report_text(report: NirEnergyReport) -> str:
     left_out = f"left out: {', '.join(LEFT_OUT)}; energy.json says why"
     remarks = filter(None, (report.used.text(), report.warning, left_out))
     return rendered(layer_table(report), energy_table(report), *remarks)
-
-
-OF_NIR = {"nir", "images", "out", "timesteps", "dt", "limit", "overwrite"}
-ONLY_NIR = {"nir", "timesteps", "dt"}
-
-
-def check_options(context: typer.Context) -> None:
-    """Refuse options that have no meaning beside the others, as a fault of usage.
-
-    Raises:
-        typer.BadParameter: `--nir` with `--student` or another option of its own, neither, or no `--out`.
-    """
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source and not source.name.startswith("DEFAULT")}
-    if "nir" not in given and "student" not in given:
-        raise typer.BadParameter("give --student, or --nir for a file of another tool")
-    foreign = given - OF_NIR if "nir" in given else given & ONLY_NIR
-    if foreign:
-        flag = "--" + sorted(foreign, key=lambda name: name != "student")[0]
-        other = "--nir" if "nir" in given else "--student"
-        raise typer.BadParameter(f"{flag} does not go with {other}")
-    if "nir" not in given and "out" not in given:
-        raise typer.BadParameter("--student needs --out, a folder for energy.json and energy.html")

@@ -1,4 +1,4 @@
-"""`energy report --nir`: counts equal sums by brute force, prices equal formulas, bad input is one line."""
+"""`energy nir`: counts equal sums by brute force, prices equal formulas, bad input is one line."""
 
 import json
 from itertools import product
@@ -73,8 +73,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def arguments(folder: Path, file: Path) -> list[str]:
-    head = ["energy", "report", "--nir", str(file), "--images", str(folder)]
-    return [*head, "--timesteps", str(T), "--dt", "1"]
+    return ["energy", "nir", str(file), "--images", str(folder), "--timesteps", str(T), "--dt", "1"]
+
+
+def older(folder: Path, file: Path) -> list[str]:
+    """The same under the name that it had first."""
+    return ["energy", "report", "--nir", *arguments(folder, file)[2:]]
 
 
 def test_counts_and_prices_equal_sums_by_hand(folder: Path, tmp_path: Path) -> None:
@@ -121,6 +125,22 @@ def test_the_terminal_shows_every_layer_and_a_rerun_is_identical(
     assert run(["-q", *command, "--out", str(tmp_path / "b")]) == 1  # exists, without --overwrite
 
 
+def test_the_older_name_does_the_same(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_network(tmp_path / "net.nir")
+    shown, files = [], []
+    for name, command in (("new", arguments(folder, file)), ("old", older(folder, file))):
+        for form in ([], ["--json"]):
+            out = tmp_path / f"{name}{len(form)}"
+            capsys.readouterr()
+            assert run(["-q", *form, *command, "--limit", "1", "--out", str(out)]) == 0
+            shown.append(capsys.readouterr().out.replace(str(out), "OUT"))
+            files.append((out / "energy.json").read_bytes())
+    assert shown[:2] == shown[2:]
+    assert len(set(files)) == 1
+
+
 def test_grey_and_centre(tmp_path: Path) -> None:
     pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -145,10 +165,18 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
     code, error = failure(arguments(folder, write_network(tmp_path / "two.nir", channels=2)), capsys)
     assert code == 1 and "image: takes [2, 4, 4]" in error
     file = write_network(tmp_path / "net.nir")
-    code, error = failure([*arguments(folder, file), "--student", "x.safetensors"], capsys)
+    code, error = failure([*older(folder, file), "--student", "x.safetensors"], capsys)
     assert code == 2 and "--student does not go with --nir" in error
-    code, error = failure([*arguments(folder, file), "--claim", "3"], capsys)
+    code, error = failure([*older(folder, file), "--claim", "3"], capsys)
     assert code == 2 and "--claim does not go with --nir" in error
+    code, error = failure([*older(folder, file), "--strict"], capsys)
+    assert code == 2 and "--strict does not go with --nir" in error
+    code, error = failure([*older(folder, file), "--sigma", "25"], capsys)
+    assert code == 2 and "--strength does not go with --nir" in error
+    code, error = failure(["energy", "report", "--nir", str(file)], capsys)
+    assert code == 2 and "--nir needs --images DIR" in error
+    code, error = failure(["energy", "report", "--student", "denoise-25", "--dt", "0.1"], capsys)
+    assert code == 2 and "--dt does not go with --student" in error
     code, error = failure(["energy", "report", "--images", str(folder)], capsys)
     assert code == 2 and "--nir" in error
     empty = tmp_path / "empty"

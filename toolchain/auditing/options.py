@@ -1,0 +1,96 @@
+"""What `snn-tool energy` is asked for: the audit of a student, the count of a NIR file of another tool."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from snn_tool.degradations.options import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask
+from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
+from snn_tool.flags import Flag
+from snn_tool.models.streams import FANOUT
+from snn_tool.networks.shipped import student_or_shipped
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What is compared, and on what.
+
+    Attributes:
+        student: `student.int.safetensors`.
+        images: folder of clean images; or else `pairs`.
+        teacher: `teacher.safetensors`, `package.module:factory`, or the name of an architecture, which
+            without `weights` is counted at its published size but has no PSNR; None compares with the twin
+            alone.
+        twin: a trained network of the student's shape with ReLU; without it the twin is only counted.
+        claim: how many times less energy is claimed.
+        crop: side of the centre crops in pixels, 0 for whole images.
+        limit: largest number of images, 0 for all.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of the noise.
+        lowering: of the student's membrane shortcuts, as it is deployed: `fanout` or `relay`.
+        qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
+            with unsigned graded activations of T levels; without it that twin is only counted.
+        profile: TOML file of constants and precisions that override or add to the packaged ones.
+        against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
+            twin.
+        sweep: measure quality and synops with fewer timesteps or levels, too.
+        sanafe: file of `snn-tool energy sanafe` for this student.
+        weights: of a teacher that is given as code or by its architecture's name.
+        pairs: folder of recorded pairs, in place of `images` and what degrades them.
+        degraded: folder of the degraded partners of `images`.
+    """
+
+    student: Annotated[
+        Path,
+        Flag(
+            "student.int.safetensors, the deployed network, or a name from 'models'.", read=student_or_shipped
+        ),
+    ]
+    images: Annotated[Path | None, Flag("Folder of clean images.")] = None
+    teacher: Annotated[
+        str | None, Flag("teacher.safetensors, package.module:factory, or an architecture (restormer).")
+    ] = None
+    twin: Annotated[Path | None, Flag("A trained ANN of the student's shape, for its PSNR.")] = None
+    claim: Annotated[float, Flag("How many times less energy is claimed.")] = 50.0
+    crop: Annotated[int, Flag("Centre crops of this side; 0 takes whole images.")] = 256
+    limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
+    task: TrainedTask = None
+    sigma: TrainedStrength = None
+    seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
+    lowering: Annotated[str, Flag("Of membrane shortcuts, as deployed: fanout or relay.")] = FANOUT
+    qann: Annotated[
+        Path | None, Flag("A lif student's quantised twin (unsigned graded, T levels), for its PSNR.")
+    ] = None
+    profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
+    against: Annotated[
+        str | None,
+        Flag("What the claim is against: teacher, twin or qann.", shown="teacher if given, or else twin"),
+    ] = None
+    sweep: Annotated[
+        bool, Flag("Measure PSNR and synops with fewer timesteps or levels.", ("--sweep/--no-sweep",))
+    ] = True
+    sanafe: Annotated[
+        Path | None, Flag("File of 'snn-tool energy sanafe' for this student, to show beside.")
+    ] = None
+    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.")] = None
+    pairs: PairsFolder = None
+    degraded: DegradedFolder = None
+
+
+@dataclass(frozen=True, slots=True)
+class NirEnergyOptions:
+    """What is counted, and on what.
+
+    Attributes:
+        nir: the file.
+        images: folder of images, or one image.
+        timesteps: T, for which each image is presented unchanged.
+        dt_s: timestep in seconds.
+        limit: largest number of images, 0 for all.
+    """
+
+    nir: Annotated[Path, Flag("A NIR file made by any tool.", ("file",), argument=True)]
+    images: Annotated[Path, Flag("Folder of images, or one image.")]
+    timesteps: Annotated[int, Flag("Steps per image.")] = TIMESTEPS
+    dt_s: Annotated[float, Flag("Seconds per step.", ("--dt",))] = DT_S
+    limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0

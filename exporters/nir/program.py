@@ -170,16 +170,16 @@ class Program:
     def fits_any_size(self) -> bool:
         """Whether the convolutions run on images of other sides; not so of networks imported for one size.
 
-        A convolution of stride s makes n / s positions of every multiple n of s if and only if padding and
-        kernel together add less than one position.
+        A convolution of stride s makes n / s positions of every multiple n of s if and only if it does so of
+        one: of n there are floor((n + e) / s) + 1, where e is what padding and kernel add, so both say that
+        -s <= e < 0. The file's own size is that one.
         """
-        height = {IMAGE: self.height} | {p.name: p.height for p in self.populations}
+        sides = {IMAGE: (self.height, self.width)} | {p.name: (p.height, p.width) for p in self.populations}
         return all(
-            -conv.stride <= 2 * conv.padding - conv.dilation * (side - 1) - 1 < 0
-            and height[population.name] * conv.stride == height[conv.source] * conv.upsample
+            made * conv.stride == taken * conv.upsample
             for population in self.populations
             for conv in map(self.conv.__getitem__, population.inputs)
-            for side in conv.weight.shape[2:]
+            for made, taken in zip(sides[population.name], sides[conv.source], strict=True)
         )
 
     @cached_property

@@ -289,6 +289,8 @@ def test_a_membrane_by_hand() -> None:
         ((-8, 8), (-8,), (16,), "wraps", None, "violated", -1.0),
         ((-8, 8), (0,), (0,), "wraps", None, "proved", None),
         ((0, 8), (-1,), (4,), "fixed", None, "violated", 1.0),
+        ((-1, 1), (-1,), (1,), "clips", None, "proved", 0.0),  # the least product of limit and bound
+        ((-9, 1), (0,), (1,), "clips", None, "proved", 0.0),
     ],
 )
 def test_statuses(

@@ -15,8 +15,9 @@ from snn_tool.exporters.contract.npz import MAX_BYTES, read_arrays
 from snn_tool.exporters.contract.statements import Statements, compare_document
 from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.nir.program import PopulationNode, Program
-from snn_tool.files.artifacts import sha256_file, write_bytes
+from snn_tool.files.artifacts import sha256_file, shown, write_bytes
 from snn_tool.files.documents import Count, Document, Name, Sha256, Text, convert
+from snn_tool.files.ownership import INSIDE, link_on_the_way, stays_inside
 from snn_tool.models.accounts import Degraded
 
 REMEDY = "export the network again"
@@ -26,7 +27,7 @@ FilePath = Annotated[
     Meta(
         min_length=1,
         max_length=1000,
-        pattern=r"^(?!/)(?!(.*/)?\.\.(/|$))[^\x00-\x1f\x7f\\]+$",
+        pattern=INSIDE,
         extra={"allowed": "a path inside the folder"},
     ),
 ]
@@ -79,12 +80,17 @@ def hashes_of(manifest: Manifest, path: Path, names: tuple[str, ...]) -> dict[st
 
 
 def check_hashes(folder: Path, hashes: Mapping[str, str], manifest: str) -> None:
-    """Hold every file of an export against its hash.
+    """Hold every file of an export against its hash; what ownership would not call a member is none here.
 
     Raises:
-        ArtifactError: a file is missing or does not match; it is named.
+        ArtifactError: a file is missing, does not match, or lies outside of the folder by its path or behind
+            a link; it is named.
     """
     for name, expected in hashes.items():
+        if not stays_inside(name):
+            raise ArtifactError(f"{folder / manifest}: files.{shown(name)} lies outside of it; {REMEDY}")
+        if link := link_on_the_way(folder, name):
+            raise ArtifactError(f"{link}: a link, which is not followed; copy the whole export, or {REMEDY}")
         if not (folder / name).is_file():
             raise ArtifactError(f"{folder / name}: no such file; {REMEDY}")
         if sha256_file(folder / name) != expected:

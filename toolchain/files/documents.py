@@ -252,6 +252,10 @@ def _refusal(said: str, document: Any, cls: type, kind: inspect.Type, prefix: Se
     found = _PLACE.match(said)
     what, path = (found["what"], found["path"]) if found else (said, "")
     keys, value, here = _follow(path, document, cls, kind)
+    table = _bare(here, value)
+    if found and found["key"] and isinstance(table, inspect.DictType) and isinstance(value, Mapping):
+        name = _culprit(document, keys, value, cls)
+        return f"{key_path(keys)}: the key {shown(name)} is not allowed; use {allowed(table.key_type)}"
     if named := _FIELD.match(what):
         if named[1] == "missing required":
             return _missing(here, value, (*prefix, *keys, named[2]))

@@ -32,6 +32,9 @@ MANIFESTS: dict[str, dict[str, tuple[int, ...]]] = {
 VERIFICATION, VERIFICATION_KIND = "verification.json", "verification"
 """Written beside a manifest, whose hash it has."""
 
+INSIDE = r"^(?!/)(?!(.*/)?\.{1,2}(/|$))[^\x00-\x1f\x7f\\]+$"
+"""What a manifest may call a file: a path that stays in its folder, by its words alone."""
+
 SHA256 = re.compile("[0-9a-f]{64}")
 SHOWN = 3
 
@@ -237,9 +240,26 @@ def _manifest_files(path: Path, kinds: dict[str, tuple[int, ...]]) -> dict[str, 
 
 def _is_entry(name: str, digest: object) -> bool:
     """A path that stays in the folder, and a hash."""
-    path = PurePosixPath(name)
-    inside = not path.is_absolute() and ".." not in path.parts and bool(path.parts)
-    return inside and isinstance(digest, str) and SHA256.fullmatch(digest) is not None
+    return stays_inside(name) and isinstance(digest, str) and SHA256.fullmatch(digest) is not None
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a path in a manifest is relative and leads to no folder above."""
+    return re.search(INSIDE, name) is not None
+
+
+def link_on_the_way(folder: Path, name: str) -> Path | None:
+    """The first link among a folder's member and the folders in between; it may lead anywhere."""
+    parts = PurePosixPath(name).parts
+    steps = (folder.joinpath(*parts[:length]) for length in range(1, len(parts) + 1))
+    return next((step for step in steps if step.is_symlink()), None)
+
+
+def holds_file(folder: Path, name: str, digest: str | None) -> bool:
+    """Whether a folder itself, and no link in it, holds a file of that path and hash."""
+    path = folder / name
+    is_plain = stays_inside(name) and link_on_the_way(folder, name) is None and path.is_file()
+    return is_plain and sha256_file(path) == digest
 
 
 def _verification(path: Path, manifest_sha256: str) -> dict[str, str]:

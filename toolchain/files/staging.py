@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from snn_tool.files.artifacts import not_written, sha256_file
-from snn_tool.files.ownership import listed_files, refuse_existing, refuse_foreign
+from snn_tool.files.ownership import holds_file, listed_files, refuse_existing, refuse_foreign
 from snn_tool.files.temporaries import STAGES, stage_folder, sweep
 
 NEW, OLD, JOURNAL = "new", "old", "journal.json"
@@ -72,7 +72,7 @@ def _publish(stage: Path, path: Path) -> None:
     if not path.is_dir():
         os.replace(stage / NEW, path)
         return
-    ours = {name: digest for name, digest in listed_files(path).items() if _is_intact(path / name, digest)}
+    ours = {name: digest for name, digest in listed_files(path).items() if holds_file(path, name, digest)}
     made = {file.relative_to(stage / NEW).as_posix(): sha256_file(file) for file in _files(stage / NEW)}
     refuse_foreign(blocker for name in made if (blocker := _in_the_way(path, name, ours)))
     (stage / JOURNAL).write_text(json.dumps(made), encoding="utf-8")
@@ -96,13 +96,9 @@ def _in_the_way(folder: Path, name: str, ours: Mapping[str, str]) -> Path | None
         is_plain_folder = path.is_dir() and not path.is_symlink()
         if not os.path.lexists(path) or (length < len(parts) and is_plain_folder):
             continue
-        if not _is_intact(path, ours.get(part)):
+        if not holds_file(folder, part, ours.get(part)):
             return path
     return None
-
-
-def _is_intact(path: Path, digest: str | None) -> bool:
-    return not path.is_symlink() and path.is_file() and sha256_file(path) == digest
 
 
 def _files(folder: Path) -> list[Path]:
@@ -126,7 +122,7 @@ def _remove_empty(folder: Path, names: Iterable[str]) -> None:
 def _roll_back(stage: Path, path: Path) -> None:
     """Undo an unfinished change: new files go back into the stage, old ones to their places."""
     made = json.loads((stage / JOURNAL).read_text(encoding="utf-8"))
-    arrived = [name for name, digest in made.items() if _is_intact(path / name, digest)]
+    arrived = [name for name, digest in made.items() if holds_file(path, name, digest)]
     for name in arrived:
         if not (stage / NEW / name).exists():
             _move(path / name, stage / NEW / name)

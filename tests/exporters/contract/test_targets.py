@@ -18,6 +18,7 @@ from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.verify.netx import KNOWN_BACKENDS as NETX_BACKENDS
 from snn_tool.exporters.verify.report import KNOWN_BACKENDS
+from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
@@ -280,6 +281,34 @@ def test_what_a_target_states_is_derived_again_where_it_can_be(
     (folder / "export.json").write_text(json.dumps({**manifest, "image_size": [8, 9]}))
     code, out, _ = verify(folder, capsys, "nir")
     assert code == 3 and "export.json: image_size[1]: stated 9, derived 8" in out.splitlines()
+
+
+OUTSIDE = ("../stranger", "sub/../../stranger", "/etc/hostname", ".", "l", "d/stranger")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_manifest_does_not_reach_out_of_its_folder(
+    name: str, install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every file has the hash that is stated; `l` is a link to one outside, `d` one to its folder."""
+    install(HEAD + "def export(network, folder): (folder / 'chip.bin').write_text('a')")
+    folder, network = tmp_path / "out", str(bundle / "network.nir")
+    assert run(["-q", "export", network, "--target", "mine", "--out", str(folder), "--no-verify"]) == 0
+    (tmp_path / "stranger").write_text("not of this export")
+    (folder / "l").symlink_to("../stranger")
+    (folder / "d").symlink_to("..")
+    capsys.readouterr()
+    assert verify(folder, capsys, "nir")[0] == 0
+    manifest = json.loads((folder / "export.json").read_text())
+    target = folder / name
+    manifest["files"][name] = sha256_bytes(target.read_bytes()) if target.is_file() else "0" * 64
+    (folder / "export.json").write_text(json.dumps(manifest))
+    code, out, fault = verify(folder, capsys, "nir")
+    assert (code, out) == (1, "") and one_line(fault)
+    said = f"{folder / name.split('/')[0]}: a link, which is not followed"
+    assert (
+        said if name[0] in "ld" else f"files: the key '{name}' is not allowed; use a path inside the folder"
+    ) in fault
 
 
 EXPORTS = {

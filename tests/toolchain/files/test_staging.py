@@ -116,7 +116,7 @@ def test_a_changed_file_that_is_not_in_the_way_stays(old: Path) -> None:
 def test_a_manifest_does_not_reach_out_of_its_folder(tmp_path: Path) -> None:
     write_text(tmp_path / "thesis.tex", "years")
     digest = sha256_file(tmp_path / "thesis.tex")
-    for name in ("../thesis.tex", str(tmp_path / "thesis.tex"), "x/../../thesis.tex", ""):
+    for name in ("../thesis.tex", str(tmp_path / "thesis.tex"), "x/../../thesis.tex", "", ".", "x\\y"):
         write_json(tmp_path / "out" / MANIFEST, "nir-export", 1, {"files": {name: digest}})
         assert listed_files(tmp_path / "out") == {}
         with pytest.raises(ConfigError, match="export.json: not written by snn-tool"):
@@ -271,3 +271,16 @@ def test_a_torn_journal_means_that_nothing_was_moved(old: Path) -> None:
     (stage / JOURNAL).write_text(json.dumps({"a.txt": "0" * 64})[:-9])
     check_folder(old, True)
     assert tree(old) == BEFORE
+
+
+def test_a_linked_folder_keeps_the_files_behind_it(old: Path, tmp_path: Path) -> None:
+    """The user moved `sub` to another disk: what the manifest lists in it has the right hash, elsewhere."""
+    elsewhere = tmp_path / "other disk"
+    (old / "sub").rename(elsewhere)
+    (old / "sub").symlink_to(elsewhere)
+    with staged_folder(old, True) as stage:
+        fill(stage, {"a.txt": "new a"})
+    assert tree(elsewhere) == {"b.txt": "old b", "mine.txt": "mine"}
+    assert (old / "sub").is_symlink() and (old / "a.txt").read_text() == "new a"
+    with pytest.raises(ConfigError, match="sub: not written by snn-tool"):
+        check_folder(old, True, ["sub/b.txt"])

@@ -163,11 +163,11 @@ def _read(path: Path, limit: int) -> Any:
             raise ArtifactError(
                 f"{path}: refused, a TorchScript archive holds code; save torch.jit.load(...).state_dict()"
             ) from error
-        reason = _reason(error)
+        reason = reason_of(error)
         raise ArtifactError(f"{path}: not a readable file of weights ({reason}); copy it again") from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """An error's first line if it says something; torch's advice to trust a file is never passed on."""
     text = str(error).partition("\n")[0][:REASON]
     return text if " " in text and "weights_only" not in text else type(error).__name__

@@ -25,6 +25,7 @@ from typing import Any
 import mutants
 import numpy as np
 import onnx
+import tifffile
 import torch
 from PIL import Image
 from snn_tool.energy.estimators.profile import load_profile
@@ -51,7 +52,8 @@ from snn_tool.models.student import build_student, load_student, save_student
 from snn_tool.models.teachers.onnx import read_graph
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, save_teacher
 from snn_tool.models.teachers.weights import read_weights
-from snn_tool.training.run_folder import read_checkpoint, require_same
+from snn_tool.training.callbacks import TrainingLog
+from snn_tool.training.run_folder import COLUMNS, read_checkpoint, require_same
 from snn_tool.training.settings import load_settings
 
 MEMORY = 1 << 30
@@ -84,7 +86,8 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-SETTINGS = {"training": {"lr": 0.001, "batch": 4}, "task": {"name": "denoise", "sigma": [0, 50]}}
+TASK = {"task": "denoise", "sigma": [0, 50]}
+SETTINGS = {"training": {"lr": 0.001, "batch": 4}, "task": TASK}
 TOML = """[training]
 lr = 0.001
 batch = 4
@@ -161,8 +164,13 @@ READERS = {
     "settings": Reader(lambda f: load_settings(f / "settings.toml", {}), ("settings.toml",)),
     "run": Reader(lambda f: require_same(f / "settings.json", SETTINGS), ("settings.json",)),
     "checkpoint": Reader(lambda f: read_checkpoint(f / "last.ckpt"), ("last.ckpt",)),
+    "metrics": Reader(lambda f: TrainingLog(f / "metrics.csv").read(), ("metrics.csv",)),
     "png": Reader(lambda f: read_image(f / "a.png"), ("a.png",)),
     "tiff": Reader(lambda f: read_image(f / "a.tif"), ("a.tif",)),
+    "wide-tiff": Reader(lambda f: read_image(f / "wide.tif"), ("wide.tif",)),
+    "jpeg": Reader(lambda f: read_image(f / "a.jpg"), ("a.jpg",)),
+    "webp": Reader(lambda f: read_image(f / "a.webp"), ("a.webp",)),
+    "bmp": Reader(lambda f: read_image(f / "a.bmp"), ("a.bmp",)),
 }
 
 
@@ -177,15 +185,20 @@ def write_samples(folder: Path) -> None:
     write_weights(folder)
     write_sanafe(folder / "sanafe.json", sanafe_report())
     pixels = (image.transpose(1, 2, 0) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(folder / "a.png")
+    for suffix in ("png", "jpg", "webp", "bmp"):
+        Image.fromarray(pixels).save(folder / f"a.{suffix}")
     Image.fromarray(pixels).save(folder / "a.tif", compression="tiff_lzw")
+    tifffile.imwrite(folder / "wide.tif", pixels.astype(np.uint16) * 257, photometric="rgb")
+    rows = [f"{step},{20 + step / 100},0.001,{','.join(['0.1'] * (len(COLUMNS) - 3))}" for step in (10, 20)]
+    (folder / "metrics.csv").write_text("\n".join((",".join(COLUMNS), *rows, "")))
 
 
 def write_networks(folder: Path, image: np.ndarray[Any, Any]) -> None:
     """Student, integers, NIR, netx and bundle of one small network."""
     config = default_config("lif", "chain")
     student = build_student(config)
-    save_student(folder / "student.safetensors", student, config, {"task": "denoise", "seed": 0})
+    account = {"task": TASK, "seed": 0, "steps": 2}
+    save_student(folder / "student.safetensors", student, config, account)
     network = quantize(student, config, [image])
     save_integer_network(folder / "student.int.safetensors", network, {"student": "a" * 64})
     write_nir(folder / "our.nir", to_nir(network, 8, 8))
@@ -222,11 +235,13 @@ def write_foreign(path: Path) -> None:
 def write_weights(folder: Path) -> None:
     """Weights of a teacher, of a stranger's network, a checkpoint, and an ONNX file."""
     teacher = build_teacher("unet", {"width": 4})
-    save_teacher(folder / "teacher.safetensors", teacher, "unet", {"width": 4}, {"task": "denoise"})
+    save_teacher(folder / "teacher.safetensors", teacher, "unet", {"width": 4}, {"task": TASK})
     (folder / "weights.safetensors").write_bytes((folder / "teacher.safetensors").read_bytes())
     tensors = {"params": {"a.weight": torch.ones(4, 3), "a.bias": torch.zeros(4)}}
     torch.save(tensors, folder / "weights.pth")
-    torch.save({"state_dict": tensors["params"], "global_step": 3, "epoch": 1}, folder / "last.ckpt")
+    checkpoint = {"state_dict": tensors["params"], "global_step": 3, "epoch": 1}
+    checkpoint["callbacks"] = {"Checkpoints": {"best_psnr_db": 20.5}}
+    torch.save(checkpoint, folder / "last.ckpt")
     shape = ("N", 3, "H", "W")
     weight = onnx.numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
     graph = onnx.helper.make_graph(

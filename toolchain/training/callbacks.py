@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import signal
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,8 @@ from snn_tool.tables import printable
 from snn_tool.terminal import LONGEST_LABEL, progress
 from snn_tool.training.run_folder import BEST, COLUMNS, LAST
 from torch import Tensor
+
+STEP = re.compile(r"[0-9]{1,18}")
 
 
 class Checkpoints(Callback):
@@ -92,9 +95,9 @@ class TrainingLog(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the lines of the steps that are already done."""
         if self.path.exists() and trainer.global_step > 0:
-            self.rows = [row for row in self._read() if int(row["step"]) <= trainer.global_step]
+            self.rows = [row for row in self.read() if int(row["step"]) <= trainer.global_step]
 
-    def _read(self) -> list[dict[str, str]]:
+    def read(self) -> list[dict[str, str]]:
         """The lines so far.
 
         Raises:
@@ -109,7 +112,7 @@ class TrainingLog(Callback):
                 f"{self.path}: cannot be read ({error}); start anew with --overwrite"
             ) from error
         for row in rows:
-            if tuple(row) != COLUMNS or None in row.values() or not row["step"].isdecimal():
+            if tuple(row) != COLUMNS or None in row.values() or not STEP.fullmatch(row["step"]):
                 raise ArtifactError(
                     f"{self.path}: line {shown(','.join(map(str, row.values())))} is none of a training log; "
                     "start anew with --overwrite"

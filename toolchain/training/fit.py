@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback, WeightAveraging
 from snn_tool.degradations.pairs import Source
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.models.checkpoints import load_into
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import round_parameters
 from snn_tool.models.network import Network
@@ -215,7 +216,7 @@ def _keep_best(network: nn.Module, path: Path, settings: TrainingSettings) -> di
     checkpoint = read_checkpoint(path)
     prefix = "network."
     state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    network.load_state_dict(state)
+    load_into(network, state, path)
     network.eval().cpu()
     figures = checkpoint["callbacks"][Checkpoints.__qualname__]
     return {

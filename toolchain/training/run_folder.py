@@ -3,6 +3,7 @@
 import csv
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from snn_tool.files.ownership import claim, disown, is_kind, is_ours, owned_path
 from snn_tool.models import student as student_file
 from snn_tool.models.checkpoints import is_pair, sidecar_of
 from snn_tool.models.teachers import registry as teachers
+from snn_tool.models.teachers.weights import reason_of
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -91,9 +93,10 @@ def _is_of_a_run(path: Path) -> bool:
         return path.read_bytes().startswith(",".join(COLUMNS[:3]).encode())
     if path.suffix == ".ckpt":
         try:
-            return "Checkpoints" in read_checkpoint(path)["callbacks"]
-        except (ArtifactError, KeyError, TypeError):
+            read_checkpoint(path)
+        except ArtifactError:
             return False
+        return True
     return any(is_pair(path, kind) for kind in (student_file.KIND, teachers.KIND))
 
 
@@ -130,16 +133,43 @@ def read_curve(path: Path) -> Curve:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A Lightning checkpoint without unpickling code.
+    """A Lightning checkpoint of this tool, without unpickling code.
 
     Raises:
-        ArtifactError: missing or damaged.
+        ArtifactError: missing, damaged, or the checkpoint of something else.
     """
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(
-            f"{path}: not a readable checkpoint ({reason}); remove it and start anew with --overwrite"
-        ) from error
-    return checkpoint
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a pickle's protocol
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _unreadable(path, "it holds pickled objects, or is no torch file") from error
+    except MemoryError:
+        raise  # no fault of the file
+    except Exception as error:  # foreign reader: what damaged bytes make it raise has no end
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        raise _unreadable(path, reason) from error
+    if not _is_of_training(checkpoint):
+        raise _unreadable(path, "it lacks what a training run keeps")
+    return dict(checkpoint)
+
+
+def _unreadable(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path}: not a readable checkpoint ({reason}); remove it and start anew with --overwrite"
+    )
+
+
+def _is_of_training(checkpoint: Any) -> bool:
+    """Whether what is read of a checkpoint here is there: the step, the tensors, the best figure so far."""
+    if not isinstance(checkpoint, Mapping):
+        return False
+    step, tensors, kept = (checkpoint.get(key) for key in ("global_step", "state_dict", "callbacks"))
+    best = kept.get("Checkpoints") if isinstance(kept, Mapping) else None
+    return (
+        type(step) is int
+        and isinstance(tensors, Mapping)
+        and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in tensors.items())
+        and isinstance(best, Mapping)
+        and isinstance(best.get("best_psnr_db"), float)
+    )

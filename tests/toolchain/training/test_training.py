@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from safetensors.numpy import load_file
@@ -20,7 +23,7 @@ from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ArtifactError, ConfigError, DataError, Interrupted, SnnToolError
 from snn_tool.files.ownership import LEDGER
 from snn_tool.training import fit as training
-from snn_tool.training.run_folder import RunFolder
+from snn_tool.training.run_folder import RunFolder, read_checkpoint
 from snn_tool.training.runs import (
     TaskOptions,
     TrainedNetwork,
@@ -232,6 +235,32 @@ def test_a_damaged_checkpoint_is_named(folder: Path, tmp_path: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(ArtifactError, match="last.ckpt: not a readable checkpoint"):
         distill(folder, tmp_path / "run", 4, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda held: {**held, "x": Fraction(1, 3)}, "it holds pickled objects, or is no torch file"),
+        (lambda held: [held], "it lacks what a training run keeps"),
+        (lambda held: {**held, "global_step": "4"}, "it lacks what a training run keeps"),
+        (lambda held: {**held, "state_dict": {"a": 1}}, "it lacks what a training run keeps"),
+        (lambda held: {**held, "callbacks": {"Checkpoints": {}}}, "it lacks what a training run keeps"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], reason: str
+) -> None:
+    """torch's page of advice on how to trust a file is not passed on."""
+    path = tmp_path / "last.ckpt"
+    held: dict[str, Any] = {"state_dict": {"a": torch.ones(2)}, "global_step": 3}
+    held["callbacks"] = {"Checkpoints": {"best_psnr_db": 20.5}}
+    torch.save(held, path)
+    assert read_checkpoint(path)["global_step"] == 3
+    torch.save(change(held), path)
+    with pytest.raises(ArtifactError) as refused:
+        read_checkpoint(path)
+    said = f"{path}: not a readable checkpoint ({reason}); remove it and start anew with --overwrite"
+    assert str(refused.value) == said
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(

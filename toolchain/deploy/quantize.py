@@ -1,8 +1,9 @@
 """`snn-tool quantize`: integers from a float student, and what they cost in dB on images that set nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
+from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
@@ -80,12 +82,38 @@ def quantize_student(
     refuse_existing_pair(out, overwrite, KIND, "integer network")
     student, config, training = load_student(student_path)
     degradation = source_for(pairs, None, sigma, training.get("task", {}))
-    calibration, measured, given = _split(data, degradation, student.multiple, int(training.get("seed", 0)))
+    origin = {"student_sha256": sha256_file(student_path), "training": training}
+    return quantize_network(student, config, origin, data, out, degradation)
+
+
+def quantize_network(
+    student: Network,
+    config: StudentConfig,
+    origin: Mapping[str, Any],
+    data: Path,
+    out: Path,
+    degradation: Source,
+) -> QuantizedStudent:
+    """Quantise a network in memory, calibrate and measure it, and write `out` with its sidecar.
+
+    Args:
+        student: in evaluation mode.
+        config: its configuration.
+        origin: what the sidecar says of it first; `training` with the seed that split its images, if any.
+        data: folder of clean images.
+        out: ends in `.int.safetensors`.
+        degradation: of the images.
+
+    Raises:
+        QuantizationError: a layer does not fit.
+        UnsupportedLayerError: a layer has no integers.
+    """
+    seed = int(origin.get("training", {}).get("seed", 0))
+    calibration, measured, given = _split(data, degradation, student.multiple, seed)
     network = quantize(student, config, [channels_first(crop.degraded) for crop in calibration])
     float_db, integer_db = _mean_psnr_db(student, network, measured)
     provenance = {
-        "student_sha256": sha256_file(student_path),
-        "training": training,
+        **origin,
         "noise": degradation.describe(),
         "calibration_images": [crop.name for crop in calibration],
         "measured_images": [crop.name for crop in measured],

@@ -5,13 +5,15 @@ What bears one of these names and is not locked belongs to nobody. A leaf: it do
 """
 
 import atexit
+import itertools
 import os
 import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 try:
@@ -153,3 +155,18 @@ def _is_still(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
         return False
+
+
+_session = ExitStack()
+
+
+@cache
+def session_folder() -> Path:
+    """A folder of this process for what was given no place of its own; it goes when the process ends."""
+    return _session.enter_context(temporary_folder("session"))
+
+
+def new_place(name: str) -> Path:
+    """A path `NAME-1`, `NAME-2`, ... in the session's folder that nothing has yet."""
+    folder = session_folder()
+    return next(path for count in itertools.count(1) if not (path := folder / f"{name}-{count}").exists())

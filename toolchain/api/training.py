@@ -1,0 +1,264 @@
+"""Training from Python: teachers and students on images in memory or on disk, and parts for other loops."""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from snn_tool.api.images import Images, folders_of
+from snn_tool.api.networks import Student, Teacher, load_teacher, student_of
+from snn_tool.degradations.pairs import match_pairs
+from snn_tool.errors import ConfigError
+from snn_tool.files.temporaries import new_place
+from snn_tool.models.config import LossWeights, StudentConfig
+from snn_tool.models.teachers.registry import size_options
+from snn_tool.networks.teachers import TeacherSource
+from snn_tool.results import json_text
+from snn_tool.training import runs
+from snn_tool.training.data import Batch, PatchBatches, ValidationSet
+from snn_tool.training.run_folder import RunFolder
+from snn_tool.training.runs import TaskOptions, load_training_data
+from snn_tool.training.settings import RunSettings, TrainingSettings, load_settings
+
+Strength = str | float | tuple[float, float] | None
+"""As `--strength` takes it, e.g. `"5-50"`; or a number; or the two ends of a range."""
+
+TABLES = {"training": TrainingSettings, "loss": LossWeights, "student": StudentConfig}
+
+
+def keywords(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """For each keyword the table and the field that it sets; weights of terms begin with `loss_`."""
+    return {
+        f"loss_{field.name}" if table == "loss" and not field.name.startswith("hint_") else field.name: (
+            table,
+            field.name,
+        )
+        for table in tables
+        for field in fields(TABLES[table])
+    }
+
+
+def settings_of(tables: tuple[str, ...], options: Mapping[str, Any]) -> RunSettings:
+    """The settings of a run from keywords.
+
+    Raises:
+        ConfigError: a keyword is unknown, the nearest is named; or a value is not allowed.
+    """
+    known = keywords(tables)
+    overrides: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+    for name, value in options.items():
+        if name not in known:
+            raise ConfigError(_unknown(name, known))
+        table, field = known[name]
+        overrides[table][field] = value
+    return load_settings(None, overrides)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"use some of {', '.join(names)}"
+    return f"there is no option {name}; {hint}"
+
+
+_Options = TypeVar("_Options")
+
+
+def filled(kind: type[_Options], options: Mapping[str, Any], **given: Any) -> _Options:
+    """A dataclass of options from keywords; `given` are those that the caller sets.
+
+    Raises:
+        ConfigError: a keyword is no field of it, the nearest is named; or a value is not allowed.
+    """
+    names = {field.name for field in fields(kind)} - given.keys()  # type: ignore[arg-type]
+    for name in options:
+        if name not in names:
+            raise ConfigError(_unknown(name, names))
+    values = {key: strength_text(value) if key == "sigma" else value for key, value in options.items()}
+    return kind(**given, **values)
+
+
+def strength_text(strength: Strength) -> str | None:
+    """A strength as the command line takes it."""
+    if isinstance(strength, tuple):
+        return "-".join(f"{end:g}" for end in strength)
+    return strength if strength is None or isinstance(strength, str) else f"{strength:g}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Run:
+    """What a distillation ended with.
+
+    Attributes:
+        student: the best by validation.
+        folder: log (`metrics.csv`), checkpoints, settings and the student's file.
+        training: how it was trained, as JSON values; `validation_psnr_db` is that of `student`.
+    """
+
+    student: Student
+    folder: Path
+    training: Mapping[str, Any]
+
+    @property
+    def validation_psnr_db(self) -> float:
+        """PSNR in dB of the student on held-out images, as the integers round it."""
+        return float(self.training["validation_psnr_db"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "folder": str(self.folder),
+            "student": str(self.student.path),
+            "training": dict(self.training),
+        }
+
+    def to_json(self) -> str:
+        """The values of `to_dict` as text."""
+        return json_text(self.to_dict())
+
+    def __repr__(self) -> str:
+        steps = f"step {self.training['best_step']} of {self.training['steps']}"
+        student = repr(self.student).replace("\n", "\n  ")
+        return f"Run in {self.folder}\n  validation {self.validation_psnr_db:.2f} dB at {steps}\n  {student}"
+
+
+def train_teacher(
+    images: Images,
+    *,
+    arch: str = "unet",
+    size: str | None = None,
+    build: Mapping[str, Any] | None = None,
+    degraded: Images | None = None,
+    task: str | None = None,
+    strength: Strength = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    quiet: bool = True,
+    **options: Any,
+) -> Teacher:
+    """Train an ANN that restores, as `snn-tool train` does.
+
+    Args:
+        images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
+        arch: `unet`, `flat`, `chain`, `nafnet` or `restormer`.
+        size: a named size of the architecture, e.g. `small`.
+        build: arguments of its constructor, e.g. `{"width": 32}`; they override those of `size`.
+        degraded: the recorded partners of `images`; then nothing is synthesised.
+        task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
+        strength: of the degradation, in the task's unit; by default the usual one.
+        out: run folder to make; by default a temporary one that goes when the process ends.
+        overwrite: replace what is there.
+        resume: go on from its last checkpoint.
+        quiet: show no progress.
+        **options: fields of `TrainingSettings`, and `loss_l1`, `loss_mse`, `loss_fft`.
+
+    Raises:
+        ConfigError: an option is unknown or out of range, or `out` exists.
+        DataError: fewer than two images, or one that cannot be used.
+        Interrupted: by a signal; `resume` goes on.
+    """
+    settings = settings_of(("training", "loss"), options)
+    shape = {**size_options(arch, size), **(build or {})}
+    folder = RunFolder(Path(out or new_place("teacher")), resume, overwrite, quiet)
+    with folders_of(images, degraded) as (clean, partners):
+        pairs = match_pairs(partners, clean) if partners else None
+        learned = TaskOptions(clean, task or (None if pairs else "denoise"), strength_text(strength), pairs)
+        trained = runs.train_teacher(arch, shape, learned, settings, folder)
+    return load_teacher(TeacherSource(str(trained.path)), trained.training)
+
+
+def distill(
+    images: Images,
+    *,
+    teacher: Teacher | str | os.PathLike[str] | None = None,
+    init: Student | str | os.PathLike[str] | None = None,
+    hints: tuple[str, ...] = (),
+    degraded: Images | None = None,
+    task: str | None = None,
+    strength: Strength = None,
+    split_seed: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    quiet: bool = True,
+    note: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Run:
+    """Distil a spiking student, as `snn-tool distill` does.
+
+    Args:
+        images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
+        teacher: of `train_teacher` or `load`, or what `load` opens as one; None trains without.
+        init: a student of the same shape, but for timesteps, whose weights are the start.
+        hints: names of the teacher's features that are compared, by default those it has.
+        degraded: the recorded partners of `images`; then nothing is synthesised.
+        task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
+        strength: of the degradation, in the task's unit; by default the usual one.
+        out: run folder to make; by default a temporary one that goes when the process ends.
+        overwrite: replace what is there.
+        resume: go on from its last checkpoint.
+        quiet: show no progress.
+        split_seed: of the validation split, by default `seed`.
+        note: is told what the teacher gives on the first batch, line by line.
+        **options: fields of `TrainingSettings`, `StudentConfig`, and `LossWeights` (`loss_l1`, `loss_mse`,
+            `loss_fft`, `loss_output`, `loss_hints`, and `hint_...`).
+
+    Raises:
+        ConfigError: an option is unknown or out of range, or `out` exists.
+        DataError: fewer than two images, or one that cannot be used.
+        TeacherError: the teacher cannot guide this student.
+        Interrupted: by a signal; `resume` goes on.
+    """
+    settings = settings_of(("training", "loss", "student"), options)
+    folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet)
+    source = teacher.source if isinstance(teacher, Teacher) else None
+    if source is None and teacher is not None:
+        source = TeacherSource(str(teacher))
+    start = init.path if isinstance(init, Student) else Path(init) if init else None
+    initial = runs.read_initial(start, settings.student) if start else None
+    say = note or (lambda line: None)
+    with folders_of(images, degraded) as (clean, partners):
+        pairs = match_pairs(partners, clean) if partners else None
+        learned = TaskOptions(
+            clean, task or (None if pairs else "denoise"), strength_text(strength), pairs, split_seed
+        )
+        trained = runs.distill_student(source, hints, learned, settings, folder, say, initial)
+    return Run(student_of(trained.path, str(trained.path)), folder.path, trained.training)
+
+
+def patches(
+    images: Images,
+    settings: TrainingSettings,
+    *,
+    degraded: Images | None = None,
+    task: str | None = None,
+    strength: Strength = None,
+) -> tuple[Iterable[Batch], list[Batch]]:
+    """The batches that `distill` trains on with these settings, and the crops that it is validated on.
+
+    Args:
+        images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
+        settings: `max_steps`, `batch`, `patch` and `seed` decide.
+        degraded: the recorded partners of `images`; then nothing is synthesised.
+        task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
+        strength: of the degradation, in the task's unit; by default the usual one.
+
+    Returns:
+        For each step degraded and clean patches, float32 [batch, 3, patch, patch], clean in [0, 1]; and the
+        validation crops, likewise, [1, 3, h, w] each.
+
+    Raises:
+        ConfigError, DataError: as `train_teacher`.
+    """
+    run = RunSettings(settings, LossWeights(), StudentConfig())
+    with folders_of(images, degraded) as (clean, partners):
+        pairs = match_pairs(partners, clean) if partners else None
+        learned = TaskOptions(clean, task or (None if pairs else "denoise"), strength_text(strength), pairs)
+        data = load_training_data(learned, run)
+    size = (settings.patch, settings.batch, settings.max_steps)
+    return PatchBatches(data.training, *size, data.degradation, settings.seed), list(
+        ValidationSet(data.validation, data.degradation, data.split_seed)
+    )

@@ -217,7 +217,7 @@ def images_or_pairs(
 
     Raises:
         typer.BadParameter: see `check_images`.
-        DataError: images without a partner.
+        DataError: a folder is missing, or images have no partner.
     """
     from snn_tool.degradations.pairs import images_and_partners
 

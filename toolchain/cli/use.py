@@ -51,17 +51,19 @@ def restore(
     overwrite: Overwrite = False,
 ) -> None:
     """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
-    from snn_tool.networks.students import open_student, plan_outputs, restore_files
+    from snn_tool.networks.restoring import plan_outputs, restore_files
 
     terminal = terminal_of(context)
     if student is not None and task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
+    outputs = plan_outputs(images, out, overwrite)  # cheap checks first: the next line imports torch
+    from snn_tool.networks.students import open_student
+
     if student is None:
         card = shipped_for(task or "denoise")
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     loaded = open_student(student)
-    outputs = plan_outputs(images, out, overwrite)
     restore_files(loaded, outputs, tile, terminal.track)
     document = {
         "student": str(student),
@@ -102,6 +104,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
+    clean, partners = images_or_pairs(data, "--data", pairs, degraded)  # cheap checks first: torch follows
     from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
     from snn_tool.networks.teachers import source_from_options
 
@@ -111,7 +114,6 @@ def evaluate(
     if network is None or (student and source):
         raise typer.BadParameter("one of --student and --teacher is needed", context)
     files = EvaluationFiles(out, save, overwrite)
-    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
     scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())
 

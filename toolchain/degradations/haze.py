@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 from snn_tool.degradations.noise import Image, each_image
 
 AIRLIGHT = (0.7, 1.0)
@@ -51,6 +50,8 @@ class Haze:
 
 def smooth_depth(size: tuple[int, int], rng: np.random.Generator) -> Image:
     """Depth float32 [H, W] in [0, 1]: far at the top, near at the bottom, with smooth undulations."""
+    from scipy.ndimage import gaussian_filter  # where it is used, as in `noise.blur`
+
     waves = gaussian_filter(rng.standard_normal((COARSE, COARSE)), COARSE / 8, mode="reflect")
     waves = (waves - waves.min()) / max(float(np.ptp(waves)), 1e-12)
     share = rng.uniform(0.3, 0.7)

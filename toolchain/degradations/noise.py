@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 from snn_tool.images.tiling import BLOCK, blocks
 
 Image = NDArray[np.float32]
@@ -46,6 +45,8 @@ def blur(image: Image, kernel: Kernel) -> Image:
     """
     if kernel.size == 1:
         return image.copy()
+    from scipy.signal import fftconvolve  # half a second that restoring need not wait for
+
     places = [
         np.pad(np.arange(length), side // 2, mode="reflect")
         for length, side in zip(image.shape, kernel.shape, strict=False)

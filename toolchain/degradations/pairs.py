@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from snn_tool.degradations.tasks import Degradation, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
+from snn_tool.files.artifacts import refuse_missing
 from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture
 
 CLEAN_NAMES = ("clean",)
@@ -118,8 +119,11 @@ def images_and_partners(
 
     Raises:
         ConfigError: neither or both of `clean` and `pairs`, or `degraded` beside `pairs`.
-        DataError: images without a partner.
+        DataError: a folder is missing, or images have no partner.
     """
+    for folder in (clean, pairs, degraded):
+        if folder is not None:
+            refuse_missing(folder)
     if clean is not None and pairs is None:
         found = match_pairs(degraded, clean) if degraded else None
         return clean, found

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import fftconvolve
 from snn_tool.degradations.noise import Image, Kernel, each_image
 from snn_tool.images.tiling import blocks
 
@@ -71,6 +70,8 @@ class RainStreaks:
 
 def rain_layer(size: tuple[int, int], rng: np.random.Generator) -> Image:
     """Streaks float32 [H, W] in [0, 1]; those that begin outside the picture reach into it."""
+    from scipy.signal import fftconvolve  # as in `noise.blur`
+
     angle = rng.uniform(-MOST_ANGLE, MOST_ANGLE)
     length, width, density = (rng.uniform(*bounds) for bounds in (LENGTHS, WIDTHS, DENSITIES))
     kernel = streak(length, width, angle)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_tool import __version__
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, DataError
 from snn_tool.files.temporaries import part_file
 
 
@@ -49,6 +49,20 @@ def not_written(path: Path, error: OSError) -> ArtifactError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "free some space" if full else "choose another --out"
     return ArtifactError(f"{path}: cannot be written ({reason}); {remedy}")
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse an input that is not there; cheap, so that it comes before anything heavy is imported.
+
+    Raises:
+        DataError: no such file or folder, or it cannot be looked at.
+    """
+    try:
+        present = path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if not present:
+        raise DataError(f"{path}: no such file or folder; check the path")
 
 
 def _umask() -> int:

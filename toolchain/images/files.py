@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.files.artifacts import Opener, atomic_path
+from snn_tool.files.artifacts import Opener, atomic_path, refuse_missing
 from snn_tool.images.colour import embedded_profile, file_profile, kept_profile, to_srgb, warn_once
 from snn_tool.images.samples import ALPHA, full_scale, to_pixels
 
@@ -82,8 +82,7 @@ def find_images(folder: Path, without: Path | None = None) -> list[Path]:
     try:
         if folder.is_file():
             return [folder]
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such file or folder; check the path")
+        refuse_missing(folder)
         found = sorted(_images_below(folder))
         results = without.resolve() if without and without.is_dir() else None
         is_inside = results is not None and folder.resolve() in results.parents

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 from snn_tool.images.tiling import blocks
 
 DATA_RANGE = 255.0
@@ -61,6 +60,8 @@ def ssim(restored: NDArray[np.uint8], clean: NDArray[np.uint8]) -> float | None:
     """
     if min(clean.shape[:2]) < SSIM_WINDOW:
         return None
+    from skimage.metrics import structural_similarity  # brings scipy, which restoring need not wait for
+
     inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
     total, windows = 0.0, 0
     for block in blocks(clean.shape[0], clean.shape[1], SSIM_WINDOW - 1):

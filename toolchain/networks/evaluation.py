@@ -20,7 +20,8 @@ from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_js
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.images.files import find_images, write_image
 from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
-from snn_tool.networks.students import open_student, warn_of_grey
+from snn_tool.networks.restoring import warn_of_grey
+from snn_tool.networks.students import open_student
 from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
 from snn_tool.tables import LONGEST_CELL, printable
 

@@ -21,7 +21,8 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.student import save_student
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
-from snn_tool.networks.students import open_student, plan_outputs, restore_file, restore_files
+from snn_tool.networks.restoring import plan_outputs, restore_file, restore_files
+from snn_tool.networks.students import open_student
 
 Photograph = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]

@@ -199,11 +199,11 @@ def run_nir_energy(
     if out:
         refuse_existing_file(out / JSON_FILE, overwrite)
         claim([out / JSON_FILE], of_kind(KIND))
+    paths = find_images(options.images)
     module = load_nir_module(options.nir, options.dt_s)
     check_input(module, options.nir)
     if not any(isinstance(part, NirSpiking) for part in module.neurons.values()):
         LOGGER.warning("%s: no node emits spikes; everything is counted as multiply-accumulates", options.nir)
-    paths = find_images(options.images)
     chosen, used = first_images(paths, options.limit)
     counted = tuple(_counted(module, path, options) for path in track(chosen, "count"))
     work = {name: NeuronWork(part.multiplies, part.adds) for name, part in module.neurons.items()}

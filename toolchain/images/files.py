@@ -1,10 +1,13 @@
 """Image files in and out: whatever photographers have becomes 8 bits of sRGB, or one clear line."""
 
+import contextlib
 import errno
 import logging
 import math
 import os
 import struct
+import tempfile
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -48,6 +51,9 @@ DAMAGE = (
     zlib.error,
 )
 """What Pillow and tifffile raise at damaged files; both leak the errors of their parsers."""
+IN_PLACES = "damaged in places, which are passed over; -v shows what its readers say"
+LONGEST_RETOLD = 10_000
+"""Bytes of what a library printed."""
 LOGGER = logging.getLogger("snn_tool")
 Pixels = NDArray[np.uint8]
 
@@ -140,7 +146,8 @@ def check_image(path: Path) -> None:
     Raises:
         DataError: missing, not an image, or too large; damage to the pixels shows when they are read.
     """
-    _open(path, decode=False)
+    with _logs_retold(path):
+        _open(path, decode=False)
 
 
 def read_picture(path: Path) -> Picture:
@@ -153,7 +160,8 @@ def read_picture(path: Path) -> Picture:
     Raises:
         DataError: missing, not an image, truncated, too large, or of values that are not image values.
     """
-    picture = _open(path, decode=True)
+    with _logs_retold(path):
+        picture = _open(path, decode=True)
     assert picture is not None
     return picture
 
@@ -191,6 +199,69 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+_STDERR, _stderr_lock = 2, threading.Lock()
+
+
+class _Retold(logging.Handler):
+    """Passes a library's warnings on to our log, where -v shows them."""
+
+    any = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record again."""
+        self.any = True
+        LOGGER.debug("%s: %s", record.name, record.getMessage())
+
+
+@contextlib.contextmanager
+def _logs_retold(path: Path) -> Iterator[None]:
+    """Let what tifffile and Pillow log of a damaged file appear with -v alone; one line of ours says it."""
+    handler = _Retold(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL")]
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, propagates in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagates
+    if handler.any:
+        warn_once(path, IN_PLACES)
+
+
+@contextlib.contextmanager
+def _libtiff_retold(path: Path) -> Iterator[None]:
+    """Let what libtiff prints of a damaged file appear with -v alone.
+
+    It prints from C, and Pillow has no way to stop it: while it decodes, file descriptor 2 leads into a
+    temporary file. What another thread prints in that moment goes the same way.
+    """
+    with _stderr_lock, tempfile.TemporaryFile() as said:
+        kept = _redirected(said.fileno())
+        try:
+            yield
+        finally:
+            if kept is not None:
+                os.dup2(kept, _STDERR)
+                os.close(kept)
+            said.seek(0)
+            for line in said.read(LONGEST_RETOLD).decode(errors="replace").splitlines():
+                LOGGER.debug("%s: libtiff: %s", path, line)
+
+
+def _redirected(target: int) -> int | None:
+    """Let file descriptor 2 lead elsewhere; returns a copy of what it was, None where there is none."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:
+        return None
+    os.dup2(target, _STDERR)
+    return kept
+
+
 def _decoded(path: Path, image: Image.Image) -> Picture:
     """The picture of an open file; TIFFs of other samples than bytes by tifffile, as far as it can."""
     if isinstance(image, TiffImageFile) and (_bits(image) > 8 or _format(image) != UNSIGNED):
@@ -202,7 +273,8 @@ def _decoded(path: Path, image: Image.Image) -> Picture:
         except DataError as error:
             if planes_apart or "imagecodecs" not in str(error):
                 raise
-    image.load()
+    with _libtiff_retold(path) if isinstance(image, TiffImageFile) else contextlib.nullcontext():
+        image.load()
     profile = file_profile(path, image)
     inverted = _is_inverted(image)
     ImageOps.exif_transpose(image, in_place=True)

@@ -203,3 +203,10 @@ def test_a_file_without_spikes_is_said_to_be_counted_as_dense(
     err = capsys.readouterr().err
     assert err.count("no node emits spikes; everything is counted as multiply-accumulates") == 1
     assert "UserWarning" not in err and "DenseNetworkWarning" not in err
+
+
+def test_what_is_cheap_is_looked_at_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is damaged as well, and may take seconds until that is known."""
+    (tmp_path / "net.nir").write_text("no HDF5")
+    assert run(["energy", "nir", str(tmp_path / "net.nir"), "--images", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'}: no such file or folder")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from snn_tool.cli.app import run
 from snn_tool.exporters.lava import netx as netx_folder
 from snn_tool.exporters.loihi.bundle import derive_statements, read_bundle
 from snn_tool.exporters.loihi.plan_file import read_plan
@@ -114,3 +115,10 @@ def test_a_nir_file_opens(old: Path) -> None:
 def test_a_check_on_sanafe_opens(old: Path) -> None:
     report = read_sanafe(old / "sanafe.json")
     assert report.passed and (report.neurons, report.tiles[0].exact_synops) == (1728, 29819)
+
+
+@pytest.mark.parametrize("name", ["b-lif-fanout", "b-graded-fanout", "b-graded-relay", "netx"])
+def test_the_command_verifies_old_exports(old: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-q", "verify", str(old / name), "--backend", "nir"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("nir: exact, 0 of ") and not err

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images.files import find_images, read_image, read_picture, write_image
+from snn_tool.terminal import configure_logging
 
 Pixels = NDArray[np.uint8]
 
@@ -577,3 +578,39 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     write_image(tmp_path / "x.webp", np.zeros((1, 16383, 3), np.uint8))
     assert read_image(tmp_path / "x.webp").shape == (1, 16383, 3)
+
+
+def damaged(of: str) -> bytes:
+    """A TIFF at which Pillow, libtiff within it, or tifffile has something to say."""
+    if of == "libtiff":  # codes that LZW's table does not have; the strip begins behind the header
+        data = encoded(RGB, "TIFF", compression="tiff_lzw")
+        return data[:12] + b"\xff" * 100 + data[112:]
+    if of == "Pillow":  # 900 samples per pixel, tag 277
+        samples = struct.pack("<HHIH", 277, 3, 1, 3)
+        return encoded(RGB, "TIFF").replace(samples, samples[:-2] + struct.pack("<H", 900))
+    data = tiff(WIDE, photometric="rgb")
+    where = data.index(struct.pack("<HH", 305, 2)) + 2  # the type of the tag Software
+    return data[:where] + b"\xff\xff" + data[where + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("of", "taken"), [("libtiff", False), ("Pillow", False), ("tifffile", True)], ids=["C", "Pillow", "tags"]
+)
+def test_what_libraries_say_of_a_damaged_tiff_needs_v(
+    of: str, taken: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On file descriptor 2, where libtiff prints from C; what is taken all the same has one warning."""
+    path = tmp_path / "x.tif"
+    path.write_bytes(damaged(of))
+    for verbosity in (0, 1):
+        configure_logging(verbosity)
+        try:
+            read_image(path)
+            assert taken
+        except DataError:
+            assert not taken
+        said = " ".join(capfd.readouterr().err.split())
+        if verbosity:
+            assert (of if of != "Pillow" else "PIL") in said
+        else:
+            assert said.startswith("WARNING") and "-v shows" in said if taken else said == ""

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, first_line
 from snn_tool.files.artifacts import (
     LARGEST_JSON,
     Opener,
@@ -27,7 +27,7 @@ from snn_tool.files.artifacts import (
     write_bytes,
     write_json,
 )
-from snn_tool.files.documents import Document, Sha256, convert, shown_reason
+from snn_tool.files.documents import Document, Sha256, convert
 from snn_tool.files.ownership import is_kind, refuse_existing_file
 
 REMEDY = "copy both files again"
@@ -184,7 +184,7 @@ def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
     try:
         tensors = load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ArtifactError(f"{path}: not a readable safetensors file ({shown_reason(error)})") from error
+        raise ArtifactError(f"{path}: not a readable safetensors file ({first_line(error)})") from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
             raise ArtifactError(

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snn_tool.errors import ConfigError, ExportError
+from snn_tool.errors import ExportError, check_known
 
 FANOUT, RELAY = "fanout", "relay"
 LOWERINGS = (FANOUT, RELAY)
@@ -68,8 +68,7 @@ def check_lowering(lowering: str) -> None:
     Raises:
         ConfigError: names those that are known.
     """
-    if lowering not in LOWERINGS:
-        raise ConfigError(f"--lowering {lowering} is unknown; use one of {', '.join(LOWERINGS)}")
+    check_known("--lowering", lowering, LOWERINGS)
 
 
 def lowered_sources(

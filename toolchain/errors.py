@@ -3,6 +3,8 @@
 This module is a leaf: every room may import it, and it imports none.
 """
 
+from collections.abc import Iterable
+
 
 class SnnToolError(Exception):
     """A fault of input, environment or target, not of the program; the command line exits with 1."""
@@ -62,6 +64,27 @@ class Interrupted(SnnToolError):
     def __init__(self, message: str, code: int = 130) -> None:
         super().__init__(message)
         self.code = code
+
+
+def first_line(error: BaseException, longest: int = 200) -> str:
+    """The first line of what an error of a library says, or its type's name if it says nothing."""
+    return (str(error).splitlines() or [""])[0][:longest] or type(error).__name__
+
+
+def check_known(what: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not one of those known.
+
+    Args:
+        what: the option or key that it was given for, e.g. `--task`.
+        value: what was given.
+        known: what is allowed.
+
+    Raises:
+        ConfigError: names the option, the value and all that is allowed.
+    """
+    names = tuple(known)
+    if value not in names:
+        raise ConfigError(f"{what} {value} is unknown; use one of {', '.join(names)}")
 
 
 PHRASES = (

@@ -122,12 +122,13 @@ def _interpolation(taps: int) -> Callable[[Call, Any], OperationCost]:
     return cost
 
 
-def _source(call: Call) -> Any:
+def single_input(call: Call) -> Any:
+    """The one input, which schemas name differently."""
     return call["self"] if "self" in call else call["input"]
 
 
 def _inputs(call: Call) -> int:
-    return int(_source(call).numel())
+    return int(single_input(call).numel())
 
 
 def _first(out: Any) -> Any:
@@ -156,7 +157,7 @@ def _count_nonzero(call: Call, out: Any) -> int:
 
 def _line(call: Call) -> int:
     """Values among which an operation orders: those along its dimension, or all of them."""
-    source = _source(call)
+    source = single_input(call)
     sizes = source.shape or (1,)
     return int(sizes[call["dim"]] if call.get("dim") is not None else source.numel())
 
@@ -246,7 +247,7 @@ def _adaptive_pool(per_output: int) -> Callable[[Call, Any], int]:
     """
 
     def cost(call: Call, out: Any) -> int:
-        source, result = _source(call), _first(out)
+        source, result = single_input(call), _first(out)
         dimensions = len(call["output_size"])
         binned: int = prod(
             sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))

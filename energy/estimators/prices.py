@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from snn_tool.energy.estimators.constants import Table, packaged_constants
+from snn_tool.errors import check_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,12 @@ class Pricing:
     profile: str | None = None
 
     def at(self, precision: str) -> Prices:
-        """Prices at one precision."""
+        """Prices at one precision.
+
+        Raises:
+            ConfigError: it is unknown.
+        """
+        check_known("precision", precision, self.precisions)
         return Prices(self.precisions[precision], self.constants)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from snn_tool.energy.pages import numbers
 from snn_tool.energy.report.firing import block_sums, png
 from snn_tool.energy.report.networks import FiringMap
-from snn_tool.energy.report.robustness import swing
+from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import EnergyReport, Sensitivity, model_of, row_name
 
 
@@ -99,9 +99,7 @@ def threshold_axis(report: EnergyReport) -> LogAxis:
 
 def strongest(report: EnergyReport) -> tuple[Sensitivity, ...]:
     """For each model the constant that moves one of its ratios most."""
-    found: dict[str, Sensitivity] = {}
-    for row in sorted(report.sensitivity, key=lambda row: -swing(row)):
-        found.setdefault(model_of(row.model), row)
+    found = strongest_by(report.sensitivity, lambda row: model_of(row.model))
     return tuple(found[model.name] for model in report.models if model.name in found)
 
 
@@ -201,6 +199,7 @@ def standing(report: EnergyReport, ratio: float) -> str:
     return "ahead" if ratio > 1 else "behind"
 
 
+PNG_URI = "data:image/png;base64,"
 RAMP = ((247, 249, 251), (86, 160, 200), (8, 44, 92))
 """The least, half-way, and the peak: lightness falls all the way, so that grey print keeps the order."""
 
@@ -228,7 +227,12 @@ def pictures(report: EnergyReport) -> tuple[Picture, ...]:
 
 def input_uri(report: EnergyReport) -> str:
     """What the network was given."""
-    return f"data:image/png;base64,{report.firing.input_png}"
+    return PNG_URI + report.firing.input_png
+
+
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """A picture [H, W, 3] as a PNG within the page."""
+    return PNG_URI + base64.b64encode(png(pixels)).decode("ascii")
 
 
 def rates(shown: FiringMap, timesteps: int) -> NDArray[np.float64]:
@@ -242,8 +246,7 @@ def rates(shown: FiringMap, timesteps: int) -> NDArray[np.float64]:
 def _picture(shown: FiringMap, timesteps: int) -> Picture:
     values = rates(shown, timesteps)
     least, peak = float(values.min()), float(values.max())
-    coloured = png(ramp((values - least) / (peak - least or 1.0)))
-    uri = "data:image/png;base64," + base64.b64encode(coloured).decode("ascii")
+    uri = data_uri(ramp((values - least) / (peak - least or 1.0)))
     return Picture(shown.population, uri, shown.rate, least, peak)
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 from snn_tool.energy.pages import findings, numbers
 from snn_tool.energy.report.networks import Sweep
-from snn_tool.energy.report.robustness import swing
+from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
 from snn_tool.tables import TextTable, plain_table, printable
 
@@ -49,9 +49,7 @@ def judgement(report: EnergyReport) -> Iterator[TextTable]:
 
 def most_sensitive(report: EnergyReport) -> list[Sensitivity]:
     """For each of the constants that move any ratio most, the row that it moves most, greatest first."""
-    found: dict[str, Sensitivity] = {}
-    for row in sorted(report.sensitivity, key=lambda row: -swing(row)):
-        found.setdefault(row.constant, row)
+    found = strongest_by(report.sensitivity, lambda row: row.constant)
     return list(found.values())[:MOST_SENSITIVE]
 
 

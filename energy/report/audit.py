@@ -28,7 +28,7 @@ from snn_tool.energy.report.rows import (
     used_constants,
 )
 from snn_tool.energy.report.types import EnergyReport, check_claim, verdict
-from snn_tool.errors import ConfigError
+from snn_tool.errors import ConfigError, check_known
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import FANOUT
 
@@ -50,8 +50,7 @@ def check_reference(against: str | None, has_teacher: bool) -> str:
     """
     if against is None:
         return "teacher" if has_teacher else "twin"
-    if against not in REFERENCES:
-        raise ConfigError(f"--against {against} is unknown; use one of {', '.join(REFERENCES)}")
+    check_known("--against", against, REFERENCES)
     if against == "teacher" and not has_teacher:
         raise ConfigError("--against teacher: no teacher was given; name one with --teacher")
     return against

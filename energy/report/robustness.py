@@ -1,7 +1,7 @@
 """How many spikes, and how many timesteps, the student could afford before the reference is cheaper."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -100,6 +100,14 @@ def sensitivity(
 def swing(row: Sensitivity) -> float:
     """The larger of the two relative changes, as a logarithm."""
     return max(abs(math.log(value / row.base)) for value in (row.low, row.high))
+
+
+def strongest_by(rows: Iterable[Sensitivity], key: Callable[[Sensitivity], str]) -> dict[str, Sensitivity]:
+    """For each key the row that moves a ratio most; those that move it most come first."""
+    found: dict[str, Sensitivity] = {}
+    for row in sorted(rows, key=lambda row: -swing(row)):
+        found.setdefault(key(row), row)
+    return found
 
 
 PER_SYNAPSE = "spikes per synapse per inference"

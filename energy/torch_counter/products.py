@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from snn_tool.energy.counts.fan_out import Counts, conv_fan_out, transposed_conv_fan_out
-from snn_tool.energy.counts.operation_costs import spread
+from snn_tool.energy.counts.operation_costs import single_input, spread
 from snn_tool.energy.torch_counter.arithmetic import KindOf, Outcome, Rule
 from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes, event_sum, level_sum
 from snn_tool.errors import UnsupportedLayerError
@@ -155,16 +155,11 @@ class Window:
     values: int
 
 
-def pool_source(call: Call) -> Any:
-    """The one input, which schemas name differently."""
-    return call["self"] if "self" in call else call["input"]
-
-
 def kept(change: Callable[[Spikes], Kind], folded: bool = False, every: bool = False) -> Rule:
     """One input, changed as a whole."""
 
     def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-        kind = kind_of(pool_source(call))
+        kind = kind_of(single_input(call))
         return Outcome(change(kind), folded, every) if isinstance(kind, Spikes) else Outcome(Plain.REAL)
 
     return rule
@@ -177,7 +172,7 @@ def pooled(window: Callable[[Call, Any], Window | None]) -> Rule:
     """
 
     def rule(call: Call, out: Any, kind_of: KindOf) -> Outcome:
-        kind, over = kind_of(pool_source(call)), window(call, out)
+        kind, over = kind_of(single_input(call)), window(call, out)
         if not isinstance(kind, Spikes) or kind.amplitude is None or over is None:
             return Outcome(Plain.REAL)
         unit = kind.unit and over.values == 1
@@ -188,7 +183,7 @@ def pooled(window: Callable[[Call, Any], Window | None]) -> Rule:
 
 def sum_window(call: Call, out: Any) -> Window:
     """Of a sum over dimensions."""
-    return Window(1.0, int(pool_source(call).numel()) // int(out.numel()))
+    return Window(1.0, int(single_input(call).numel()) // int(out.numel()))
 
 
 def mean_window(call: Call, out: Any) -> Window:
@@ -212,5 +207,5 @@ def average_window(dimensions: int) -> Callable[[Call, Any], Window | None]:
 def adaptive_window(call: Call, out: Any) -> Window | None:
     """None where windows differ in size."""
     dimensions = len(call["output_size"])
-    sizes = zip(pool_source(call).shape[-dimensions:], out.shape[-dimensions:], strict=True)
+    sizes = zip(single_input(call).shape[-dimensions:], out.shape[-dimensions:], strict=True)
     return None if any(n % m for n, m in sizes) else mean_window(call, out)

@@ -175,8 +175,6 @@ def exact_ops_pj(
         ConfigError: unknown precision, or a neuron without an entry in `work`.
     """
     pricing = pricing or packaged_pricing()
-    if precision not in pricing.precisions:
-        raise ConfigError(f"precision '{precision}' is unknown; use one of {', '.join(pricing.precisions)}")
     prices = pricing.at(precision)
     spiking = [row for row in count.rows if row.kind == NEURON]
     neurons = [row for row in count.rows if row.kind in (NEURON, INTEGRATOR)]

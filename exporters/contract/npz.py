@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, first_line
 
 MAX_BYTES = 4 << 30
 """Largest sum of all arrays of a file that is read, as of a NIR file."""
@@ -68,8 +68,9 @@ def _parsing(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file; export the network again") from error
     except Exception as error:  # zipfile, zlib and numpy: some ten types, none of which names the file
-        reason = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
-        raise ArtifactError(f"{path}: not readable ({reason}); export the network again") from error
+        raise ArtifactError(
+            f"{path}: not readable ({first_line(error)}); export the network again"
+        ) from error
 
 
 def _members(path: Path, stored: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:

@@ -104,11 +104,11 @@ def expanded_synapses(conv: ConvSpec) -> int:
 
 def axons(conv: ConvSpec) -> int:
     """Source neurons that a convolution connects to anything: channels times reached positions."""
-    columns, rows = (len(np.unique(_positions(conv, axis)[_inside(conv, axis)])) for axis in (0, 1))
+    columns, rows = (len(np.unique(positions(conv, axis)[_inside(conv, axis)])) for axis in (0, 1))
     return conv.input_shape[2] * columns * rows
 
 
-def _positions(conv: ConvSpec, axis: int) -> NDArray[np.int64]:
+def positions(conv: ConvSpec, axis: int) -> NDArray[np.int64]:
     """Source positions along an axis, [outputs before the pixel-shuffle, taps]; padding lies outside."""
     outputs = np.arange(conv.output_shape[axis] // conv.upsample)
     taps = np.arange(conv.weight.shape[1 + axis])
@@ -116,7 +116,7 @@ def _positions(conv: ConvSpec, axis: int) -> NDArray[np.int64]:
 
 
 def _inside(conv: ConvSpec, axis: int) -> NDArray[np.bool_]:
-    position = _positions(conv, axis)
+    position = positions(conv, axis)
     return (position >= 0) & (position < conv.input_shape[axis])
 
 

@@ -7,12 +7,13 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, first_line
 from snn_tool.exporters.nir.hdf5 import Tree, read_hdf5
 
 BREAKING = (nir.Delay, nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.I)
@@ -46,6 +47,12 @@ def components(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> Mappin
     matrix = csr_array((np.ones(len(known)), (rows, columns)), shape=(len(place), len(place)))
     numbers = connected_components(matrix, connection="strong")[1] if place else ()
     return dict(zip(place, map(int, numbers), strict=True))
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Rows and columns of a stride, padding, dilation or kernel, which a node may give as one number."""
+    rows, columns = np.broadcast_to(value, 2)
+    return int(rows), int(columns)
 
 
 MAX_FOREIGN_BYTES = 1 << 30
@@ -136,8 +143,8 @@ def load_graph(path: Path, nodes: Tree, remedy: str, type_check: bool = True) ->
                 raise ValueError("a graph has no entry 'type_check'")
             return nir.dict2NIRNode({**_copied(nodes), "type_check": type_check})
     except READING_FAULTS as error:
-        first_line = str(error).partition("\n")[0][:MAX_QUOTED] or type(error).__name__
-        raise ArtifactError(f"{path}: not a consistent NIR graph ({first_line}); {remedy}") from error
+        reason = first_line(error, MAX_QUOTED)
+        raise ArtifactError(f"{path}: not a consistent NIR graph ({reason}); {remedy}") from error
 
 
 def _copied(tree: Tree) -> Tree:

@@ -12,7 +12,7 @@ from typing import Any
 
 import nir
 import numpy as np
-from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.errors import ArtifactError, ConfigError, check_known
 from snn_tool.exporters.nir.reading import READING_FAULTS, REPAIR
 from snn_tool.exporters.nir_foreign.graph_effects import graph_effects
 from snn_tool.exporters.nir_foreign.neuron_effects import (
@@ -140,8 +140,8 @@ def check_graph(graph: nir.NIRGraph, target: str | None, dt_s: float | None = No
         ConfigError: unknown target (names the known ones), or no timestep.
         ArtifactError: a node's values are of no use, as groups that are no number.
     """
-    if target is not None and target not in SIMULATORS:
-        raise ConfigError(f"--target {target} is unknown; use one of {', '.join(SIMULATORS)}")
+    if target is not None:
+        check_known("--target", target, SIMULATORS)
     if dt_s is not None and not 0 < dt_s < float("inf"):
         raise ConfigError(f"--dt {dt_s:g}: a timestep in seconds is above 0")
     chosen = [s for name, s in SIMULATORS.items() if target in (None, name)]

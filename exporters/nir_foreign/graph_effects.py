@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy, deepcopy
 
 import nir
+from snn_tool.errors import first_line
 from snn_tool.exporters.nir.reading import READING_FAULTS
 from snn_tool.exporters.nir_foreign.executor_effects import executor_effects
 from snn_tool.exporters.nir_foreign.interpreter_effects import interpreter_effects
@@ -35,7 +36,7 @@ def type_fault(graph: nir.NIRGraph) -> str:
     try:
         nir.NIRGraph(checked.nodes, checked.edges, type_check=True)
     except READING_FAULTS as error:
-        return str(error).partition("\n")[0] or type(error).__name__
+        return first_line(error)
     return ""
 
 

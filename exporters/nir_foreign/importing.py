@@ -17,6 +17,7 @@ import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.exporters.nir.program import OUTPUT
+from snn_tool.exporters.nir.reading import pair
 from snn_tool.exporters.nir_foreign.forms import (
     Conv,
     Form,
@@ -50,7 +51,7 @@ def apply_layer(node: nir.NIRNode, form: Form, name: str, where: str) -> Form:
     """
     if isinstance(node, nir.Conv2d):
         weight = _dense(np.asarray(node.weight, dtype=np.float64), int(node.groups))
-        conv = Conv(weight, _pair(node.stride), _padding(node, where), _pair(node.dilation))
+        conv = Conv(weight, pair(node.stride), _padding(node, where), pair(node.dilation))
         return convolved(form, conv, _bias(node.bias, len(weight)), name, where)
     if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
         return convolved(form, _pool(node, form.shape[0]), np.zeros(form.shape[0]), name, where)
@@ -108,10 +109,10 @@ def _flattened(node: nir.Flatten, form: Form, where: str) -> Form:
 
 def _pool(node: Any, channels: int) -> Conv:
     """Each channel by itself: sums, or means with the zeros of the padding counted."""
-    rows, columns = _pair(node.kernel_size)
+    rows, columns = pair(node.kernel_size)
     value = 1.0 if isinstance(node, nir.SumPool2d) else 1 / (rows * columns)
     weight = np.eye(channels)[:, :, None, None] * np.full((rows, columns), value)
-    return Conv(weight, _pair(node.stride), _pair(node.padding))
+    return Conv(weight, pair(node.stride), pair(node.padding))
 
 
 def _dense(weight: Reals, groups: int) -> Reals:
@@ -126,10 +127,10 @@ def _dense(weight: Reals, groups: int) -> Reals:
 
 def _padding(node: Any, where: str) -> Pair:
     if not isinstance(node.padding, str):
-        return _pair(node.padding)
+        return pair(node.padding)
     if node.padding == "valid":
         return 0, 0
-    surplus = [d * (k - 1) for d, k in zip(_pair(node.dilation), np.shape(node.weight)[2:], strict=True)]
+    surplus = [d * (k - 1) for d, k in zip(pair(node.dilation), np.shape(node.weight)[2:], strict=True)]
     if node.padding != "same" or any(n % 2 for n in surplus):
         raise UnsupportedLayerError(f"{where}: padding {node.padding!r} of an even kernel is one-sided")
     return surplus[0] // 2, surplus[1] // 2
@@ -137,11 +138,6 @@ def _padding(node: Any, where: str) -> Pair:
 
 def _bias(values: Any, channels: int) -> Reals:
     return np.zeros(channels) if values is None else np.asarray(values, dtype=np.float64).reshape(channels)
-
-
-def _pair(value: Any) -> Pair:
-    rows, columns = np.broadcast_to(value, 2)
-    return int(rows), int(columns)
 
 
 SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)

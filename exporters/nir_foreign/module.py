@@ -8,8 +8,15 @@ from typing import Any
 import nir
 import numpy as np
 import torch
-from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, UnsupportedLayerError
-from snn_tool.exporters.nir.reading import MAX_FOREIGN_BYTES, MAX_QUOTED, load_graph, port_shape, read_nodes
+from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, UnsupportedLayerError, first_line
+from snn_tool.exporters.nir.reading import (
+    MAX_FOREIGN_BYTES,
+    MAX_QUOTED,
+    load_graph,
+    pair,
+    port_shape,
+    read_nodes,
+)
 from snn_tool.exporters.nir_foreign import DT_S
 from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
 from torch import Tensor, nn
@@ -76,7 +83,7 @@ class Pool(nn.Module):
 
     def __init__(self, node: Any, divisor: int) -> None:
         super().__init__()
-        self.window, self.stride, self.padding = map(_pair, (node.kernel_size, node.stride, node.padding))
+        self.window, self.stride, self.padding = map(pair, (node.kernel_size, node.stride, node.padding))
         self.divisor = divisor or self.window[0] * self.window[1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,11 +146,6 @@ def _spread(value: Any, dimensions: int) -> Any:
     return value if isinstance(value, str) else tuple(int(n) for n in np.broadcast_to(value, dimensions))
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    rows, columns = np.broadcast_to(value, 2)
-    return int(rows), int(columns)
-
-
 LAYERS: Mapping[type, Callable[[Any], nn.Module]] = {
     nir.Affine: linear,
     nir.AvgPool2d: lambda node: Pool(node, 0),
@@ -165,7 +167,7 @@ def layer(node: Any, where: str) -> nn.Module:
     try:
         return LAYERS[type(node)](node)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        line = str(error).partition("\n")[0][:MAX_QUOTED]
+        line = first_line(error, MAX_QUOTED)
         raise ArtifactError(f"{where}: {type(node).__name__} cannot be read ({line})") from error
 
 
@@ -241,7 +243,7 @@ class NirModule(nn.Module):
         except SnnToolError:
             raise
         except (IndexError, RuntimeError, ValueError) as error:
-            line = str(error).partition("\n")[0]
+            line = first_line(error)
             raise ArtifactError(f"{self.file}: {name}: cannot take {list(x.shape[1:])} ({line})") from error
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
-from snn_tool.exporters.loihi.chips import expanded_synapses
+from snn_tool.exporters.loihi.chips import expanded_synapses, positions
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.report import largest_side, resized, size_multiple
 from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan, Shape
@@ -48,9 +48,7 @@ def connect(conv: ConvSpec) -> Connections:
 
 def _taps(conv: ConvSpec, axis: int) -> tuple[Integers, Integers, Integers]:
     """Output position (before a pixel-shuffle), tap, and source position, of every tap inside the source."""
-    outputs = np.arange(conv.output_shape[axis] // conv.upsample)
-    taps = np.arange(conv.weight.shape[1 + axis])
-    position = outputs[:, None] * conv.stride - conv.padding + taps * conv.dilation
+    position = positions(conv, axis)
     output, tap = np.nonzero((position >= 0) & (position < conv.input_shape[axis]))
     return output, tap, position[output, tap]
 

@@ -18,7 +18,13 @@ from typing import Any
 import nir
 import numpy as np
 import torch
-from snn_tool.errors import BackendUnavailableError, ConfigError, UnsupportedLayerError, VerificationError
+from snn_tool.errors import (
+    BackendUnavailableError,
+    UnsupportedLayerError,
+    VerificationError,
+    check_known,
+)
+from snn_tool.exporters.nir.reading import pair
 from snn_tool.exporters.simulators.encoding import Encoded
 from snn_tool.exporters.simulators.semantics import SIMULATORS, Simulator
 from torch import Tensor, nn
@@ -50,8 +56,7 @@ def find_simulator(name: str) -> Simulator:
         ConfigError: unknown.
         BackendUnavailableError: not installed; gives the command.
     """
-    if name not in SIMULATORS:
-        raise ConfigError(f"simulator {name} is unknown; use one of {', '.join(SIMULATORS)}")
+    check_known("simulator", name, SIMULATORS)
     if importlib.util.find_spec(name) is None:
         raise BackendUnavailableError(f"{name} is not installed; run `{REMEDY}`")
     return SIMULATORS[name]
@@ -233,16 +238,11 @@ def conv2d(node: nir.Conv2d) -> nn.Module:
     """A torch convolution in float64."""
     weight, bias = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (node.weight, node.bias))
     outputs, inputs, *kernel = weight.shape
-    stride, padding, dilation = (_pair(value) for value in (node.stride, node.padding, node.dilation))
+    stride, padding, dilation = (pair(value) for value in (node.stride, node.padding, node.dilation))
     rows, columns = kernel
     module = nn.Conv2d(inputs, outputs, (rows, columns), stride, padding, dilation, dtype=torch.float64)
     module.weight.data, module.bias.data = weight, bias  # type: ignore[union-attr]
     return module
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    rows, columns = np.broadcast_to(value, 2)
-    return int(rows), int(columns)
 
 
 def plain_maps() -> Maps:

@@ -150,18 +150,19 @@ def best_exponent(weight: NDArray[np.float64]) -> int:
     widest = int(np.ceil(np.log2(largest / MANTISSA_LIMIT)))
     return min(
         range(widest - 2, widest + 1),
-        key=lambda e: float(((_mantissas(weight, e) * 2.0**e - weight) ** 2).sum()),
+        key=lambda e: float(((mantissas(weight, 2.0**e) * 2.0**e - weight) ** 2).sum()),
     )
 
 
-def _mantissas(weight: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    return np.clip(np.round(weight / 2.0**exponent), -MANTISSA_LIMIT, MANTISSA_LIMIT)
+def mantissas(weight: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Weights in units of `scale`, rounded and cut to 8 bits, as floats."""
+    return np.clip(np.round(weight / scale), -MANTISSA_LIMIT, MANTISSA_LIMIT)
 
 
-def _zero_mean_mantissas(weight: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+def _zero_mean_mantissas(weight: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     """Mantissas whose sum over each kernel [kh, kw] is exactly zero: the best-placed entries move by one."""
-    mantissa = _mantissas(weight, exponent)
-    scaled = (weight / 2.0**exponent).reshape(*weight.shape[:2], -1)
+    mantissa = mantissas(weight, scale)
+    scaled = (weight / scale).reshape(*weight.shape[:2], -1)
     flat = mantissa.reshape(scaled.shape)
     for index in np.ndindex(flat.shape[:2]):
         surplus = int(flat[index].sum())
@@ -231,8 +232,8 @@ def _threshold(student: Network, name: str, exponent: int) -> int:
 
 def _integer_synapse(synapse: _RealSynapse, lsb: int) -> IntegerSynapse:
     exponent = max(best_exponent(synapse.weight), lsb)
-    round_to = _zero_mean_mantissas if synapse.wiring.zero_mean else _mantissas
-    mantissa = round_to(synapse.weight, exponent).astype(np.int8)
+    round_to = _zero_mean_mantissas if synapse.wiring.zero_mean else mantissas
+    mantissa = round_to(synapse.weight, 2.0**exponent).astype(np.int8)
     # A bias beyond int32 is beyond every register too, and `_overflowing` must still see that.
     bias = np.clip(np.round(synapse.bias / 2.0**lsb), *BIAS_RANGE).astype(np.int32)
     return IntegerSynapse(synapse.wiring, mantissa, exponent - lsb, bias)

@@ -25,7 +25,7 @@ from snn_tool.models.integer.network import (
     input_range,
 )
 from snn_tool.models.integer.neurons import DECAY_STEPS
-from snn_tool.models.integer.quantize import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANTISSA_LIMIT
+from snn_tool.models.integer.quantize import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANTISSA_LIMIT, mantissas
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 Reals = NDArray[np.float64]
@@ -189,11 +189,7 @@ def _best_scale(weight: Reals, power_of_two: bool) -> float:
 
 
 def _squared_error(weight: Reals, scale: float) -> float:
-    return float(((_mantissas(weight, scale) * scale - weight) ** 2).sum())
-
-
-def _mantissas(weight: Reals, scale: float) -> Reals:
-    return np.clip(np.round(weight / scale), -MANTISSA_LIMIT, MANTISSA_LIMIT)
+    return float(((mantissas(weight, scale) * scale - weight) ** 2).sum())
 
 
 def _with_lsb(
@@ -214,7 +210,7 @@ def _with_lsb(
 def _synapse(part: _Part, lsb: float, step: float) -> IntegerSynapse:
     shifts = range(round(math.log2(step / lsb)), 25)
     shift = min(shifts, key=lambda n: _squared_error(part.weight, lsb * 2**n))
-    mantissa = _mantissas(part.weight, lsb * 2**shift).astype(np.int8)
+    mantissa = mantissas(part.weight, lsb * 2**shift).astype(np.int8)
     wiring = replace(part.synapse.wiring, bias=False)
     return IntegerSynapse(wiring, mantissa, shift, np.zeros(len(mantissa), dtype=np.int32))
 

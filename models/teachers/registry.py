@@ -12,9 +12,9 @@ from typing import Annotated, Any, Protocol
 
 import torch
 from msgspec import Meta
-from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.errors import ArtifactError, ConfigError, first_line
 from snn_tool.files.artifacts import Opener, atomic_path, shown
-from snn_tool.files.documents import Finite, Name, shown_reason
+from snn_tool.files.documents import Finite, Name
 from snn_tool.models.accounts import Training
 from snn_tool.models.checkpoints import REMEDY, Sidecar, check_fit, read_tensors, sidecar_of, write_tensors
 from snn_tool.models.network import Network
@@ -128,7 +128,7 @@ def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     except (ConfigError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{sidecar_of(path)}: architecture {shown(architecture)} cannot be built with options "
-            f"{shown(options)} ({shown_reason(error)}); {REMEDY}"
+            f"{shown(options)} ({first_line(error)}); {REMEDY}"
         ) from error
     check_fit(expected, pair.tensors, path)
     teacher = build_teacher(architecture, options)

@@ -408,7 +408,8 @@ def resources(
     from snn_tool.files.artifacts import write_text
     from snn_tool.files.ownership import holding, refuse_existing_file
     from snn_tool.models.streams import FANOUT
-    from snn_tool.texts.deploy import cores_svg, resources_text
+    from snn_tool.texts.charts import cores_svg
+    from snn_tool.texts.deploy import resources_text
 
     if out:
         # matplotlib leaves the title, drawn as outlines, in a comment

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snn_tool import __version__
-from snn_tool.errors import SnnToolError
+from snn_tool.errors import SnnToolError, first_line
 
 REQUIRED = (
     "torch",
@@ -68,13 +68,9 @@ def _torchvision() -> Finding:
     try:
         version = importlib.import_module("torchvision").__version__
     except BROKEN as error:
-        detail = f"does not fit this torch: {_first_line(error)}"
+        detail = f"does not fit this torch: {first_line(error)}"
         return Finding("torchvision", False, detail, "pip uninstall torchvision")
     return Finding("torchvision", True, version)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _accelerator() -> Finding:
@@ -83,7 +79,7 @@ def _accelerator() -> Finding:
         import torch
         from snn_tool.training.fit import native_bf16
     except BROKEN as error:
-        return Finding("device", False, f"torch or lightning does not import: {_first_line(error)}", INSTALL)
+        return Finding("device", False, f"torch or lightning does not import: {first_line(error)}", INSTALL)
     if torch.cuda.is_available():
         return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
     bf16 = "native bf16" if native_bf16() else "no native bf16: training uses fp32"
@@ -95,7 +91,7 @@ def _training() -> Finding:
     try:
         importlib.import_module("snn_tool.training.module")
     except BROKEN as error:
-        return Finding("training", False, f"does not import: {_first_line(error)}", INSTALL)
+        return Finding("training", False, f"does not import: {first_line(error)}", INSTALL)
     return Finding("training", True, "lightning and torchmetrics import")
 
 
@@ -106,7 +102,7 @@ def _onnxruntime() -> Finding:
 
         version = onnx_runtime().__version__
     except BROKEN as error:
-        return Finding("onnxruntime", False, f"does not import: {_first_line(error)}", INSTALL)
+        return Finding("onnxruntime", False, f"does not import: {first_line(error)}", INSTALL)
     setting = os.environ[TELEMETRY_OFF]
     telemetry = (
         f"telemetry off ({TELEMETRY_OFF}=1)" if setting == "1" else f"{TELEMETRY_OFF}={setting} is set"
@@ -118,7 +114,7 @@ def _nir() -> Finding:
     try:
         importlib.import_module("snn_tool.exporters.nir.interpreter")
     except BROKEN as error:
-        return Finding("backend nir", False, f"does not import: {_first_line(error)}", INSTALL)
+        return Finding("backend nir", False, f"does not import: {first_line(error)}", INSTALL)
     return Finding("backend nir", True, "interpreter of exported files")
 
 

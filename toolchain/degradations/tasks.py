@@ -12,7 +12,7 @@ from snn_tool.degradations.haze import Haze
 from snn_tool.degradations.noise import Degradation as Degradation
 from snn_tool.degradations.noise import GaussianNoise as GaussianNoise
 from snn_tool.degradations.rain import RainStreaks
-from snn_tool.errors import ConfigError
+from snn_tool.errors import ConfigError, check_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,7 @@ def known_task(name: str) -> Task:
     Raises:
         ConfigError: unknown; the known ones are listed.
     """
-    if name not in TASKS:
-        raise ConfigError(f"--task {name} is unknown; use one of {', '.join(TASKS)}")
+    check_known("--task", name, TASKS)
     return TASKS[name]
 
 

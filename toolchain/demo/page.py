@@ -1,7 +1,5 @@
 """The demo's last page: one HTML file that needs nothing beside it but the energy report it links to."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,13 +8,14 @@ from typing import Any
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from snn_tool.degradations.crops import centre_crop
 from snn_tool.deploy.export import Exported
+from snn_tool.energy.pages.charts import data_uri
 from snn_tool.energy.pages.numbers import number, outcome, span
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.networks.evaluation import Evaluation
 from snn_tool.tables import printable, printable_in_page
+from snn_tool.texts.charts import curves_svg
 from snn_tool.texts.deploy import verification_text
 from snn_tool.training.run_folder import Curve
 from snn_tool.training.runs import TrainedNetwork
@@ -160,37 +159,8 @@ class Crop:
 def crop(shown: Photograph) -> Crop:
     """The middle of a photograph, at its own resolution."""
     pictures = (shown.degraded, shown.restored, shown.clean)
-    degraded, restored, clean = (data_uri(np.ascontiguousarray(centre_crop(p, CROP, 1))) for p in pictures)
+    degraded, restored, clean = (data_uri(centre_crop(p, CROP, 1)) for p in pictures)
     return Crop(shown.name, degraded, restored, clean, shown.degraded_psnr_db, shown.psnr_db)
-
-
-def data_uri(image: NDArray[np.uint8]) -> str:
-    """A PNG as a data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def curves_svg(curves: Mapping[str, Curve]) -> str:
-    """Validation PSNR against steps, one line per run, as an SVG element with reproducible bytes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "snn-tool"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 3))
-    for label, curve in curves.items():
-        axes.plot(curve.steps, curve.psnr_db, marker="o", markersize=3, label=label)
-    axes.set(xlabel="optimiser steps", ylabel="validation PSNR (dB)")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    figure.tight_layout()
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    pyplot.close(figure)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def render_page(facts: dict[str, Any]) -> str:

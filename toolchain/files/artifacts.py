@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_tool import __version__
-from snn_tool.errors import ArtifactError, DataError
+from snn_tool.errors import ArtifactError, DataError, first_line
 from snn_tool.files.temporaries import part_file
 
 
@@ -45,7 +45,7 @@ def atomic_path(path: Path, before: Callable[[Path, Path], None] | None = None) 
 
 def not_written(path: Path, error: OSError) -> ArtifactError:
     """What to say of a file or folder that the system does not let us write."""
-    reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+    reason = error.strerror or first_line(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "free some space" if full else "choose another --out"
     return ArtifactError(f"{path}: cannot be written ({reason}); {remedy}")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
-from snn_tool.errors import ArtifactError, ConfigError, SnnToolError
+from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, first_line
 from snn_tool.files.artifacts import check_values, key_path, read_json, shown
 
 T = TypeVar("T")
@@ -101,17 +101,12 @@ def read_toml(path: Path, what: str = "") -> dict[str, Any]:
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{what}{path}: not a TOML file ({shown_reason(error)}); correct it") from error
+        raise ConfigError(f"{what}{path}: not a TOML file ({first_line(error)}); correct it") from error
     try:
         check_values(document)
     except ValueError as error:
         raise ConfigError(f"{what}{path}: {error}; correct it") from error
     return document
-
-
-def shown_reason(error: Exception) -> str:
-    """The first line of an error, short enough for a message."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def convert(

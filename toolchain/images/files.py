@@ -20,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
-from snn_tool.errors import ConfigError, DataError
+from snn_tool.errors import ConfigError, DataError, first_line
 from snn_tool.files.artifacts import Opener, atomic_path, refuse_missing
 from snn_tool.images.colour import embedded_profile, file_profile, kept_profile, to_srgb, warn_once
 from snn_tool.images.samples import ALPHA, full_scale, to_pixels
@@ -188,15 +188,11 @@ def _open(path: Path, decode: bool) -> Picture | None:
     except DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-        raise DataError(f"{path}: corrupt or truncated ({_first_line(error)}); replace it") from error
+        raise DataError(f"{path}: corrupt or truncated ({first_line(error)}); replace it") from error
 
 
 def _too_large(path: Path) -> str:
     return f"{path}: larger than {Image.MAX_IMAGE_PIXELS:,} pixels; cut it into parts"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 _STDERR, _stderr_lock = 2, threading.Lock()
@@ -357,7 +353,7 @@ def _read_tiff(path: Path, profile: bytes | None = None) -> Picture:
             full = full_scale(values, int(page.bitspersample))
     except DAMAGE as error:
         raise DataError(
-            f"{path}: not a TIFF file that can be read ({_first_line(error)}); replace or convert it"
+            f"{path}: not a TIFF file that can be read ({first_line(error)}); replace or convert it"
         ) from error
     if profile is None:
         profile = embedded_profile(path, own) if own else b""

@@ -1,6 +1,5 @@
 """An export and a verification, for people and as JSON."""
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +17,6 @@ from snn_tool.exporters.loihi.chips import (
     LABEL,
     LOIHI_1,
     LOIHI_2,
-    Chip,
     LayerResources,
     Span,
 )
@@ -245,36 +243,3 @@ def export_text(exported: Exported) -> str:
     if exported.verification:
         lines.append(verification_text(exported.verification))
     return "\n".join(lines)
-
-
-INCHES_PER_LAYER = 0.28
-
-
-def cores_svg(report: ResourceReport, chip: Chip) -> str:
-    """For each layer two bars on a logarithmic axis, with shared kernels and with every connection stored."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    use = report.use(chip)
-    places = range(len(report.layers))
-    with matplotlib.rc_context({"svg.hashsalt": "snn-tool"}):
-        figure = Figure(figsize=(8, 1.5 + INCHES_PER_LAYER * len(report.layers)), layout="constrained")
-        axes = figure.subplots()
-        for shift, label, cores in (
-            (-0.2, "low: shared kernels", [span.low for span in use.by_layer]),
-            (0.2, "high: every connection stored", [span.high for span in use.by_layer]),
-        ):
-            axes.barh([place + shift for place in places], cores, height=0.4, label=label)
-        axes.set_yticks(places, [printable(layer.name, 60) for layer in report.layers], parse_math=False)
-        axes.invert_yaxis()
-        axes.set_xscale("log")
-        axes.set_xlim(left=0.5)
-        axes.axvline(chip.cores, color="0.4", linestyle="--", linewidth=1, label="one chip")
-        axes.set_xlabel(f"{chip.name} cores")
-        axes.set_title(f"{report.width}x{report.height} pixels: {LABEL}", fontsize="medium")
-        axes.margins(y=0.01)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-        axes.grid(axis="x", alpha=0.3)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()

@@ -12,7 +12,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from rich.progress import TaskID
-from snn_tool.errors import ArtifactError, Interrupted
+from snn_tool.errors import ArtifactError, Interrupted, first_line
 from snn_tool.files.artifacts import shown, write_text
 from snn_tool.files.ownership import owned_path
 from snn_tool.signals import WORDS, end_at_once, give_back, leave_closed_terminal, take_over
@@ -57,7 +57,7 @@ class Checkpoints(Callback):
                 trainer.save_checkpoint(part)
             except RuntimeError as error:
                 # torch's writer says of a full disk that a position was unexpected.
-                reason = str(error).partition("\n")[0]
+                reason = first_line(error)
                 raise ArtifactError(
                     f"{self.folder / name}: cannot be written ({reason}); free some space"
                 ) from error

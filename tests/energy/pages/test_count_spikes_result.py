@@ -61,7 +61,7 @@ def test_price_by_own_constants() -> None:
     doubled = packaged.at("fp32").scaled("add-fp32", 2.0)
     own = Pricing(doubled.constants, packaged.precisions)
     assert arithmetic_pj(COUNT, "fp32", own) == pytest.approx(21_000 * 1.8 + 70 * (3.7 + 1.8), rel=1e-12)
-    with pytest.raises(ConfigError, match="precision 'int4' is unknown; use one of fp32, fp16, int8"):
+    with pytest.raises(ConfigError, match="precision int4 is unknown; use one of fp32, fp16, int8"):
         arithmetic_pj(COUNT, "int4")
 
 

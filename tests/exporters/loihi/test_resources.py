@@ -46,7 +46,8 @@ from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import IMAGE, Program
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import printable
-from snn_tool.texts.deploy import cores_svg, resources_text
+from snn_tool.texts.charts import cores_svg
+from snn_tool.texts.deploy import resources_text
 
 MakeNetwork = Callable[..., IntegerNetwork]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat")]

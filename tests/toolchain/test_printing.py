@@ -8,21 +8,29 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 import snn_tool
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from snn_tool import energy, exporters, models
 from snn_tool.cli.app import run
 from snn_tool.deploy import backends as backend_list
 from snn_tool.exporters.contract.targets import Declared
+from snn_tool.exporters.loihi.bundle import export_bundle
+from snn_tool.exporters.nir.file import write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import TableText, plain_table, printable, rendered
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, say
 
@@ -31,6 +39,8 @@ STUDENT = "denoise-25-lif"
 EVIL = "\x1b]0;owned\x07\x1b[2J[/b][red]{0}\u202e\u2028\x9b1m"
 """A title, a cleared screen, rich's markup, a format, a bidi override, a line separator, a C1 sequence."""
 SHOWN = r"\x1b]0;owned\x07\x1b[2J[/b][red]{0}\u202e\u2028\x9b1m"
+HOSTILE = "[b][red]{0}%s"
+"""A population's name that our own files may have: markup and formats."""
 IN_A_NAME, SHOWN_NAME = EVIL.replace("/", ""), SHOWN.replace("/", "")
 STEERS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -341,3 +351,76 @@ def test_the_search_for_what_prints_finds_it(tmp_path: Path) -> None:
     source = "import sys\nfrom rich.markup import escape\nprint(1)\nConsole()\nsys.stderr.write('')\n"
     (tmp_path / "a.py").write_text(source)
     assert writers(tmp_path / "a.py") == {"rich.markup", "print", "Console", "sys.stderr.write"}
+
+
+@pytest.fixture(scope="module")
+def hostile_files(
+    make_network: Callable[..., IntegerNetwork],
+    photograph: NDArray[np.float32],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A bundle whose golden spikes are wrong in a population called `HOSTILE`; another tool's NIR file."""
+    folder, network = tmp_path_factory.mktemp("hostile"), make_network("lif", "chain")
+    first = network.populations[0].wiring.name
+    network = replace(
+        network,
+        populations=tuple(
+            replace(p, wiring=replace(p.wiring, name=HOSTILE)) if p.wiring.name == first else p
+            for p in network.populations
+        ),
+        synapses=tuple(
+            replace(s, wiring=replace(s.wiring, source=HOSTILE)) if s.wiring.source == first else s
+            for s in network.synapses
+        ),
+    )
+    tiles = quantize_image(photograph[None, :, :8, :8], network)
+    trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
+    write_nir(folder / "network.nir", to_nir(network, 8, 8))
+    trace.spikes[HOSTILE][0, 0, 0, 0, 0] ^= 1
+    export_bundle(folder / "network.nir", folder / "bundle", tiles, trace, student_sha256="5" * 64)
+    full = np.ones((2, 8, 8))
+    nodes = {
+        "in": nir.Input(np.array([3, 8, 8])),
+        "conv": nir.Conv2d((8, 8), np.ones((2, 3, 3, 3)), 1, 1, 1, 1, np.zeros(2)),
+        IN_A_NAME: nir.IF(full, full * 0.5, full * 0),
+        "out": nir.Output(np.array([2, 8, 8])),
+    }
+    nir.write(folder / "foreign.nir", nir.NIRGraph(nodes, list(zip(nodes, list(nodes)[1:], strict=False))))
+    (folder / "images").mkdir()
+    Image.fromarray((photograph[:, :16, :16].transpose(1, 2, 0) * 255).astype(np.uint8)).save(
+        folder / "images/a.png"
+    )
+    return folder
+
+
+COMMANDS = {
+    "check": ["check", "{0}/foreign.nir", "--target", "snntorch"],
+    "import": ["import", "{0}/foreign.nir", "--images", "{0}/images", "--dt", "1", "--out"]
+    + ["{1}/i.int.safetensors"],
+    "energy nir": ["energy", "nir", "{0}/foreign.nir", "--images", "{0}/images", "--dt", "1"],
+    "verify": ["verify", "{0}/bundle", "--backend", "nir"],
+    "conformance": ["conformance", "{0}/bundle", "--tiles", "1", "--out", "{1}/c"],
+    "resources": ["resources", "{0}/bundle"],
+    "export": ["export", "{0}/network.nir", "--target", "loihi", "--no-verify", "--out", "{1}/e"],
+}
+"""All that print names of populations, of another tool's file or of ours."""
+NAMED = {"check": SHOWN_NAME, "energy nir": SHOWN_NAME[:12], "verify": HOSTILE, "resources": HOSTILE[:12]}
+"""What of the name stands in the text; tables fold it."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flags", [[], ["-v"], ["--json"]], ids=["text", "verbose", "json"])
+def test_commands_take_any_name_of_a_population(
+    command: str, flags: list[str], hostile_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They do their work; the name is shown, and rich neither reads nor fills it."""
+    places = {"{0}": str(hostile_files), "{1}": str(tmp_path)}
+    arguments = [re.sub(r"\{\d\}", lambda found: places[found[0]], part) for part in COMMANDS[command]]
+    code = run([*flags, *arguments])
+    printed = capsys.readouterr()
+    assert code == (3 if command == "verify" else 0), printed
+    assert not STEERS.search(printed.out + printed.err), printed
+    if flags == ["--json"]:
+        json.loads(printed.out)
+    else:
+        assert NAMED.get(command, "") in printed.out, printed.out

@@ -26,11 +26,12 @@ from hkd_plan import VALIDATIONS, jobs_of, require_fitting
 from hkd_report import draw, page, table
 from hkd_results import read_run, summary
 from hkd_runs import Job, run_all
-from hkd_teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher, sidecar_training
+from hkd_teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher
 from hkd_variants import NONE, Variant, variants
 from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.files.artifacts import write_json, write_text
-from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks.locate import TEACHERS, locate
+from snn_tool.networks.open import open_teacher
 from snn_tool.training.fit import TrainingData
 from snn_tool.training.runs import TaskOptions, asked_of, load_training_data
 
@@ -121,14 +122,14 @@ def command_of(arguments: argparse.Namespace) -> str:
 def benchmark(arguments: argparse.Namespace) -> None:
     """Plan, check, train, read, write."""
     chosen = variants(arguments.variant, arguments.only)
-    source = TeacherSource(arguments.teacher, arguments.weights)
-    split = arguments.split_seed
+    source = locate(arguments.teacher, arguments.weights, TEACHERS)
+    opened, split = open_teacher(source), arguments.split_seed
     if split is None:
-        split = int(sidecar_training(source).get("training", {}).get("seed", 0))
+        split = int(opened.provenance.account.get("training", {}).get("seed", 0))
     options = TaskOptions(arguments.data, arguments.task, arguments.sigma, split_seed=split)
     jobs = jobs_of(arguments, chosen, source, options)
     data = load_training_data(options, jobs[0].settings)
-    teacher = measure_teacher(source, data)
+    teacher = measure_teacher(opened, data)
     for job in jobs:
         require_fitting(job, data, teacher)
     _say(f"{len(jobs)} runs; the teacher has {teacher.psnr_db:.2f} dB on {teacher.crops} validation crops")

@@ -9,7 +9,7 @@ from hkd_runs import Job
 from hkd_teacher import TeacherFigures
 from hkd_variants import Variant, merged, parsed
 from snn_tool.errors import ConfigError
-from snn_tool.networks.teachers import NO_TEACHER, TeacherSource
+from snn_tool.networks.locate import NO_TEACHER, Spec
 from snn_tool.training.fit import TrainingData
 from snn_tool.training.run_folder import require_same
 from snn_tool.training.runs import TaskOptions, asked_of
@@ -39,7 +39,7 @@ def shared_settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def jobs_of(
-    arguments: argparse.Namespace, chosen: list[Variant], source: TeacherSource, options: TaskOptions
+    arguments: argparse.Namespace, chosen: list[Variant], source: Spec, options: TaskOptions
 ) -> list[Job]:
     """Seed by seed, so that an early look compares variants; every setting is checked here."""
     shared, tests = shared_settings(arguments), _tests(arguments.test)

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.files.artifacts import read_json, sha256_file, write_json
 from snn_tool.networks.evaluation import KIND, SCHEMA, EvaluationFiles, run_evaluation
-from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks.locate import Spec
 from snn_tool.training.run_folder import LAST, RunFolder
 from snn_tool.training.runs import STUDENT_FILE, TaskOptions, distill_student
 from snn_tool.training.settings import RunSettings
@@ -38,7 +38,7 @@ class Job:
     variant: str
     seed: int
     folder: Path
-    source: TeacherSource | None
+    source: Spec | None
     options: TaskOptions
     settings: RunSettings
     tests: dict[str, Path]

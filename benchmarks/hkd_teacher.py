@@ -1,15 +1,10 @@
 """The teacher of the distillation benchmark: how good it is where the students are measured."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
-from snn_tool.files.artifacts import read_json
-from snn_tool.models.checkpoints import sidecar_of
-from snn_tool.models.teachers.registry import KIND, SCHEMA
-from snn_tool.networks.teachers import TeacherSource, open_teacher
+from snn_tool.networks.open import OpenedTeacher
 from snn_tool.training.fit import TrainingData, data_hash
 from torch import Tensor
 
@@ -35,33 +30,21 @@ class TeacherFigures:
     held_out: bool | None
 
 
-def sidecar_training(source: TeacherSource) -> dict[str, Any]:
-    """How a teacher of this tool was trained; empty for others."""
-    path = Path(source.named)
-    if path.suffix != ".safetensors" or not path.exists():
-        return {}
-    training = read_json(sidecar_of(path), KIND, SCHEMA).get("training", {})
-    return training if isinstance(training, dict) else {}
-
-
-def measure_teacher(source: TeacherSource, data: TrainingData) -> TeacherFigures:
-    """Restore every validation crop.
-
-    Raises:
-        SnnToolError: the teacher cannot be opened.
-    """
-    opened = open_teacher(source)
+def measure_teacher(opened: OpenedTeacher, data: TrainingData) -> TeacherFigures:
+    """Restore every validation crop."""
     psnr_db, degraded_psnr_db = [], []
     for degraded, clean in data.crops:
         with torch.no_grad():
             restored, _ = opened.network.forward_features(degraded)  # type: ignore[operator]
         psnr_db.append(_psnr_db(restored, clean))
         degraded_psnr_db.append(_psnr_db(degraded, clean))
-    hashes = sidecar_training(source).get("data", {})
+    hashes = opened.provenance.account.get("data", {})
     held_out = hashes.get("validation") == data_hash(data.validation) if hashes else None
     parameters = sum(parameter.numel() for parameter in opened.network.parameters())
     figures = fmean(psnr_db), fmean(degraded_psnr_db), len(psnr_db)
-    return TeacherFigures(opened.title, opened.sha256, parameters, *figures, held_out or None)
+    return TeacherFigures(
+        opened.provenance.title, opened.provenance.sha256, parameters, *figures, held_out or None
+    )
 
 
 def _psnr_db(image: Tensor, clean: Tensor) -> float:

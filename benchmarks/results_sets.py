@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_tool.degradations.pairs import open_pairs
-from snn_tool.degradations.tasks import bounds_of, degradation_for, strength_option, strength_text
+from snn_tool.degradations.tasks import TrainedFor, bounds_of, degradation_for, strength_option, strength_text
 from snn_tool.errors import ArtifactError
 from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, Track, run_evaluation
 from snn_tool.networks.shipped import Card
@@ -69,7 +69,7 @@ def score_sets(
 def synthetic_tasks(card: Card) -> list[Mapping[str, Any]]:
     """The synthetic degradations at which a student was measured, or else the one that it was trained for."""
     tasks = [figure["task"] for figure in card.figures if bounds_of(figure["task"])]
-    tasks = tasks or [degradation_for(None, None, card.training["task"]).describe()]
+    tasks = tasks or [degradation_for(None, None, TrainedFor.of(card.training["task"])).describe()]
     return [task for index, task in enumerate(tasks) if task not in tasks[:index]]
 
 

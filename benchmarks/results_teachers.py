@@ -9,10 +9,10 @@ from results_sets import SEED, TILE, SetScore, synthetic_tasks
 from results_tables import number, spread, table
 from snn_tool.degradations.tasks import bounds_of, strength_option, strength_text
 from snn_tool.errors import ConfigError
-from snn_tool.models.teachers.registry import load_teacher
 from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
+from snn_tool.networks.open import open_teacher
+from snn_tool.networks.running import RestoringTeacher
 from snn_tool.networks.shipped import Card
-from snn_tool.networks.teachers import RestoringTeacher, TeacherSource, open_restoring_teacher
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,9 @@ class TeacherColumn:
 
     def fits(self, card: Card) -> bool:
         """Whether it was trained for all that the student is measured at."""
-        own = bounds_of(self.teacher.trained_for)
-        if own is None or self.teacher.trained_for["task"] != card.task:
+        trained_for = self.teacher.provenance.trained_for
+        own = trained_for.strength
+        if own is None or trained_for.task != card.task:
             return False
         wanted = [bounds_of(task) or own for task in synthetic_tasks(card)]
         return all(own[0] <= low and high <= own[1] for low, high in wanted)
@@ -46,8 +47,8 @@ def open_teachers(files: Sequence[Path], cards: Sequence[Card]) -> list[TeacherC
     """
     found = []
     for file in files:
-        training = load_teacher(file)[1]["training"]
-        column = TeacherColumn(file, open_restoring_teacher(TeacherSource(str(file))), training)
+        opened = open_teacher(file)
+        column = TeacherColumn(file, RestoringTeacher.of(opened), opened.provenance.account)
         if not any(column.fits(card) for card in cards):
             raise ConfigError(f"--teacher {file}: no student is measured at what it was trained for")
         found.append(column)
@@ -61,12 +62,11 @@ def score_teacher(
     tasks: list[Mapping[str, Any]] = []
     for card in cards:
         tasks += [task for task in synthetic_tasks(card) if column.fits(card) and task not in tasks]
-    source = TeacherSource(str(column.file))
     found = []
     for label, folder in clean.items():
         for described in tasks:
             at = (described["task"], strength_option(described), SEED)
-            scored = run_evaluation(source, folder, at, TILE, EvaluationFiles(), track)
+            scored = run_evaluation(column.file, folder, at, TILE, EvaluationFiles(), track)
             found.append(SetScore(label, scored, None))
     return found
 
@@ -76,7 +76,7 @@ def teachers_table(scores: Sequence[tuple[TeacherColumn, Sequence[SetScore]]]) -
     head = ("teacher", "parameters", "trained", "set", "strength", "degraded dB", "restored dB", "SSIM")
     rows = [
         [
-            column.teacher.title,
+            column.teacher.provenance.title,
             f"{column.teacher.parameters:,}",
             _trained(column.training),
             each.label,

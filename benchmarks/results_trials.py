@@ -14,6 +14,7 @@ from snn_tool.degradations.crops import SCIKIT_IMAGE, read_photograph
 from snn_tool.degradations.tasks import (
     TASKS,
     Degradation,
+    TrainedFor,
     bounds_of,
     degradation_for,
     image_rng,
@@ -86,8 +87,11 @@ class Condition:
 def conditions(card: Card) -> list[Condition]:
     """As measured; nothing, half the least and 1.5 times the largest strength of training; stored as JPEG."""
     tasks = synthetic_tasks(card)
-    found = [_condition("as trained", degradation_for(None, None, task)) for task in tasks]
-    low, high = bounds_of(degradation_for(None, None, card.training["task"]).describe()) or (0.0, 0.0)
+    found = [_condition("as trained", degradation_for(None, None, TrainedFor.of(task))) for task in tasks]
+    low, high = bounds_of(degradation_for(None, None, TrainedFor.of(card.training["task"])).describe()) or (
+        0.0,
+        0.0,
+    )
     kind = TASKS[card.task]
     beyond = {"none": 0.0, "weaker": low / 2, "stronger": min(STRONGER * high, kind.most)}
     for name, strength in beyond.items():

@@ -24,8 +24,8 @@ from ship_recipes import check_recipe, commands, last_run, shown_command, steps,
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.file import load_integer_network
+from snn_tool.networks.locate import NO_TEACHER
 from snn_tool.networks.shipped import KIND, SCHEMA, student_path
-from snn_tool.networks.teachers import NO_TEACHER
 
 RECIPES = Path(__file__).with_suffix(".toml")
 ENERGY_TEACHER = "restormer"

@@ -216,8 +216,8 @@ class _OneLine(logging.Formatter):
 
 
 def configure_logging(verbosity: int) -> None:
-    """Warnings, or everything the tool logs, on stderr."""
-    level = logging.DEBUG if verbosity > 0 else logging.ERROR if verbosity < 0 else logging.WARNING
+    """Notes and warnings, or everything that the tool logs, on stderr."""
+    level = logging.DEBUG if verbosity > 0 else logging.ERROR if verbosity < 0 else logging.INFO
     handler = RichHandler(console=_Console(stderr=True), show_time=False, show_path=False)
     handler.setFormatter(_OneLine())
     logger = logging.getLogger(LOGGER)

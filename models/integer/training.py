@@ -6,8 +6,9 @@ Q is `quantization.quantize` itself, without calibration, so that training sees 
 the zero-mean kernels and the thresholds that the chip will hold, and no second description of them exists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from snn_tool.errors import ArtifactError
@@ -29,13 +30,26 @@ def load_dequantized(path: Path) -> tuple[Network, StudentConfig]:
         ArtifactError: damaged, not an integer network, or not quantised from a student.
     """
     integers, provenance = load_integer_network(path)
-    if "student" not in provenance.get("training", {}):
+    return dequantized(integers, provenance.get("training", {}), path)
+
+
+def dequantized(
+    integers: IntegerNetwork, training: Mapping[str, Any], path: Path
+) -> tuple[Network, StudentConfig]:
+    """The same of an integer network that was read.
+
+    Args:
+        integers: the network.
+        training: the account of its student's training.
+        path: of its file, for messages.
+    """
+    if "student" not in training:
         raise ArtifactError(
             f"{path}: was not quantised from a student, so none can be rebuilt from it "
             "(provenance.training.student is missing)"
         )
     keys = ("provenance", "training", "student")
-    config = parse_config(path, provenance["training"]["student"], keys)
+    config = parse_config(path, training["student"], keys)
     student = build_student(config)
     _demand_same(path, config, integers)
     if [s.wiring for s in integers.synapses] != list(student.topology.synapses):

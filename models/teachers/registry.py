@@ -6,6 +6,8 @@ A teacher restores an image and exposes named decoder features:
     forward(image [N, 3, H, W]) -> image      forward_features(image) -> (image, {name: [N, C, h, w]})
 """
 
+import inspect
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -175,6 +177,40 @@ def size_options(architecture: str, size: str | None) -> dict[str, Any]:
     if size not in sizes:
         raise ConfigError(f"--size {size}: {architecture} has {', '.join(sizes) or 'no named sizes'}")
     return dict(sizes[size])
+
+
+def parse_teacher_options(architecture: str, given: list[str], size: str | None = None) -> dict[str, Any]:
+    """JSON values by keyword; tuples are written as lists, e.g. `blocks=[1,1,2,4]`.
+
+    Args:
+        architecture: a key of `TEACHERS`.
+        given: `key=value`, which override the size's.
+        size: a named size of the architecture.
+
+    Raises:
+        ConfigError: unknown architecture, size or key (the valid ones are listed), or no JSON value.
+    """
+    if architecture not in TEACHERS:
+        raise ConfigError(f"--arch {architecture} is unknown; use one of {', '.join(TEACHERS)}")
+    known = inspect.signature(TEACHERS[architecture]).parameters
+    options = size_options(architecture, size)
+    for item in given:
+        key, separator, text = item.partition("=")
+        if not separator or key not in known:
+            raise ConfigError(
+                f"--option {item}: {architecture} takes {', '.join(f'{name}=…' for name in known)}"
+            )
+        options[key] = _value(item, text)
+    return options
+
+
+def _value(item: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        if text.isidentifier():
+            return text
+        raise ConfigError(f"--option {item}: the value must be a number, a list or a name") from None
 
 
 def recognise(architecture: str, tensors: Mapping[str, Tensor], fits: Fits) -> nn.Module | None:

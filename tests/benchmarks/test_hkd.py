@@ -108,9 +108,8 @@ def interrupted(images: Path, teacher: Path, tmp_path_factory: pytest.TempPathFa
 def job_of(images: Path, teacher: Path, out: Path, variant: str, seed: int) -> Any:
     hkd, plan, variants = module("hkd"), module("hkd_plan"), module("hkd_variants")
     arguments = hkd.arguments_of([str(text) for text in options_of(images, teacher, out)])
-    source = module("hkd_runs").TeacherSource(str(teacher))
     options = TaskOptions(images, "denoise", None, split_seed=0)
-    jobs = plan.jobs_of(arguments, variants.variants([], []), source, options)
+    jobs = plan.jobs_of(arguments, variants.variants([], []), teacher, options)
     return next(job for job in jobs if (job.variant, job.seed) == (variant, seed))
 
 

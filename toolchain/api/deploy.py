@@ -11,7 +11,7 @@ from snn_tool.api.images import Images, folder_of, folders_of
 from snn_tool.api.networks import Student, load, student_of
 from snn_tool.api.training import Strength, filled, strength_text
 from snn_tool.degradations.pairs import match_pairs, source_for
-from snn_tool.degradations.tasks import degradation_for
+from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.export import export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.deploy.photographs import PhotographOptions
@@ -81,7 +81,7 @@ def quantize(
                 raise ConfigError(CONFIGLESS)
             check_deployable(student, config)
             assert isinstance(student, Network)
-            source = source_for(pairs, task or "denoise", strength_text(strength), {})
+            source = source_for(pairs, task or "denoise", strength_text(strength), TrainedFor())
             refuse_existing_pair(path, overwrite, KIND, "integer network")
             quantize_network(student.eval(), config, {}, clean, path, source)
         else:
@@ -297,6 +297,6 @@ def verify(
     with _images_or_none(images) as given:
         options = None
         if given:
-            degradation = degradation_for(None, None, exported_for(folder))
+            degradation = degradation_for(None, None, TrainedFor.of(exported_for(folder)))
             options = PhotographOptions(given, tiles, whole, degradation)
         return Report(folder, verify_export(folder, checks, chosen, options, LavaOptions(conv=conv, log=log)))

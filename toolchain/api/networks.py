@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from snn_tool.api.images import Image, restored_like
 from snn_tool.degradations.pairs import unit_range
 from snn_tool.degradations.tasks import task_text
-from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.files.artifacts import read_json
-from snn_tool.models.checkpoints import sidecar_of
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.student import load_student
-from snn_tool.models.teachers.registry import KIND as TEACHER_KIND
-from snn_tool.networks.shipped import student_or_shipped
-from snn_tool.networks.students import Student as OpenedStudent
-from snn_tool.networks.students import open_student
-from snn_tool.networks.teachers import RestoringTeacher, TeacherSource, open_restoring_teacher
+from snn_tool.networks.locate import TEACHERS, Located, Spec, locate
+from snn_tool.networks.open import (
+    FloatStudent,
+    IntegerStudent,
+    OpenedTeacher,
+    open_network,
+    open_student,
+    open_teacher,
+)
+from snn_tool.networks.running import RestoringTeacher
+from snn_tool.networks.running import Student as RestoringStudent
 from torch import nn
 
 TILE = 512
-RUN_FILES = (f"student{INTEGER_SUFFIX}", "student.safetensors", "teacher.safetensors")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -41,6 +41,7 @@ class Student:
         config: of a float student; None of integers.
         trained_for: the degradation that it learned to undo, as JSON values; empty if nobody wrote it down.
         training: how it was trained, as JSON values.
+        opened: as the command line opens it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Student:
     config: StudentConfig | None
     trained_for: Mapping[str, Any]
     training: Mapping[str, Any]
+    opened: IntegerStudent | FloatStudent
 
     def restore(self, image: Image, *, tile: int = TILE) -> Image:
         """A restored image of the kind that `image` has: numpy or torch, its shape, dtype and device.
@@ -67,14 +69,14 @@ class Student:
         """
 
         def restore_one(picture: NDArray[Any]) -> NDArray[Any]:
-            run = self._opened.restore_8_bits if picture.dtype == "uint8" else self._opened.restore
+            run = self._ready.restore_8_bits if picture.dtype == "uint8" else self._ready.restore
             return run(picture, tile)
 
         return restored_like(image, restore_one)
 
     @cached_property
-    def _opened(self) -> OpenedStudent:
-        return open_student(self.path)
+    def _ready(self) -> RestoringStudent:
+        return RestoringStudent.of(self.opened)
 
     @property
     def kind(self) -> str:
@@ -118,7 +120,7 @@ class Teacher:
     """
 
     name: str
-    source: TeacherSource
+    source: Located
     opened: RestoringTeacher
     training: Mapping[str, Any]
 
@@ -135,7 +137,7 @@ class Teacher:
     @property
     def trained_for(self) -> Mapping[str, Any]:
         """The degradation that it learned to undo, as JSON values; empty if nobody wrote it down."""
-        return self.opened.trained_for
+        return self.opened.provenance.trained_for.described
 
     def restore(self, image: Image) -> Image:
         """A restored image of the kind that `image` has, as `Student.restore`; never cut into tiles.
@@ -177,44 +179,30 @@ def load(spec: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
         ConfigError: nothing has that name; what there is is named.
         ArtifactError: a file is missing, damaged, of another schema, or does not fit.
     """
-    path = student_or_shipped(Path(spec)) if ":" not in str(spec) and not weights else Path(spec)
-    assert path is not None
-    if path.is_dir():
-        path = _of_run(path)
-    if path.suffix != ".safetensors" or weights or _is_teacher(path):
-        return load_teacher(TeacherSource(str(path), Path(weights) if weights else None))
-    return student_of(path, str(spec))
-
-
-def _of_run(folder: Path) -> Path:
-    for name in RUN_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise ConfigError(f"{folder}: a run folder holds one of {', '.join(RUN_FILES)}")
-
-
-def _is_teacher(path: Path) -> bool:
-    if path.name.endswith(INTEGER_SUFFIX):
-        return False
-    try:
-        return bool(read_json(sidecar_of(path), TEACHER_KIND, 1))
-    except ArtifactError:
-        return False
+    found = locate(Path(spec) if isinstance(spec, os.PathLike) else spec, Path(weights) if weights else None)
+    opened = open_network(found)
+    if isinstance(opened, OpenedTeacher):
+        return _teacher(opened, found)
+    return _student(opened, str(spec))
 
 
 def student_of(path: Path, name: str) -> Student:
     """The student of a file."""
-    if path.name.endswith(INTEGER_SUFFIX):
-        network, provenance = load_integer_network(path)
-        training = provenance.get("training", {})
-        return Student(
-            name, path, network, None, training.get("task") or provenance.get("noise", {}), training
-        )
-    student, config, training = load_student(path)
-    return Student(name, path, student, config, training.get("task", {}), training)
+    return _student(open_student(path), name)
 
 
-def load_teacher(source: TeacherSource, training: Mapping[str, Any] | None = None) -> Teacher:
+def load_teacher(spec: Spec) -> Teacher:
     """The teacher that a command line names."""
-    opened = open_restoring_teacher(source)
-    return Teacher(opened.title, source, opened, training or {})
+    found = locate(spec, accept=TEACHERS)
+    return _teacher(open_teacher(found), found)
+
+
+def _student(opened: IntegerStudent | FloatStudent, name: str) -> Student:
+    origin, config = opened.provenance, opened.config if isinstance(opened, FloatStudent) else None
+    assert origin.path
+    described = origin.trained_for.described
+    return Student(name, origin.path, opened.network, config, described, origin.account, opened)
+
+
+def _teacher(opened: OpenedTeacher, found: Located) -> Teacher:
+    return Teacher(opened.provenance.title, found, RestoringTeacher.of(opened), opened.provenance.account)

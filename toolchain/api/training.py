@@ -14,7 +14,7 @@ from snn_tool.errors import ConfigError
 from snn_tool.files.temporaries import new_place
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.teachers.registry import size_options
-from snn_tool.networks.teachers import TeacherSource
+from snn_tool.networks.locate import Spec
 from snn_tool.results import json_text
 from snn_tool.training import runs
 from snn_tool.training.data import Batch, PatchBatches, ValidationSet
@@ -167,7 +167,7 @@ def train_teacher(
         pairs = match_pairs(partners, clean) if partners else None
         learned = TaskOptions(clean, task or (None if pairs else "denoise"), strength_text(strength), pairs)
         trained = runs.train_teacher(arch, shape, learned, settings, folder)
-    return load_teacher(TeacherSource(str(trained.path)), trained.training)
+    return load_teacher(trained.path)
 
 
 def distill(
@@ -214,10 +214,8 @@ def distill(
     """
     settings = settings_of(("training", "loss", "student"), options)
     folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet)
-    source = teacher.source if isinstance(teacher, Teacher) else None
-    if source is None and teacher is not None:
-        source = TeacherSource(str(teacher))
-    start = init.path if isinstance(init, Student) else Path(init) if init else None
+    source = teacher.source if isinstance(teacher, Teacher) else _spec(teacher)
+    start = init.path if isinstance(init, Student) else _spec(init)
     initial = runs.read_initial(start, settings.student) if start else None
     say = note or (lambda line: None)
     with folders_of(images, degraded) as (clean, partners):
@@ -227,6 +225,10 @@ def distill(
         )
         trained = runs.distill_student(source, hints, learned, settings, folder, say, initial)
     return Run(student_of(trained.path, str(trained.path)), folder.path, trained.training)
+
+
+def _spec(given: str | os.PathLike[str] | None) -> Spec | None:
+    return given if given is None or isinstance(given, str) else Path(given)
 
 
 def patches(

@@ -1,6 +1,7 @@
 """The networks of an audit: how each is loaded, restores an image, and is scored."""
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ from snn_tool.energy.report.rows import Teacher
 from snn_tool.errors import ConfigError
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer.engine import IntegerEngine, restore
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.teachers.registry import TEACHERS, build_teacher, load_teacher
-from snn_tool.models.teachers.tapped import TappedTeacher
-from snn_tool.networks.teachers import NO_TEACHER, open_teacher, source_from_options
+from snn_tool.models.neurons import ReluNeuron
+from snn_tool.networks.locate import NO_TEACHER, Form, Kind, locate_teacher
+from snn_tool.networks.open import FloatStudent, OpenedTeacher, open_integers, open_network, open_teacher
 from torch import nn
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
@@ -54,24 +54,50 @@ def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Tea
         ConfigError: no such teacher, a factory that fails, or ONNX, whose operations are not counted.
         ArtifactError: a file is damaged, refused, or does not fit.
     """
-    source = source_from_options(named or NO_TEACHER, weights)
-    if source is None:
+    found = locate_teacher(named or NO_TEACHER, weights, untrained=True)
+    if found is None:
         return None, {}
-    if named in TEACHERS and weights is None:
-        with torch.device("meta"):
-            return Teacher(f"{named}, untrained, at its default size", build_teacher(named, {})), {}
-    if source.named.endswith(".onnx"):
+    if found.form is Form.ONNX:
         raise ConfigError(
             f"--teacher {named}: operations of ONNX graphs are not counted; give the network as "
             "package.module:factory"
         )
-    opened = open_teacher(source)
-    network = opened.network.network if isinstance(opened.network, TappedTeacher) else opened.network
-    return Teacher(opened.title, network), {"teacher": opened.sha256}
+    is_untrained = found.form is Form.ARCHITECTURE and found.weights is None
+    with torch.device("meta") if is_untrained else nullcontext():
+        opened = open_teacher(found)
+    title, digest = opened.provenance.title, opened.provenance.sha256
+    return Teacher(title, opened.module), {} if is_untrained else {"teacher": digest}
+
+
+def audited_module(named: str) -> nn.Module:
+    """The network whose parameters and products are counted: a teacher in any form, or a student in float.
+
+    A student's neurons stand as ReLU with the threshold that they have: products do not depend on the neuron.
+
+    Raises:
+        ConfigError: there is no network of that name, or a factory fails.
+        ArtifactError: a file is damaged.
+    """
+    opened = open_network(named, accept=(Kind.FLOAT, Kind.TEACHER), untrained=True)
+    if isinstance(opened, OpenedTeacher):
+        return opened.module
+    assert isinstance(opened, FloatStudent)
+    student = opened.network
+    for name, neuron in student.neurons.items():
+        student.neurons[name] = _Standing(neuron)
+    return student
+
+
+class _Standing(ReluNeuron):
+    """In the place of a spiking neuron."""
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.log_threshold = neuron.log_threshold
 
 
 def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
-    module, _ = load_teacher(path)
+    module = open_teacher(path).module
     if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
         raise ConfigError(
             f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
@@ -87,7 +113,7 @@ def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
             f"--qann {path}: a graded student computes the same integers as its quantised twin, so that "
             "their quality is the same; leave the option out"
         )
-    given, _ = load_integer_network(path)
+    given = open_integers(path).network
     if given.neuron != "graded" or given.signed or given.levels != network.timesteps:
         raise ConfigError(
             f"--qann {path}: not the student's quantised twin; distil one with neuron graded, unsigned, "

@@ -8,7 +8,7 @@ from snn_tool.degradations.options import DegradedFolder, PairsFolder, TrainedSt
 from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
 from snn_tool.flags import Flag
 from snn_tool.models.streams import FANOUT
-from snn_tool.networks.shipped import student_or_shipped
+from snn_tool.networks.locate import integer_file, teacher_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,18 @@ class AuditOptions:
     student: Annotated[
         Path,
         Flag(
-            "student.int.safetensors, the deployed network, or a name from 'models'.", read=student_or_shipped
+            "student.int.safetensors, the deployed network, its run folder, or a name from 'models'.",
+            read=integer_file,
         ),
     ]
     images: Annotated[Path | None, Flag("Folder of clean images.")] = None
     teacher: Annotated[
-        str | None, Flag("teacher.safetensors, package.module:factory, or an architecture (restormer).")
+        str | None,
+        Flag("teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer)."),
     ] = None
-    twin: Annotated[Path | None, Flag("A trained ANN of the student's shape, for its PSNR.")] = None
+    twin: Annotated[
+        Path | None, Flag("A trained ANN of the student's shape, for its PSNR.", read=teacher_file)
+    ] = None
     claim: Annotated[float, Flag("How many times less energy is claimed.")] = 50.0
     crop: Annotated[int, Flag("Centre crops of this side; 0 takes whole images.")] = 256
     limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
@@ -59,7 +63,8 @@ class AuditOptions:
     seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
     lowering: Annotated[str, Flag("Of membrane shortcuts, as deployed: fanout or relay.")] = FANOUT
     qann: Annotated[
-        Path | None, Flag("A lif student's quantised twin (unsigned graded, T levels), for its PSNR.")
+        Path | None,
+        Flag("A lif student's quantised twin (unsigned graded, T levels), for its PSNR.", read=integer_file),
     ] = None
     profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
     against: Annotated[

@@ -32,9 +32,9 @@ from snn_tool.files.artifacts import sha256_file, write_json, write_text
 from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.files import find_images
 from snn_tool.models.integer.engine import quantize_image
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import check_lowering
+from snn_tool.networks.open import open_integers
 from snn_tool.terminal import Track
 
 
@@ -246,14 +246,15 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         refuse_existing_file(out / name, overwrite)
     claim_report(out)
     check = read_check(options.sanafe, options.student) if options.sanafe else None
-    network, provenance = load_integer_network(options.student)
+    opened = open_integers(options.student)
+    network, trained_for = opened.network, opened.provenance.trained_for
     if not network.topology.restores:
         raise ConfigError(
             f"{options.student}: restores no colour image of any size, so that it has no PSNR and no twin; "
             "'snn-tool energy nir' counts the NIR file that it was imported from"
         )
     images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
-    degradation = source_for(pairs, options.task, options.sigma, provenance.get("noise", {}))
+    degradation = source_for(pairs, options.task, options.sigma, trained_for)
     teacher, hashes = audited_teacher(options.teacher, options.weights)
     by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
     sides = (options.crop, options.limit, _multiple(network, teacher))

@@ -13,7 +13,7 @@ from snn_tool.degradations.options import (
     TrainedStrength,
     TrainedTask,
 )
-from snn_tool.networks.shipped import student_or_shipped
+from snn_tool.networks.locate import exported_file, float_file
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
 
@@ -31,7 +31,10 @@ Convolution = Annotated[
 @command
 def quantize(
     context: typer.Context,
-    student: Annotated[Path, typer.Argument(help="student.safetensors, from distill.")],
+    student: Annotated[
+        Path,
+        typer.Argument(help="student.safetensors, from distill, or its run folder.", callback=float_file),
+    ],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
     ] = None,
@@ -71,9 +74,9 @@ def export(
     student: Annotated[
         Path,
         typer.Argument(
-            help="student.int.safetensors, from quantize, or a name from 'models'; "
+            help="student.int.safetensors, from quantize, its run folder, or a name from 'models'; "
             "for loihi, netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
-            callback=student_or_shipped,
+            callback=exported_file,
         ),
     ],
     target: Annotated[
@@ -182,7 +185,7 @@ def verify(
 
     Exit code 3 if one differs or if one that was named with --backend could not be run.
     """
-    from snn_tool.degradations.tasks import degradation_for
+    from snn_tool.degradations.tasks import TrainedFor, degradation_for
     from snn_tool.deploy.photographs import PhotographOptions
     from snn_tool.deploy.verify import exported_for, open_export, unknown_backends, verify_export
     from snn_tool.exporters.verify.runners import LavaOptions
@@ -194,7 +197,7 @@ def verify(
         raise typer.BadParameter(
             f"{unknown} is not one of {', '.join(checks.known)}", context, param_hint="--backend"
         )
-    degradation = degradation_for(task, sigma, exported_for(bundle))
+    degradation = degradation_for(task, sigma, TrainedFor.of(exported_for(bundle)))
     options = PhotographOptions(images, tiles, whole, degradation, seed)
     with terminal.steps() as log:
         lava = LavaOptions(lava_conv, log=log)

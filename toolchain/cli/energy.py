@@ -8,6 +8,7 @@ from snn_tool.auditing.options import AuditOptions, NirEnergyOptions
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Given, check_images, command, options_of
 from snn_tool.flags import Flag, Overwrite
+from snn_tool.networks.locate import locate_teacher
 from snn_tool.tables import printable
 from snn_tool.terminal import output_console, terminal_of
 
@@ -44,6 +45,7 @@ def energy_report(
     if out is None:
         raise typer.BadParameter("--student needs --out, a folder for energy.json and energy.html")
     options = AuditOptions(**asked)
+    locate_teacher(options.teacher, options.weights, untrained=True)
     check_images(options.images, "--images", options.pairs, options.degraded)
     _report_student(context, options, out, overwrite, strict)
 
@@ -161,8 +163,8 @@ def audit_params(
     ] = 12,
 ) -> None:
     """Real parameters and MACs of a network beside what thop-like counters report, and why they differ."""
+    from snn_tool.auditing.networks import audited_module
     from snn_tool.energy.counts.profilers import audit_parameters
-    from snn_tool.networks.teachers import audited_module
     from snn_tool.texts.audit import audit_text
 
     terminal = terminal_of(context)

@@ -6,6 +6,7 @@ import typer
 from snn_tool.cli.options import Given, command, images_or_pairs
 from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.models.config import LossWeights, StudentConfig
+from snn_tool.networks.locate import locate_teacher
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
 from snn_tool.training.options import DistillOptions, LearntOptions, RunOptions, TeacherOptions
@@ -29,7 +30,7 @@ def train(
     loss: Annotated[dict[str, Any], Given(LossWeights, only=("fft",))],
 ) -> None:
     """Train an ANN teacher on a folder of images."""
-    from snn_tool.networks.teachers import parse_teacher_options
+    from snn_tool.models.teachers.registry import parse_teacher_options
     from snn_tool.training.runs import train_teacher
 
     terminal = terminal_of(context)
@@ -50,13 +51,12 @@ def distill(
     training: Annotated[dict[str, Any], Given(TrainingSettings)],
 ) -> None:
     """Distil a spiking student from a teacher's output and decoder features."""
-    from snn_tool.networks.teachers import source_from_options
+    source = locate_teacher(distillation.teacher, distillation.weights)
     from snn_tool.training.runs import distill_student, read_initial
 
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss, "student": student})
     initial = read_initial(distillation.init, settings.student) if distillation.init else None
-    source = source_from_options(distillation.teacher, distillation.weights)
     task, folder = _task(learnt, distillation.split_seed), _folder(run, terminal)
     trained = distill_student(source, distillation.features, task, settings, folder, terminal.note, initial)
     _report(terminal, "student", trained)

@@ -15,14 +15,15 @@ from snn_tool.degradations.options import (
     TrainedStrength,
     TrainedTask,
 )
-from snn_tool.networks.shipped import DEFAULT, shipped_for, student_or_shipped
+from snn_tool.networks.locate import locate_teacher, student_file
+from snn_tool.networks.shipped import DEFAULT, shipped_for
 from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
-_STUDENT_HELP = "student.safetensors (float), student.int.safetensors (integer), or a name from 'models'."
-StudentFile = Annotated[
-    Path | None, typer.Option("--student", help=_STUDENT_HELP, callback=student_or_shipped)
-]
+_STUDENT_HELP = (
+    "student.safetensors (float), student.int.safetensors (integer), a run folder, or a name from 'models'."
+)
+StudentFile = Annotated[Path | None, typer.Option("--student", help=_STUDENT_HELP, callback=student_file)]
 Tile = Annotated[
     int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
 ]
@@ -36,7 +37,7 @@ def restore(
     images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
     student: Annotated[
         Path | None,
-        typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_or_shipped),
+        typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_file),
     ] = None,
     task: Annotated[
         str | None,
@@ -56,20 +57,22 @@ def restore(
     terminal = terminal_of(context)
     if student is not None and task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
-    outputs = plan_outputs(images, out, overwrite)  # cheap checks first: the next line imports torch
-    from snn_tool.networks.students import open_student
-
+    outputs = plan_outputs(images, out, overwrite)
     if student is None:
         card = shipped_for(task or "denoise")
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
-    loaded = open_student(student)
-    restore_files(loaded, outputs, tile, terminal.track)
+    from snn_tool.networks.open import open_student
+    from snn_tool.networks.running import Student
+
+    opened = open_student(student)
+    origin = opened.provenance
+    restore_files(Student.of(opened), outputs, tile, terminal.track)
     document = {
         "student": str(student),
-        "student_kind": loaded.kind,
-        "student_sha256": loaded.sha256,
-        "trained_for": dict(loaded.trained_for),
+        "student_kind": str(origin.kind),
+        "student_sha256": origin.sha256,
+        "trained_for": dict(origin.trained_for.described),
         "images": {str(source): str(target) for source, target in outputs.items()},
     }
     terminal.result("\n".join(map(printable, outputs.values())), document)
@@ -83,8 +86,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--teacher",
-            help="Instead of --student: teacher.safetensors, model.onnx, package.module:factory, or an "
-            "architecture with --weights.",
+            help="Instead of --student: teacher.safetensors, a run folder, model.onnx, "
+            "package.module:factory, or an architecture with --weights.",
         ),
     ] = None,
     weights: Annotated[
@@ -105,14 +108,13 @@ def evaluate(
 ) -> None:
     """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
     clean, partners = images_or_pairs(data, "--data", pairs, degraded)  # cheap checks first: torch follows
-    from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
-    from snn_tool.networks.teachers import source_from_options
-
     terminal = terminal_of(context)
-    source = source_from_options(teacher or "none", weights)
+    source = locate_teacher(teacher, weights)
     network = student or source
     if network is None or (student and source):
         raise typer.BadParameter("one of --student and --teacher is needed", context)
+    from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
+
     files = EvaluationFiles(out, save, overwrite)
     scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())

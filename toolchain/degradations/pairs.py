@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snn_tool.degradations.tasks import Degradation, degradation_for, known_task
+from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import refuse_missing
 from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture
@@ -89,7 +89,7 @@ def unit_range(pixels: Pixels) -> Image:
 
 
 def source_for(
-    pairs: Pairs | None, task: str | None, strength: str | None, trained_for: Mapping[str, Any]
+    pairs: Pairs | None, task: str | None, strength: str | None, trained_for: TrainedFor
 ) -> Source:
     """The pairs under the name of their task, or else the degradation that `degradation_for` finds.
 
@@ -100,11 +100,11 @@ def source_for(
         return degradation_for(task, strength, trained_for)
     if strength is not None:
         raise ConfigError(f"--strength {strength}: pairs have the strength that they have; leave it out")
-    name = task or trained_for.get("task")
+    name = task or trained_for.task
     if not name:
         raise ConfigError("pairs do not say what degraded them; name it with --task, e.g. --task derain")
-    known_task(str(name))
-    return replace(pairs, task=str(name))
+    known_task(name)
+    return replace(pairs, task=name)
 
 
 def images_and_partners(

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,33 @@ def degradation_from_options(task: str, strength: str | None = None) -> Degradat
     return kind.make(low, high)
 
 
-def degradation_for(task: str | None, strength: str | None, trained_for: Mapping[str, Any]) -> Degradation:
+@dataclass(frozen=True, slots=True)
+class TrainedFor:
+    """What a network learned to undo, as far as its file says.
+
+    Attributes:
+        task: its name; None where nobody wrote it down.
+        strength: smallest and largest, in the task's unit; None of recorded pairs, or where it is not known.
+        described: `describe()` of the degradation, JSON values; empty where nobody wrote it down.
+    """
+
+    task: str | None = None
+    strength: tuple[float, float] | None = None
+    described: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "TrainedFor":
+        """Read what `describe()` of a degradation gave, as sidecars hold it."""
+        task = described.get("task")
+        return cls(str(task) if task else None, bounds_of(described), described)
+
+    @property
+    def option(self) -> str | None:
+        """The strength as `--strength` takes it; None where there is none."""
+        return strength_option(self.described)
+
+
+def degradation_for(task: str | None, strength: str | None, trained_for: TrainedFor) -> Degradation:
     """The degradation that the options name; what they leave open is what the network was trained for.
 
     A network that was trained on recorded pairs has no strength; the usual one of its task stands in.
@@ -90,16 +116,15 @@ def degradation_for(task: str | None, strength: str | None, trained_for: Mapping
     Args:
         task: option, or None.
         strength: option, or None.
-        trained_for: `describe()` of the training's degradation, or empty where nobody wrote it down.
+        trained_for: what the network says of its training.
 
     Raises:
         ConfigError: the options are wrong, or nothing says what to do.
     """
-    trained_task = trained_for.get("task")
-    name = task or str(trained_task or "denoise")
-    if strength is None and name == trained_task:
-        strength = strength_option(trained_for)
-    if strength is None and task is None and trained_task is None:
+    name = task or trained_for.task or "denoise"
+    if strength is None and name == trained_for.task:
+        strength = trained_for.option
+    if strength is None and task is None and trained_for.task is None:
         raise ConfigError("the network does not say for which noise it was trained; name it with --sigma")
     return degradation_from_options(name, strength)
 

@@ -20,11 +20,10 @@ from snn_tool.images.metrics import to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer.file import KIND as INTEGERS
 from snn_tool.networks.evaluation import KIND, Evaluation, EvaluationFiles, load_pair, run_evaluation
+from snn_tool.networks.locate import STUDENT_FILE, TEACHER_FILE
 from snn_tool.terminal import Terminal
 from snn_tool.training.run_folder import LAST, METRICS, RunFolder, claim_run, read_curve
 from snn_tool.training.runs import (
-    STUDENT_FILE,
-    TEACHER_FILE,
     TaskOptions,
     TrainedNetwork,
     distill_student,

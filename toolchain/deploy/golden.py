@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
-from snn_tool.degradations.tasks import Degradation, degradation_for
+from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.loihi.bundle import NETWORK
@@ -22,7 +22,8 @@ from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.verify.report import BACKENDS
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, to_input_grid
-from snn_tool.models.integer.file import INTEGER_SUFFIX, load_integer_network
+from snn_tool.models.integer.file import INTEGER_SUFFIX
+from snn_tool.networks.open import open_integers
 
 NIR_SUFFIX = ".nir"
 DEFAULT_SIGMA = "25"
@@ -100,20 +101,21 @@ def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
 
 
 def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
-    network, provenance = load_integer_network(source)
-    degradation = degradation_for(options.task, options.sigma, provenance.get("noise", {}))
+    opened = open_integers(source)
+    network = opened.network
+    degradation = degradation_for(options.task, options.sigma, opened.provenance.trained_for)
     size = network.image_size or (options.size, options.size)
     write_nir(nir, to_nir(network, *size))
     drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
     tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     origin = _origin(options, degradation, "integer engine")
-    return Golden(nir, tiles, trace, sha256_file(source), origin, BACKENDS)
+    return Golden(nir, tiles, trace, opened.provenance.sha256, origin, BACKENDS)
 
 
 def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
     program = read_program(source)
-    degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, {})
+    degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, TrainedFor())
     size = (program.height, program.width)
     degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
     grid = (program.input_step, program.input_low, program.input_high, program.input_offset)

@@ -16,7 +16,7 @@ from snn_tool.degradations.crops import (
     name_below,
     to_channels,
 )
-from snn_tool.degradations.tasks import Degradation, degradation_for, image_rng
+from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for, image_rng
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir.metadata import KEY
@@ -213,7 +213,7 @@ def _add_outputs(total: Comparison, pair: Pair, expected: Reals, found: Reals, r
 
 
 MOST_TIMESTEPS, MOST_STEP = 64, 16
-UNDEGRADED = {"task": "denoise", "sigma": [0.0, 0.0]}
+UNDEGRADED = TrainedFor.of({"task": "denoise", "sigma": [0.0, 0.0]})
 """What images are taken to be degraded by where nobody says it: nothing."""
 
 SOFT_RESET = (

@@ -3,7 +3,6 @@
 Tiles are drawn as for the other targets. The file is compared in memory and written only if it agrees.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,21 @@ from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.onnx.graph import OPSET, metadata_of, value_text
 from snn_tool.files.artifacts import write_bytes
 from snn_tool.files.ownership import refuse_existing_file
-from snn_tool.models import student as student_file
-from snn_tool.models.checkpoints import kind_of
-from snn_tool.models.integer import file as integer_file
-from snn_tool.models.teachers import registry as teachers
+from snn_tool.networks.open import FloatStudent, IntegerStudent, Opened, open_network
 from snn_tool.tables import printable
 
 SUFFIX = ".onnx"
 
-Maker = Callable[[Path, Path, OnnxOptions], tuple[Any, tuple[str, ...]]]
-MAKERS: Mapping[str, Maker] = {
-    integer_file.KIND: integer_student,
-    student_file.KIND: float_student,
-    teachers.KIND: teacher,
-}
-"""By the kind of a checkpoint: what makes the graph, and a line for each comparison that it passed."""
+
+def _made(opened: Opened, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+    """The graph, and a line for each comparison that it passed."""
+    if isinstance(opened, IntegerStudent):
+        return integer_student(opened, out, options)
+    return (
+        float_student(opened, out, options)
+        if isinstance(opened, FloatStudent)
+        else teacher(opened, out, options)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,7 @@ def export_onnx(source: Path, out: Path, options: OnnxOptions) -> OnnxExported:
     refuse_existing_file(out, options.overwrite, _is_ours, "ONNX export")
     if source.suffix != ".safetensors":
         raise ConfigError(f"{source}: --target onnx takes a .safetensors file of this tool")
-    kind = kind_of(source)
-    if kind not in MAKERS:
-        raise ConfigError(f"{source}: is of kind '{kind}'; --target onnx takes {' or '.join(MAKERS)}")
-    model, checks = MAKERS[kind](source, out, options)
+    model, checks = _made(open_network(source), out, options)
     data = model.SerializeToString()
     write_bytes(out, data)
     return OnnxExported(

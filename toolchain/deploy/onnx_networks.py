@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
-from snn_tool.degradations.tasks import degradation_for
+from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.contract.traces import EXACT
@@ -21,18 +21,15 @@ from snn_tool.exporters.onnx.integer import compare_integers, integer_model
 from snn_tool.exporters.onnx.run import FileRun, run_steps
 from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form, readout_name
 from snn_tool.exporters.onnx.traced import Traceable, traced_model
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import to_uint8
 from snn_tool.images.tiling import pad_to_multiple
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
-from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from snn_tool.models.streams import FANOUT
-from snn_tool.models.student import load_student
-from snn_tool.models.teachers.registry import load_teacher
 from snn_tool.models.topology import Topology
+from snn_tool.networks.open import FloatStudent, IntegerStudent, OpenedTeacher, Provenance
 
 ONNX = "onnx"
 CUT = (3, 5)
@@ -84,14 +81,17 @@ def student_form(neuron: str, timesteps: int, options: OnnxOptions) -> Form:
     return Form(1 if options.stateful else timesteps, options.stateful, options.taps)
 
 
-def origin_of(source: Path, trained_for: Mapping[str, Any]) -> dict[str, Any]:
+def origin_of(provenance: Provenance) -> dict[str, Any]:
     """Metadata that say where a file is from; without the folder, so that equal inputs give equal bytes."""
-    return {"source": source.name, "source_sha256": sha256_file(source), "trained_for": dict(trained_for)}
+    assert provenance.path
+    return {
+        "source": provenance.path.name,
+        "source_sha256": provenance.sha256,
+        "trained_for": dict(provenance.trained_for.described),
+    }
 
 
-def check_images(
-    trained_for: Mapping[str, Any], options: GoldenOptions, topology: Topology | None = None
-) -> Image:
+def check_images(trained_for: TrainedFor, options: GoldenOptions, topology: Topology | None = None) -> Image:
     """Degraded tiles float32 [N, C, H, W]; of colour, or as many channels as a topology's image has.
 
     Args:
@@ -119,19 +119,17 @@ def cut_to_odd(images: Image) -> Image:
     return np.ascontiguousarray(images[:, :, :rows, :columns])
 
 
-def float_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+def float_student(opened: FloatStudent, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
     """The graph of `student.safetensors`, and what was compared.
 
     Raises:
         ConfigError: an option does not fit the student.
-        ArtifactError: the source is damaged.
         ExportDiffersError: onnxruntime computes something else.
     """
-    student, config, training = load_student(source)
+    student, config, origin = opened.network, opened.config, opened.provenance
     form = student_form(config.neuron, config.timesteps, options)
-    trained_for = training.get("task", {})
-    metadata = {**origin_of(source, trained_for), "config": asdict(config), "thresholds": thresholds(student)}
-    return network_file(student, form, STUDENT, metadata, trained_for, out, options)
+    metadata = {**origin_of(origin), "config": asdict(config), "thresholds": thresholds(student)}
+    return network_file(student, form, STUDENT, metadata, origin.trained_for, out, options)
 
 
 def network_file(
@@ -139,7 +137,7 @@ def network_file(
     form: Form,
     kind: str,
     metadata: Mapping[str, Any],
-    trained_for: Mapping[str, Any],
+    trained_for: TrainedFor,
     out: Path,
     options: OnnxOptions,
 ) -> tuple[Any, tuple[str, ...]]:
@@ -204,27 +202,24 @@ UNIT = 2.0**-24
 Values = Mapping[str, NDArray[Any]]
 
 
-def teacher(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+def teacher(opened: OpenedTeacher, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
     """The graph of `teacher.safetensors`, and what was compared.
 
     Raises:
         ConfigError: an option of students is given.
-        ArtifactError: the source is damaged.
         ExportError: torch cannot trace the teacher.
         ExportDiffersError: onnxruntime computes something else.
     """
     if options.taps or options.stateful:
-        raise ConfigError(f"{source}: is a teacher; --taps and --stateful belong to students")
-    network, description = load_teacher(source)
-    trained_for = description.get("training", {}).get("task", {})
-    body = {"architecture": description["architecture"], "options": description["options"]}
-    metadata = {**origin_of(source, trained_for), **body}
+        raise ConfigError(f"{opened.provenance.path}: is a teacher; --taps and --stateful belong to students")
+    network, origin = opened.network, opened.provenance
+    metadata = {**origin_of(origin), **opened.built}
     if isinstance(network, Network):
-        return network_file(network, Form(1), TEACHER, metadata, trained_for, out, options)
+        return network_file(network, Form(1), TEACHER, metadata, origin.trained_for, out, options)
     model = traced_model(cast("Traceable", network), TEACHER, SCHEMA, metadata)
     if not options.verify:
         return model, ()
-    return model, check_teacher(model, out, network, check_images(trained_for, options.golden))
+    return model, check_teacher(model, out, network, check_images(origin.trained_for, options.golden))
 
 
 def check_teacher(model: Any, out: Path, network: Any, images: Image) -> tuple[str, ...]:
@@ -281,27 +276,25 @@ def _share(out: Path, name: str, found: Any, torchs: Any, exact: NDArray[np.floa
     return share
 
 
-def integer_student(source: Path, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
+def integer_student(opened: IntegerStudent, out: Path, options: OnnxOptions) -> tuple[Any, tuple[str, ...]]:
     """The graph of `student.int.safetensors`, and what was compared.
 
     Args:
-        source: the integer network.
+        opened: the integer network.
         out: for messages.
         options: of graph and check.
 
     Raises:
         ConfigError: an option does not fit the network.
-        ArtifactError: the source is damaged.
         ExportError: a sum may exceed 32 bits.
         ExportDiffersError: onnxruntime gives another integer; the first is named.
     """
-    network, provenance = load_integer_network(source)
+    network, origin = opened.network, opened.provenance
     form = student_form(network.neuron, network.timesteps, options)
-    trained_for = provenance.get("noise", {})
-    model = integer_model(network, form, origin_of(source, trained_for))
+    model = integer_model(network, form, origin_of(origin))
     if not options.verify:
         return model, ()
-    images = check_images(trained_for, options.golden, network.topology)
+    images = check_images(origin.trained_for, options.golden, network.topology)
     return model, check_integer_student(model, out, network, form, images)
 
 

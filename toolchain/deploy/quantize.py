@@ -10,7 +10,6 @@ import torch
 from snn_tool.degradations.crops import Crop, channels_first, load_crop
 from snn_tool.degradations.pairs import Pairs, Source, source_for
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
@@ -20,7 +19,7 @@ from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_netw
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
-from snn_tool.models.student import load_student
+from snn_tool.networks.open import open_float
 from snn_tool.training.data import split_validation
 
 CROP = 256
@@ -80,10 +79,11 @@ def quantize_student(
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer student ends in {INTEGER_SUFFIX}")
     refuse_existing_pair(out, overwrite, KIND, "integer network")
-    student, config, training = load_student(student_path)
-    degradation = source_for(pairs, None, sigma, training.get("task", {}))
-    origin = {"student_sha256": sha256_file(student_path), "training": training}
-    return quantize_network(student, config, origin, data, out, degradation)
+    opened = open_float(student_path)
+    provenance = opened.provenance
+    degradation = source_for(pairs, None, sigma, provenance.trained_for)
+    origin = {"student_sha256": provenance.sha256, "training": provenance.account}
+    return quantize_network(opened.network, opened.config, origin, data, out, degradation)
 
 
 def quantize_network(

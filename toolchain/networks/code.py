@@ -19,16 +19,11 @@ from snn_tool.errors import (
     TeacherError,
     is_out_of_memory,
 )
+from snn_tool.networks.locate import SPANDREL
 from snn_tool.terminal import LOGGER
 from torch import Tensor, nn
 
 SHOWN = 12
-
-
-def names_factory(text: str) -> bool:
-    """Whether a text has the form `package.module:factory`."""
-    module, colon, name = text.partition(":")
-    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def build_from_factory(named: str) -> nn.Module:
@@ -96,7 +91,7 @@ def _failed(named: str, what: str, error: Exception) -> ConfigError:
     return ConfigError(f"{named}: {what}: {type(error).__name__}: {reason}; -v shows where")
 
 
-SPANDREL, REASON = "spandrel", 240
+REASON = 240
 
 
 class SpandrelTeacher(nn.Module):

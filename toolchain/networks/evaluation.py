@@ -20,9 +20,10 @@ from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_js
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.images.files import find_images, write_image
 from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
+from snn_tool.networks.locate import Spec
+from snn_tool.networks.open import open_network
 from snn_tool.networks.restoring import warn_of_grey
-from snn_tool.networks.students import open_student
-from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
+from snn_tool.networks.running import restorer_of
 from snn_tool.tables import LONGEST_CELL, printable
 
 WINDOW = "full images, 8-bit output, data range 255"
@@ -265,7 +266,7 @@ def load_pair(path: Path, folder: Path, degradation: Source, seed: int) -> Pair:
 
 
 def run_evaluation(
-    network: Path | TeacherSource,
+    network: Spec,
     folder: Path,
     task: tuple[str | None, str | None, int],
     tile: int,
@@ -276,7 +277,7 @@ def run_evaluation(
     """Restore and score the images of a folder one by one, and write the files that are wanted.
 
     Args:
-        network: float or integer student, or a teacher.
+        network: float or integer student, or a teacher, in any form of `networks.locate`.
         folder: of clean images.
         task: `--task` and `--strength`, None as trained, and the seed of the degradation.
         tile: side of the tiles of large images.
@@ -290,8 +291,9 @@ def run_evaluation(
         TeacherError: the teacher fails, or gives NaN or another shape.
     """
     files.refuse()
-    opened = open_student(network) if isinstance(network, Path) else open_restoring_teacher(network)
-    degradation = source_for(pairs, task[0], task[1], opened.trained_for)
+    restorer = restorer_of(open_network(network))
+    known = restorer.provenance
+    degradation = source_for(pairs, task[0], task[1], known.trained_for)
     described = degradation.describe()
     scores: list[ImageScore] = []
     paths = find_images(folder, without=files.restored)
@@ -299,13 +301,13 @@ def run_evaluation(
         claim(files.restored / _png(name_below(path, folder)) for path in paths)
     for path in track(paths, "evaluate"):
         pair = load_pair(path, folder, degradation, task[2])
-        restored = opened.restore_8_bits(pair.degraded, tile)
+        restored = restorer.restore_8_bits(pair.degraded, tile)
         if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
-            warn_of_grey(path, opened.title)
+            warn_of_grey(path, known.title)
         scores.append(score(pair, restored, described["task"] in WITH_LUMA))
         if files.restored:
             write_image(files.restored / _png(pair.name), restored, opener=owned_path)
-    scored = Evaluation(opened.title, opened.kind, opened.sha256, described, task[2], tuple(scores))
+    scored = Evaluation(known.title, known.kind, known.sha256, described, task[2], tuple(scores))
     if files.scores:
         write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)
     return scored

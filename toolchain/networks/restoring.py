@@ -13,7 +13,7 @@ from snn_tool.files.ownership import claim, owned_path, refuse_existing_file
 from snn_tool.images.files import check_image, find_images, read_picture, write_image
 
 if TYPE_CHECKING:
-    from snn_tool.networks.students import Student
+    from snn_tool.networks.running import Student
 
 LOGGER = logging.getLogger("snn_tool")
 
@@ -65,7 +65,7 @@ def restore_files(
             damaged.append(error)
             continue
         if is_grey and grey_is_news:
-            warn_of_grey(source, student.title)
+            warn_of_grey(source, student.provenance.title)
         grey_is_news &= not is_grey
     if damaged:
         _refuse_damaged(damaged, len(outputs))

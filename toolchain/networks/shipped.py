@@ -170,18 +170,5 @@ def shipped_for(task: str, folder: Path = FOLDER) -> Card:
     return fitting[0]
 
 
-def student_or_shipped(given: Path | None) -> Path | None:
-    """A student's file: the path itself, or the file of the shipped student that it names.
-
-    A bare word that is no file here is a name, so that a typing error is told what names there are.
-
-    Raises:
-        ConfigError: a bare word that names no shipped student.
-    """
-    if given is None or given.suffix or len(given.parts) != 1 or given.exists():
-        return given
-    return read_card(given.name).path
-
-
 def _listed(folder: Path) -> str:
     return ", ".join(shipped_names(folder)) or "none"

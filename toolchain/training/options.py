@@ -6,7 +6,7 @@ from typing import Annotated
 
 from snn_tool.degradations.options import DegradedFolder, PairsFolder, Strength, Task
 from snn_tool.flags import Flag, Overwrite
-from snn_tool.networks.shipped import student_or_shipped
+from snn_tool.networks.locate import initial_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class DistillOptions:
     """What a student is distilled from, and where it starts.
 
     Attributes:
-        teacher: any form that `networks.teachers` opens, or `none`.
+        teacher: any form of `networks.locate`, or `none`.
         weights: file that fills a teacher without weights of its own.
         hints: names of the teacher's features, separated by commas.
         split_seed: of the validation split; None takes the run's seed.
@@ -78,8 +78,8 @@ class DistillOptions:
     teacher: Annotated[
         str,
         Flag(
-            "teacher.safetensors, model.onnx, package.module:factory, an architecture with --weights, or "
-            "'none'."
+            "teacher.safetensors, a run folder, model.onnx, package.module:factory, an architecture with "
+            "--weights, or 'none'."
         ),
     ] = "none"
     weights: Annotated[Path | None, Flag("Weights of a factory's network: .safetensors or .pth.")] = None
@@ -88,9 +88,9 @@ class DistillOptions:
     init: Annotated[
         Path | None,
         Flag(
-            "Start from this student.safetensors or student.int.safetensors, or a name from 'models', of "
-            "the same shape but for timesteps.",
-            read=student_or_shipped,
+            "Start from this student.safetensors or student.int.safetensors, a run folder, or a name from "
+            "'models', of the same shape but for timesteps.",
+            read=initial_file,
         ),
     ] = None
 

@@ -8,21 +8,28 @@ from typing import Any, cast
 import lightning
 from lightning.pytorch.callbacks import Callback
 from snn_tool.degradations.pairs import Pairs, Source, source_for
+from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ConfigError, TeacherError
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.files.ownership import owned_path
 from snn_tool.images.files import find_images, read_image
 from snn_tool.models.config import LossWeights, StudentConfig
-from snn_tool.models.integer.file import INTEGER_SUFFIX
-from snn_tool.models.integer.training import load_dequantized
+from snn_tool.models.integer.training import dequantized
 from snn_tool.models.losses import HintLoss, HintPair, pair_hints
 from snn_tool.models.network import Network
-from snn_tool.models.student import build_student, load_student, save_student
+from snn_tool.models.student import build_student, save_student
 from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.models.teachers.tapped import TappedTeacher
-from snn_tool.networks.teachers import NO_TEACHER, OpenedTeacher, TeacherSource, open_teacher
+from snn_tool.networks.locate import NO_TEACHER, STUDENT_FILE, TEACHER_FILE, Kind, Spec
+from snn_tool.networks.open import (
+    FloatStudent,
+    IntegerStudent,
+    Opened,
+    OpenedTeacher,
+    open_network,
+    open_teacher,
+)
 from snn_tool.training.data import ImageSet, split_validation
 from snn_tool.training.fit import TrainingData, data_hash, first_batch, fit
 from snn_tool.training.module import Batch, Guide
@@ -34,7 +41,7 @@ from torch import Tensor, nn
 Note = Callable[[str], None]
 
 
-def open_source(source: TeacherSource | None, hints: tuple[str, ...]) -> OpenedTeacher | None:
+def open_source(source: Spec | None, hints: tuple[str, ...]) -> OpenedTeacher | None:
     """The teacher, or None without one.
 
     Raises:
@@ -44,7 +51,7 @@ def open_source(source: TeacherSource | None, hints: tuple[str, ...]) -> OpenedT
         if hints:
             raise ConfigError("--hints needs --teacher FILE")
         return None
-    return open_teacher(source, hints)
+    return open_teacher(source, hints=hints)
 
 
 def guide_with(
@@ -74,7 +81,7 @@ def guide_with(
     teacher, (degraded, clean) = opened.network, batch
     found = probe(teacher, degraded, clean)
     note(
-        f"teacher {opened.title}: {found.teacher_psnr_db:.2f} dB on the first batch, "
+        f"teacher {opened.provenance.title}: {found.teacher_psnr_db:.2f} dB on the first batch, "
         f"degraded {found.degraded_psnr_db:.2f} dB"
     )
     if found.teacher_psnr_db < found.degraded_psnr_db:
@@ -104,9 +111,6 @@ def _pairs(
     return pair_hints(student.feature_scales, teacher.feature_scales, hints)  # type: ignore[arg-type]
 
 
-TEACHER_FILE, STUDENT_FILE = "teacher.safetensors", "student.safetensors"
-
-
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """What to learn from: a folder of clean images and a synthetic degradation, or recorded pairs.
@@ -127,7 +131,7 @@ class TaskOptions:
     @property
     def degradation(self) -> Source:
         """The pairs, or the degradation that `task` and `sigma` name."""
-        return source_for(self.pairs, self.task, self.sigma, {})
+        return source_for(self.pairs, self.task, self.sigma, TrainedFor())
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class InitialStudent:
     sha256: str
 
 
-def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
+def read_initial(spec: Spec, wanted: StudentConfig) -> InitialStudent:
     """The weights of a float or quantised student of the same configuration, timesteps left aside.
 
     No weight belongs to a timestep, and a start with fewer of them costs less: the time inheritance training
@@ -157,15 +161,26 @@ def read_initial(path: Path, wanted: StudentConfig) -> InitialStudent:
         ConfigError: the student has another shape; every key that differs is named.
         ArtifactError: the file is missing, damaged, or not a student.
     """
-    student, config = load_dequantized(path) if path.name.endswith(INTEGER_SUFFIX) else load_student(path)[:2]
+    opened = open_network(spec, accept=(Kind.FLOAT, Kind.INTEGER))
+    student, config = _in_float(opened)
     differing = [
         f"{key} is {value}, not {asked}"
         for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)
         if value != asked and key != "timesteps"
     ]
     if differing:
-        raise ConfigError(f"{path}: a student of another shape than asked for: {'; '.join(differing)}")
-    return InitialStudent(student.state_dict(), sha256_file(path))
+        raise ConfigError(
+            f"{opened.provenance.path}: a student of another shape than asked for: {'; '.join(differing)}"
+        )
+    return InitialStudent(student.state_dict(), opened.provenance.sha256)
+
+
+def _in_float(opened: Opened) -> tuple[Network, StudentConfig]:
+    """A student's network and configuration; integers give the floats that deploy as they are."""
+    if isinstance(opened, FloatStudent):
+        return opened.network, opened.config
+    assert isinstance(opened, IntegerStudent) and opened.provenance.path
+    return dequantized(opened.network, opened.provenance.account, opened.provenance.path)
 
 
 def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingData:
@@ -204,7 +219,7 @@ def _silent(line: str) -> None:
 
 
 def distill_student(
-    teacher: TeacherSource | Path | None,
+    teacher: Spec | None,
     hints: tuple[str, ...],
     options: TaskOptions,
     settings: RunSettings,
@@ -216,7 +231,7 @@ def distill_student(
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`.
 
     Args:
-        teacher: its source or its file; None for no teacher.
+        teacher: in any form of `networks.locate`; None for no teacher.
         hints: names of its features; empty takes those of the settings.
         options: the data.
         settings: of the student, the training and the loss.
@@ -230,14 +245,14 @@ def distill_student(
     student = build_student(settings.student)
     if initial:
         student.load_state_dict(initial.weights)
-    opened = open_source(TeacherSource(str(teacher)) if isinstance(teacher, Path) else teacher, hints)
+    opened = open_source(teacher, hints)
     data = load_training_data(options, settings)
     batch, say = first_batch(data, settings.training), note if is_first() else _silent
     guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say)
     asked = {
         "student": asdict(settings.student),
-        "teacher": opened.sha256 if opened else NO_TEACHER,
-        **({"teacher_source": dict(opened.description)} if opened and opened.description else {}),
+        "teacher": opened.provenance.sha256 if opened else NO_TEACHER,
+        **({"teacher_source": dict(origin)} if (origin := opened and opened.provenance.origin) else {}),
         **({"init": initial.sha256} if initial else {}),
         "hints": [asdict(pair) for pair in pairs],
         **asked_of(options, settings, data),

@@ -11,8 +11,13 @@ from snn_tool.models.config import BODIES, default_config
 from snn_tool.models.losses import HintLoss, pair_hints
 from snn_tool.models.student import build_student
 from snn_tool.models.teachers.probe import Probe, check_pairs
-from snn_tool.models.teachers.registry import SIZES, TEACHERS, build_teacher, size_options
-from snn_tool.networks.teachers import parse_teacher_options
+from snn_tool.models.teachers.registry import (
+    SIZES,
+    TEACHERS,
+    build_teacher,
+    parse_teacher_options,
+    size_options,
+)
 from torch import nn
 
 PAGE = Path(__file__).parents[3] / "docs/teachers.md"

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snn_tool.degradations.tasks import GaussianNoise, degradation_for, degradation_from_options, image_rng
+from snn_tool.degradations.tasks import (
+    GaussianNoise,
+    TrainedFor,
+    degradation_for,
+    degradation_from_options,
+    image_rng,
+)
 from snn_tool.errors import ConfigError
 
 GREY = np.full((256, 256, 3), 0.5, np.float32)
@@ -102,12 +108,12 @@ def test_an_unknown_task_lists_the_known() -> None:
 def test_what_was_trained_for_is_found_again(first: float, second: float) -> None:
     """Also bounds that print with an exponent or many digits."""
     task = GaussianNoise(min(first, second), max(first, second))
-    assert degradation_for(None, None, task.describe()) == task
+    assert degradation_for(None, None, TrainedFor.of(task.describe())) == task
 
 
 def test_options_win_over_what_was_trained_for() -> None:
-    trained = GaussianNoise(5, 50).describe()
+    trained = TrainedFor.of(GaussianNoise(5, 50).describe())
     assert degradation_for(None, "25", trained) == GaussianNoise(25, 25)
     assert degradation_for("denoise", None, trained) == GaussianNoise(5, 50)
     with pytest.raises(ConfigError, match="name it with --sigma"):
-        degradation_for(None, None, {})
+        degradation_for(None, None, TrainedFor())

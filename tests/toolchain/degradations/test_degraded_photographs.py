@@ -13,6 +13,7 @@ from snn_tool.degradations.rain import RainStreaks, rain_layer, streak
 from snn_tool.degradations.tasks import (
     TASKS,
     Degradation,
+    TrainedFor,
     degradation_for,
     degradation_from_options,
     image_rng,
@@ -67,8 +68,9 @@ def test_a_batch_draws_anew_for_each_image_and_what_was_trained_for_is_found_aga
     assert np.abs(degraded[0] - degraded[1]).max() > 0.01
     np.testing.assert_array_equal(degraded[0], degradation.apply(batch[0], np.random.default_rng(1)))
     described = degradation.describe()
-    assert described["task"] == task and degradation_for(None, None, described) == degradation
-    assert degradation_for("denoise", None, described) == degradation_from_options("denoise", "25")
+    trained_for = TrainedFor.of(described)
+    assert described["task"] == task and degradation_for(None, None, trained_for) == degradation
+    assert degradation_for("denoise", None, trained_for) == degradation_from_options("denoise", "25")
     assert task_text(described).startswith(f"{task} {TASKS[task].symbol} ")
 
 

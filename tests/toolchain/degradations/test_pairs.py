@@ -10,7 +10,7 @@ from skimage import color, data
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import load_crop
 from snn_tool.degradations.pairs import degrade, match_pairs, open_pairs, source_for
-from snn_tool.degradations.tasks import image_rng
+from snn_tool.degradations.tasks import TrainedFor, image_rng
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import luma, to_uint8
@@ -36,7 +36,7 @@ def test_partners_are_found_by_name_whatever_their_suffix(folder: Path) -> None:
     named = {path.name: partner.name for path, partner in pairs.partners.items()}
     assert named == {"a.png": "a.png", "b.png": "b.png", "c.png": "c.tif"}
     assert match_pairs(folder / "rainy", folder / "clean") == pairs
-    assert source_for(pairs, None, None, {"task": "derain"}).describe() == {
+    assert source_for(pairs, None, None, TrainedFor("derain")).describe() == {
         "task": "derain",
         "images": "pairs",
     }
@@ -71,11 +71,11 @@ def test_the_digest_covers_both_halves(folder: Path) -> None:
 
 def test_faults_are_named(folder: Path) -> None:
     with pytest.raises(ConfigError, match="name it with --task"):
-        source_for(open_pairs(folder), None, None, {})
+        source_for(open_pairs(folder), None, None, TrainedFor())
     with pytest.raises(ConfigError, match="^--task rain is unknown"):
-        source_for(open_pairs(folder), "rain", None, {})
+        source_for(open_pairs(folder), "rain", None, TrainedFor())
     with pytest.raises(ConfigError, match="^--strength 1: pairs have the strength that they have"):
-        source_for(open_pairs(folder), "derain", "1", {})
+        source_for(open_pairs(folder), "derain", "1", TrainedFor())
     write_image(folder / "rainy" / "a.png", np.zeros((40, 47, 3), np.uint8))
     pairs = open_pairs(folder)
     with pytest.raises(DataError, match=r"rainy.a.png: 47x40 pixels, but .*clean.a.png has 48x40"):

@@ -141,7 +141,7 @@ def spoiled(path: Path, how: str) -> Path:
         ("bytes", "does not match the hash in graded.int.json; copy both files again"),
         ("sidecar", "graded.int.json: cannot be read (No such file or directory)"),
         ("json", "graded.int.json: is not the sidecar of graded.int.safetensors; copy both files again"),
-        ("kind", "is of kind 'something'; --target onnx takes"),
+        ("kind", "expected a file of kind 'integer-network' or 'student' or 'teacher', found 'som"),
     ],
 )
 def test_a_damaged_or_foreign_checkpoint_is_one_line(

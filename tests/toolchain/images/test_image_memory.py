@@ -34,9 +34,10 @@ elif what in ("derain", "dehaze", "deblur", "defocus"):
     from snn_tool.networks.evaluation import load_pair
     work = lambda path: load_pair(path, path, degradation_from_options(what), 0)
 elif what == "restore":
+    from snn_tool.networks.open import open_student
     from snn_tool.networks.restoring import restore_file
-    from snn_tool.networks.students import open_student
-    opened = open_student(student)
+    from snn_tool.networks.running import Student
+    opened = Student.of(open_student(student))
     work = lambda path: restore_file(opened, path, folder / (path.stem + ".png"), 64)
 else:
     from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from snn_tool.degradations.tasks import GaussianNoise
+from snn_tool.degradations.tasks import GaussianNoise, TrainedFor
 from snn_tool.errors import ConfigError, DataError, TeacherError
 from snn_tool.files.artifacts import read_json, sha256_bytes, sha256_file
 from snn_tool.images.files import read_image, write_image
@@ -29,8 +29,8 @@ from snn_tool.networks.evaluation import (
     run_evaluation,
     score,
 )
-from snn_tool.networks.students import open_student
-from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
+from snn_tool.networks.open import open_student, open_teacher
+from snn_tool.networks.restoring import RestoringTeacher, Student
 
 NOISE = GaussianNoise(25, 25)
 
@@ -142,7 +142,9 @@ def test_a_run_leaves_scores_and_images_that_agree(folder: Path, student: Path, 
     for found, entry in zip(made.scores, document["images"], strict=True):
         pair = load_pair(folder / found.name, folder, NOISE, seed=4)
         restored = read_image(tmp_path / "restored" / found.name)
-        np.testing.assert_array_equal(restored, to_uint8(open_student(student).restore(pair.degraded, 1024)))
+        np.testing.assert_array_equal(
+            restored, to_uint8(Student.of(open_student(student)).restore(pair.degraded, 1024))
+        )
         assert found.psnr_db == pytest.approx(psnr(restored, pair.clean), abs=1e-5)
         assert found.degraded_psnr_db == pytest.approx(psnr(to_uint8(pair.degraded), pair.clean), abs=1e-5)
         assert (entry["height"], entry["width"]) == pair.clean.shape[:2]
@@ -162,7 +164,7 @@ def test_grey_is_scored_on_its_one_channel(folder: Path, student: Path, tmp_path
     assert [score.channels for score in made.scores] == [3, 3, 1, 3]
     pair = load_pair(folder / "grey.png", folder, NOISE, seed=4)
     assert pair.degraded.shape == (30, 40, 1)
-    colour = open_student(student).restore(np.repeat(pair.degraded, 3, axis=2), 64)
+    colour = Student.of(open_student(student)).restore(np.repeat(pair.degraded, 3, axis=2), 64)
     restored = to_uint8(colour.mean(axis=2, keepdims=True))
     assert found["grey.png"].psnr_db == pytest.approx(psnr(restored, grey), abs=1e-9)
     assert found["grey.png"].sha256 == sha256_bytes(grey.tobytes())
@@ -223,7 +225,7 @@ def teacher(tmp_path: Path) -> Path:
 def test_a_teacher_is_scored_as_it_was_trained_for(folder: Path, teacher: Path, tmp_path: Path) -> None:
     """Its output is that of the network on the image with mirrored edges, whatever the tile."""
     files = EvaluationFiles(scores=tmp_path / "scores.json")
-    made = run_evaluation(TeacherSource(str(teacher)), folder, (None, None, 4), 16, files, untracked)
+    made = run_evaluation(teacher, folder, (None, None, 4), 16, files, untracked)
     network, _ = load_teacher(teacher)
     for found in made.scores:
         pair = load_pair(folder / found.name, folder, NOISE, seed=4)
@@ -266,9 +268,9 @@ class Fails(torch.nn.Module):
 def test_a_teacher_that_fails_is_told_in_a_line(
     how: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snn_tool.networks.teachers.build_from_factory", lambda named: Fails(how))
-    opened = open_restoring_teacher(TeacherSource("my.package:network"))
-    assert opened.trained_for == {} and opened.title == "my.package:network"
+    monkeypatch.setattr("snn_tool.networks.open.build_from_factory", lambda named: Fails(how))
+    opened = RestoringTeacher.of(open_teacher("my.package:network"))
+    assert opened.provenance.trained_for == TrainedFor() and opened.provenance.title == "my.package:network"
     with pytest.raises(TeacherError, match=message) as caught:
         opened.restore(np.zeros((9, 7, 3), np.float32), 64)
     assert "\n" not in str(caught.value)

@@ -15,7 +15,7 @@ from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import BackendUnavailableError, SnnToolError
 from snn_tool.models.teachers.registry import build_teacher
-from snn_tool.networks.teachers import TeacherSource, open_teacher
+from snn_tool.networks.open import open_teacher
 from torch import nn
 
 CODE = '''
@@ -134,7 +134,7 @@ def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
     last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))
     assert float(last["loss_hints"]) > 0 and float(last["loss_output"]) > 0
-    opened = open_teacher(TeacherSource("usernet:Net", tmp_path / "w.pth"), ("body.2",))
+    opened = open_teacher("usernet:Net", tmp_path / "w.pth", hints=("body.2",))
     assert torch.equal(opened.network.state_dict()["network.head.weight"], state["head.weight"])
 
 
@@ -156,8 +156,11 @@ def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
         (("--teacher", "usernet:constant"), "usernet has no 'constant' that can be called; it has Net, "),
         (("--teacher", "usernet_broken:Net"), "No module named 'nowhere_at_all'"),
         (("--teacher", "nowhere:Net"), "No module named 'nowhere'; run where it lies, or install it"),
-        (("--teacher", "something"), "--teacher something: use teacher.safetensors, model.onnx, package.mod"),
-        (("--teacher", "nafnet"), "--teacher nafnet needs --weights FILE"),
+        (
+            ("--teacher", "something"),
+            "something: no teacher; use teacher.safetensors, a run folder, model.onnx, ",
+        ),
+        (("--teacher", "nafnet"), "nafnet needs --weights FILE, or train one"),
         (("--teacher", "none", "--weights", "w.pth"), "--weights w.pth needs --teacher"),
         (("--teacher", "a.onnx", "--weights", "w.pth"), "has its weights inside; leave --weights out"),
         (("--teacher", "absent.onnx"), "absent.onnx: cannot be read"),
@@ -177,7 +180,7 @@ def test_what_cannot_guide_says_so_in_one_line(
 def test_the_students_first_weights_do_not_depend_on_the_factory(work: Path) -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    open_teacher(TeacherSource("usernet:Net"))
+    open_teacher("usernet:Net")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -187,14 +190,14 @@ def test_a_published_checkpoint_is_recognised_by_its_shapes(tmp_path: Path) -> N
     built = build_teacher("nafnet", options)
     path = tmp_path / "official.pth"
     torch.save({"params": {f"module.{name}": t for name, t in built.state_dict().items()}}, path)
-    opened = open_teacher(TeacherSource("nafnet", path))
+    opened = open_teacher("nafnet", path)
     image = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
         assert torch.equal(opened.network(image), built.eval()(image))
     assert opened.network.feature_scales == {"decoder3": 4, "decoder2": 2, "decoder1": 1}
     torch.save({"params": nn.Conv2d(3, 3, 1).state_dict()}, path)
     with pytest.raises(SnnToolError, match="official.pth: fits no named size of nafnet; give a factory"):
-        open_teacher(TeacherSource("nafnet", path))
+        open_teacher("nafnet", path)
 
 
 def test_an_absent_spandrel_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +205,7 @@ def test_an_absent_spandrel_is_named_with_its_remedy(tmp_path: Path, monkeypatch
     torch.save({"params": nn.Conv2d(3, 3, 1).state_dict()}, path)
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(BackendUnavailableError, match="pip install --no-deps spandrel einops") as refused:
-        open_teacher(TeacherSource("spandrel", path))
+        open_teacher("spandrel", path)
     assert "torchvision" in str(refused.value) and "package.module:factory" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -219,7 +222,7 @@ def test_spandrel_recognises_published_names_and_computes_the_same(tmp_path: Pat
             if name.endswith(("beta", "gamma")):
                 parameter += torch.randn(parameter.shape)
     torch.save({"params": ours.state_dict()}, path)
-    opened = open_teacher(TeacherSource("spandrel", path), ("decoders.1",))
+    opened = open_teacher("spandrel", path, hints=("decoders.1",))
     assert type(opened.network.network.network).__module__.startswith("spandrel.")
     image = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
@@ -230,7 +233,7 @@ def test_spandrel_recognises_published_names_and_computes_the_same(tmp_path: Pat
     assert ("torchvision" in sys.modules) == torchvision
     torch.save({"params": {"nobody.knows": torch.ones(2)}}, path)
     with pytest.raises(SnnToolError, match="spandrel knows no architecture with these tensors"):
-        open_teacher(TeacherSource("spandrel", path))
+        open_teacher("spandrel", path)
 
 
 def test_the_energy_report_counts_a_users_network(
@@ -256,6 +259,7 @@ def test_the_energy_report_counts_a_users_network(
     assert teacher["padded_macs"]["least"] == teacher["padded_macs"]["most"] == macs
     assert teacher["parameters"] == (27 * 7 + 7) + (7 * 16 * 10 + 10) + (63 * 3 + 3)
     assert teacher["quality"]["psnr_db"] == pytest.approx(20.2, abs=1.5), "nearly the identity, sigma 25"
+    Path("model.onnx").write_bytes(b"")
     code = run([*arguments, "--overwrite", "--teacher", "model.onnx"])
     assert code == 1
     assert "operations of ONNX graphs are not counted" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
-from snn_tool.degradations.tasks import bounds_of, degradation_for, image_rng, task_text
+from snn_tool.degradations.tasks import TrainedFor, bounds_of, degradation_for, image_rng, task_text
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, to_uint8
@@ -19,7 +19,6 @@ from snn_tool.networks.shipped import (
     read_card,
     shipped_for,
     shipped_names,
-    student_or_shipped,
 )
 from snn_tool.texts.cards import card_text, list_text
 
@@ -74,7 +73,7 @@ def test_each_restores_a_photograph(name: str, tmp_path: Path) -> None:
     card = read_card(name)
     task = [figure["task"] for figure in card.figures if "images" not in figure["task"]][-1]
     clean, _ = noisy_photograph(0)
-    degradation = degradation_for(None, None, task)
+    degradation = degradation_for(None, None, TrainedFor.of(task))
     degraded = to_uint8(degradation.apply(clean.astype(np.float32) / 255, image_rng(0, name)))
     Image.fromarray(degraded).save(tmp_path / "degraded.png")
     out = tmp_path / "out"
@@ -123,21 +122,11 @@ def test_models_lists_them_and_shows_a_card(capsys: Capture) -> None:
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)["students"]] == list(NAMES)
 
 
-def test_a_name_that_does_not_exist_is_told_what_does(capsys: Capture, tmp_path: Path) -> None:
+def test_a_name_that_does_not_exist_is_told_what_does(capsys: Capture) -> None:
     for arguments in (["models", "denoise-99"], ["restore", "x.png", "--student", "denoise-99"]):
         assert run(["-q", *arguments]) == 1
         error = capsys.readouterr().err
         assert f"no student 'denoise-99' comes with snn-tool; there are {', '.join(NAMES)}" in error
-    assert student_or_shipped(None) is None
-    for path in (Path("a.safetensors"), Path("folder/a"), tmp_path):
-        assert student_or_shipped(path) == path
-    assert student_or_shipped(Path(NAMES[0])) == read_card(NAMES[0]).path
-
-
-def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path(DEFAULT).mkdir()
-    assert student_or_shipped(Path(DEFAULT)) == Path(DEFAULT)
 
 
 def another_task(folder: Path, task: dict[str, object]) -> None:

@@ -16,7 +16,8 @@ from snn_tool.errors import ArtifactError, TeacherError
 from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.networks import code as spandrel_teacher
 from snn_tool.networks.code import recognise_by_spandrel
-from snn_tool.networks.teachers import TeacherSource, open_restoring_teacher
+from snn_tool.networks.open import open_teacher
+from snn_tool.networks.running import RestoringTeacher
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,7 +56,7 @@ def test_an_image_of_any_size_is_padded_and_cropped(
     torch.save(drunet.state_dict(), path)
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
     expected = by_hand(drunet, image)
-    teacher = open_restoring_teacher(TeacherSource("spandrel", path))
+    teacher = RestoringTeacher.of(open_teacher("spandrel", path))
     restored = teacher.restore(np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()), 0)
     assert restored.shape == (*size, 3)
     torch.testing.assert_close(torch.from_numpy(restored).permute(2, 0, 1)[None], expected)

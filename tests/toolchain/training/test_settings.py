@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from snn_tool.errors import ConfigError
 from snn_tool.models.config import StudentConfig
-from snn_tool.networks.teachers import parse_teacher_options
+from snn_tool.models.teachers.registry import parse_teacher_options
 from snn_tool.training.settings import load_settings
 
 

@@ -58,6 +58,7 @@ ARCHITECTURES = ("unet", "flat", "chain", "nafnet", "restormer")
 
 SPANDREL, NO_TEACHER = "spandrel", "none"
 SAFETENSORS, ONNX_SUFFIX, NIR_SUFFIX = ".safetensors", ".onnx", ".nir"
+PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
 FORMS = (
     "teacher.safetensors, a run folder, model.onnx, package.module:factory, or with --weights 'spandrel' or "
     f"an architecture ({', '.join(ARCHITECTURES)})"
@@ -236,6 +237,7 @@ def _unknown(path: Path, accept: Sequence[Kind]) -> str:
         return (
             f"{path}: a student is a .safetensors file, from distill, or a .int.safetensors file, from "
             "quantize, or a run folder with one; 'snn-tool models' lists those that have a name"
+            + ("; pickled checkpoints are never loaded" if path.suffix in PICKLED else "")
         )
     return (
         f"{path}: neither an architecture ({', '.join(ARCHITECTURES)}), a student of 'snn-tool models', a "

@@ -27,7 +27,6 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.student import load_student
 from snn_tool.models.teachers import registry as teacher_file
-from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.registry import build_teacher, load_teacher, recognise
 from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.weights import fitting_names, load_strictly, read_weights
@@ -234,6 +233,10 @@ _others = partial(Provenance, Kind.TEACHER)
 
 
 def _onnx(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
+    from snn_tool.models.teachers.onnx import (
+        OnnxTeacher,
+    )  # onnx takes as long to import as an image to restore
+
     path = found.path
     origin = {"onnx": path.name}
     return OpenedTeacher(

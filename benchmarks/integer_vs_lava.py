@@ -21,6 +21,7 @@ import torch
 from measuring import Measured, in_own_process, median_s
 from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import degradation_from_options
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.lava.simulation import CONVOLUTIONS, run_on_lava
 from snn_tool.exporters.loihi.bundle import export_bundle
@@ -96,7 +97,7 @@ def run_lava(job: Job, bundle: Path, conv: str) -> tuple[float, Any]:
     seen: list[str] = []
     integers = quantize_image(job.image(), job.network())
     lava = provision_lava(print)
-    trace = run_on_lava(bundle, integers, lava, conv=conv, record=[], log=seen.append)
+    trace = run_on_lava(bundle, integers, lava, [], Context(conv=conv, log=seen.append))
     started = float(next(m[1] for line in seen if (m := LAVA_START.match(line))))
     return float([m[3] for line in seen if (m := LAVA_STEP.match(line))][-1]) - started, trace.readout
 

@@ -125,6 +125,11 @@ class Golden:
     membranes: dict[str, NDArray[np.int32]]
 
 
+def golden_in_memory(tiles: NDArray[np.int16], reference: Trace) -> Golden:
+    """Tiles and their trace, as they are, where no file keeps them."""
+    return Golden(tiles, reference.readout, dict(reference.spikes), dict(reference.membranes))
+
+
 def golden_arrays(program: Program, tiles: NDArray[np.int16], reference: Trace) -> dict[str, NDArray[Any]]:
     """The arrays of golden.npz: `tiles`, `readout`, `spikes.<population>`, `membranes.<population>`.
 

@@ -1,29 +1,23 @@
-"""What a package brings to add a target or a backend of its own (docs/targets.md).
+"""What a target and a backend are, and every one of them by its name.
 
-Any object that fits, usually a module with two functions and a text, declared as an entry point of the group
-`snn_tool.targets`; the entry point's name is what `--target` and `--backend` take. One object may be both.
+This tool's own and those of other packages are told by one table: a name, a description, and where the object
+is that is imported on first use. Another package declares its own as an entry point of the group
+`snn_tool.targets` (docs/targets.md); the entry point's name is what `--target` and `--backend` take. One
+object may be both a target and a backend.
 """
 
-import contextlib
 import logging
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import (
-    BackendUnavailableError,
-    ExportError,
-    SnnToolError,
-    UnsupportedLayerError,
-    VerificationError,
-)
-from snn_tool.exporters.contract.traces import NOT_RUN, BackendResult, RecordedTrace, Trace, compare
-from snn_tool.exporters.nir.program import PopulationNode, Program
+from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.contract.export import Export
+from snn_tool.exporters.contract.traces import Trace
 
 GROUP = "snn_tool.targets"
 
@@ -46,9 +40,104 @@ class Target(Protocol):
         ...
 
 
+class Interpreter(Protocol):
+    """A Python of its own that a simulator runs in; `LavaEnvironment` is one."""
+
+    @property
+    def python(self) -> Path:
+        """Of the interpreter."""
+
+    @property
+    def version(self) -> str:
+        """Of the simulator."""
+
+    @property
+    def python_version(self) -> str:
+        """Of the interpreter."""
+
+    @property
+    def shimmed(self) -> bool:
+        """The Python is newer than the simulator supports."""
+
+    @property
+    def lava_dl(self) -> str:
+        """Version of lava-dl; empty if it does not load."""
+
+    @property
+    def netx_fault(self) -> str:
+        """Why it does not load."""
+
+    @property
+    def netx_remedy(self) -> str:
+        """The command that brings it."""
+
+
+REGISTER, FLOAT = "register", "float"
+"""Arithmetics of a simulator's membrane: cut to the chip's register by the host, or left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How backends run. Each takes what concerns it.
+
+    Attributes:
+        interpreter: one with Lava; looked for, never installed, if None.
+        conv: Lava's convolution, `stock` or `blas`.
+        timeout_s: wall-clock limit in seconds of a program that is started.
+        log: receives progress lines.
+        membrane: of simulators, `register` or `float`.
+    """
+
+    interpreter: Interpreter | None = None
+    conv: str = "stock"
+    timeout_s: float = 1800.0
+    log: Callable[[str], None] | None = None
+    membrane: str = REGISTER
+
+
+DEFAULT = Context()
+
+
 @runtime_checkable
 class Backend(Protocol):
-    """Something that runs a network and tells every integer of the run."""
+    """Something that runs an export's network and tells every integer of the run."""
+
+    def versions(self, export: Export, context: Context) -> Mapping[str, str]:
+        """Load what is needed, and tell the packages, with versions, that compute.
+
+        Raises:
+            BackendUnavailableError: it misses something.
+            UnsupportedLayerError: it cannot hold a node.
+        """
+        ...
+
+    def trace(
+        self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
+    ) -> Trace:
+        """Run tiles from rest.
+
+        Args:
+            export: whose network is run; its files are what counts.
+            tiles: integers [N, 3, H, W] of the network's size and input range; N differs from call to call.
+            record: populations whose spikes and membranes are wanted, others may be there; the read-out
+                always is.
+            context: how to run.
+
+        Returns:
+            Integers of every timestep; see `Trace`.
+
+        Raises:
+            BackendUnavailableError: it misses something, or died.
+            UnsupportedLayerError: it cannot hold a node.
+            VerificationError: it refuses the network.
+            ConfigError: the context asks for what there is not.
+        """
+        ...
+
+
+@runtime_checkable
+class PlainBackend(Protocol):
+    """The least that another package's backend may be: a function of a file; `PackageBackend` adapts it."""
 
     description: str
     """One line for `snn-tool backend list`."""
@@ -73,16 +162,41 @@ BUILT_IN_TARGETS: Mapping[str, str] = {
     "onnx": "one ONNX file, compared in onnxruntime before it is written",
 }
 
-BUILT_IN_BACKENDS: Mapping[str, str] = {
-    "integer": "the engine that usually makes the golden integers",
-    "nir": "interpreter of network.nir in numpy int64",
-    "lava": "Lava's fixed-point simulation of a bundle",
-    "netx": "lava-dl, running network.net",
-    "norse": "norse in float64, by its importer",
-    "snntorch": "snntorch in float64, by its importer",
-    "spikingjelly": "spikingjelly in float64, by its importer",
-    "sinabs": "sinabs in float64, by maps of this tool",
-    "nirtorch": "a plain torch neuron in float64, by nirtorch",
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A backend of this tool.
+
+    Attributes:
+        description: one line for `snn-tool backend list`.
+        factory: `module:attribute`, imported on first use; called with the name it gives a `Backend`.
+        only_for: the target whose exports alone it runs; empty if network.nir is all that it needs.
+    """
+
+    description: str
+    factory: str
+    only_for: str = ""
+
+
+_SIMULATOR = "snn_tool.exporters.simulators.trace:SimulatorBackend"
+
+BUILT_IN_BACKENDS: Mapping[str, BuiltIn] = {
+    "integer": BuiltIn(
+        "the engine that usually makes the golden integers",
+        "snn_tool.exporters.verify.backends:EngineBackend",
+    ),
+    "nir": BuiltIn(
+        "interpreter of network.nir in numpy int64", "snn_tool.exporters.verify.backends:InterpreterBackend"
+    ),
+    "lava": BuiltIn(
+        "Lava's fixed-point simulation of a bundle", "snn_tool.exporters.lava.backend:LavaBackend", "loihi"
+    ),
+    "netx": BuiltIn("lava-dl, running network.net", "snn_tool.exporters.lava.backend:NetxBackend", "netx"),
+    "norse": BuiltIn("norse in float64, by its importer", _SIMULATOR),
+    "snntorch": BuiltIn("snntorch in float64, by its importer", _SIMULATOR),
+    "spikingjelly": BuiltIn("spikingjelly in float64, by its importer", _SIMULATOR),
+    "sinabs": BuiltIn("sinabs in float64, by maps of this tool", _SIMULATOR),
+    "nirtorch": BuiltIn("a plain torch neuron in float64, by nirtorch", _SIMULATOR),
 }
 
 RESERVED = frozenset({*BUILT_IN_TARGETS, *BUILT_IN_BACKENDS, "sanafe"})
@@ -121,7 +235,7 @@ class Plugin:
     declared: Declared
     description: str
     target: Target | None
-    backend: Backend | None
+    backend: Backend | PlainBackend | None
 
 
 def declared() -> tuple[Declared, ...]:
@@ -195,14 +309,14 @@ def load_plugin(item: Declared) -> Plugin:
         ) from error
     if isinstance(found, type):
         raise _unfit(item, f"{item.entry.value} is a class; name an object of it")
-    for method in ("export", "run"):
+    for method in ("export", "run", "trace", "versions"):
         if hasattr(found, method) and not callable(getattr(found, method)):
             raise _unfit(item, f"its {method} cannot be called")
     description = getattr(found, "description", None)
     if not isinstance(description, str) or not description.strip():
         raise _unfit(item, "it has no description, a text of one line")
     target = found if isinstance(found, Target) else None
-    backend = found if isinstance(found, Backend) else None
+    backend = found if isinstance(found, Backend | PlainBackend) else None
     if target is None and backend is None:
         raise _unfit(item, "it has neither export(network, folder) nor run(network, tiles)")
     return Plugin(item, " ".join(description.split()), target, backend)
@@ -217,137 +331,3 @@ def failure(item: Declared, error: BaseException) -> str:
     LOGGER.debug("%s", item, exc_info=error)
     text = " ".join(str(error).split())[:SHOWN]
     return f"{type(error).__name__}: {text} (-v shows where)" if text else type(error).__name__
-
-
-TILES_PER_RUN = 8
-QUANTITIES = ("spikes", "membranes")
-
-
-class PluginBackend:
-    """A backend by its name.
-
-    Raises:
-        BackendUnavailableError: there is no such name, it cannot be used, or is a target only.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.plugin: Plugin = open_plugin(name)
-        if self.plugin.backend is None:
-            raise BackendUnavailableError(
-                f"{self.plugin.declared} is a target and no backend: it has no run(network, tiles)"
-            )
-        self.backend: Backend = self.plugin.backend
-
-    def trace(
-        self, network: Path, program: Program, tiles: NDArray[np.int16], record: Sequence[str]
-    ) -> RecordedTrace:
-        """Run tiles [N, 3, H, W] and keep the populations of `record`; the read-out is always there.
-
-        Raises:
-            UnsupportedLayerError: the backend cannot hold a node.
-            BackendUnavailableError: it misses something.
-            VerificationError: it fails, or does not return the integers of every population and timestep.
-        """
-        parts = [
-            self._part(network, program, tiles[start : start + TILES_PER_RUN], record)
-            for start in range(0, len(tiles), TILES_PER_RUN)
-        ]
-        spikes = {name: np.concatenate([part.spikes[name] for part in parts], axis=1) for name in record}
-        membranes = {
-            name: np.concatenate([part.membranes[name] for part in parts], axis=1) for name in record
-        }
-        return RecordedTrace(np.concatenate([part.readout for part in parts]), spikes, membranes)
-
-    def _part(
-        self, network: Path, program: Program, tiles: NDArray[np.int16], record: Sequence[str]
-    ) -> RecordedTrace:
-        with foreign_code(self.plugin, VerificationError):
-            found = self.backend.run(network, tiles.copy())
-        return _checked(found, program, len(tiles), record, self.plugin.declared.name)
-
-
-@contextlib.contextmanager
-def foreign_code(plugin: Plugin, fault: type[SnnToolError]) -> Iterator[None]:
-    """Keep what another package prints off stdout, and make what it raises one line.
-
-    Args:
-        plugin: whose code runs.
-        fault: what is raised where it failed in a way that it did not foresee.
-
-    Raises:
-        UnsupportedLayerError: it cannot hold the network.
-        BackendUnavailableError: it misses something.
-    """
-    item = plugin.declared
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    except ExportError as error:
-        raise UnsupportedLayerError(f"{item}: {error}") from error
-    except BackendUnavailableError as error:
-        raise BackendUnavailableError(f"{item}: {error}") from error
-    except MemoryError:
-        raise
-    except (Exception, SystemExit) as error:  # another package may raise anything
-        raise fault(f"{item} fails: {failure(item, error)}; report it to its author") from error
-
-
-def _checked(found: Trace, program: Program, tiles: int, record: Sequence[str], name: str) -> RecordedTrace:
-    size = (tiles, 3, program.height, program.width)
-    readout = _integers(getattr(found, "readout", None), size, f"{name} gives as readout")
-    kept: dict[str, dict[str, NDArray[Any]]] = {quantity: {} for quantity in QUANTITIES}
-    for quantity in QUANTITIES:
-        values = getattr(found, quantity, None)
-        if not isinstance(values, Mapping):
-            raise VerificationError(f"{name} gives no {quantity} by population, but {type(values).__name__}")
-        for node in program.populations:
-            array = _population(values, node, program.timesteps, tiles, f"{node.name}: {name}", quantity)
-            if node.name in record:
-                kept[quantity][node.name] = array
-    return RecordedTrace(readout, kept["spikes"], kept["membranes"])
-
-
-def _population(
-    values: Mapping[str, Any], node: PopulationNode, timesteps: int, tiles: int, who: str, quantity: str
-) -> NDArray[Any]:
-    if node.name not in values:
-        raise VerificationError(f"{who} gives no {quantity}; every population must be there")
-    shape = (timesteps, tiles, node.channels, node.height, node.width)
-    return _integers(values[node.name], shape, f"{who} gives as {quantity}")
-
-
-def _integers(values: Any, shape: tuple[int, ...], what: str) -> NDArray[Any]:
-    """The array, if it has the shape and an integer type (bool counts)."""
-    if not isinstance(values, np.ndarray):
-        raise VerificationError(f"{what} {type(values).__name__}, not a numpy array")
-    if values.shape != shape:
-        raise VerificationError(f"{what} {list(values.shape)} instead of {list(shape)}")
-    if values.dtype.kind not in "iub":
-        raise VerificationError(f"{what} {values.dtype}{_first_nan(values)}, not integers")
-    return values
-
-
-def _first_nan(values: NDArray[Any]) -> str:
-    """Where the first NaN or infinity of a float array stands."""
-    if values.dtype.kind != "f" or np.isfinite(values).all():
-        return ""
-    where = np.unravel_index(int((~np.isfinite(values)).argmax()), values.shape)
-    return f" with {values[where]} at index {tuple(int(i) for i in where)}"
-
-
-def verify_plugin(
-    name: str, network: Path, program: Program, tiles: NDArray[np.int16], reference: Trace
-) -> BackendResult:
-    """Run integer tiles [N, 3, H, W] by a backend of another package and compare with their trace.
-
-    Raises:
-        VerificationError: the backend fails, or does not return integers of the right shapes.
-    """
-    order = [population.name for population in program.populations]
-    try:
-        backend = PluginBackend(name)
-        found = backend.trace(network, program, tiles, order)
-    except (BackendUnavailableError, UnsupportedLayerError) as error:
-        return BackendResult(name, NOT_RUN, reason=str(error))
-    item = backend.plugin.declared
-    return replace(compare(reference, found, order, name), versions={item.package: item.version})

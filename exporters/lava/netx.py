@@ -37,10 +37,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
+from snn_tool.exporters.contract.export import NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
     REMEDY,
-    Golden,
     GridValue,
     Manifest,
     Volume,
@@ -53,7 +53,6 @@ from snn_tool.exporters.contract.folder import (
 from snn_tool.exporters.contract.statements import Statements, compare_arrays, compare_document, merged
 from snn_tool.exporters.loihi.limits import THRESHOLD_RANGE, WEIGHT_MANTISSA_RANGE, check_limits
 from snn_tool.exporters.loihi.specs import Shape, lava_shape, payload_bits
-from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.hdf5 import Tree, read_hdf5
 from snn_tool.exporters.nir.program import (
     DECAY_STEPS,
@@ -238,9 +237,9 @@ def _run_of(program: Program) -> NetxRun:
     )
 
 
-NETWORK, NETX, MANIFEST = "network.nir", "network.net", "export.json"
+NETX, MANIFEST = "network.net", "export.json"
 HASHED = (NETWORK, NETX, GOLDEN)
-KIND, SCHEMA, TARGET = "netx-export", 2, "netx"
+KIND, SCHEMA = "netx-export", 2
 
 
 class NetxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -273,19 +272,40 @@ class NetxManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     netx: NetxEntry
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NetxFolder:
-    """A netx export whose every file has the hash that its manifest states.
+@dataclass(frozen=True, eq=False)
+class NetxFolder(Export):
+    """A netx export, every file as its manifest says."""
 
-    Attributes:
-        folder: where it lies.
-        run: how the `.net` file is run.
-        golden: tiles and expected integers.
-    """
+    manifest: NetxManifest
+    manifest_name = MANIFEST
+    target = "netx"
+    usual = ("nir", "netx")
 
-    folder: Path
-    run: NetxRun
-    golden: Golden
+    @property
+    def run(self) -> NetxRun:
+        """How the `.net` file is run."""
+        return NetxRun(**{field.name: getattr(self.manifest.netx, field.name) for field in fields(NetxRun)})
+
+    def statements(self) -> Statements:
+        """Derive again from network.nir what the files of a netx folder state, and compare.
+
+        Raises:
+            ArtifactError: a file cannot be read.
+            UnsupportedLayerError, TargetLimitError: netx cannot hold the network.
+        """
+        with temporary_folder("netx") as scratch:
+            run = write_netx(scratch / NETX, self.program)
+            expected = read_netx(scratch / NETX)
+        facts = {
+            "target": self.target,
+            **image_size(self.program),
+            "netx": run_entry(run, self.program),
+        }
+        return merged(
+            compare_document(MANIFEST, read_json(self.folder / MANIFEST, KIND, SCHEMA), facts),
+            compare_arrays(NETX, read_netx(self.folder / NETX), expected),
+            golden_statements(self.program, self.golden),
+        )
 
 
 def run_entry(run: NetxRun, program: Program) -> dict[str, Any]:
@@ -293,8 +313,12 @@ def run_entry(run: NetxRun, program: Program) -> dict[str, Any]:
     return {**asdict(run), "input_step": program.input_step, "residual_scale": program.residual_scale}
 
 
-def read_netx_folder(folder: Path) -> NetxFolder:
+def read_netx_folder(folder: Path, network: NetworkFile | None = None) -> NetxFolder:
     """Read a netx export after every file was held against its hash.
+
+    Args:
+        folder: of the export.
+        network: its network.nir, if it was read already.
 
     Raises:
         ArtifactError: a file is missing or does not match its hash (the file is named), the `.net` file is
@@ -303,8 +327,8 @@ def read_netx_folder(folder: Path) -> NetxFolder:
     manifest = read_manifest(folder)
     check_hashes(folder, hashes_of(manifest, folder / MANIFEST, HASHED), MANIFEST)
     read_netx(folder / NETX)  # lava-dl would follow its links and read whatever it holds
-    run = NetxRun(**{field.name: getattr(manifest.netx, field.name) for field in fields(NetxRun)})
-    return NetxFolder(folder, run, read_golden(folder / GOLDEN))
+    found = network or NetworkFile(folder / NETWORK)
+    return NetxFolder(folder, manifest, read_golden(folder / GOLDEN), found)
 
 
 def read_manifest(folder: Path) -> NetxManifest:
@@ -314,26 +338,6 @@ def read_manifest(folder: Path) -> NetxManifest:
         ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
     """
     return read_document(folder / MANIFEST, KIND, SCHEMA, NetxManifest, REMEDY)
-
-
-def derive_statements(netx: NetxFolder) -> Statements:
-    """Derive again from network.nir what the files of a netx folder state, and compare.
-
-    Raises:
-        ArtifactError: a file cannot be read.
-        UnsupportedLayerError, TargetLimitError: netx cannot hold the network.
-    """
-    folder = netx.folder
-    program = read_program(folder / NETWORK)
-    with temporary_folder("netx") as scratch:
-        run = write_netx(scratch / NETX, program)
-        expected = read_netx(scratch / NETX)
-    facts = {"target": TARGET, **image_size(program), "netx": run_entry(run, program)}
-    return merged(
-        compare_document(MANIFEST, read_json(folder / MANIFEST, KIND, SCHEMA), facts),
-        compare_arrays(NETX, read_netx(folder / NETX), expected),
-        golden_statements(program, netx.golden),
-    )
 
 
 def read_netx(path: Path) -> dict[str, NDArray[Any]]:

@@ -4,7 +4,7 @@ Lava forks, so it never runs inside a process that holds torch's threads. Files 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
 from snn_tool.exporters.contract.npz import read_arrays
 from snn_tool.exporters.contract.process import Finished, run_group
-from snn_tool.exporters.lava.environment import REMEDY, RUNNER, LavaEnvironment, clean_variables
+from snn_tool.exporters.contract.targets import DEFAULT, Context, Interpreter
+from snn_tool.exporters.lava.environment import REMEDY, RUNNER, clean_variables
 from snn_tool.exporters.lava.netx import NetxRun
 from snn_tool.exporters.loihi.plan_file import read_plan
 from snn_tool.files.temporaries import temporary_folder
@@ -22,7 +23,6 @@ from snn_tool.files.temporaries import temporary_folder
 CONVOLUTIONS = ("stock", "blas")
 """`stock` is Lava's own code; `blas` replaces its scipy loops by matrix products that are equally exact."""
 
-TIME_LIMIT_S = 1800.0
 HEADERS = 1 << 24
 """Bytes that all headers of a result take at most; they count towards its size."""
 
@@ -48,12 +48,9 @@ class LavaTrace:
 def run_on_lava(
     plan_folder: Path,
     images: NDArray[Any],
-    environment: LavaEnvironment,
-    *,
-    timeout_s: float = TIME_LIMIT_S,
-    conv: str = "stock",
+    environment: Interpreter,
     record: Sequence[str] | None = None,
-    log: Callable[[str], None] | None = None,
+    context: Context = DEFAULT,
 ) -> LavaTrace:
     """Run integer images through a plan; they follow each other in one run, N T + depth steps for all.
 
@@ -61,33 +58,28 @@ def run_on_lava(
         plan_folder: holds plan.json and plan.npz.
         images: integers [N, 3, H, W] of the plan's size and input range.
         environment: an interpreter with Lava.
-        timeout_s: wall-clock limit in seconds; the whole process group is ended after it.
-        conv: `stock` or `blas`.
         record: populations to record; all but the relays if None. The read-out is always among them.
-        log: receives the runner's progress lines.
+        context: convolution, time limit, after which the whole process group is ended, and who hears of
+            the runner's progress.
 
     Raises:
-        ConfigError: `conv` or a name in `record` is unknown.
+        ConfigError: the convolution or a name in `record` is unknown.
         DataError: the images do not fit the plan.
         ArtifactError: the plan cannot be read.
         VerificationError: Lava refuses the plan.
         BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
     """
     plan = _head_of_plan(plan_folder / "plan.json")
-    names = _recorded(record, plan)
-    return _execute(plan_folder, images, plan, names, environment, timeout_s, conv, log)
+    return _execute(plan_folder, images, plan, _recorded(record, plan), environment, context)
 
 
 def run_on_netx(
     folder: Path,
     run: NetxRun,
     images: NDArray[Any],
-    environment: LavaEnvironment,
-    *,
-    timeout_s: float = TIME_LIMIT_S,
-    conv: str = "stock",
+    environment: Interpreter,
     record: Sequence[str] | None = None,
-    log: Callable[[str], None] | None = None,
+    context: Context = DEFAULT,
 ) -> LavaTrace:
     """Let lava-dl load a `.net` file and run integer images through it, likewise.
 
@@ -96,13 +88,11 @@ def run_on_netx(
         run: the same entry.
         images: integers [N, 3, H, W] of the file's size and input range.
         environment: an interpreter in which netx loads.
-        timeout_s: wall-clock limit in seconds.
-        conv: `stock` or `blas`.
         record: names of the layers to record; all if None. The read-out is recorded in any case.
-        log: receives the runner's progress lines.
+        context: as of `run_on_lava`.
 
     Raises:
-        ConfigError: `conv` is unknown.
+        ConfigError: the convolution or a name in `record` is unknown.
         DataError: the images do not fit the file.
         VerificationError: netx or Lava refuses the file.
         BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
@@ -117,7 +107,7 @@ def run_on_netx(
         readout=run.populations[-1],
         options=("--netx",),
     )
-    return _execute(folder, images, head, _recorded(record, head), environment, timeout_s, conv, log)
+    return _execute(folder, images, head, _recorded(record, head), environment, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,26 +129,24 @@ def _execute(
     images: NDArray[Any],
     head: _Head,
     names: Sequence[str],
-    environment: LavaEnvironment,
-    timeout_s: float,
-    conv: str,
-    log: Callable[[str], None] | None,
+    environment: Interpreter,
+    context: Context,
 ) -> LavaTrace:
     """Start the runner on a folder, wait for it, and read what it recorded of the populations `names`."""
-    if conv not in CONVOLUTIONS:
-        raise ConfigError(f"conv = {conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
+    if context.conv not in CONVOLUTIONS:
+        raise ConfigError(f"conv = {context.conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
     _check_images(images, head)
     with temporary_folder("lava") as folder:
         np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
         files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
-        options = [*head.options, "--conv", conv, "--record", *names]
+        options = [*head.options, "--conv", context.conv, "--record", *names]
         finished = run_group(
             [environment.python, "-B", RUNNER, *files, *options],
-            timeout_s=timeout_s,
+            timeout_s=context.timeout_s,
             environment=clean_variables(),
-            on_line=log,
+            on_line=context.log,
         )
-        _demand_success(finished, timeout_s)
+        _demand_success(finished, context.timeout_s)
         expected = {name: (len(images), head.timesteps, *head.neurons[name]) for name in names}
         return _read_result(folder / "result.npz", expected, head.readout)
 

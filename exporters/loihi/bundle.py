@@ -10,19 +10,19 @@ bundle.json   versions, the lowering, a summary of the resources, and the SHA-25
 """
 
 import importlib.metadata
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ExportError
+from snn_tool.exporters.contract.export import NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
     REMEDY,
-    Golden,
     Manifest,
     check_hashes,
     golden_arrays,
@@ -36,7 +36,7 @@ from snn_tool.exporters.contract.statements import Statements, compare_arrays, c
 from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.loihi import ranges, report
 from snn_tool.exporters.loihi.chips import Resources, count_resources
-from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.deployment import Deployment
 from snn_tool.exporters.loihi.plan_file import SCHEMA as PLAN_SCHEMA
 from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.loihi.ranges import (
@@ -54,8 +54,6 @@ from snn_tool.exporters.loihi.report import (
     write_resources,
 )
 from snn_tool.exporters.loihi.specs import GradedSpec, Plan
-from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.nir.program import Program
 from snn_tool.files.artifacts import read_json, sha256_file, write_bytes, write_json
 from snn_tool.files.documents import one_of, read_document
 from snn_tool.files.staging import staged_folder
@@ -63,8 +61,7 @@ from snn_tool.models.streams import FANOUT, LOWERINGS
 from snn_tool.models.topology import Timesteps
 
 KIND, SCHEMA = "loihi-bundle", 1
-NETWORK, PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
-    "network.nir",
+PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
     "plan.json",
     "plan.npz",
     "ranges.json",
@@ -75,7 +72,14 @@ HASHED = (NETWORK, PLAN, PLAN_ARRAYS, GOLDEN, RANGES, RESOURCES)
 
 
 class BundleManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The schema of bundle.json; its fields are those of `Bundle`."""
+    """The schema of bundle.json.
+
+    Attributes:
+        neuron: `lif` or `graded`.
+        timesteps: T.
+        lowering: of membrane shortcuts, `fanout` or `relay`.
+        resources: see `Resources`.
+    """
 
     neuron: Annotated[str, one_of("graded", "lif")]
     timesteps: Timesteps
@@ -84,40 +88,91 @@ class BundleManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bundle:
-    """A bundle whose every file has the hash that its manifest states.
-
-    Attributes:
-        folder: where it lies.
-        neuron: `lif` or `graded`.
-        timesteps: T.
-        lowering: of membrane shortcuts, `fanout` or `relay`.
-        resources: see `Resources`.
-        student_sha256: of the student artefact that was exported.
-        golden: tiles and expected integers.
-        made: what was proved and counted while it was made; None of a bundle that was only read.
-    """
-
-    folder: Path
-    neuron: str
-    timesteps: int
-    lowering: str
-    resources: Resources
-    student_sha256: str
-    golden: Golden
-    made: "MadeBundle | None" = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class MadeBundle:
-    """What ranges.json and resources.json state, as objects."""
+    """What was made of network.nir while the bundle was written, of which two files tell."""
 
+    deployment: Deployment
     ranges: RangeProof
     resources: ResourceReport
 
 
+@dataclass(frozen=True, eq=False)
+class Bundle(Export):
+    """A bundle, every file as its manifest says.
+
+    Attributes:
+        made: what was proved and counted while it was made; None of a bundle that was only read.
+    """
+
+    manifest: BundleManifest
+    manifest_name = MANIFEST
+    target = "loihi"
+    usual = ("nir", "lava")
+    made: MadeBundle | None = field(default=None, repr=False)
+
+    @property
+    def neuron(self) -> str:
+        """`lif` or `graded`."""
+        return self.manifest.neuron
+
+    @property
+    def timesteps(self) -> int:
+        """T."""
+        return self.manifest.timesteps
+
+    @property
+    def lowering(self) -> str:
+        """Of membrane shortcuts, `fanout` or `relay`."""
+        return self.manifest.lowering
+
+    @property
+    def resources(self) -> Resources:
+        """What the network fills on Loihi 2."""
+        return self.manifest.resources
+
+    @property
+    def student_sha256(self) -> str:
+        """Of the student artefact that was exported."""
+        return self.manifest.student_sha256
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """What network.nir gives by the stated lowering; its plan is built once."""
+        return self.made.deployment if self.made else Deployment(self.program, self.lowering)
+
+    def statements(self) -> Statements:
+        """Derive again from network.nir what the files of a bundle state, and compare.
+
+        What the registers were observed to reach is read off the golden tiles again.
+
+        Raises:
+            ArtifactError: a file cannot be read.
+            TargetLimitError: the network leaves the hardware's ranges.
+        """
+        stated_plan = read_json(self.folder / PLAN, "loihi-plan", PLAN_SCHEMA)
+        deployment = _deployment_of(stated_plan, self.deployment)
+        manifest = read_json(self.folder / MANIFEST, KIND, SCHEMA)
+        tool = {"tool_version": manifest.get("tool_version")}
+        document, arrays = plan_arrays_and_json(deployment.plan)
+        counts = resource_document(report_resources(deployment))
+        stated_resources = read_json(self.folder / RESOURCES, report.KIND, report.SCHEMA)
+        held = merged(
+            compare_document(MANIFEST, manifest, _facts(deployment)),
+            compare_document(PLAN, stated_plan, {**tool, **document}),
+            compare_arrays(PLAN_ARRAYS, read_arrays(self.folder / PLAN_ARRAYS), arrays),
+            golden_statements(self.program, self.golden),
+            compare_document(RESOURCES, stated_resources, {**tool, **counts}),
+        )
+        stated_ranges = read_json(self.folder / RANGES, ranges.KIND, ranges.SCHEMA)
+        if held.contradicted(GOLDEN):
+            return merged(held, compare_document(RANGES, stated_ranges, {}))
+        observed = observe(self.program, self.golden.tiles, self.golden, deployment.lowering)
+        proof = derive_ranges(self.program, observed, deployment.lowering)
+        return merged(held, compare_document(RANGES, stated_ranges, {**tool, **ranges_document(proof)}))
+
+
 def export_bundle(
-    nir_path: Path,
+    nir: Path | NetworkFile,
     out: Path,
     tiles: NDArray[np.int16],
     reference: Trace,
@@ -130,7 +185,7 @@ def export_bundle(
     """Write a bundle folder from a NIR file, whole or not at all, and read it back.
 
     Args:
-        nir_path: the exported graph; the plan is derived from it alone.
+        nir: the exported graph, read once; the plan is derived from it alone.
         out: the folder to make.
         tiles: integers [N, 3, H, W] of the file's size.
         reference: their trace, every population recorded; its origin is the caller's choice.
@@ -146,19 +201,20 @@ def export_bundle(
             violation is listed.
         ExportError: tiles or reference do not belong to the file's network.
     """
-    program = read_program(nir_path)
-    arrays = golden_arrays(program, tiles, reference)
-    proof = prove_ranges(program, observe(program, tiles, reference, lowering), lowering)
-    resources = report_resources(program, lowering)
-    plan = build_plan(program, lowering)
+    network = nir if isinstance(nir, NetworkFile) else NetworkFile(nir)
+    deployment = Deployment(network.program, lowering)
+    arrays = golden_arrays(network.program, tiles, reference)
+    observed = observe(network.program, tiles, reference, lowering)
+    proof = prove_ranges(network.program, observed, lowering)
+    resources = report_resources(deployment)
     with staged_folder(out, overwrite, (*HASHED, MANIFEST)) as stage:
-        _write_plan(stage, plan)
-        shutil.copyfile(nir_path, stage / NETWORK)
+        _write_plan(stage, deployment.plan)
+        copy = network.copied(stage)
         write_golden(stage / GOLDEN, arrays)
         write_ranges(stage / RANGES, proof)
         write_resources(stage / RESOURCES, resources)
-        write_manifest(stage, plan, lowering, student_sha256, origin or {})
-    return replace(read_bundle(out), made=MadeBundle(proof, resources))
+        write_manifest(stage, deployment, student_sha256, origin or {})
+    return _opened(out, copy.moved(out), MadeBundle(deployment, proof, resources))
 
 
 def _write_plan(folder: Path, plan: Plan) -> None:
@@ -168,11 +224,11 @@ def _write_plan(folder: Path, plan: Plan) -> None:
 
 
 def write_manifest(
-    folder: Path, plan: Plan, lowering: str, student_sha256: str, origin: Mapping[str, Any]
+    folder: Path, deployment: Deployment, student_sha256: str, origin: Mapping[str, Any]
 ) -> None:
     """Write bundle.json for the files that lie in `folder`."""
     body = {
-        **_facts(plan, lowering),
+        **_facts(deployment),
         "student_sha256": student_sha256,
         "golden": dict(origin),
         "versions": {name: importlib.metadata.version(name) for name in ("nir", "numpy")},
@@ -181,13 +237,14 @@ def write_manifest(
     write_json(folder / MANIFEST, KIND, SCHEMA, body)
 
 
-def _facts(plan: Plan, lowering: str) -> dict[str, Any]:
+def _facts(deployment: Deployment) -> dict[str, Any]:
     """What bundle.json states and a plan shows."""
+    plan = deployment.plan
     graded = any(isinstance(neuron, GradedSpec) and not neuron.is_relay for neuron in plan.neurons)
     return {
         "neuron": "graded" if graded else "lif",
         "timesteps": plan.timesteps,
-        "lowering": lowering,
+        "lowering": deployment.lowering,
         "resources": asdict(count_resources(plan)),
     }
 
@@ -199,17 +256,13 @@ def read_bundle(folder: Path) -> Bundle:
         ArtifactError: a file is missing or does not match its hash (the file is named), or the manifest is
             incomplete or of another schema.
     """
+    return _opened(folder, NetworkFile(folder / NETWORK))
+
+
+def _opened(folder: Path, network: NetworkFile, made: MadeBundle | None = None) -> Bundle:
     manifest = read_manifest(folder)
     check_hashes(folder, hashes_of(manifest, folder / MANIFEST, HASHED), MANIFEST)
-    return Bundle(
-        folder,
-        manifest.neuron,
-        manifest.timesteps,
-        manifest.lowering,
-        manifest.resources,
-        manifest.student_sha256,
-        read_golden(folder / GOLDEN),
-    )
+    return Bundle(folder, manifest, read_golden(folder / GOLDEN), network, made)
 
 
 def read_manifest(folder: Path) -> BundleManifest:
@@ -221,47 +274,15 @@ def read_manifest(folder: Path) -> BundleManifest:
     return read_document(folder / MANIFEST, KIND, SCHEMA, BundleManifest, REMEDY)
 
 
-def derive_statements(bundle: Bundle) -> Statements:
-    """Derive again from network.nir what the files of a bundle state, and compare.
-
-    What the registers were observed to reach is read off the golden tiles again.
-
-    Raises:
-        ArtifactError: a file cannot be read.
-        TargetLimitError: the network leaves the hardware's ranges.
-    """
-    folder, golden = bundle.folder, bundle.golden
-    program, manifest = read_program(folder / NETWORK), read_json(folder / MANIFEST, KIND, SCHEMA)
-    stated_plan = read_json(folder / PLAN, "loihi-plan", PLAN_SCHEMA)
-    lowering = _lowering_of(stated_plan, program, bundle.lowering)
-    plan, tool = build_plan(program, lowering), {"tool_version": manifest.get("tool_version")}
-    document, arrays = plan_arrays_and_json(plan)
-    stated_resources = read_json(folder / RESOURCES, report.KIND, report.SCHEMA)
-    held = merged(
-        compare_document(MANIFEST, manifest, _facts(plan, lowering)),
-        compare_document(PLAN, stated_plan, {**tool, **document}),
-        compare_arrays(PLAN_ARRAYS, read_arrays(folder / PLAN_ARRAYS), arrays),
-        golden_statements(program, golden),
-        compare_document(
-            RESOURCES, stated_resources, {**tool, **resource_document(report_resources(program, lowering))}
-        ),
-    )
-    stated_ranges = read_json(folder / RANGES, ranges.KIND, ranges.SCHEMA)
-    if held.contradicted(GOLDEN):
-        return merged(held, compare_document(RANGES, stated_ranges, {}))
-    proof = derive_ranges(program, observe(program, golden.tiles, golden, lowering), lowering)
-    return merged(held, compare_document(RANGES, stated_ranges, {**tool, **ranges_document(proof)}))
-
-
-def _lowering_of(stated_plan: Mapping[str, Any], program: Program, stated: str) -> str:
+def _deployment_of(stated_plan: Mapping[str, Any], stated: Deployment) -> Deployment:
     """The lowering that gives a plan: the stated one, unless another one gives it and the stated does not."""
-    candidates = (stated, *LOWERINGS)
-    return next((lowering for lowering in candidates if _gives(stated_plan, program, lowering)), stated)
+    others = (Deployment(stated.program, name) for name in LOWERINGS if name != stated.lowering)
+    return next((one for one in (stated, *others) if _gives(stated_plan, one)), stated)
 
 
-def _gives(stated_plan: Mapping[str, Any], program: Program, lowering: str) -> bool:
+def _gives(stated_plan: Mapping[str, Any], deployment: Deployment) -> bool:
     try:
-        document, _ = plan_arrays_and_json(build_plan(program, lowering))
+        document, _ = plan_arrays_and_json(deployment.plan)
     except ExportError:  # not every network has every lowering
         return False
     return not compare_document(PLAN, stated_plan, document).contradictions

@@ -1,11 +1,10 @@
 """The resource report of one network at one image size."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from snn_tool.errors import ConfigError
 from snn_tool.exporters.loihi.chips import (
     CHIPS,
     KAPOHO_POINT_CHIPS,
@@ -20,64 +19,24 @@ from snn_tool.exporters.loihi.chips import (
     layer_resources,
     total_of,
 )
-from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.nir.program import IMAGE, Program
+from snn_tool.exporters.loihi.deployment import Deployment, size_multiple
 from snn_tool.files.artifacts import write_json
-from snn_tool.models.streams import FANOUT
 
 
-def size_multiple(program: Program) -> int:
-    """Sides of an image must be multiples of this: the coarsest population's downscale."""
-    if not program.fits_any_size:
-        return program.height
-    return max(program.height // population.height for population in program.populations)
-
-
-def resized(program: Program, height: int, width: int) -> Program:
-    """The program for images of another size; weights and parameters stay.
-
-    Every population takes the size that its convolutions deliver, as when the file was written.
-
-    Raises:
-        ConfigError: the convolutions of some population would deliver different sizes, or none.
-    """
-    if not program.fits_any_size and (height, width) != (program.height, program.width):
-        raise ConfigError(
-            f"image size {width}x{height}: the network was imported for {program.width}x{program.height}"
-        )
-    multiple = size_multiple(program) if program.fits_any_size else 1
-    remedy = f"image size {width}x{height} does not fit the network; use multiples of {multiple}"
-    if height < 1 or width < 1 or height % multiple or width % multiple:
-        raise ConfigError(remedy)
-    sizes = {IMAGE: (height, width)}
-    populations = []
-    for population in program.populations:
-        convs = [program.conv[name] for name in population.inputs]
-        arriving = {conv.output_size(*sizes[conv.source]) for conv in convs}
-        size = min(arriving)
-        if len(arriving) != 1 or min(size) < 1:
-            raise ConfigError(f"{population.name}: {remedy}")
-        sizes[population.name] = size
-        populations.append(replace(population, height=size[0], width=size[1]))
-    if program.adds_image and sizes[program.readout.name] != (height, width):
-        raise ConfigError(f"{program.readout.name}: {remedy}")
-    return replace(program, populations=tuple(populations), height=height, width=width)
-
-
-def largest_tile(program: Program, chip: Chip, chips: int, lowering: str = FANOUT) -> int:
+def largest_tile(deployment: Deployment, chip: Chip, chips: int) -> int:
     """Side in pixels of the largest square image that fits on `chips` chips by the low bound; 0 if none does.
 
     Of a network that was imported for one size only that one is tried, by its shorter side.
 
     Every candidate is counted exactly; more pixels never take fewer cores, so that bisection is right.
     """
+    program = deployment.program
     if not program.fits_any_size:
-        used = chips_of(layer_resources(build_plan(program, lowering)), chip).low
+        used = chips_of(layer_resources(deployment.plan), chip).low
         return min(program.height, program.width) if used <= chips else 0
 
     def fits(side: int) -> bool:
-        plan = build_plan(resized(program, side, side), lowering)
-        return chips_of(layer_resources(plan), chip).low <= chips
+        return chips_of(layer_resources(deployment.plan_of_size(side, side)), chip).low <= chips
 
     return largest_side(size_multiple(program), fits)
 
@@ -150,18 +109,14 @@ class ResourceReport:
         return next(use for use in self.uses if use.chip is chip)
 
 
-def report_resources(program: Program, lowering: str = FANOUT) -> ResourceReport:
-    """Count what a program occupies at the size it is given for.
-
-    Args:
-        program: of a NIR file.
-        lowering: `fanout` or `relay`.
+def report_resources(deployment: Deployment) -> ResourceReport:
+    """Count what a deployment occupies at the size it is given for.
 
     Raises:
         ConfigError: unknown lowering.
         TargetLimitError: the program leaves the hardware's ranges.
     """
-    plan = build_plan(program, lowering)
+    program, plan = deployment.program, deployment.plan
     layers = layer_resources(plan)
     return ResourceReport(
         width=program.width,
@@ -178,8 +133,8 @@ def report_resources(program: Program, lowering: str = FANOUT) -> ResourceReport
             )
             for chip in CHIPS
         ),
-        tile_on_chip=largest_tile(program, LOIHI_2, 1, lowering),
-        tile_on_board=largest_tile(program, LOIHI_2, KAPOHO_POINT_CHIPS, lowering),
+        tile_on_chip=largest_tile(deployment, LOIHI_2, 1),
+        tile_on_board=largest_tile(deployment, LOIHI_2, KAPOHO_POINT_CHIPS),
         tile_multiple=size_multiple(program),
     )
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
 from snn_tool.exporters.loihi.chips import expanded_synapses, positions
-from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi.report import largest_side, resized, size_multiple
+from snn_tool.exporters.loihi.deployment import Deployment, size_multiple
+from snn_tool.exporters.loihi.report import largest_side
 from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan, Shape
 from snn_tool.exporters.nir.program import Program
 from snn_tool.models.streams import FANOUT
@@ -172,10 +172,11 @@ def chip_network(program: Program, lowering: str = FANOUT) -> ChipNetwork:
         UnsupportedLayerError: a process has graded neurons; all are named.
         TargetLimitError: more cores or connections than there is room for; says which tile fits.
     """
-    plan = build_plan(program, lowering)
+    deployment = Deployment(program, lowering)
+    plan = deployment.plan
     neurons = _lif(plan)
     if excess := _excess(plan):
-        raise TargetLimitError(f"{excess}; {_fitting(program, lowering)}")
+        raise TargetLimitError(f"{excess}; {_fitting(deployment)}")
     images = {source.name for source in plan.sources}
     groups = _placed(neurons)
     convs = [(conv, connect(conv)) for conv in plan.convs]
@@ -221,13 +222,14 @@ def _excess(plan: Plan) -> str:
     return ""
 
 
-def _fitting(program: Program, lowering: str) -> str:
+def _fitting(deployment: Deployment) -> str:
     """Which tiles of the same network fit: they are counted, not guessed."""
+    program = deployment.program
     if not program.fits_any_size:
         return f"the network takes images of {program.width}x{program.height} alone; use a smaller network"
 
     def fits(side: int) -> bool:
-        return not _excess(build_plan(resized(program, side, side), lowering))
+        return not _excess(deployment.plan_of_size(side, side))
 
     side = largest_side(size_multiple(program), fits)
     if not side:

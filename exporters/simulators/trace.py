@@ -7,13 +7,14 @@ the neuron a membrane of which it keeps exactly the integer that the chip keeps.
 reset remain the simulator's own.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import BackendUnavailableError, ConfigError, UnsupportedLayerError
-from snn_tool.exporters.contract.traces import NOT_RUN, BackendResult, Trace, compare
+from snn_tool.errors import ConfigError
+from snn_tool.exporters.contract.export import Export
+from snn_tool.exporters.contract.targets import FLOAT, REGISTER, Context
 from snn_tool.exporters.nir.interpreter import LARGEST, decayed, kept_steps
 from snn_tool.exporters.nir.program import (
     DECAY_STEPS,
@@ -29,7 +30,6 @@ from snn_tool.exporters.simulators.load import Loaded, find_simulator, load
 from snn_tool.exporters.simulators.lowering import STEP_S, Ladder, lower
 from snn_tool.exporters.simulators.run import Floats, Recording, Register, integrate, run_steps
 
-REGISTER, FLOAT = "register", "float"
 UNIT = 1 << MEMBRANE_SHIFT
 
 
@@ -126,24 +126,30 @@ def _levels(ladder: Ladder, recording: Recording) -> Integers:
     return _whole(np.asarray(above - below))
 
 
-def verify_simulator(
-    name: str, program: Program, tiles: NDArray[np.int16], reference: Trace
-) -> BackendResult:
-    """Run integer tiles [N, 3, H, W] with the membrane register on the host and compare with their trace.
+class SimulatorBackend:
+    """A simulator by its name; the network that it loaded last is kept."""
 
-    Args:
-        name: of the simulator.
-        program: of network.nir.
-        tiles: of the program's size.
-        reference: their trace, every population recorded.
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._loaded: SimulatorNetwork | None = None
 
-    Raises:
-        VerificationError: the simulator's importer fails or loses a node.
-    """
-    try:
-        network = SimulatorNetwork(program, name)
-    except (BackendUnavailableError, UnsupportedLayerError) as error:
-        return BackendResult(name, NOT_RUN, reason=str(error))
-    order = [population.name for population in program.populations]
-    result = compare(reference, network.trace(tiles), order, name)
-    return replace(result, versions={**network.loaded.versions, "membrane": REGISTER})
+    def network(self, program: Program) -> SimulatorNetwork:
+        """The program, loaded once; raises as `SimulatorNetwork`."""
+        if self._loaded is None or self._loaded.program is not program:
+            self._loaded = SimulatorNetwork(program, self.name)
+        return self._loaded
+
+    def versions(self, export: Export, context: Context) -> Mapping[str, str]:
+        """Of the simulator, and how its membrane is kept."""
+        return {**self.network(export.program).loaded.versions, "membrane": context.membrane}
+
+    def trace(
+        self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
+    ) -> SimulatorTrace:
+        """Run integer tiles [N, 3, H, W]; every population is there.
+
+        Raises:
+            BackendUnavailableError, UnsupportedLayerError, VerificationError: as `SimulatorNetwork`.
+            ConfigError: unknown arithmetic.
+        """
+        return self.network(export.program).trace(tiles, context.membrane)

@@ -16,13 +16,14 @@ from snn_tool.deploy.export import export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.deploy.photographs import PhotographOptions
 from snn_tool.deploy.quantize import quantize_network, quantize_student
-from snn_tool.deploy.verify import exported_for, open_export, unknown_backends, verify_export
+from snn_tool.deploy.verify import exported_for, open_export, verify_export
 from snn_tool.errors import ConfigError
+from snn_tool.exporters.contract.export import NETWORK
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import BackendResult
 from snn_tool.exporters.loihi import bundle as loihi
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.verify.report import VerificationReport
-from snn_tool.exporters.verify.runners import LavaOptions
 from snn_tool.files.artifacts import read_json
 from snn_tool.files.temporaries import new_place
 from snn_tool.models.checkpoints import refuse_existing_pair
@@ -181,8 +182,7 @@ def export(
             lowering=lowering,
             overwrite=overwrite,
             verify=verify,
-            conv=conv,
-            log=log,
+            context=Context(conv=conv, log=log),
         )
     return _bundle_of(Path(out), target, made.verification)
 
@@ -198,7 +198,7 @@ def _images_or_none(images: Images | None) -> Iterator[Path | None]:
 
 def _bundle_of(folder: Path, target: str, verification: VerificationReport | None) -> Bundle:
     """What lies in a folder that was just exported."""
-    populations = read_program(folder / loihi.NETWORK).populations
+    populations = read_program(folder / NETWORK).populations
     neurons = sum(node.channels * node.height * node.width for node in populations)
     cores = None
     if target == "loihi":
@@ -290,13 +290,10 @@ def verify(
         VerificationError: an implementation refuses the network.
     """
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    checks = open_export(folder)
-    chosen = tuple(checks.usual if backends is None else backends)
-    if unknown := unknown_backends(checks, chosen):
-        raise ConfigError(f"backend {unknown} is not allowed; use one or more of {', '.join(checks.known)}")
+    made = open_export(folder)
     with _images_or_none(images) as given:
         options = None
         if given:
-            degradation = degradation_for(None, None, TrainedFor.of(exported_for(folder)))
+            degradation = degradation_for(None, None, TrainedFor.of(exported_for(made)))
             options = PhotographOptions(given, tiles, whole, degradation)
-        return Report(folder, verify_export(folder, checks, chosen, options, LavaOptions(conv=conv, log=log)))
+        return Report(folder, verify_export(made, backends, options, Context(conv=conv, log=log)))

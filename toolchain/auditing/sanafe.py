@@ -8,17 +8,10 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.errors import ConfigError, VerificationError
+from snn_tool.exporters.contract.export import NETWORK
 from snn_tool.exporters.contract.folder import Golden
 from snn_tool.exporters.contract.traces import compare
-from snn_tool.exporters.loihi.bundle import (
-    MANIFEST,
-    NETWORK,
-    PLAN,
-    PLAN_ARRAYS,
-    Bundle,
-    derive_statements,
-)
-from snn_tool.exporters.nir.file import read_program
+from snn_tool.exporters.loihi.bundle import MANIFEST, PLAN, PLAN_ARRAYS, Bundle
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.sanafe.environment import SanafeEnvironment
@@ -54,10 +47,10 @@ def check_on_chip(
     """
     if tiles < 0:
         raise ConfigError("--tiles must not be negative; 0 takes all golden tiles")
-    for found in derive_statements(bundle).contradictions:
+    for found in bundle.statements().contradictions:
         if found.file in RUN_BY:
             raise VerificationError(f"{bundle.folder}: not what {NETWORK} gives ({found}); export again")
-    program = read_program(bundle.folder / NETWORK)
+    program = bundle.program
     golden = _first(bundle.golden, tiles or len(bundle.golden.tiles))
     network = chip_network(program, bundle.lowering)
     run = run_on_sanafe(network, golden.tiles, environment, log=log)

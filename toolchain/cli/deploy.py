@@ -120,6 +120,7 @@ def export(
     from snn_tool.deploy.export import export_student
     from snn_tool.deploy.golden import GoldenOptions
     from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
+    from snn_tool.exporters.contract.targets import Context
     from snn_tool.texts.deploy import export_document, export_text
 
     terminal = terminal_of(context)
@@ -135,8 +136,7 @@ def export(
             lowering=lowering,
             overwrite=overwrite,
             verify=verify,
-            conv=lava_conv,
-            log=log,
+            context=Context(conv=lava_conv, log=log),
         )
     terminal.result(export_text(exported), export_document(exported))
     if exported.verification and exported.verification.failed:
@@ -187,21 +187,23 @@ def verify(
     """
     from snn_tool.degradations.tasks import TrainedFor, degradation_for
     from snn_tool.deploy.photographs import PhotographOptions
-    from snn_tool.deploy.verify import exported_for, open_export, unknown_backends, verify_export
-    from snn_tool.exporters.verify.runners import LavaOptions
+    from snn_tool.deploy.verify import exported_for, open_export, verify_export
+    from snn_tool.exporters.contract.backends import backend_names
+    from snn_tool.exporters.contract.targets import Context
     from snn_tool.texts.deploy import verification_text
 
     terminal = terminal_of(context)
-    checks = open_export(bundle)
-    if unknown := unknown_backends(checks, backend or []):
+    export = open_export(bundle)
+    known = backend_names(export)
+    if unknown := ", ".join(name for name in backend or () if name not in known):
         raise typer.BadParameter(
-            f"{unknown} is not one of {', '.join(checks.known)}", context, param_hint="--backend"
+            f"{unknown} is not one of {', '.join(known)}", context, param_hint="--backend"
         )
-    degradation = degradation_for(task, sigma, TrainedFor.of(exported_for(bundle)))
+    degradation = degradation_for(task, sigma, TrainedFor.of(exported_for(export)))
     options = PhotographOptions(images, tiles, whole, degradation, seed)
     with terminal.steps() as log:
-        lava = LavaOptions(lava_conv, log=log)
-        report = verify_export(bundle, checks, backend or checks.usual, options if images else None, lava)
+        how = Context(conv=lava_conv, log=log)
+        report = verify_export(export, backend or None, options if images else None, how)
     terminal.result(verification_text(report), report.to_json())
     if report.failed or (backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)
@@ -337,10 +339,10 @@ def conformance(
     if out:
         claim_conformance(out, overwrite)
     terminal = terminal_of(context)
-    folder = read_bundle(bundle).folder
+    export = read_bundle(bundle)
     with terminal.steps() as log:
         noise = degradation_from_options("denoise", sigma)
-        made = run_conformance(folder, images, tiles, noise, seed, log, backend or ())
+        made = run_conformance(export, images, tiles, noise, seed, log, backend or ())
     if out:
         write_conformance(out, made, conformance_page(made))
     terminal.result(conformance_text(made), made.document())
@@ -404,10 +406,11 @@ def resources(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
-    from snn_tool.exporters.loihi.bundle import NETWORK, read_bundle
+    from snn_tool.exporters.contract.export import NetworkFile
+    from snn_tool.exporters.loihi.bundle import read_bundle
     from snn_tool.exporters.loihi.chips import LABEL, LOIHI_2
-    from snn_tool.exporters.loihi.report import report_resources, resized, resource_document
-    from snn_tool.exporters.nir.file import read_program
+    from snn_tool.exporters.loihi.deployment import Deployment, resized
+    from snn_tool.exporters.loihi.report import report_resources, resource_document
     from snn_tool.files.artifacts import write_text
     from snn_tool.files.ownership import holding, refuse_existing_file
     from snn_tool.models.streams import FANOUT
@@ -418,9 +421,9 @@ def resources(
         # matplotlib leaves the title, drawn as outlines, in a comment
         refuse_existing_file(out, overwrite, holding(b"<svg", LABEL.encode()), "picture of cores")
     bundle = read_bundle(source) if source.is_dir() else None
-    program = read_program(bundle.folder / NETWORK if bundle else source)
+    program = (bundle.network if bundle else NetworkFile(source)).program
     chosen = lowering or (bundle.lowering if bundle else FANOUT)
-    report = report_resources(program if size is None else resized(program, size, size), chosen)
+    report = report_resources(Deployment(program if size is None else resized(program, size, size), chosen))
     if out:
         write_text(out, cores_svg(report, LOIHI_2))
     picture = f"\n{printable(out)}" if out else ""

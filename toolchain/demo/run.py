@@ -12,6 +12,7 @@ from snn_tool.deploy.export import Exported, claim_export, export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.deploy.quantize import quantize_student
 from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.files.artifacts import write_text
 from snn_tool.files.ownership import claim, holding, of_kind, owned_path, refuse_existing
@@ -167,7 +168,9 @@ def _export(demo: DemoPlan, integers: Path) -> Exported:
         demo.terminal.note(f"without Lava: {error}")
     export_student(integers, "nir", demo.out / "nir", options, overwrite=True)
     with demo.terminal.steps() as log:
-        return export_student(integers, "loihi", demo.out / "loihi", options, overwrite=True, log=log)
+        return export_student(
+            integers, "loihi", demo.out / "loihi", options, overwrite=True, context=Context(log=log)
+        )
 
 
 def _page(demo: DemoPlan, summary: DemoSummary) -> DemoPage:

@@ -52,7 +52,8 @@ def list_plugins() -> tuple[Listed, ...]:
 
 def _built_in() -> Iterator[Listed]:
     for name in dict.fromkeys((*BUILT_IN_TARGETS, *BUILT_IN_BACKENDS)):
-        texts = {TARGET: BUILT_IN_TARGETS.get(name), BACKEND: BUILT_IN_BACKENDS.get(name)}
+        backend = BUILT_IN_BACKENDS.get(name)
+        texts = {TARGET: BUILT_IN_TARGETS.get(name), BACKEND: backend.description if backend else ""}
         roles = tuple(role for role, text in texts.items() if text)
         described = "; ".join(text for text in texts.values() if text)
         yield Listed(name, roles, OURS, __version__, described)

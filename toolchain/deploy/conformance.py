@@ -21,11 +21,10 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
-from snn_tool.exporters.contract.traces import Trace
-from snn_tool.exporters.nir.interpreter import run_program
+from snn_tool.exporters.contract.targets import FLOAT, REGISTER, Context
+from snn_tool.exporters.loihi.bundle import Bundle
 from snn_tool.exporters.simulators.semantics import SIMULATORS
-from snn_tool.exporters.simulators.trace import FLOAT, REGISTER, SimulatorNetwork
-from snn_tool.exporters.verify.runners import BundleRunner, LavaOptions
+from snn_tool.exporters.verify.running import Runner
 from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.metrics import psnr_db, to_uint8
@@ -39,7 +38,6 @@ TITLE = "Conformance of "
 TILES_PER_RUN = 4
 INTEGERS = "integers"
 Images = NDArray[np.float32]
-Run = Callable[[NDArray[np.int16]], Trace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ class _Keeping:
 
 
 def run_conformance(
-    folder: Path,
+    bundle: Bundle,
     images: Path | None,
     count: int,
     degradation: Degradation,
@@ -163,7 +161,7 @@ def run_conformance(
     """Run tiles of photographs through every simulator.
 
     Args:
-        folder: the bundle.
+        bundle: of `read_bundle`.
         images: folder of clean images; None takes the photographs that ship with scikit-image.
         count: number of tiles of the bundle's size.
         degradation: added to them.
@@ -178,7 +176,7 @@ def run_conformance(
     """
     if count < 1:
         raise ConfigError(f"--tiles {count}: use at least 1")
-    runner = BundleRunner(folder, LavaOptions())
+    runner, folder = Runner(bundle), bundle.folder
     if not runner.engine.network.topology.restores:
         raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
     keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
@@ -203,7 +201,7 @@ def run_conformance(
 class _Sheet:
     """The tiles, the engine's trace of them, and how an implementation compares."""
 
-    def __init__(self, runner: BundleRunner, degraded: Images, clean: Images) -> None:
+    def __init__(self, runner: Runner, degraded: Images, clean: Images) -> None:
         self.runner, self.clean = runner, clean
         tiles = quantize_image(degraded, runner.engine.network)
         self.base = base_image(tiles, runner.engine.network)
@@ -218,34 +216,30 @@ class _Sheet:
 
     def row(self, backend: str, membrane: str) -> Row:
         """Load and run one implementation; what stops it is its reason."""
-        row = Row(backend, membrane)
-        run: Run = self._interpret
+        row, arithmetic = Row(backend, membrane), FLOAT if membrane == FLOAT else REGISTER
         try:
-            if backend not in SIMULATORS and backend != "nir":
-                row = replace(row, versions=self.runner.package(backend))
-                run = self._of_package(backend)
-            elif backend != "nir":
-                network = SimulatorNetwork(self.runner.program, backend)
-                row = replace(row, versions=network.loaded.versions)
-                run = _with(network, membrane)
+            told = self.runner.versions(backend)
         except (BackendUnavailableError, UnsupportedLayerError, VerificationError) as error:
             return replace(row, reason=str(error))
-        row = replace(row, loads=True)
+        versions = {name: version for name, version in told.items() if name != "membrane"}
+        row = replace(row, loads=True, versions=versions)
         try:
-            return self._compared(row, run)
-        except (RuntimeError, TypeError, ValueError, DataError, VerificationError) as error:
+            return self._compared(row, Context(membrane=arithmetic))
+        except (
+            BackendUnavailableError,
+            UnsupportedLayerError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+            DataError,
+            VerificationError,
+        ) as error:
             return replace(row, reason=str(error).partition("\n")[0])
 
-    def _interpret(self, part: NDArray[np.int16]) -> Trace:
-        return run_program(self.runner.program, part.astype(np.int64))
-
-    def _of_package(self, backend: str) -> Run:
-        return lambda part: self.runner.trace(backend, part, self.runner.order)
-
-    def _compared(self, row: Row, run: Run) -> Row:
+    def _compared(self, row: Row, context: Context) -> Row:
         differing, compared, found = dict.fromkeys(self.order, 0), 0, []
         for part, expected in zip(self.parts, self.spikes, strict=True):
-            trace = run(part)
+            trace = self.runner.trace(row.backend, part, self.runner.order, context)
             found.append(trace.readout)
             for name in self.order:
                 differing[name] += int((trace.spikes[name] != expected[name]).sum())
@@ -271,7 +265,3 @@ class _Sheet:
         """PSNR in dB of all restored tiles, stacked to one image."""
         restored, clean = to_uint8(self.base + residuals), to_uint8(self.clean)
         return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
-
-
-def _with(network: SimulatorNetwork, membrane: str) -> Run:
-    return lambda part: network.trace(part, membrane)

@@ -4,7 +4,6 @@ Other packages bring further targets (`snn_tool.exporters.contract.targets`). Bu
 are always built from the NIR file, never from the network: what is verified is the file.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,27 +13,16 @@ from snn_tool.deploy.golden import Golden, GoldenOptions, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.onnx_networks import ONNX
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.contract.folder import GOLDEN, golden_arrays, write_golden
-from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, Plugin, plugin_names
-from snn_tool.exporters.contract.traces import BackendResult
+from snn_tool.exporters.contract.export import NETWORK, Export, NirExport, NirManifest
+from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden
+from snn_tool.exporters.contract.target_folder import open_target, read_target_folder, write_target
+from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, DEFAULT, Context, Plugin, plugin_names
 from snn_tool.exporters.lava import netx as netx_folder
 from snn_tool.exporters.lava.netx import NETX, NetxRun, read_netx_folder, run_entry, write_netx
-from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, NETWORK, Bundle, export_bundle
-from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.verify.netx import BACKEND, BACKENDS, verify_netx_folder
-from snn_tool.exporters.verify.report import (
-    VerificationReport,
-    interpret_nir,
-    verify_bundle,
-    write_verification,
-)
-from snn_tool.exporters.verify.target_folder import (
-    open_target,
-    read_target_folder,
-    verify_target_folder,
-    write_target,
-)
+from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, Bundle, export_bundle
+from snn_tool.exporters.verify.report import VerificationReport, verify_golden, write_verification
 from snn_tool.files.artifacts import sha256_file, write_json
+from snn_tool.files.documents import read_document
 from snn_tool.files.staging import check_folder, staged_folder
 from snn_tool.files.temporaries import temporary_folder
 from snn_tool.models.streams import FANOUT, check_lowering
@@ -69,8 +57,7 @@ def export_student(
     lowering: str = FANOUT,
     overwrite: bool = False,
     verify: bool = True,
-    conv: str = "stock",
-    log: Callable[[str], None] | None = None,
+    context: Context = DEFAULT,
 ) -> Exported:
     """Export to a folder and verify what lies there.
 
@@ -82,8 +69,7 @@ def export_student(
         lowering: of membrane shortcuts, `fanout` or `relay`; of a bundle only, a NIR file is not lowered.
         overwrite: replace an export that is there.
         verify: run the independent implementations and write `verification.json`.
-        conv: Lava's convolution, `stock` or `blas`.
-        log: receives progress lines.
+        context: how backends run.
 
     Raises:
         ConfigError: unknown target, source or lowering; a lowered NIR file is asked for; `out` exists, or
@@ -102,29 +88,38 @@ def export_student(
     claim_export(out, target, overwrite)
     plugin = open_target(target) if target not in TARGETS else None
     with temporary_folder("export") as scratch:
-        golden = make_golden(source, scratch, options)
-        if target == "nir":
-            return _export_nir(golden, out, overwrite, verify)
-        if target == "netx":
-            return _export_netx(golden, out, overwrite, verify, conv, log)
+        job = _Job(make_golden(source, scratch, options), out, overwrite, context if verify else None)
         if plugin:
-            return _export_plugin(plugin, golden, out, overwrite, verify)
-        bundle = export_bundle(
-            golden.nir,
-            out,
-            golden.tiles,
-            golden.trace,
-            student_sha256=golden.source_sha256,
-            origin=golden.origin,
-            lowering=lowering,
-            overwrite=overwrite,
-        )
-    costs = count_lowerings(read_program(bundle.folder / NETWORK), bundle.golden.tiles, bundle.golden)
-    report = None
-    if verify:
-        report = verify_bundle(bundle, golden.backends, conv=conv, log=log)
-        write_verification(out / VERIFICATION, report)
-    return Exported(out, golden.tiles.shape, report, bundle, costs)
+            return _export_plugin(plugin, job)
+        if target == "loihi":
+            return _export_loihi(job, lowering)
+        return _export_nir(job) if target == "nir" else _export_netx(job)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What is exported, where to, and how it is verified; `context` is None if it is not."""
+
+    golden: Golden
+    out: Path
+    overwrite: bool
+    context: Context | None
+
+    def done(self, report: VerificationReport | None, **further: Any) -> Exported:
+        """What is left behind."""
+        return Exported(self.out, self.golden.tiles.shape, report, **further)
+
+    def verified(self, export: Export, folder: Path) -> VerificationReport | None:
+        """Run the backends that can disagree with what made the golden integers; write their report."""
+        if self.context is None:
+            return None
+        usual = export.usual
+        if not self.golden.by_engine:  # the interpreter made them, so that the engine stands for it
+            others = tuple(name for name in usual if name != "nir")
+            usual = others if export.target in BUILT_IN_TARGETS else ("integer", *others)
+        report = verify_golden(export, usual, self.context)
+        write_verification(folder / VERIFICATION, report)
+        return report
 
 
 def claim_export(out: Path, target: str, overwrite: bool) -> None:
@@ -137,58 +132,60 @@ def claim_export(out: Path, target: str, overwrite: bool) -> None:
     check_folder(out, overwrite, (*own, VERIFICATION))
 
 
-def _export_nir(golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exported:
+def _export_loihi(job: _Job, lowering: str) -> Exported:
+    """A bundle with `verification.json`."""
+    golden = job.golden
+    bundle = export_bundle(
+        golden.nir,
+        job.out,
+        golden.tiles,
+        golden.trace,
+        student_sha256=golden.source_sha256,
+        origin=golden.origin,
+        lowering=lowering,
+        overwrite=job.overwrite,
+    )
+    costs = count_lowerings(bundle.deployment, bundle.golden.tiles, bundle.golden)
+    return job.done(job.verified(bundle, job.out), bundle=bundle, lowerings=costs)
+
+
+def _export_nir(job: _Job) -> Exported:
     """A folder with the file, `export.json` and `verification.json`."""
-    if "nir" not in golden.backends:
-        raise ConfigError(f"{golden.nir}: is a NIR file already; --target loihi makes a bundle of it")
-    report = None
-    with staged_folder(out, overwrite) as stage:
-        (stage / NETWORK).write_bytes(golden.nir.read_bytes())
+    golden = job.golden
+    if not golden.by_engine:
+        raise ConfigError(f"{golden.nir.path}: is a NIR file already; --target loihi makes a bundle of it")
+    with staged_folder(job.out, job.overwrite) as stage:
+        network = golden.nir.copied(stage)
         _write_manifest(stage, "nir", golden, (NETWORK,), ("nir", "numpy"), {})
-        if verify:
-            report = _write_report(stage, [interpret_nir(stage / NETWORK, golden.tiles, golden.trace)])
-    return Exported(out, golden.tiles.shape, report)
+        manifest = read_document(stage / EXPORT, *KINDS["nir"], NirManifest, REMEDY)
+        expected = golden_in_memory(golden.tiles, golden.trace)
+        report = job.verified(NirExport(stage, manifest, expected, network), stage)
+    return job.done(report)
 
 
-def _export_netx(
-    golden: Golden,
-    out: Path,
-    overwrite: bool,
-    verify: bool,
-    conv: str,
-    log: Callable[[str], None] | None,
-) -> Exported:
-    """A netx folder (see `netx_folder`) with `verification.json`."""
-    report = None
-    with staged_folder(out, overwrite) as stage:
-        (stage / NETWORK).write_bytes(golden.nir.read_bytes())
-        program = read_program(stage / NETWORK)
+def _export_netx(job: _Job) -> Exported:
+    """A netx folder with `verification.json`."""
+    golden, program = job.golden, job.golden.nir.program
+    with staged_folder(job.out, job.overwrite) as stage:
+        network = golden.nir.copied(stage)
         run = write_netx(stage / NETX, program)
         write_golden(stage / GOLDEN, golden_arrays(program, golden.tiles, golden.trace))
         body = {"netx": run_entry(run, program)}
         _write_manifest(stage, "netx", golden, netx_folder.HASHED, ("nir", "h5py", "numpy"), body)
-        if verify:
-            backends = BACKENDS if "nir" in golden.backends else (BACKEND,)
-            report = verify_netx_folder(read_netx_folder(stage), backends, conv=conv, log=log)
-            write_verification(stage / VERIFICATION, report)
-    return Exported(out, golden.tiles.shape, report, netx=run)
+        report = job.verified(read_netx_folder(stage, network), stage)
+    return job.done(report, netx=run)
 
 
-def _export_plugin(plugin: Plugin, golden: Golden, out: Path, overwrite: bool, verify: bool) -> Exported:
-    """The folder of another package's target (see `target_folder`) with `verification.json`."""
-    report = None
-    with staged_folder(out, overwrite) as stage:
-        (stage / NETWORK).write_bytes(golden.nir.read_bytes())
-        arrays = golden_arrays(read_program(stage / NETWORK), golden.tiles, golden.trace)
+def _export_plugin(plugin: Plugin, job: _Job) -> Exported:
+    """The folder of another package's target with `verification.json`."""
+    golden = job.golden
+    with staged_folder(job.out, job.overwrite) as stage:
+        network = golden.nir.copied(stage)
+        arrays = golden_arrays(network.program, golden.tiles, golden.trace)
         write_golden(stage / GOLDEN, arrays)
         write_target(plugin, stage, _manifest_body(golden, ("nir", "numpy")))
-        made = read_target_folder(stage)
-        # The interpreter made the integers of a NIR file, so the engine is the one that can disagree.
-        backends = made.usual if "nir" in golden.backends else ("integer", *made.usual[1:])
-        if verify:
-            report = verify_target_folder(made, backends)
-            write_verification(stage / VERIFICATION, report)
-    return Exported(out, golden.tiles.shape, report, made_by=str(plugin.declared))
+        report = job.verified(read_target_folder(stage, network), stage)
+    return job.done(report, made_by=str(plugin.declared))
 
 
 def _write_manifest(
@@ -212,9 +209,3 @@ def _manifest_body(golden: Golden, packages: tuple[str, ...]) -> dict[str, Any]:
         "golden": dict(golden.origin),
         "versions": {name: version(name) for name in packages},
     }
-
-
-def _write_report(stage: Path, results: list[BackendResult]) -> VerificationReport:
-    report = VerificationReport(sha256_file(stage / EXPORT), None, tuple(results))
-    write_verification(stage / VERIFICATION, report)
-    return report

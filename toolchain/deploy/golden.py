@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
 from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for
 from snn_tool.errors import ConfigError
+from snn_tool.exporters.contract.export import NETWORK, NetworkFile
 from snn_tool.exporters.contract.traces import Trace
-from snn_tool.exporters.loihi.bundle import NETWORK
-from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
-from snn_tool.exporters.verify.report import BACKENDS
-from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, to_input_grid
 from snn_tool.models.integer.file import INTEGER_SUFFIX
 from snn_tool.networks.open import open_integers
@@ -65,20 +63,20 @@ class Golden:
     """A NIR file with tiles and the integers that they must give.
 
     Attributes:
-        nir: the file.
+        nir: the file, which is read once for all that is made of it.
         tiles: int16 [N, C, H, W].
         trace: of the integer engine, or of the interpreter where a NIR file was the source.
         source_sha256: hash of what was exported.
         origin: JSON values that say how tiles and integers were made.
-        backends: the implementations that are independent of `trace`.
+        by_engine: the engine made `trace`; otherwise the NIR file's interpreter did.
     """
 
-    nir: Path
+    nir: NetworkFile
     tiles: NDArray[np.int16]
     trace: Trace
     source_sha256: str
     origin: Mapping[str, Any]
-    backends: tuple[str, ...]
+    by_engine: bool
 
 
 def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
@@ -110,20 +108,20 @@ def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golde
     tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     origin = _origin(options, degradation, "integer engine")
-    return Golden(nir, tiles, trace, opened.provenance.sha256, origin, BACKENDS)
+    return Golden(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
 
 
 def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
-    program = read_program(source)
+    nir = NetworkFile(source)
+    program = nir.program
     degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, TrainedFor())
     size = (program.height, program.width)
     degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
     grid = (program.input_step, program.input_low, program.input_high, program.input_offset)
     tiles = to_input_grid(to_channels(degraded, program.channels), *grid)
     trace = run_program(program, tiles.astype(np.int64))
-    others = tuple(backend for backend in BACKENDS if backend != "nir")
     origin = _origin(options, degradation, "nir interpreter")
-    return Golden(source, tiles, trace, sha256_file(source), origin, others)
+    return Golden(nir, tiles, trace, nir.sha256, origin, False)
 
 
 def _origin(options: GoldenOptions, degradation: Degradation, made_by: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from snn_tool.energy.counts.fan_out import conv_synops
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.loihi.chips import count_resources, expanded_synapses
-from snn_tool.exporters.loihi.plan import build_plan
+from snn_tool.exporters.loihi.deployment import Deployment
 from snn_tool.exporters.loihi.specs import ConvSpec, Plan
 from snn_tool.exporters.nir.interpreter import current
 from snn_tool.exporters.nir.program import IMAGE, Integers, Program
@@ -60,17 +60,19 @@ class LoweringRefused:
 
 
 def count_lowerings(
-    program: Program, tiles: NDArray[np.integer], trace: Trace
+    deployment: Deployment, tiles: NDArray[np.integer], trace: Trace
 ) -> tuple[LoweringCost | LoweringRefused, ...]:
     """Count every lowering of a program.
 
     Args:
-        program: the content of the exported NIR file.
+        deployment: of the exported NIR file, by one of the lowerings.
         tiles: integers [N, 3, H, W].
         trace: what the program makes of them, every population recorded.
     """
+    program = deployment.program
     activity = _Activity(program, tiles, trace)
-    return tuple(_count(program, lowering, activity) for lowering in LOWERINGS)
+    others = {name: Deployment(program, name) for name in LOWERINGS} | {deployment.lowering: deployment}
+    return tuple(_count(others[name], activity) for name in LOWERINGS)
 
 
 class _Activity:
@@ -110,16 +112,16 @@ def _currents(program: Program, name: str, emitted: Mapping[str, Integers]) -> I
     return np.stack([np.stack([current(conv, z) for z in step]) for step in emitted[conv.source]])
 
 
-def _count(program: Program, lowering: str, activity: _Activity) -> LoweringCost | LoweringRefused:
+def _count(deployment: Deployment, activity: _Activity) -> LoweringCost | LoweringRefused:
     try:
-        plan = build_plan(program, lowering)
+        plan = deployment.plan
     except TargetLimitError as error:
-        return LoweringRefused(lowering, str(error))
+        return LoweringRefused(deployment.lowering, str(error))
     uses = count_resources(plan)
     sources = {source.name for source in plan.sources}
     of_image = [conv for conv in plan.convs if conv.source in sources]
     return LoweringCost(
-        lowering=lowering,
+        lowering=deployment.lowering,
         depth=plan.depth,
         steps=plan.steps,
         shared_synapses=uses.shared_synapses,

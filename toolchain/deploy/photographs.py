@@ -10,13 +10,9 @@ from snn_tool.degradations.crops import channels_first, draw_tiles, to_channels
 from snn_tool.degradations.tasks import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.traces import MISMATCH, BackendResult
+from snn_tool.exporters.verify.images import WholeImageResult, verify_tiles, verify_whole_image
 from snn_tool.exporters.verify.report import PhotographReport
-from snn_tool.exporters.verify.runners import (
-    BundleRunner,
-    WholeImageResult,
-    verify_tiles,
-    verify_whole_image,
-)
+from snn_tool.exporters.verify.running import Runner
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.images.tiling import pad_to_multiple
@@ -55,7 +51,7 @@ class PhotographOptions:
 
 
 def verify_photographs(
-    runner: BundleRunner, backends: Sequence[str], options: PhotographOptions
+    runner: Runner, backends: Sequence[str], options: PhotographOptions
 ) -> PhotographReport:
     """Run photographs through an export's implementations and compare with the integer engine.
 
@@ -90,7 +86,7 @@ def verify_photographs(
     )
 
 
-def _cost_db(runner: BundleRunner, backend: str, degraded: NDArray[np.float32]) -> float:
+def _cost_db(runner: Runner, backend: str, degraded: NDArray[np.float32]) -> float:
     """PSNR in dB of the tiles that a differing implementation restores against the engine's."""
     network = runner.engine.network
     tiles = quantize_image(degraded, network)
@@ -103,7 +99,7 @@ def _cost_db(runner: BundleRunner, backend: str, degraded: NDArray[np.float32]) 
     return float(min(psnr_db(first, second), 999.0))
 
 
-def _whole_images(runner: BundleRunner, options: PhotographOptions) -> list[tuple[str, NDArray[np.int16]]]:
+def _whole_images(runner: Runner, options: PhotographOptions) -> list[tuple[str, NDArray[np.int16]]]:
     """The first images of the folder, degraded as `evaluate` does, on the integer grid."""
     if not options.whole or options.images is None:
         return []

@@ -14,6 +14,7 @@ from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.networks import COLUMNS
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.loihi.chips import expanded_synapses
+from snn_tool.exporters.loihi.deployment import Deployment
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.specs import ConvSpec, Plan
 from snn_tool.exporters.nir.graph import to_nir
@@ -124,7 +125,7 @@ def test_an_export_prints_what_the_audit_counts(
     crops = np.stack([photograph[:, :HEIGHT, :WIDTH], photograph[:, 30 : 30 + HEIGHT, 40 : 40 + WIDTH]])
     tiles = quantize_image(crops, network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
-    costs = {cost.lowering: cost for cost in count_lowerings(program_of(network), tiles, trace)}
+    costs = {cost.lowering: cost for cost in count_lowerings(Deployment(program_of(network)), tiles, trace)}
     cost, plan = costs[lowering], plan_of(network, lowering)
     assert isinstance(cost, LoweringCost)
     images = count_network(network, list(tiles), lowering=lowering).images
@@ -154,7 +155,7 @@ def test_a_lowering_that_does_not_fit_is_said_and_not_counted(
     wide = replace(head, weight=head.weight << 12, mantissa_exponent=head.mantissa_exponent + 12)
     program = replace(program, convs=(wide, *others))
     tiles = quantize_image(photograph[None, :, :HEIGHT, :WIDTH], network)
-    fanout, relay = count_lowerings(program, tiles, run_program(program, tiles.astype(np.int64)))
+    fanout, relay = count_lowerings(Deployment(program), tiles, run_program(program, tiles.astype(np.int64)))
     assert isinstance(fanout, LoweringCost) and fanout.synops_events > 0
     assert isinstance(relay, LoweringRefused)
     assert lowering_text(relay, "fanout").startswith("lowering relay: not possible, the streams do not fit")

@@ -15,8 +15,8 @@ from snn_tool.deploy.export import export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import ExportError
 from snn_tool.exporters.contract.statements import LISTED, compare_arrays, compare_document
-from snn_tool.exporters.loihi import bundle as loihi_bundle
-from snn_tool.exporters.loihi.bundle import derive_statements, export_bundle, read_bundle
+from snn_tool.exporters.loihi import deployment as loihi_deployment
+from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.specs import Plan
 from snn_tool.exporters.nir.file import read_program, write_nir
@@ -108,7 +108,7 @@ def test_an_untouched_bundle_says_what_was_derived_and_what_was_not(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
     for export in (exported("loihi"), exported("loihi", "graded", lowering="relay")):
-        assert not derive_statements(read_bundle(export)).contradictions
+        assert not read_bundle(export).statements().contradictions
     folder = forge(exported("loihi"))
     code, lines = verify(folder, capsys)
     assert code == 0 and lines[0].startswith("nir: exact") and lines[1:] == [
@@ -422,6 +422,6 @@ def test_a_forged_plan_of_a_network_without_a_relay_lowering_is_listed(
             raise ExportError("no relay here")
         return build_plan(program, lowering)
 
-    monkeypatch.setattr(loihi_bundle, "build_plan", without_relay)
+    monkeypatch.setattr(loihi_deployment, "build_plan", without_relay)
     code, lines = verify(forge(exported("loihi"), setting("plan.json", "depth", to=9)), capsys)
     assert (code, lines[1]) == (3, "plan.json: depth: stated 9, derived 10")

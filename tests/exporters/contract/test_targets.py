@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from snn_tool.cli.app import run
 from snn_tool.cli.doctor import _plugins
 from snn_tool.deploy.export import TARGETS
-from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS
+from snn_tool.exporters.contract.backends import open_backend
+from snn_tool.exporters.contract.targets import BUILT_IN_BACKENDS, BUILT_IN_TARGETS, Backend
 from snn_tool.exporters.loihi.bundle import export_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.exporters.verify.netx import KNOWN_BACKENDS as NETX_BACKENDS
-from snn_tool.exporters.verify.report import KNOWN_BACKENDS
 from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
@@ -405,4 +404,6 @@ def test_help_and_other_commands_do_not_import_it(install: Install, bundle: Path
 
 def test_the_list_of_what_is_built_in_is_what_the_commands_take() -> None:
     assert tuple(BUILT_IN_TARGETS) == TARGETS
-    assert set(BUILT_IN_BACKENDS) == {*KNOWN_BACKENDS, *NETX_BACKENDS}
+    for name, built_in in BUILT_IN_BACKENDS.items():
+        backend = open_backend(name)
+        assert isinstance(backend, Backend) and built_in.only_for in ("", *TARGETS), name

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -20,16 +21,21 @@ from snn_tool.errors import (
     UnsupportedLayerError,
     VerificationError,
 )
+from snn_tool.exporters.contract.export import NetworkFile
+from snn_tool.exporters.contract.folder import golden_in_memory
+from snn_tool.exporters.contract.targets import DEFAULT, Context
+from snn_tool.exporters.contract.traces import BackendResult, Trace
+from snn_tool.exporters.lava import backend as lava_backend
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.lava.netx import NetxRun, largest_readout, write_netx
+from snn_tool.exporters.lava.netx import NetxFolder, NetxRun, largest_readout, write_netx
 from snn_tool.exporters.lava.simulation import run_on_netx
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import LifNode, Program
-from snn_tool.exporters.verify import netx as netx_verification
-from snn_tool.exporters.verify.netx import verify_netx
+from snn_tool.exporters.verify.report import hold
+from snn_tool.exporters.verify.running import Runner
 from snn_tool.files.artifacts import write_json
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
 from snn_tool.models.integer.file import save_integer_network
@@ -65,6 +71,22 @@ def write_folder(program: Program, folder: Path) -> NetxRun:
     return run
 
 
+class Laid(NetxFolder):
+    """A folder of a `.net` file alone, without a NIR file."""
+
+    @property
+    def order(self) -> list[str]:
+        return list(self.run.populations)
+
+
+def verify_netx(
+    folder: Path, run: NetxRun, tiles: NDArray[Any], trace: Trace, context: Context = DEFAULT
+) -> BackendResult:
+    manifest: Any = SimpleNamespace(netx=run)
+    export = Laid(folder, manifest, golden_in_memory(tiles, trace), NetworkFile(folder / "network.nir"))
+    return hold(Runner(export, context), "netx")
+
+
 def tiles_and_trace(
     network: IntegerNetwork, photograph: Image, count: int = 2
 ) -> tuple[NDArray[np.int16], IntegerTrace]:
@@ -91,7 +113,7 @@ def test_lava_dl_computes_every_integer(
     network = with_distinct_biases(make_network("lif", "chain"))
     tiles, trace = tiles_and_trace(network, photograph, 3)
     run = write_folder(program_of(network), tmp_path / "netx")
-    result = verify_netx(tmp_path / "netx", run, tiles, trace, environment=lava, conv=conv)
+    result = verify_netx(tmp_path / "netx", run, tiles, trace, Context(lava, conv))
     per_step = HEIGHT * WIDTH * (6 * 4 + 3)
     assert (result.status, result.first) == ("exact", None), result
     assert result.values_compared == 2 * 4 * 3 * per_step + 3 * 3 * HEIGHT * WIDTH
@@ -112,7 +134,7 @@ def test_a_square_image_and_other_geometry(
     program = replace(program, convs=tuple(convs), populations=tuple(populations))
     image = np.random.default_rng(0).integers(-64, 64, (1, 3, 16, 16))
     run = write_folder(program, tmp_path / "netx")
-    result = verify_netx(tmp_path / "netx", run, image, run_program(program, image), environment=lava)
+    result = verify_netx(tmp_path / "netx", run, image, run_program(program, image), Context(lava))
     assert result.status == "exact", result
 
 
@@ -146,7 +168,7 @@ def test_one_integer_off_by_one_is_caught_and_located(
     tiles, trace = tiles_and_trace(network, photograph)
     run = write_folder(program_of(network), tmp_path / "netx")
     change_dataset(tmp_path / "netx/network.net", dataset, index, 1)
-    result = verify_netx(tmp_path / "netx", run, tiles, trace, environment=lava)
+    result = verify_netx(tmp_path / "netx", run, tiles, trace, Context(lava))
     assert result.status == "mismatch" and result.mismatches > 0
     assert result.first is not None and (result.first.layer, result.first.quantity) == (layer, "membranes")
     assert channel is None or result.first.index[0] == channel
@@ -162,7 +184,7 @@ def test_what_lava_dl_refuses_is_an_error_not_an_absence(
     with h5py.File(tmp_path / "netx/network.net", "r+") as stored:
         stored["layer/4/type"][0] = b"pool"
     with pytest.raises(VerificationError, match="Lava refuses the network: .*pool is not implemented"):
-        verify_netx(tmp_path / "netx", run, tiles, trace, environment=lava)
+        verify_netx(tmp_path / "netx", run, tiles, trace, Context(lava))
 
 
 def test_the_file_holds_every_integer(make_network: MakeNetwork, tmp_path: Path) -> None:
@@ -278,14 +300,14 @@ def test_without_lava_dl_it_was_not_run(
     bare = LavaEnvironment(
         Path("/nowhere/python"), "0.10.0", "3.10.0", False, "test", netx_fault="lava-dl is not installed"
     )
-    result = verify_netx(tmp_path / "netx", run, tiles, trace, environment=bare)
+    result = verify_netx(tmp_path / "netx", run, tiles, trace, Context(bare))
     assert (result.status, result.values_compared) == ("not run", 0)
     command = "/nowhere/python -m pip install --ignore-requires-python --no-deps lava-dl==0.6.0"
     assert result.reason == f"/nowhere/python: lava-dl is not installed; run `{command}`"
     ours = replace(bare, origin="cached environment, uv with Python 3.10")
-    result = verify_netx(tmp_path / "netx", run, tiles, trace, environment=ours)
+    result = verify_netx(tmp_path / "netx", run, tiles, trace, Context(ours))
     assert result.reason.endswith("; run `snn-tool backend install lava`")
-    monkeypatch.setattr(netx_verification, "find_lava", lambda: None)
+    monkeypatch.setattr(lava_backend, "find_lava", lambda: None)
     assert "Lava is not installed" in verify_netx(tmp_path / "netx", run, tiles, trace).reason
 
 
@@ -311,7 +333,7 @@ def test_an_export_from_end_to_end(
     if installed:
         request.getfixturevalue("lava")
     else:
-        monkeypatch.setattr(netx_verification, "find_lava", lambda: None)
+        monkeypatch.setattr(lava_backend, "find_lava", lambda: None)
     save_integer_network(tmp_path / "student.int.safetensors", make_network("lif", "chain"), {})
     options = GoldenOptions(size=16, task="denoise", sigma="25")
     exported = export_student(tmp_path / "student.int.safetensors", "netx", tmp_path / "out", options)

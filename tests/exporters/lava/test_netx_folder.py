@@ -17,13 +17,14 @@ from snn_tool.degradations.crops import read_photograph
 from snn_tool.deploy.export import export_student
 from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import Mismatch
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.lava.netx import NetxFolder, derive_statements, read_netx_folder
+from snn_tool.exporters.lava.netx import NetxFolder, read_netx_folder
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.program import ConvNode, LifNode
-from snn_tool.exporters.verify.netx import verify_netx_folder
+from snn_tool.exporters.verify.report import verify_golden
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
@@ -117,7 +118,7 @@ def layer(exported: NetxFolder, index: int) -> tuple[ConvNode, LifNode]:
 
 
 def located(folder: NetxFolder, lava: LavaEnvironment) -> Mismatch | None:
-    report = verify_netx_folder(folder, ["netx"], environment=lava)
+    report = verify_golden(folder, ["netx"], Context(lava))
     assert (report.passed, report.failed) == (False, True)
     assert report.statements and report.statements.contradicted("network.net")
     return report.results[0].first
@@ -186,7 +187,7 @@ def test_the_command_line_verifies_a_folder(
 
 def test_the_engine_and_the_interpreter_agree_without_lava(exported: NetxFolder, tmp_path: Path) -> None:
     folder = read_netx_folder(copy_of(exported, tmp_path / "netx"))
-    report = verify_netx_folder(folder, ["integer", "nir"])
+    report = verify_golden(folder, ["integer", "nir"])
     assert report.passed and [result.backend for result in report.results] == ["integer", "nir"]
     assert len({result.values_compared for result in report.results}) == 1
 
@@ -194,11 +195,11 @@ def test_the_engine_and_the_interpreter_agree_without_lava(exported: NetxFolder,
 def test_a_run_that_the_network_does_not_ask_for_is_seen(exported: NetxFolder, tmp_path: Path) -> None:
     """The reset's interval stands in export.json, outside the `.net` file."""
     folder = copy_of(exported, tmp_path / "netx")
-    assert not derive_statements(read_netx_folder(folder)).contradictions
+    assert not read_netx_folder(folder).statements().contradictions
     manifest = json.loads((folder / "export.json").read_text())
     manifest["netx"]["reset_interval"] += 1
     (folder / "export.json").write_text(json.dumps(manifest))
-    assert [str(found) for found in derive_statements(read_netx_folder(folder)).contradictions] == [
+    assert [str(found) for found in read_netx_folder(folder).statements().contradictions] == [
         "export.json: netx.reset_interval: stated 5, derived 4"
     ]
 

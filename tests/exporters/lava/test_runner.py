@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.lava import simulation as lava_simulation
 from snn_tool.exporters.lava.environment import RUNNER, LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
@@ -99,7 +100,7 @@ def test_every_spike_and_membrane_equals_the_reference(
     tiles = tiles_of(photograph, network, height, width, 3)
     expected = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     plan = write_plan(parse_graph(to_nir(network, height, width), "graph"), tmp_path / "plan", lowering)
-    assert_equal(run_on_lava(plan, tiles, lava, conv=conv), expected)
+    assert_equal(run_on_lava(plan, tiles, lava, context=Context(conv=conv)), expected)
     for population in network.populations[:-1]:
         assert np.abs(expected.spikes[population.wiring.name]).mean() > 0.005, "a silent layer proves nothing"
 
@@ -185,7 +186,7 @@ def small_plan(tmp_path: Path) -> Path:
 
 def test_only_what_is_asked_for_is_recorded(lava: LavaEnvironment, small_plan: Path) -> None:
     lines: list[str] = []
-    trace = run_on_lava(small_plan, red(2, -3), lava, record=["readout"], log=lines.append)
+    trace = run_on_lava(small_plan, red(2, -3), lava, ["readout"], Context(log=lines.append))
     assert list(trace.spikes) == list(trace.membranes) == ["readout"]
     assert any("step 6 of 6" in line for line in lines)
 
@@ -213,7 +214,7 @@ def test_a_plan_that_lava_does_not_take_is_refused_with_lavas_words(
         (lambda plan: plan["neurons"][0].update(dv="much"), "TypeError"),
     ):
         with pytest.raises(VerificationError, match=complaint) as caught:
-            run_on_lava(edit(small_plan, change), red(2, -3), lava, timeout_s=30)
+            run_on_lava(edit(small_plan, change), red(2, -3), lava, context=Context(timeout_s=30))
         assert "\n" not in str(caught.value)
         (small_plan / "plan.json").write_text(original, encoding="utf-8")
 
@@ -239,7 +240,7 @@ def test_death_hang_and_garbage_are_told_apart(
     small_plan: Path, tmp_path: Path, body: str, complaint: str
 ) -> None:
     with pytest.raises(BackendUnavailableError, match=complaint) as caught:
-        run_on_lava(small_plan, red(2, -3), fake(tmp_path, body), timeout_s=1)
+        run_on_lava(small_plan, red(2, -3), fake(tmp_path, body), context=Context(timeout_s=1))
     assert "\n" not in str(caught.value)
 
 
@@ -278,7 +279,7 @@ def test_inputs_are_checked_before_anything_starts(small_plan: Path, tmp_path: P
     with pytest.raises(DataError, match="takes integers"):
         run_on_lava(small_plan, red(1, 2).astype(np.float32), never)
     with pytest.raises(ConfigError, match="stock, blas"):
-        run_on_lava(small_plan, red(1, 2), never, conv="fft")
+        run_on_lava(small_plan, red(1, 2), never, context=Context(conv="fft"))
     with pytest.raises(ConfigError, match="no population nobody"):
         run_on_lava(small_plan, red(1, 2), never, record=["nobody"])
     with pytest.raises(ArtifactError, match="neurons is missing; it is a list of tables"):

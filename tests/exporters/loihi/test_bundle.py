@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, ConfigError, ExportError
-from snn_tool.exporters.loihi.bundle import Bundle, derive_statements, export_bundle, read_bundle
+from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.files.artifacts import sha256_file
@@ -62,7 +62,7 @@ def test_a_bundle_holds_what_was_given(
         np.testing.assert_array_equal(bundle.golden.spikes[name], spikes)
         np.testing.assert_array_equal(bundle.golden.membranes[name], trace.membranes[name])
     assert (bundle.folder / "network.nir").read_bytes() == nir_path.read_bytes()
-    assert not derive_statements(bundle).contradictions
+    assert not bundle.statements().contradictions
     manifest = json.loads((bundle.folder / "bundle.json").read_text())
     assert (manifest["kind"], manifest["schema"], manifest["lowering"]) == ("loihi-bundle", 1, "fanout")
     assert manifest["files"] == {name: sha256_file(bundle.folder / name) for name in FILES}
@@ -78,7 +78,7 @@ def test_a_relayed_lif_student_is_still_one_of_lif_neurons(
     )
     assert (relayed.neuron, relayed.lowering) == ("lif", "relay")
     assert relayed.resources.accumulator_neurons == 3 * 16 * 24 * 4 + 8 * 12 * 8
-    assert not derive_statements(relayed).contradictions
+    assert not relayed.statements().contradictions
     with pytest.raises(ConfigError, match="--lowering copy is unknown"):
         export_bundle(nir_path, tmp_path / "no", tiles, trace, student_sha256=STUDENT, lowering="copy")
 

@@ -28,6 +28,7 @@ from snn_tool.exporters.loihi.chips import (
     layer_resources,
     total_of,
 )
+from snn_tool.exporters.loihi.deployment import Deployment, resized, size_multiple
 from snn_tool.exporters.loihi.lowering import _source_range
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.plan_file import plan_arrays_and_json
@@ -35,9 +36,7 @@ from snn_tool.exporters.loihi.report import (
     largest_side,
     largest_tile,
     report_resources,
-    resized,
     resource_document,
-    size_multiple,
 )
 from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan
 from snn_tool.exporters.nir.file import write_nir
@@ -45,6 +44,7 @@ from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import IMAGE, Program
 from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.streams import LOWERINGS
 from snn_tool.tables import printable
 from snn_tool.texts.charts import cores_svg
 from snn_tool.texts.deploy import resources_text
@@ -193,6 +193,11 @@ def test_another_size_gives_the_plan_of_a_file_of_that_size(
     for height, width in ((8, 12), (2, 2), (10, 26)):
         expected = build_plan(program_of(network, height, width))
         assert equal_plans(build_plan(resized(program, height, width)), expected)
+    for lowering in LOWERINGS:
+        deployment = Deployment(program, lowering)
+        for height, width in ((8, 12), (2, 2), (10, 26)):
+            expected = build_plan(program_of(network, height, width), lowering)
+            assert equal_plans(deployment.plan_of_size(height, width), expected)
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, -2), (7, 8), (8, 9)])
@@ -209,8 +214,8 @@ def test_the_largest_side_by_bisection_is_the_largest(multiple: int, limit: int)
 def test_of_a_network_of_one_size_only_that_is_tried_by_its_shorter_side(make_network: MakeNetwork) -> None:
     program = resized(program_of(make_network("lif", "flat")), 8, 12)
     vars(program)["fits_any_size"] = False
-    assert largest_tile(program, LOIHI_2, 1) == 8
-    assert largest_tile(program, replace(LOIHI_2, cores=1), 1) == 0
+    assert largest_tile(Deployment(program), LOIHI_2, 1) == 8
+    assert largest_tile(Deployment(program), replace(LOIHI_2, cores=1), 1) == 0
 
 
 @pytest.mark.parametrize("body", ["unet", "flat"])
@@ -226,15 +231,15 @@ def test_the_largest_tile_is_the_last_that_fits(make_network: MakeNetwork, body:
             if chips_of(layer_resources(build_plan(program_of(network, side, side))), chip).low <= chips
         ]
         assert 0 < len(fitting) < 60 // multiple - 1
-        assert largest_tile(program, chip, chips) == fitting[-1]
-    assert largest_tile(program, replace(chip, cores=1), 1) == 0
+        assert largest_tile(Deployment(program), chip, chips) == fitting[-1]
+    assert largest_tile(Deployment(program), replace(chip, cores=1), 1) == 0
 
 
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_the_report_is_the_plans(make_network: MakeNetwork, neuron: str) -> None:
     program = program_of(make_network(neuron))
     plan = build_plan(program)
-    report, summary = report_resources(program), count_resources(plan)
+    report, summary = report_resources(Deployment(program)), count_resources(plan)
     document = json.loads(json.dumps(resource_document(report)))
     assert document["latency_steps"] == plan.steps == plan.timesteps + plan.depth
     assert document["label"] == LABEL
@@ -260,7 +265,7 @@ def test_the_report_is_the_plans(make_network: MakeNetwork, neuron: str) -> None
 
 
 def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> None:
-    report = report_resources(program_of(make_network("graded")))
+    report = report_resources(Deployment(program_of(make_network("graded"))))
     once, twice = (cores_svg(report, LOIHI_2) for _ in range(2))
     assert once == twice
     assert ElementTree.fromstring(once).tag == "{http://www.w3.org/2000/svg}svg"
@@ -271,7 +276,7 @@ def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> 
 @pytest.mark.parametrize("name", [r"$\no{such}$", "[/b]", "a\x1b[2J<b>", "-->", "x" * 5000])
 def test_a_population_of_any_name_is_shown_as_it_is(make_network: MakeNetwork, name: str) -> None:
     """No formula for matplotlib, no markup for rich, no escape for a terminal, no tag in a picture."""
-    report = report_resources(program_of(make_network("graded")))
+    report = report_resources(Deployment(program_of(make_network("graded"))))
     first, *others = report.layers
     report = replace(report, layers=(replace(first, name=name), *others))
     picture = cores_svg(report, LOIHI_2)

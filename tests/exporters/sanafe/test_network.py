@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from snn_tool.cli.app import app
 from snn_tool.deploy.golden import GoldenOptions, make_golden
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
+from snn_tool.exporters.loihi.deployment import resized
 from snn_tool.exporters.loihi.plan import build_plan
-from snn_tool.exporters.loihi.report import resized
 from snn_tool.exporters.loihi.specs import LifSpec
-from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import current
 from snn_tool.exporters.nir.parse import parse_graph
@@ -168,4 +167,4 @@ def test_the_size_of_the_commands_help_fits_the_shipped_student(tmp_path: Path) 
     (side,) = re.findall(r"--size\W+(\d+)", text)
     options = GoldenOptions(tiles=1, size=int(side))
     made = make_golden(student_path("denoise-25-lif"), tmp_path, options)
-    assert chip_network(read_program(made.nir)).synapses <= sanafe_layout.MAX_CONNECTIONS
+    assert chip_network(made.nir.program).synapses <= sanafe_layout.MAX_CONNECTIONS

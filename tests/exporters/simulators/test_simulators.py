@@ -26,7 +26,7 @@ from snn_tool.exporters.simulators.encoding import encode
 from snn_tool.exporters.simulators.load import check_nodes, find_simulator, in_order, load
 from snn_tool.exporters.simulators.run import integrate, run_steps
 from snn_tool.exporters.simulators.semantics import SIMULATORS
-from snn_tool.exporters.verify.report import verify_bundle
+from snn_tool.exporters.verify.report import verify_golden
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
@@ -66,7 +66,7 @@ def make_bundle(
 def test_a_flat_student_is_exact(make_bundle: Callable[..., Bundle], simulator: str, neuron: str) -> None:
     bundle = make_bundle(neuron)
     golden = bundle.golden
-    result = verify_bundle(bundle, [simulator]).results[0]
+    result = verify_golden(bundle, [simulator]).results[0]
     values = sum(a.size for side in (golden.spikes, golden.membranes) for a in side.values())
     assert (result.status, result.first, result.mismatches) == ("exact", None, 0)
     assert result.values_compared == values + golden.readout.size
@@ -77,7 +77,7 @@ def test_a_flat_student_is_exact(make_bundle: Callable[..., Bundle], simulator: 
 def test_a_wrong_golden_spike_is_located(make_bundle: Callable[..., Bundle], simulator: str) -> None:
     bundle = make_bundle("lif")
     bundle.golden.spikes["tail_in"][2, 1, 3, 5, 7] ^= 1
-    first = verify_bundle(bundle, [simulator]).results[0].first
+    first = verify_golden(bundle, [simulator]).results[0].first
     assert first is not None
     assert (first.layer, first.quantity, first.timestep, first.tile, first.index) == (
         "tail_in",
@@ -89,7 +89,7 @@ def test_a_wrong_golden_spike_is_located(make_bundle: Callable[..., Bundle], sim
 
 
 def test_a_pixel_shuffle_is_refused_by_name(make_bundle: Callable[..., Bundle], simulator: str) -> None:
-    result = verify_bundle(make_bundle("lif", "unet"), [simulator]).results[0]
+    result = verify_golden(make_bundle("lif", "unet"), [simulator]).results[0]
     assert result.status == "not run" and result.reason.startswith("up: pixel-shuffle by 2")
 
 
@@ -97,7 +97,7 @@ def test_an_absent_simulator_names_the_command(
     make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simulator_import.importlib.util, "find_spec", lambda name: None)
-    report = verify_bundle(make_bundle("lif"), ["norse"])
+    report = verify_golden(make_bundle("lif"), ["norse"])
     assert report.results[0].status == "not run" and not report.passed
     assert report.results[0].reason == "norse is not installed; run `pip install 'snn-tool[simulators]'`"
     with pytest.raises(ConfigError, match="simulator brian"):

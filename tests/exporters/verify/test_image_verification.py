@@ -9,17 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.lava.installation import provision_lava
-from snn_tool.exporters.loihi.bundle import export_bundle
+from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.network import integer_network
-from snn_tool.exporters.verify.runners import (
-    BundleRunner,
-    LavaOptions,
-    verify_tiles,
-    verify_whole_image,
-)
+from snn_tool.exporters.verify.images import verify_tiles, verify_whole_image
+from snn_tool.exporters.verify.running import Runner
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
@@ -79,7 +76,7 @@ def test_tiles_are_exact_in_every_combination(
     make_bundle: Callable[..., Path], photograph: Picture, neuron: str, body: str
 ) -> None:
     """Three tiles that are not the golden one; the count is that of all membranes, spikes and read-outs."""
-    runner = BundleRunner(make_bundle(neuron, body), LavaOptions())
+    runner = Runner(read_bundle(make_bundle(neuron, body)))
     tiles = np.stack([photograph[:, y : y + 16, y : y + 16] for y in (7, 20, 48)])
     integers = quantize_image(tiles, runner.engine.network)
     neurons = sum(p.channels * p.height * p.width for p in runner.program.populations)
@@ -96,7 +93,7 @@ def test_a_whole_image_is_put_together_from_windows(
 ) -> None:
     """64 x 56 pixels from windows that are smaller; the middle of a window sees all that it depends on."""
     side = 48 if body == "unet" else 52
-    runner = BundleRunner(make_bundle("graded", body, side), LavaOptions(conv="blas"))
+    runner = Runner(read_bundle(make_bundle("graded", body, side)), Context(conv="blas"))
     assert side > 2 * runner.engine.network.topology.receptive_radius
     image = quantize_image(photograph[:, :, :56], runner.engine.network)
     for backend in ("nir", "lava"):
@@ -106,7 +103,7 @@ def test_a_whole_image_is_put_together_from_windows(
 
 
 def test_windows_without_a_middle_are_refused(make_bundle: Callable[..., Path], photograph: Picture) -> None:
-    runner = BundleRunner(make_bundle("graded"), LavaOptions())
+    runner = Runner(read_bundle(make_bundle("graded")))
     image = quantize_image(photograph, runner.engine.network)
     with pytest.raises(ConfigError, match="windows of 16 pixels have no middle beyond .*--size"):
         verify_whole_image(runner, "p", image, "nir")

@@ -24,6 +24,7 @@ from snn_tool.cli.app import run
 from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import BackendUnavailableError, VerificationError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import Mismatch
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
@@ -31,7 +32,7 @@ from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.program import ConvNode, GradedNode, PopulationNode, Program
-from snn_tool.exporters.verify.report import verify_bundle
+from snn_tool.exporters.verify.report import verify_golden
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
@@ -123,7 +124,7 @@ def named(entries: list[Document], name: str) -> Document:
 
 def located(bundle: Bundle, backend: str, lava: LavaEnvironment | None = None) -> Mismatch:
     """What a backend reports; the report as a whole must fail."""
-    report = verify_bundle(bundle, [backend], environment=lava)
+    report = verify_golden(bundle, [backend], context=Context(lava))
     (result,) = report.results
     assert (report.passed, report.failed) == (False, True)
     assert report.statements and report.statements.contradictions
@@ -450,7 +451,7 @@ def test_a_plan_that_cannot_run_is_an_error_not_an_absence(
 
     bundle = corrupted(exported("graded").bundle, tmp_path / "b", change)
     with pytest.raises(VerificationError, match=r"Lava refuses the network.*weight\.tail"):
-        verify_bundle(bundle, ["lava"], environment=lava)
+        verify_golden(bundle, ["lava"], context=Context(lava))
 
 
 @pytest.mark.usefixtures("lava")

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, ConfigError, VerificationError
+from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import BackendResult, Mismatch, compare
+from snn_tool.exporters.lava import backend as lava_backend
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.loihi.bundle import Bundle, export_bundle, read_bundle
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
-from snn_tool.exporters.verify import report as verification
-from snn_tool.exporters.verify.report import verify_bundle, write_verification
+from snn_tool.exporters.verify.report import verify_golden, write_verification
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
@@ -60,7 +61,7 @@ def test_an_untouched_bundle_is_exact_everywhere(
     make_bundle: Callable[[str], Bundle], lava: LavaEnvironment, tmp_path: Path
 ) -> None:
     bundle = make_bundle("lif")
-    report = verify_bundle(bundle, environment=lava)
+    report = verify_golden(bundle, context=Context(lava))
     pixels = 16 * 24
     full_resolution, half_resolution = 6 * 4 + 3, 3 * 8
     values = 2 * 2 * 4 * (pixels * full_resolution + pixels // 4 * half_resolution) + 2 * 3 * pixels
@@ -80,11 +81,11 @@ def test_an_untouched_bundle_is_exact_everywhere(
 
 def test_a_plan_of_the_other_lowering_is_not_the_networks(make_bundle: Callable[..., Bundle]) -> None:
     bundle = make_bundle("graded", "relay")
-    assert verify_bundle(bundle, ["nir"]).passed
+    assert verify_golden(bundle, ["nir"]).passed
     manifest = json.loads((bundle.folder / "bundle.json").read_text())
     assert manifest["lowering"] == bundle.lowering == "relay"
     (bundle.folder / "bundle.json").write_text(json.dumps({**manifest, "lowering": "fanout"}))
-    report = verify_bundle(read_bundle(bundle.folder), ["nir"])
+    report = verify_golden(read_bundle(bundle.folder), ["nir"])
     assert report.failed and report.statements
     assert [str(found) for found in report.statements.contradictions] == [
         "bundle.json: lowering: stated 'fanout', derived 'relay'"
@@ -97,7 +98,7 @@ def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[
     golden.membranes["up_in"][0, 1, 5, 3, 7] += 1
     golden.spikes["tail_in"][0, 0, 0, 0, 0] ^= 1
     golden.readout[0, 2, 4, 6] += 9
-    report = verify_bundle(bundle, ["nir"])
+    report = verify_golden(bundle, ["nir"])
     assert not report.passed and report.statements
     result = report.results[0]
     assert (result.status, result.mismatches) == ("mismatch", 3)
@@ -116,17 +117,17 @@ def test_absent_lava_is_not_run_and_never_exact(
     make_bundle: Callable[[str], Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bundle = make_bundle("graded")
-    monkeypatch.setattr(verification, "find_lava", lambda: None)
-    report = verify_bundle(bundle)
+    monkeypatch.setattr(lava_backend, "find_lava", lambda: None)
+    report = verify_golden(bundle)
     assert [(r.backend, r.status, r.values_compared) for r in report.results][1] == ("lava", "not run", 0)
     assert "snn-tool backend install lava" in report.results[1].reason
     assert not report.passed and not report.failed, "nothing differs, and not everything asked for was seen"
-    assert not verify_bundle(bundle, ["lava"]).passed
+    assert not verify_golden(bundle, ["lava"]).passed
     dead = tmp_path / "dead"
     dead.write_text("#!/bin/sh\nexit 5\n")
     dead.chmod(0o755)
-    report = verify_bundle(
-        bundle, ["lava"], environment=LavaEnvironment(dead, "0.10.0", "3.10.0", False, "test")
+    report = verify_golden(
+        bundle, ["lava"], context=Context(LavaEnvironment(dead, "0.10.0", "3.10.0", False, "test"))
     )
     assert report.results[0].status == "not run"
     assert "exit code 5" in report.results[0].reason
@@ -136,9 +137,9 @@ def test_absent_lava_is_not_run_and_never_exact(
 def test_unknown_backends_are_named(make_bundle: Callable[[str], Bundle]) -> None:
     bundle = make_bundle("graded")
     with pytest.raises(ConfigError, match="brian is not allowed; use one or more of integer, nir, lava"):
-        verify_bundle(bundle, ["nir", "brian"])
+        verify_golden(bundle, ["nir", "brian"])
     with pytest.raises(ConfigError, match="backend none"):
-        verify_bundle(bundle, [])
+        verify_golden(bundle, [])
 
 
 def trace_of(membranes: NDArray[Any], spikes: NDArray[Any]) -> IntegerTrace:

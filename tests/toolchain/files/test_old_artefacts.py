@@ -14,12 +14,12 @@ import pytest
 import torch
 from snn_tool.cli.app import run
 from snn_tool.exporters.lava import netx as netx_folder
-from snn_tool.exporters.loihi.bundle import derive_statements, read_bundle
+from snn_tool.exporters.loihi.bundle import read_bundle
 from snn_tool.exporters.loihi.plan_file import read_plan
 from snn_tool.exporters.loihi.ranges import read_ranges
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.sanafe.report import read_sanafe
-from snn_tool.exporters.verify.report import verify_bundle
+from snn_tool.exporters.verify.report import verify_golden
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network
@@ -94,17 +94,17 @@ def test_bundles_open_and_are_still_exact(
 ) -> None:
     bundle = read_bundle(old / name)
     assert (bundle.neuron, bundle.lowering, bundle.resources.neurons) == (neuron, lowering, neurons)
-    assert not derive_statements(bundle).contradictions
+    assert not bundle.statements().contradictions
     plan, proof = read_plan(old / name / "plan.json"), read_ranges(old / name / "ranges.json")
     assert plan.timesteps == proof.timesteps == bundle.timesteps
-    report = verify_bundle(bundle, ("nir", "integer"))
+    report = verify_golden(bundle, ("nir", "integer"))
     assert [result.status for result in report.results] == ["exact", "exact"]
 
 
 def test_a_netx_folder_opens_and_follows_its_network(old: Path) -> None:
     folder = netx_folder.read_netx_folder(old / "netx")
     assert (folder.run.depth, folder.run.shapes[-1], folder.run.timesteps) == (7, (8, 8, 3), 4)
-    assert not netx_folder.derive_statements(folder).contradictions
+    assert not folder.statements().contradictions
 
 
 def test_a_nir_file_opens(old: Path) -> None:

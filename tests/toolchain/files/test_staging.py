@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.exporters.contract import target_folder
 from snn_tool.exporters.lava import netx as netx_folder
 from snn_tool.exporters.loihi import bundle as loihi_bundle
 from snn_tool.exporters.verify import report as verification
-from snn_tool.exporters.verify import target_folder
 from snn_tool.files.artifacts import sha256_bytes, sha256_file, write_json, write_text
 from snn_tool.files.ownership import MANIFESTS, VERIFICATION, VERIFICATION_KIND, listed_files
 from snn_tool.files.staging import JOURNAL, NEW, OLD, check_folder, staged_folder

@@ -6,16 +6,17 @@ golden.npz    integer input tiles, and every spike and membrane that they must g
 export.json   the target, its package, versions, and the SHA-256 of all of the above
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from snn_tool.errors import ExportError
+from snn_tool.exporters.contract.backends import foreign_code
+from snn_tool.exporters.contract.export import NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
     REMEDY,
-    Golden,
     Manifest,
     check_hashes,
     golden_statements,
@@ -24,20 +25,12 @@ from snn_tool.exporters.contract.folder import (
     read_golden,
 )
 from snn_tool.exporters.contract.statements import Statements, compare_document, merged
-from snn_tool.exporters.contract.targets import Plugin, foreign_code, open_plugin, plugin_names
-from snn_tool.exporters.nir.file import read_program
-from snn_tool.exporters.verify.report import (
-    FILE_BACKENDS,
-    VerificationReport,
-    check_backends,
-    verify_file,
-    verify_with,
-)
+from snn_tool.exporters.contract.targets import Plugin, open_plugin
 from snn_tool.files.artifacts import LARGEST_JSON, parse_json, read_json, sha256_file, shown, write_json
 from snn_tool.files.documents import Name, read_document
 from snn_tool.models.topology import Side
 
-NETWORK, MANIFEST, VERIFICATION = "network.nir", "export.json", "verification.json"
+MANIFEST, VERIFICATION = "export.json", "verification.json"
 OURS = (MANIFEST, VERIFICATION)
 KIND, SCHEMA = "target-export", 1
 
@@ -52,26 +45,32 @@ class TargetManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=
     image_size: tuple[Side, Side]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TargetFolder:
-    """An export whose every file has the hash that its manifest states.
+@dataclass(frozen=True, eq=False)
+class TargetFolder(Export):
+    """An export by another package's target, every file as its manifest says."""
 
-    Attributes:
-        folder: where it lies.
-        target: name of the target.
-        runs: the target is a backend as well.
-        golden: tiles and expected integers.
-    """
+    manifest: TargetManifest
+    manifest_name = MANIFEST
 
-    folder: Path
-    target: str
-    runs: bool
-    golden: Golden
+    @property
+    def target(self) -> str:
+        """Name of the target."""
+        return self.manifest.target
 
     @property
     def usual(self) -> tuple[str, ...]:
-        """Backends that are independent of the engine which usually made the golden integers."""
-        return ("nir", self.target) if self.runs else ("nir",)
+        """The interpreter, and the target if it is a backend as well."""
+        return ("nir", self.target) if self.manifest.runs else ("nir",)
+
+    def statements(self) -> Statements:
+        """Derive again what the manifest states; the target's own files are not checked."""
+        stated = read_json(self.folder / MANIFEST, KIND, SCHEMA)
+        theirs = sorted(stated["files"].keys() - {NETWORK, GOLDEN})
+        return merged(
+            compare_document(MANIFEST, stated, image_size(self.program)),
+            golden_statements(self.program, self.golden),
+            Statements({}, {f"what is in {shown(name)}": () for name in theirs}),
+        )
 
 
 def open_target(name: str) -> Plugin:
@@ -141,8 +140,12 @@ def is_target_folder(folder: Path) -> bool:
     return isinstance(document, dict) and document.get("kind") == KIND
 
 
-def read_target_folder(folder: Path) -> TargetFolder:
+def read_target_folder(folder: Path, network: NetworkFile | None = None) -> TargetFolder:
     """Read an export after every file was held against its hash.
+
+    Args:
+        folder: of the export.
+        network: its network.nir, if it was read already.
 
     Raises:
         ArtifactError: a file is missing or does not match its hash (the file is named), or the manifest is
@@ -151,7 +154,8 @@ def read_target_folder(folder: Path) -> TargetFolder:
     manifest = read_manifest(folder)
     hashes_of(manifest, folder / MANIFEST, (NETWORK, GOLDEN))
     check_hashes(folder, manifest.files, MANIFEST)
-    return TargetFolder(folder, manifest.target, manifest.runs, read_golden(folder / GOLDEN))
+    found = network or NetworkFile(folder / NETWORK)
+    return TargetFolder(folder, manifest, read_golden(folder / GOLDEN), found)
 
 
 def read_manifest(folder: Path) -> TargetManifest:
@@ -161,41 +165,3 @@ def read_manifest(folder: Path) -> TargetManifest:
         ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
     """
     return read_document(folder / MANIFEST, KIND, SCHEMA, TargetManifest, REMEDY)
-
-
-def known_backends(folder: TargetFolder) -> tuple[str, ...]:
-    """Names that such an export can be verified by."""
-    own = (folder.target,) if folder.runs else ()
-    return tuple(dict.fromkeys((*FILE_BACKENDS, *own, *plugin_names())))
-
-
-def verify_target_folder(folder: TargetFolder, backends: Sequence[str]) -> VerificationReport:
-    """Run an export's tiles through each backend and compare with its golden integers.
-
-    Raises:
-        ConfigError: a backend is unknown.
-        VerificationError: an implementation refuses the file or gives values of other shapes.
-    """
-    check_backends(backends, known_backends(folder))
-    return verify_with(
-        backends,
-        folder.folder / MANIFEST,
-        derive_statements(folder),
-        lambda name: verify_file(name, folder.folder, folder.golden),
-    )
-
-
-def derive_statements(target: TargetFolder) -> Statements:
-    """Derive again from network.nir what the manifest states; the target's own files are not checked.
-
-    Raises:
-        ArtifactError: a file cannot be read.
-    """
-    program = read_program(target.folder / NETWORK)
-    manifest = read_json(target.folder / MANIFEST, KIND, SCHEMA)
-    theirs = sorted(manifest["files"].keys() - {NETWORK, GOLDEN})
-    return merged(
-        compare_document(MANIFEST, manifest, image_size(program)),
-        golden_statements(program, target.golden),
-        Statements({}, {f"what is in {shown(name)}": () for name in theirs}),
-    )

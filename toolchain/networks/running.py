@@ -17,7 +17,6 @@ from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.engine import restore as restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.teachers.probe import check_finite, check_restored, run_teacher
 from snn_tool.models.topology import Topology
 from snn_tool.networks.open import FloatStudent, IntegerStudent, Opened, OpenedTeacher, Provenance
 from torch import nn
@@ -144,6 +143,8 @@ class RestoringTeacher:
         return to_uint8(self.restore(image, tile))
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        from snn_tool.models.teachers.probe import check_finite, check_restored, run_teacher  # imports onnx
+
         given = torch.from_numpy(batch)
         restored, _ = run_teacher(self.network, given, CROP)
         check_restored(restored, given)

@@ -87,7 +87,7 @@ def check_deployable(student: nn.Module, config: StudentConfig) -> None:
             "synapses and populations, and build it with build_student or Network"
         )
     for name, conv in student.synapses.items():
-        if type(conv) is not SynapticConv or "parametrizations" in conv._modules:
+        if type(conv) is not SynapticConv:
             raise UnsupportedLayerError(
                 f"{name}: {type(conv).__name__} has no integers; a synapse is a plain SynapticConv"
             )

@@ -158,6 +158,7 @@ def _is_still(descriptor: int, path: Path) -> bool:
 
 
 _session = ExitStack()
+atexit.register(_session.close)
 
 
 @cache

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.api.training import keywords, strength_text
 from snn_tool.degradations.crops import read_photograph
-from snn_tool.networks import students
+from snn_tool.networks.open import open_student
+from snn_tool.networks.running import Student as RestoringStudent
 
 SMALL: dict[str, Any] = {"max_steps": 3, "batch": 2, "patch": 32, "validate_every": 3}
 PHOTOGRAPHS = (
@@ -70,7 +71,7 @@ def test_what_was_trained_is_what_the_file_says(made: Made) -> None:
     assert made.run.student.config == st.StudentConfig(width=4, levels=8)
     assert made.run.training["training"]["max_steps"] == 3
     assert json.loads(made.run.to_json())["training"]["validation_psnr_db"] == made.run.validation_psnr_db
-    assert made.run.training["teacher"] == made.teacher.opened.sha256
+    assert made.run.training["teacher"] == made.teacher.opened.provenance.sha256
 
 
 def test_verification_reports_every_backend(made: Made) -> None:
@@ -138,7 +139,7 @@ def test_load_opens_what_has_a_name(made: Made, monkeypatch: pytest.MonkeyPatch,
 def test_a_student_restores_as_the_command_line_does(made: Made) -> None:
     student, image = st.load("denoise-25"), made.images[0]
     assert isinstance(student, st.Student)
-    reference = students.open_student(student.path)
+    reference = RestoringStudent.of(open_student(student.path))
     noisy = (image / 255 + np.random.default_rng(0).normal(0, 0.1, image.shape)).astype(np.float32)
     assert np.array_equal(student.restore(image), reference.restore_8_bits(image, 512))
     assert np.array_equal(student.restore(noisy), reference.restore(noisy, 512).clip(0, 1))

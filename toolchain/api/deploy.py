@@ -13,7 +13,7 @@ from snn_tool.api.training import Strength, filled, strength_text
 from snn_tool.degradations.pairs import match_pairs, source_for
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.export import export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.deploy.photographs import PhotographOptions
 from snn_tool.deploy.quantize import quantize_network, quantize_student
 from snn_tool.deploy.verify import exported_for, open_export, verify_export

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from snn_tool.cli.options import command, images_or_pairs
-from snn_tool.degradations.options import (
-    STRENGTHS,
-    TASK_NAMES,
-    DegradedFolder,
-    PairsFolder,
-    TrainedStrength,
-    TrainedTask,
+from snn_tool.deploy.options import (
+    ConformanceOptions,
+    ExportOptions,
+    GoldenOptions,
+    ImportOptions,
+    QuantizeOptions,
+    VerifyOptions,
 )
+from snn_tool.flags import Flag, Overwrite
 from snn_tool.networks.locate import exported_file, float_file
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
@@ -22,30 +23,16 @@ if TYPE_CHECKING:
 
 CHECK_FAILED = 3
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Convolution = Annotated[
-    str, typer.Option("--lava-conv", help="stock (Lava's own code) or blas (faster, equally exact).")
-]
+Bundle = Annotated[Path, Flag("Bundle folder, from export --target loihi.", argument=True)]
 
 
 @command
 def quantize(
     context: typer.Context,
     student: Annotated[
-        Path,
-        typer.Argument(help="student.safetensors, from distill, or its run folder.", callback=float_file),
+        Path, Flag("student.safetensors, from distill, or its run folder.", argument=True, read=float_file)
     ],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of clean images: calibrates, and measures the loss.")
-    ] = None,
-    pairs: PairsFolder = None,
-    degraded: DegradedFolder = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Integer student. [default: student.int.safetensors beside it]"),
-    ] = None,
-    sigma: TrainedStrength = None,
-    overwrite: Overwrite = False,
+    options: QuantizeOptions,
 ) -> None:
     """Turn a student into 8-bit weights and integer thresholds."""
     from dataclasses import asdict
@@ -53,9 +40,9 @@ def quantize(
     from snn_tool.deploy.quantize import MOST_IMAGES, quantize_student
     from snn_tool.models.integer.file import INTEGER_SUFFIX
 
-    path = out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
-    clean, partners = images_or_pairs(data, "--data", pairs, degraded)
-    made = quantize_student(student, clean, path, sigma, overwrite, partners)
+    path = options.out or student.with_name(student.name.removesuffix(".safetensors") + INTEGER_SUFFIX)
+    clean, partners = images_or_pairs(options.data, "--data", options.pairs, options.degraded)
+    made = quantize_student(student, clean, path, options.sigma, options.overwrite, partners)
     text = (
         f"{printable(made.path)}: {made.parameters:,} parameters in integers; "
         "no image can wrap a current (interval arithmetic)\n"
@@ -73,70 +60,37 @@ def export(
     context: typer.Context,
     student: Annotated[
         Path,
-        typer.Argument(
-            help="student.int.safetensors, from quantize, its run folder, or a name from 'models'; "
-            "for loihi, netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
-            callback=exported_file,
+        Flag(
+            "student.int.safetensors, from quantize, its run folder, or a name from 'models'; for loihi, "
+            "netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
+            argument=True,
+            read=exported_file,
         ),
     ],
-    target: Annotated[
-        str,
-        typer.Option("--target", help="nir, loihi, netx, onnx, or another package's: see 'backend list'."),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to make; for onnx a file, NAME.onnx.")],
-    lowering: Annotated[
-        str,
-        typer.Option(
-            "--lowering",
-            help="Of membrane shortcuts, loihi only: fanout (each synapse once per reader; lif runs on stock "
-            "Lava alone) or relay (each synapse once; accumulators pass the stream on as graded spikes).",
-        ),
-    ] = "fanout",
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            "--images", help="Folder of clean images for golden tiles. [default: shipped photographs]"
-        ),
-    ] = None,
-    tiles: Annotated[int, typer.Option("--tiles", help="Golden tiles.")] = 2,
-    size: Annotated[int, typer.Option("--size", help="Side of a tile; the NIR file is written for it.")] = 64,
-    task: TrainedTask = None,
-    sigma: TrainedStrength = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of tiles and noise.")] = 0,
-    verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Run the independent implementations.")
-    ] = True,
-    lava_conv: Convolution = "stock",
-    taps: Annotated[
-        bool, typer.Option("--taps", help="onnx: the spikes of all populations become outputs.")
-    ] = False,
-    stateful: Annotated[
-        bool,
-        typer.Option("--stateful", help="onnx, lif: one timestep, its membranes as inputs and outputs."),
-    ] = False,
-    overwrite: Overwrite = False,
+    out: Annotated[Path, Flag("Folder to make; for onnx a file, NAME.onnx.")],
+    options: ExportOptions,
+    golden: GoldenOptions,
 ) -> None:
     """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
     from snn_tool.deploy.export import export_student
-    from snn_tool.deploy.golden import GoldenOptions
     from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
     from snn_tool.exporters.contract.targets import Context
     from snn_tool.texts.deploy import export_document, export_text
 
     terminal = terminal_of(context)
-    options = GoldenOptions(images, tiles, size, task, sigma, seed)
-    if check_target(target, lowering, taps or stateful):
-        return _export_onnx(terminal, student, out, OnnxOptions(options, taps, stateful, verify, overwrite))
+    if check_target(options.target, options.lowering, options.taps or options.stateful):
+        onnx = OnnxOptions(golden, options.taps, options.stateful, options.verify, options.overwrite)
+        return _export_onnx(terminal, student, out, onnx)
     with terminal.steps() as log:
         exported = export_student(
             student,
-            target,
+            options.target,
             out,
-            options,
-            lowering=lowering,
-            overwrite=overwrite,
-            verify=verify,
-            context=Context(conv=lava_conv, log=log),
+            golden,
+            lowering=options.lowering,
+            overwrite=options.overwrite,
+            verify=options.verify,
+            context=Context(conv=options.conv, log=log),
         )
     terminal.result(export_text(exported), export_document(exported))
     if exported.verification and exported.verification.failed:
@@ -155,31 +109,8 @@ def _export_onnx(terminal: Terminal, source: Path, out: Path, options: "OnnxOpti
 @command
 def verify(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Folder, from export; not of --target nir.")],
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--backend",
-            help="integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs, "
-            "nirtorch, or another package's: see 'backend list'; repeatable. [default: nir and lava or netx]",
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            "--images", help="Folder of clean images to verify on as well. [default: golden tiles only]"
-        ),
-    ] = None,
-    tiles: Annotated[
-        int, typer.Option("--tiles", help="With --images: tiles, compared layer by layer.")
-    ] = 20,
-    whole: Annotated[
-        int, typer.Option("--whole", help="With --images: whole images, compared by their read-outs.")
-    ] = 0,
-    task: TrainedTask = None,
-    sigma: TrainedStrength = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
-    lava_conv: Convolution = "stock",
+    bundle: Annotated[Path, Flag("Folder, from export; not of --target nir.", argument=True)],
+    options: VerifyOptions,
 ) -> None:
     """Hold a bundle against independent implementations, on its golden tiles and on your images.
 
@@ -195,17 +126,18 @@ def verify(
     terminal = terminal_of(context)
     export = open_export(bundle)
     known = backend_names(export)
-    if unknown := ", ".join(name for name in backend or () if name not in known):
+    if unknown := ", ".join(name for name in options.backend if name not in known):
         raise typer.BadParameter(
             f"{unknown} is not one of {', '.join(known)}", context, param_hint="--backend"
         )
-    degradation = degradation_for(task, sigma, TrainedFor.of(exported_for(export)))
-    options = PhotographOptions(images, tiles, whole, degradation, seed)
+    degradation = degradation_for(options.task, options.sigma, TrainedFor.of(exported_for(export)))
+    photographs = PhotographOptions(options.images, options.tiles, options.whole, degradation, options.seed)
     with terminal.steps() as log:
-        how = Context(conv=lava_conv, log=log)
-        report = verify_export(export, backend or None, options if images else None, how)
+        how = Context(conv=options.conv, log=log)
+        shown = photographs if options.images else None
+        report = verify_export(export, options.backend or None, shown, how)
     terminal.result(verification_text(report), report.to_json())
-    if report.failed or (backend and not report.passed):
+    if report.failed or (options.backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -224,8 +156,9 @@ def list_backends(context: typer.Context) -> None:
 
 
 @backend_app.command("install")
+@command
 def install_backend(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="lava or sanafe.")]
+    context: typer.Context, name: Annotated[str, Flag("lava or sanafe.", argument=True)]
 ) -> None:
     """Install a simulator into an environment of its own, or find it there."""
     from dataclasses import asdict
@@ -254,49 +187,18 @@ def install_backend(
 @command
 def import_nir(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
-    out: Annotated[Path, typer.Option("--out", help="Integer network, NAME.int.safetensors.")],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", help="Folder of images on which the loss is measured, or one image."),
-    ] = None,
-    expect: Annotated[
-        Path | None,
-        typer.Option(
-            "--expect",
-            help="FILE.npz with what the original gave: outputs, counts or spikes, and perhaps inputs.",
-        ),
-    ] = None,
-    timesteps: Annotated[
-        int, typer.Option("--timesteps", help="T, 1-64: how often each image is presented.")
-    ] = 10,
-    dt: Annotated[
-        float, typer.Option("--dt", help="Timestep in seconds that the file's time constants are for.")
-    ] = 1e-4,
-    input_step: Annotated[
-        int,
-        typer.Option(
-            "--input-step",
-            help="Grey levels per integer input unit, 1-16; more leave more bits to the first weights.",
-        ),
-    ] = 4,
-    limit: Annotated[int, typer.Option("--limit", help="Largest number of images; 0 takes all.")] = 16,
-    task: Annotated[
-        str | None, typer.Option("--task", help=f"Degrade the images: {TASK_NAMES}. [default: leave them]")
-    ] = None,
-    sigma: Annotated[str | None, typer.Option("--strength", "--sigma", help=STRENGTHS)] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the degradation.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    options: ImportOptions,
+    out: Annotated[Path, Flag("Integer network, NAME.int.safetensors.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a spiking network trained elsewhere into integers that 'export' and 'verify' take.
 
     Spikes and outputs are compared with the file in float64. What the chip does not have is refused by name.
     """
-    from snn_tool.deploy.import_nir import ImportOptions, import_network
+    from snn_tool.deploy.import_nir import import_network
     from snn_tool.texts.compare import import_document, import_text
 
     terminal = terminal_of(context)
-    options = ImportOptions(source, images, timesteps, dt, input_step, limit, task, sigma, seed, expect)
     imported = import_network(options, out, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
 
@@ -304,21 +206,12 @@ def import_nir(
 @command
 def conformance(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder, from export --target loihi.")],
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of clean images. [default: shipped photographs]")
-    ] = None,
-    tiles: Annotated[int, typer.Option("--tiles", help="Tiles of the bundle's size.")] = 20,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option("--backend", help="Another package's, besides the simulators; repeatable."),
-    ] = None,
+    bundle: Bundle,
+    options: ConformanceOptions,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for conformance.json and conformance.html.")
+        Path | None, Flag("Folder for conformance.json and conformance.html.", shown="none are written")
     ] = None,
-    sigma: Annotated[str, typer.Option("--sigma", help="Noise.")] = "25",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of places and noise.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Hold a bundle against norse, snntorch, spikingjelly, sinabs and nirtorch, spike for spike.
 
@@ -330,7 +223,7 @@ def conformance(
     from snn_tool.exporters.loihi.bundle import read_bundle
     from snn_tool.texts.compare import conformance_page, conformance_text
 
-    if unknown := ", ".join(name for name in backend or () if name not in plugin_names()):
+    if unknown := ", ".join(name for name in options.backend if name not in plugin_names()):
         raise typer.BadParameter(
             f"{unknown} is not one of {', '.join(plugin_names()) or 'none that is installed'}",
             context,
@@ -341,8 +234,10 @@ def conformance(
     terminal = terminal_of(context)
     export = read_bundle(bundle)
     with terminal.steps() as log:
-        noise = degradation_from_options("denoise", sigma)
-        made = run_conformance(export, images, tiles, noise, seed, log, backend or ())
+        noise = degradation_from_options("denoise", options.sigma)
+        made = run_conformance(
+            export, options.images, options.tiles, noise, options.seed, log, options.backend
+        )
     if out:
         write_conformance(out, made, conformance_page(made))
     terminal.result(conformance_text(made), made.document())
@@ -353,18 +248,16 @@ def conformance(
 UNREADABLE = "nir.read raises, whichever tool calls it ({}); read such a file with type_check=False"
 
 
+@command
 def check(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="A .nir file of any tool.")],
+    source: Annotated[Path, Flag("A .nir file of any tool.", argument=True)],
     target: Annotated[
-        str | None,
-        typer.Option("--target", help="norse, snntorch, spikingjelly, sinabs or nirtorch. [default: all]"),
+        str | None, Flag("norse, snntorch, spikingjelly, sinabs or nirtorch.", shown="all")
     ] = None,
     dt: Annotated[
         float | None,
-        typer.Option(
-            "--dt", help="Timestep in seconds that the importers are called with. [default: each one's own]"
-        ),
+        Flag("Timestep in seconds that the importers are called with.", shown="each one's own"),
     ] = None,
 ) -> None:
     """Report what a simulator would drop, refuse or change of a graph; exit 3 if something would be lost."""
@@ -391,19 +284,16 @@ def check(
         raise typer.Exit(CHECK_FAILED)
 
 
+@command
 def resources(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(help="Bundle folder, from export --target loihi, or a .nir file.")
+        Path, Flag("Bundle folder, from export --target loihi, or a .nir file.", argument=True)
     ],
-    size: Annotated[
-        int | None, typer.Option("--size", help="Side of a square image. [default: the file's size]")
-    ] = None,
-    lowering: Annotated[
-        str | None, typer.Option("--lowering", help="fanout or relay. [default: the bundle's, or fanout]")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="SVG picture of the cores by layer.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    size: Annotated[int | None, Flag("Side of a square image.", shown="the file's size")] = None,
+    lowering: Annotated[str | None, Flag("fanout or relay.", shown="the bundle's, or fanout")] = None,
+    out: Annotated[Path | None, Flag("SVG picture of the cores by layer.", shown="none is drawn")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
     from snn_tool.exporters.contract.export import NetworkFile

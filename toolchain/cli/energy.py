@@ -144,23 +144,20 @@ def _audit() -> None:
 
 
 @audit_app.command("params")
+@command
 def audit_params(
     context: typer.Context,
     module: Annotated[
         str,
-        typer.Argument(
-            help="An architecture (restormer, nafnet, unet, ..), a file of train or distill, or "
-            "package.module:factory."
+        Flag(
+            "An architecture (restormer, nafnet, unet, ..), a file of train or distill, or "
+            "package.module:factory.",
+            argument=True,
         ),
     ],
-    size: Annotated[tuple[int, int], typer.Option("--size", help="Height and width of the image.")] = (
-        256,
-        256,
-    ),
-    channels: Annotated[int, typer.Option("--channels", help="Of the image.")] = 3,
-    rows: Annotated[
-        int, typer.Option("--rows", help="Modules to list, those that differ most first; 0 lists none.")
-    ] = 12,
+    size: Annotated[tuple[int, int], Flag("Height and width of the image.")] = (256, 256),
+    channels: Annotated[int, Flag("Of the image.")] = 3,
+    rows: Annotated[int, Flag("Modules to list, those that differ most first; 0 lists none.")] = 12,
 ) -> None:
     """Real parameters and MACs of a network beside what thop-like counters report, and why they differ."""
     from snn_tool.auditing.networks import audited_module

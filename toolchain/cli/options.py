@@ -66,7 +66,7 @@ class Option:
     @property
     def several(self) -> bool:
         """Whether it can be given again and again."""
-        return get_origin(self.kind) is tuple
+        return get_origin(self.kind) is tuple and get_args(self.kind)[-1] is Ellipsis
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +86,8 @@ class Option:
             return self.flag.shown
         if value is True:
             return self.key
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        values = value if isinstance(value, tuple) else (value,)
+        return " ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in values)
 
     @property
     def help(self) -> str:

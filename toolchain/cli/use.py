@@ -6,60 +6,27 @@ from typing import Annotated
 import typer
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import command, images_or_pairs
-from snn_tool.degradations.options import (
-    TASK_NAMES,
-    DegradedFolder,
-    PairsFolder,
-    Strength,
-    Task,
-    TrainedStrength,
-    TrainedTask,
-)
-from snn_tool.networks.locate import locate_teacher, student_file
-from snn_tool.networks.shipped import DEFAULT, shipped_for
+from snn_tool.flags import Flag, Overwrite
+from snn_tool.networks.locate import locate_teacher
+from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
+from snn_tool.networks.shipped import shipped_for
 from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
-_STUDENT_HELP = (
-    "student.safetensors (float), student.int.safetensors (integer), a run folder, or a name from 'models'."
-)
-StudentFile = Annotated[Path | None, typer.Option("--student", help=_STUDENT_HELP, callback=student_file)]
-Tile = Annotated[
-    int, typer.Option("--tile", help="Images larger than this are cut into tiles; the cuts do not show.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the synthetic degradation.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-
 
 @command
-def restore(
-    context: typer.Context,
-    images: Annotated[list[Path], typer.Argument(help="Degraded images, or folders of them.")],
-    student: Annotated[
-        Path | None,
-        typer.Option("--student", help=f"{_STUDENT_HELP} [default: {DEFAULT}]", callback=student_file),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            "--task", help=f"Instead of --student: the one that comes with snn-tool for {TASK_NAMES}."
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the restored images (PNG).")] = Path(
-        "restored"
-    ),
-    tile: Tile = 512,
-    overwrite: Overwrite = False,
-) -> None:
+def restore(context: typer.Context, options: RestoreOptions) -> None:
     """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
     from snn_tool.networks.restoring import plan_outputs, restore_files
 
     terminal = terminal_of(context)
-    if student is not None and task is not None:
+    student = options.student
+    if student is not None and options.task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
-    outputs = plan_outputs(images, out, overwrite)
+    # cheap checks first: torch follows
+    outputs = plan_outputs(options.images, options.out, options.overwrite)
     if student is None:
-        card = shipped_for(task or "denoise")
+        card = shipped_for(options.task or "denoise")
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     from snn_tool.networks.open import open_student
@@ -67,7 +34,7 @@ def restore(
 
     opened = open_student(student)
     origin = opened.provenance
-    restore_files(Student.of(opened), outputs, tile, terminal.track)
+    restore_files(Student.of(opened), outputs, options.tile, terminal.track)
     document = {
         "student": str(student),
         "student_kind": str(origin.kind),
@@ -79,55 +46,30 @@ def restore(
 
 
 @command
-def evaluate(
-    context: typer.Context,
-    student: StudentFile = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            "--teacher",
-            help="Instead of --student: teacher.safetensors, a run folder, model.onnx, "
-            "package.module:factory, or an architecture with --weights.",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights of a factory's or an architecture's network.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder of clean test images.")] = None,
-    pairs: PairsFolder = None,
-    degraded: DegradedFolder = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File for the scores, e.g. evaluation.json.")
-    ] = None,
-    save: Annotated[Path | None, typer.Option("--save", help="Folder for the restored images.")] = None,
-    task: TrainedTask = None,
-    sigma: TrainedStrength = None,
-    seed: Seed = 0,
-    tile: Tile = 512,
-    overwrite: Overwrite = False,
-) -> None:
+def evaluate(context: typer.Context, options: EvaluateOptions) -> None:
     """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
-    clean, partners = images_or_pairs(data, "--data", pairs, degraded)  # cheap checks first: torch follows
-    terminal = terminal_of(context)
-    source = locate_teacher(teacher, weights)
+    # cheap checks first: torch follows
+    clean, partners = images_or_pairs(options.data, "--data", options.pairs, options.degraded)
+    terminal, student = terminal_of(context), options.student
+    source = locate_teacher(options.teacher, options.weights)
     network = student or source
     if network is None or (student and source):
         raise typer.BadParameter("one of --student and --teacher is needed", context)
     from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
 
-    files = EvaluationFiles(out, save, overwrite)
-    scored = run_evaluation(network, clean, (task, sigma, seed), tile, files, terminal.track, partners)
+    files = EvaluationFiles(options.out, options.save, options.overwrite)
+    how = (options.task, options.sigma, options.seed)
+    scored = run_evaluation(network, clean, how, options.tile, files, terminal.track, partners)
     terminal.result(evaluation_text(scored), scored.document())
 
 
+@command
 def demo(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")],
-    seed: Annotated[int, typer.Option("--seed", help="Seed of weights, patches, noise, split.")] = 0,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A twentieth of the training: shows the path, not the quality.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    out: Annotated[Path, Flag("Folder for everything.")],
+    seed: Annotated[int, Flag("Seed of weights, patches, noise, split.")] = 0,
+    quick: Annotated[bool, Flag("A twentieth of the training: shows the path, not the quality.")] = False,
+    resume: Annotated[bool, Flag("Go on after an interruption.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Run everything on shipped photographs: teacher, student, integers, NIR, Lava, energy."""
@@ -158,9 +100,10 @@ def doctor(context: typer.Context) -> None:
         raise typer.Exit(1)
 
 
+@command
 def models(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Show the card of this student.")] = None,
+    name: Annotated[str | None, Flag("Show the card of this student.", argument=True)] = None,
 ) -> None:
     """List the trained students that come with snn-tool, or show the card of one."""
     from dataclasses import asdict
@@ -174,15 +117,8 @@ def models(
     terminal.result(text, {"students": [{**asdict(card), "path": str(card.path)} for card in cards]})
 
 
-def degrade(
-    context: typer.Context,
-    images: Annotated[Path, typer.Option("--images", help="Folder of clean images.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the copies (PNG) and contact-sheet.png.")],
-    task: Task = "denoise",
-    strength: Strength = None,
-    seed: Annotated[int, typer.Option("--seed", help="With an image's name, its draw.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-) -> None:
+@command
+def degrade(context: typer.Context, options: DegradeOptions) -> None:
     """Degrade photographs as a training would, rounded to 8 bits, with a sheet that shows both.
 
     OUT/degraded and OUT/clean are pairs, ready for --pairs OUT.
@@ -191,13 +127,15 @@ def degrade(
     from snn_tool.networks.degrading import degrade_folder
 
     terminal = terminal_of(context)
-    degradation = degradation_from_options(task or "denoise", strength)
-    written = degrade_folder(images, out, degradation, seed, overwrite, terminal.track)
+    degradation = degradation_from_options(options.task, options.strength)
+    written = degrade_folder(
+        options.images, options.out, degradation, options.seed, options.overwrite, terminal.track
+    )
     document = {
         "degradation": degradation.describe(),
-        "seed": seed,
+        "seed": options.seed,
         "images": {str(source): str(target) for source, target in written.copies.items()},
         "contact_sheet": str(written.sheet),
     }
-    text = f"{len(written.copies)} images, {task_text(degradation.describe())}, seed {seed}"
+    text = f"{len(written.copies)} images, {task_text(degradation.describe())}, seed {options.seed}"
     terminal.result(f"{text}\n{printable(written.sheet)}", document)

@@ -13,12 +13,12 @@ STRENGTHS = (
     "0-100 [25]; derain: opacity of the streaks, 0-1 [0.3-0.9]; dehaze: scattering coefficient, "
     "0-4 [0.6-1.8]; deblur: pixels of camera path, 0-40 [5-20]; defocus: pixels of radius, 0-12 [1-4]."
 )
-_STRENGTH = ("--strength", "--sigma")
+STRENGTH_NAMES = ("--strength", "--sigma")
 
 Task = Annotated[str | None, Flag(f"What degrades the images: {TASK_NAMES}.", shown=USUAL_TASK)]
-Strength = Annotated[str | None, Flag(STRENGTHS, _STRENGTH)]
+Strength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES)]
 TrainedTask = Annotated[str | None, Flag(f"Degradation: {TASK_NAMES}.", shown="as trained")]
-TrainedStrength = Annotated[str | None, Flag(STRENGTHS, _STRENGTH, shown="as trained")]
+TrainedStrength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES, shown="as trained")]
 PairsFolder = Annotated[
     Path | None,
     Flag(

@@ -9,7 +9,7 @@ from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_fol
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.demo.page import DemoPage, DemoSummary, Photograph
 from snn_tool.deploy.export import Exported, claim_export, export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.deploy.quantize import quantize_student
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.contract.targets import Context

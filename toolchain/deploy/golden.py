@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
 from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.export import NETWORK, NetworkFile
 from snn_tool.exporters.contract.traces import Trace
@@ -26,36 +27,6 @@ from snn_tool.networks.open import open_integers
 NIR_SUFFIX = ".nir"
 DEFAULT_SIGMA = "25"
 """Noise of the tiles of a NIR file, which does not say for what it was trained."""
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenOptions:
-    """Where the golden tiles come from.
-
-    Attributes:
-        images: folder of clean images; None takes photographs that ship with scikit-image.
-        tiles: how many.
-        size: side of a tile in pixels, and the size that the NIR file is written for; a network that was
-            imported for one size keeps it.
-        task, sigma: degradation; None takes the one that the student was trained for.
-        seed: of places and noise.
-    """
-
-    images: Path | None = None
-    tiles: int = 2
-    size: int = 64
-    task: str | None = None
-    sigma: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse counts and sizes that give no tile.
-
-        Raises:
-            ConfigError: names the option.
-        """
-        if self.tiles < 1 or self.size < 2:
-            raise ConfigError(f"--tiles {self.tiles} --size {self.size}: use at least 1 tile of 2 pixels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,10 +17,10 @@ from snn_tool.degradations.crops import (
     to_channels,
 )
 from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for, image_rng
+from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir.metadata import KEY
-from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, may_reset_softly, silence_text
 from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph, output_node
 from snn_tool.exporters.nir_foreign.module import NirModule, read_foreign
@@ -212,7 +212,6 @@ def _add_outputs(total: Comparison, pair: Pair, expected: Reals, found: Reals, r
         total.integer_psnr_db.append(min(psnr_db(outputs[1], clean), IDENTICAL_DB))
 
 
-MOST_TIMESTEPS, MOST_STEP = 64, 16
 UNDEGRADED = TrainedFor.of({"task": "denoise", "sigma": [0.0, 0.0]})
 """What images are taken to be degraded by where nobody says it: nothing."""
 
@@ -220,51 +219,6 @@ SOFT_RESET = (
     "note: NIR has no reset by subtraction, the default of snntorch and sinabs: their exporters write "
     "v_reset = 0, and what is compared here is the file; give recorded outputs of the original with --expect"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """What is imported, and on which images its loss is measured.
-
-    Attributes:
-        nir: the file.
-        images: folder of images, or one image; None where `expect` holds the inputs.
-        timesteps: T, for which each image is presented unchanged.
-        dt_s: timestep in seconds that the file's time constants are meant for.
-        input_step: grey levels per integer input unit.
-        limit: largest number of images, 0 for all.
-        task, sigma: degradation of the images; None leaves them as they are.
-        seed: of the degradation.
-        expect: npz file with what the original gave.
-    """
-
-    nir: Path
-    images: Path | None
-    timesteps: int = TIMESTEPS
-    dt_s: float = DT_S
-    input_step: int = 4
-    limit: int = 16
-    task: str | None = None
-    sigma: str | None = None
-    seed: int = 0
-    expect: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that no network can have.
-
-        Raises:
-            ConfigError: names the option and its range.
-        """
-        for option, value, low, high in (
-            ("--timesteps", self.timesteps, 1, MOST_TIMESTEPS),
-            ("--input-step", self.input_step, 1, MOST_STEP),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"{option} {value}: use {low} to {high}")
-        if self.limit < 0:
-            raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
-        if self.images is None and self.expect is None:
-            raise ConfigError("import needs --images DIR, or --expect FILE.npz with inputs")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

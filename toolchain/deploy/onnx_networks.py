@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.contract.traces import EXACT
 from snn_tool.exporters.onnx.float import SCHEMA, STUDENT, TEACHER, float_model

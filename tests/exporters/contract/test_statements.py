@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.cli.app import run
 from snn_tool.deploy.export import export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ExportError
 from snn_tool.exporters.contract.statements import LISTED, compare_arrays, compare_document
 from snn_tool.exporters.loihi import deployment as loihi_deployment

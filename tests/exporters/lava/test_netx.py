@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.deploy.export import export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import (
     BackendUnavailableError,
     DataError,

@@ -15,7 +15,7 @@ from PIL import Image
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.deploy.export import export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import Mismatch

@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from snn_tool.cli.app import app
-from snn_tool.deploy.golden import GoldenOptions, make_golden
+from snn_tool.deploy.golden import make_golden
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
 from snn_tool.exporters.loihi.deployment import resized
 from snn_tool.exporters.loihi.plan import build_plan

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snn_tool.deploy.export import export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.texts.deploy import export_document, export_text

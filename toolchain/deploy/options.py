@@ -1,0 +1,216 @@
+"""What `quantize`, `export`, `verify`, `conformance` and `import` are asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from snn_tool.degradations.options import (
+    STRENGTH_NAMES,
+    STRENGTHS,
+    TASK_NAMES,
+    DegradedFolder,
+    PairsFolder,
+    TrainedStrength,
+    TrainedTask,
+)
+from snn_tool.errors import ConfigError
+from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
+from snn_tool.flags import Flag, Overwrite
+from snn_tool.models.streams import FANOUT
+
+MOST_TIMESTEPS, MOST_STEP = 64, 16
+"""Of an imported network."""
+Convolution = Annotated[
+    str, Flag("stock (Lava's own code) or blas (faster, equally exact).", ("--lava-conv",))
+]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeOptions:
+    """On which images a student is calibrated and measured, and where its integers go.
+
+    Attributes:
+        data: folder of clean images; or else `pairs`.
+        pairs: folder of recorded pairs.
+        degraded: folder of the degraded partners of `data`.
+        out: file of the integer student; None puts it beside the float one.
+        sigma: strength of the degradation; None takes the one of the training.
+        overwrite: replace what is there.
+    """
+
+    data: Annotated[Path | None, Flag("Folder of clean images: calibrates, and measures the loss.")] = None
+    pairs: PairsFolder = None
+    degraded: DegradedFolder = None
+    out: Annotated[Path | None, Flag("Integer student.", shown="student.int.safetensors beside it")] = None
+    sigma: TrainedStrength = None
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenOptions:
+    """Where the golden tiles come from.
+
+    Attributes:
+        images: folder of clean images; None takes photographs that ship with scikit-image.
+        tiles: how many.
+        size: side of a tile in pixels, and the size that the NIR file is written for; a network that was
+            imported for one size keeps it.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of places and noise.
+    """
+
+    images: Annotated[
+        Path | None, Flag("Folder of clean images for golden tiles.", shown="shipped photographs")
+    ] = None
+    tiles: Annotated[int, Flag("Golden tiles.")] = 2
+    size: Annotated[int, Flag("Side of a tile; the NIR file is written for it.")] = 64
+    task: TrainedTask = None
+    sigma: TrainedStrength = None
+    seed: Annotated[int, Flag("Seed of tiles and noise.")] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts and sizes that give no tile.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        if self.tiles < 1 or self.size < 2:
+            raise ConfigError(f"--tiles {self.tiles} --size {self.size}: use at least 1 tile of 2 pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What is written for which target, and how it is checked.
+
+    Attributes:
+        target: `nir`, `loihi`, `netx`, `onnx` or one of another package.
+        lowering: of membrane shortcuts in a bundle, `fanout` or `relay`.
+        verify: run the independent implementations.
+        conv: Lava's convolution, `stock` or `blas`.
+        taps: of ONNX: spikes of all populations are outputs.
+        stateful: of ONNX and `lif`: one timestep, with its membranes as inputs and outputs.
+        overwrite: replace what is there.
+    """
+
+    target: Annotated[str, Flag("nir, loihi, netx, onnx, or another package's: see 'backend list'.")]
+    lowering: Annotated[
+        str,
+        Flag(
+            "Of membrane shortcuts, loihi only: fanout (each synapse once per reader; lif runs on stock Lava "
+            "alone) or relay (each synapse once; accumulators pass the stream on as graded spikes)."
+        ),
+    ] = FANOUT
+    verify: Annotated[bool, Flag("Run the independent implementations.", ("--verify/--no-verify",))] = True
+    conv: Convolution = "stock"
+    taps: Annotated[bool, Flag("onnx: the spikes of all populations become outputs.")] = False
+    stateful: Annotated[bool, Flag("onnx, lif: one timestep, its membranes as inputs and outputs.")] = False
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """Which implementations an export is held against, and on which photographs beside its golden tiles.
+
+    Attributes:
+        backend: names of implementations; none takes the usual ones of the export.
+        images: folder of clean images; None leaves photographs out.
+        tiles: number of tiles that are compared layer by layer, 0 for none.
+        whole: number of whole images whose read-outs are compared, the first of the folder.
+        task, sigma: degradation; None takes the one that the student was trained for.
+        seed: of places and noise.
+        conv: Lava's convolution, `stock` or `blas`.
+    """
+
+    backend: Annotated[
+        tuple[str, ...],
+        Flag(
+            "integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs, nirtorch, or "
+            "another package's: see 'backend list'; repeatable.",
+            shown="nir and lava or netx",
+        ),
+    ] = ()
+    images: Annotated[
+        Path | None, Flag("Folder of clean images to verify on as well.", shown="golden tiles only")
+    ] = None
+    tiles: Annotated[int, Flag("With --images: tiles, compared layer by layer.")] = 20
+    whole: Annotated[int, Flag("With --images: whole images, compared by their read-outs.")] = 0
+    task: TrainedTask = None
+    sigma: TrainedStrength = None
+    seed: Annotated[int, Flag("Seed of places and noise.")] = 0
+    conv: Convolution = "stock"
+
+
+@dataclass(frozen=True, slots=True)
+class ConformanceOptions:
+    """On which tiles simulators are compared, and which other implementations.
+
+    Attributes:
+        images: folder of clean images; None takes photographs that ship with scikit-image.
+        tiles: number of tiles of the bundle's size.
+        backend: names of other packages' implementations.
+        sigma: of the noise.
+        seed: of places and noise.
+    """
+
+    images: Annotated[Path | None, Flag("Folder of clean images.", shown="shipped photographs")] = None
+    tiles: Annotated[int, Flag("Tiles of the bundle's size.")] = 20
+    backend: Annotated[tuple[str, ...], Flag("Another package's, besides the simulators; repeatable.")] = ()
+    sigma: Annotated[str, Flag("Noise.")] = "25"
+    seed: Annotated[int, Flag("Seed of places and noise.")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What is imported, and on which images its loss is measured.
+
+    Attributes:
+        nir: the file.
+        images: folder of images, or one image; None where `expect` holds the inputs.
+        timesteps: T, for which each image is presented unchanged.
+        dt_s: timestep in seconds that the file's time constants are meant for.
+        input_step: grey levels per integer input unit.
+        limit: largest number of images, 0 for all.
+        task, sigma: degradation of the images; None leaves them as they are.
+        seed: of the degradation.
+        expect: npz file with what the original gave.
+    """
+
+    nir: Annotated[Path, Flag("A .nir file of any tool.", ("source",), argument=True)]
+    images: Annotated[Path | None, Flag("Folder of images on which the loss is measured, or one image.")] = (
+        None
+    )
+    timesteps: Annotated[int, Flag(f"T, 1-{MOST_TIMESTEPS}: how often each image is presented.")] = TIMESTEPS
+    dt_s: Annotated[float, Flag("Timestep in seconds that the file's time constants are for.", ("--dt",))] = (
+        DT_S
+    )
+    input_step: Annotated[
+        int,
+        Flag(
+            f"Grey levels per integer input unit, 1-{MOST_STEP}; more leave more bits to the first weights."
+        ),
+    ] = 4
+    limit: Annotated[int, Flag("Largest number of images; 0 takes all.")] = 16
+    task: Annotated[str | None, Flag(f"Degrade the images: {TASK_NAMES}.", shown="leave them")] = None
+    sigma: Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES)] = None
+    seed: Annotated[int, Flag("Seed of the degradation.")] = 0
+    expect: Annotated[
+        Path | None,
+        Flag("FILE.npz with what the original gave: outputs, counts or spikes, and perhaps inputs."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can have.
+
+        Raises:
+            ConfigError: names the option and its range.
+        """
+        for option, value, low, high in (
+            ("--timesteps", self.timesteps, 1, MOST_TIMESTEPS),
+            ("--input-step", self.input_step, 1, MOST_STEP),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"{option} {value}: use {low} to {high}")
+        if self.limit < 0:
+            raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
+        if self.images is None and self.expect is None:
+            raise ConfigError("import needs --images DIR, or --expect FILE.npz with inputs")

@@ -1,0 +1,110 @@
+"""What `restore`, `evaluate` and `degrade` are asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from snn_tool.degradations.options import (
+    TASK_NAMES,
+    USUAL_TASK,
+    DegradedFolder,
+    PairsFolder,
+    Strength,
+    TrainedStrength,
+    TrainedTask,
+)
+from snn_tool.flags import Flag, Overwrite
+from snn_tool.networks.locate import student_file
+from snn_tool.networks.shipped import DEFAULT
+
+_STUDENT = (
+    "student.safetensors (float), student.int.safetensors (integer), a run folder, or a name from 'models'."
+)
+Tile = Annotated[int, Flag("Images larger than this are cut into tiles; the cuts do not show.")]
+TILE = 512
+"""Pixels of a tile's side, if nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """Which images are restored by which student.
+
+    Attributes:
+        images: degraded images, or folders of them.
+        student: its file.
+        task: instead of `student`, what the shipped one is for.
+        out: folder for the restored images.
+        tile: largest side in pixels that is restored at once.
+        overwrite: replace what is there.
+    """
+
+    images: Annotated[tuple[Path, ...], Flag("Degraded images, or folders of them.", argument=True)]
+    student: Annotated[Path | None, Flag(_STUDENT, shown=DEFAULT, read=student_file)] = None
+    task: Annotated[
+        str | None, Flag(f"Instead of --student: the one that comes with snn-tool for {TASK_NAMES}.")
+    ] = None
+    out: Annotated[Path, Flag("Folder for the restored images (PNG).")] = Path("restored")
+    tile: Tile = TILE
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """Which network is scored on which images.
+
+    Attributes:
+        student: its file; or else `teacher`.
+        teacher: any form that `networks.locate` knows.
+        weights: file that fills a teacher without weights of its own.
+        data: folder of clean images; or else `pairs`.
+        pairs: folder of recorded pairs.
+        degraded: folder of the degraded partners of `data`.
+        out: file for the scores.
+        save: folder for the restored images.
+        task, sigma: degradation; None takes the one that the network was trained for.
+        seed: of the synthetic degradation.
+        tile: largest side in pixels that is restored at once.
+        overwrite: replace what is there.
+    """
+
+    student: Annotated[Path | None, Flag(_STUDENT, read=student_file)] = None
+    teacher: Annotated[
+        str | None,
+        Flag(
+            "Instead of --student: teacher.safetensors, a run folder, model.onnx, package.module:factory, or "
+            "an architecture with --weights."
+        ),
+    ] = None
+    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.")] = None
+    data: Annotated[Path | None, Flag("Folder of clean test images.")] = None
+    pairs: PairsFolder = None
+    degraded: DegradedFolder = None
+    out: Annotated[
+        Path | None, Flag("File for the scores, e.g. evaluation.json.", shown="none is written")
+    ] = None
+    save: Annotated[Path | None, Flag("Folder for the restored images.", shown="none are written")] = None
+    task: TrainedTask = None
+    sigma: TrainedStrength = None
+    seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
+    tile: Tile = TILE
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True, slots=True)
+class DegradeOptions:
+    """What degrades photographs, and where the copies go.
+
+    Attributes:
+        images: folder of clean images.
+        out: folder for the copies and their sheet.
+        task, strength: of the degradation.
+        seed: with an image's name, its draw.
+        overwrite: replace what is there.
+    """
+
+    images: Annotated[Path, Flag("Folder of clean images.")]
+    out: Annotated[Path, Flag("Folder for the copies (PNG) and contact-sheet.png.")]
+    task: Annotated[str, Flag(f"What degrades the images: {TASK_NAMES}.")] = USUAL_TASK
+    strength: Strength = None
+    seed: Annotated[int, Flag("With an image's name, its draw.")] = 0
+    overwrite: Overwrite = False

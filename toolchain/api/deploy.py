@@ -10,6 +10,7 @@ from typing import Any
 from snn_tool.api.images import Images, folder_of, folders_of
 from snn_tool.api.networks import Student, load, student_of
 from snn_tool.api.training import Strength, filled, strength_text
+from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.degradations.pairs import match_pairs, source_for
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.export import export_student
@@ -82,7 +83,7 @@ def quantize(
                 raise ConfigError(CONFIGLESS)
             check_deployable(student, config)
             assert isinstance(student, Network)
-            source = source_for(pairs, task or "denoise", strength_text(strength), TrainedFor())
+            source = source_for(pairs, task or USUAL_TASK, strength_text(strength), TrainedFor())
             refuse_existing_pair(path, overwrite, KIND, "integer network")
             quantize_network(student.eval(), config, {}, clean, path, source)
         else:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from snn_tool.api.images import Images, folders_of
 from snn_tool.api.networks import Student, Teacher, load_teacher, student_of
+from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.degradations.pairs import match_pairs
 from snn_tool.errors import ConfigError
 from snn_tool.files.temporaries import new_place
@@ -165,7 +166,7 @@ def train_teacher(
     folder = RunFolder(Path(out or new_place("teacher")), resume, overwrite, quiet)
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
-        learned = TaskOptions(clean, task or (None if pairs else "denoise"), strength_text(strength), pairs)
+        learned = TaskOptions(clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs)
         trained = runs.train_teacher(arch, shape, learned, settings, folder)
     return load_teacher(trained.path)
 
@@ -221,7 +222,7 @@ def distill(
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
         learned = TaskOptions(
-            clean, task or (None if pairs else "denoise"), strength_text(strength), pairs, split_seed
+            clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs, split_seed
         )
         trained = runs.distill_student(source, hints, learned, settings, folder, say, initial)
     return Run(student_of(trained.path, str(trained.path)), folder.path, trained.training)
@@ -258,7 +259,7 @@ def patches(
     run = RunSettings(settings, LossWeights(), StudentConfig())
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
-        learned = TaskOptions(clean, task or (None if pairs else "denoise"), strength_text(strength), pairs)
+        learned = TaskOptions(clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs)
         data = load_training_data(learned, run)
     size = (settings.patch, settings.batch, settings.max_steps)
     return PatchBatches(data.training, *size, data.degradation, settings.seed), list(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import command, images_or_pairs
+from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.flags import Flag, Overwrite
 from snn_tool.networks.locate import locate_teacher
 from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
@@ -26,7 +27,7 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
     # cheap checks first: torch follows
     outputs = plan_outputs(options.images, options.out, options.overwrite)
     if student is None:
-        card = shipped_for(options.task or "denoise")
+        card = shipped_for(options.task or USUAL_TASK)
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     from snn_tool.networks.open import open_student

@@ -74,7 +74,7 @@ def check_lowering(lowering: str) -> None:
 def lowered_sources(
     populations: Iterable[LoweredPopulation], source: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
-    """For each population what it reads through synapses; the input of `alignment`.
+    """For each population what it reads through synapses; the input of `relay_counts`.
 
     Args:
         populations: of `lower`.

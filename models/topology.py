@@ -7,7 +7,7 @@ stream x + conv(spike(x)) never has to be carried as a real-valued tensor betwee
 a sum of convolutions can be formed anew at each reader ("fan-out" of the shortcut; `streams` lays out this
 form and another one).
 
-The same topology runs as a float network (`network`), as integers (`integer_run`) and as a NIR graph.
+The same topology runs as a float network (`network`), as integers (`integer.engine`) and as a NIR graph.
 """
 
 from collections.abc import Mapping, Sequence

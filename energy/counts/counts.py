@@ -1,4 +1,4 @@
-"""What one image makes a deployed network compute, as exact integers; `energy.activity` fills these in."""
+"""What one image makes a deployed network compute, as exact integers; `activity` fills these in."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ class PopulationCount:
 
 @dataclass(frozen=True, slots=True)
 class RelayCount:
-    """Relays that hold a population's spikes until its later readers are due (`models.alignment`).
+    """Relays that hold a population's spikes until its later readers are due (`models.streams`).
 
     Attributes:
         population: whose spikes are re-emitted.

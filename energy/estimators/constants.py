@@ -1,6 +1,6 @@
 """Prices of single operations and other constants of the energy models, each with its provenance.
 
-The packaged table is `constants.toml`; a user's profile (`energy.profile`) overrides or adds entries. Models
+The packaged table is `constants.toml`; a user's profile (`profile`) overrides or adds entries. Models
 take the table as an argument and never read it here, so that sensitivity and profiles reach every term.
 """
 

@@ -1,4 +1,4 @@
-"""What an energy model takes and returns; a model is one `EnergyModel`, listed in `energy.registry`."""
+"""What an energy model takes and returns; a model is one `EnergyModel`, listed in `registry`."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -112,7 +112,7 @@ class EnergyModel:
         arithmetic: it uses the constants of the precision.
         neuron_terms: it charges neurons or memory beside the precision's accumulate.
         beside: constants that are charged side by side, so that none of them may be all-in.
-        excluded: terms of `energy.excluded` that it leaves out.
+        excluded: terms of `excluded` that it leaves out.
     """
 
     name: str

@@ -184,7 +184,7 @@ def estimate_no_reuse(load: Load, prices: Prices) -> Estimate:
         SNN update:    T N potential reads and writes, T N bias reads, Z queue writes
 
     e(size) is the table of SRAM energies per 64 bits, interpolated by the bytes of the array that is
-    accessed, and DRAM above 1 MB (`memory_access`). Weights and activations have the precision's width,
+    accessed, and DRAM above 1 MB (`access_pj`). Weights and activations have the precision's width,
     membranes and biases its state's, queue entries and addresses 32 bits. S, theta and Z are deployed counts:
     a synapse is charged for each of its readers, relays and accumulators as what they are. A graded spike
     fetches its weight once, whatever its level. The image is a spike of every pixel at every timestep.

@@ -53,7 +53,7 @@ def block_sums(values: NDArray[np.int64], block: int) -> NDArray[np.int64]:
 
 
 def _input_png(network: IntegerNetwork, image: NDArray[np.int16]) -> str:
-    """Block means of the input in grey levels, as `models.integer_run` defines its grid."""
+    """Block means of the input in grey levels, as `models.integer.engine` defines its grid."""
     _, height, width = image.shape
     block = block_side(height, width, LARGEST_INPUT)
     sums = block_sums(image.astype(np.int64), block)

@@ -1,4 +1,4 @@
-"""Rows of the report that only restate what was counted or used: models, images, constants."""
+"""What stands in a report before anything is priced: the networks with their loads, and rows of counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

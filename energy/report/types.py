@@ -1,8 +1,8 @@
 """The energy report as data: frozen dataclasses that become JSON, a terminal page or an HTML page.
 
-Every joule in here is an estimate: a count of operations times a published price of one operation. What the
-parts hold is said where they are defined: `report_estimates`, `report_robustness`, `report_networks`,
-`report_layers`, `report_spikes` and `report_chip`.
+Every joule in here is an estimate: a count of operations times a published price of one operation. Here are
+the rows about energies: estimates, ratios, verdicts, and what would change them. Those about the networks and
+the images, which rest on counts alone, are in `networks`.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What single operations make of spikes: one small function for each rule of `torch_rules`."""
+"""What single operations make of spikes: one small function for each rule of `rules`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

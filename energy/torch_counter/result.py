@@ -139,7 +139,7 @@ LEFT_OUT: Mapping[str, str] = {
     "loihi1-sanafe": _CHIP,
     "data-movement": "needs the fan-in of each neuron and a quantised rival, which a NIR file does not have",
 }
-"""Models of `energy.registry` that counts alone cannot feed without assumptions, and why."""
+"""Models of `estimators.registry` that counts alone cannot feed without assumptions, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class NeuronWork:
 def exact_ops_pj(
     count: SpikeCount, work: Mapping[str, NeuronWork], precision: str, pricing: Pricing | None = None
 ) -> dict[str, float]:
-    """Picojoules by item, as `exact_ops_model.estimate` charges a deployed student with unit spikes.
+    """Picojoules by item, as `estimators.exact_ops.estimate` charges a deployed student with unit spikes.
 
         E = e_MAC MAC + e_AC (synops + elementwise + adds + compares + resets) + e_leak multiplies
 

@@ -1,6 +1,6 @@
 """Which operations keep spikes, which make integer levels of them, and which end in real values.
 
-A rule is one line of a table, or one small function of `torch_arithmetic` and its line. An operation in no
+A rule is one line of a table, or one small function of `arithmetic` and its line. An operation in no
 table makes real values of its inputs, so that what follows is counted as multiply-accumulates: the count errs
 towards the costlier side.
 """
@@ -11,8 +11,7 @@ from typing import Any
 
 from snn_tool.energy.counts.operation_costs import FREE
 from snn_tool.energy.counts.torch_calls import tensors
-from snn_tool.energy.torch_counter import arithmetic as make
-from snn_tool.energy.torch_counter import products as pool
+from snn_tool.energy.torch_counter import arithmetic, products
 from snn_tool.energy.torch_counter.arithmetic import Call, KindOf, Outcome, Rule
 from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes, joined
 from torch import Tensor
@@ -76,33 +75,35 @@ MOVES = (FREE - MAKERS.keys() - {"constant_pad_nd", "embedding", "native_dropout
 """Permutations, copies, views, concatenation, replication: a spike stays the spike it was."""
 
 RULES: Mapping[str, Rule] = {
-    "mul": make.multiplied,
-    "div": make.divided,
-    "add": make.summed(False),
-    "sub": make.summed(True),
-    "rsub": make.reversed_difference,
-    "neg": pool.kept(lambda kind: kind.scaled(-1), folded=True),
-    "abs": pool.kept(lambda kind: replace(kind, signed=False)),
-    "relu": pool.kept(lambda kind: replace(kind, signed=False)),
-    "sign": pool.kept(lambda kind: Spikes(1.0, True, kind.signed)),
-    "pow": make.power,
-    "sum": pool.pooled(pool.sum_window),
-    "mean": pool.pooled(pool.mean_window),
-    "avg_pool1d": pool.pooled(pool.average_window(1)),
-    "avg_pool2d": pool.pooled(pool.average_window(2)),
-    "avg_pool3d": pool.pooled(pool.average_window(3)),
-    **dict.fromkeys(("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"), pool.pooled(pool.adaptive_window)),
+    "mul": arithmetic.multiplied,
+    "div": arithmetic.divided,
+    "add": arithmetic.summed(False),
+    "sub": arithmetic.summed(True),
+    "rsub": arithmetic.reversed_difference,
+    "neg": products.kept(lambda kind: kind.scaled(-1), folded=True),
+    "abs": products.kept(lambda kind: replace(kind, signed=False)),
+    "relu": products.kept(lambda kind: replace(kind, signed=False)),
+    "sign": products.kept(lambda kind: Spikes(1.0, True, kind.signed)),
+    "pow": arithmetic.power,
+    "sum": products.pooled(products.sum_window),
+    "mean": products.pooled(products.mean_window),
+    "avg_pool1d": products.pooled(products.average_window(1)),
+    "avg_pool2d": products.pooled(products.average_window(2)),
+    "avg_pool3d": products.pooled(products.average_window(3)),
+    **dict.fromkeys(
+        ("_adaptive_avg_pool2d", "_adaptive_avg_pool3d"), products.pooled(products.adaptive_window)
+    ),
     **dict.fromkeys(
         """max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d max min
         amax amin sort topk kthvalue median mode cummax cummin""".split(),
-        pool.kept(lambda kind: kind),
+        products.kept(lambda kind: kind),
     ),
-    "aminmax": pool.kept(lambda kind: kind, every=True),
-    **dict.fromkeys(("any", "all"), pool.kept(lambda kind: Spikes())),
-    "minimum": make.largest,
-    "maximum": make.largest,
-    "masked_fill": make.masked,
-    "where": make.selected,
-    "constant_pad_nd": make.padded,
+    "aminmax": products.kept(lambda kind: kind, every=True),
+    **dict.fromkeys(("any", "all"), products.kept(lambda kind: Spikes())),
+    "minimum": arithmetic.largest,
+    "maximum": arithmetic.largest,
+    "masked_fill": arithmetic.masked,
+    "where": arithmetic.selected,
+    "constant_pad_nd": arithmetic.padded,
 }
 """Operations on spikes whose result is known to be spikes or levels of one amplitude."""

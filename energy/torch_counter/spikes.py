@@ -1,8 +1,8 @@
 """`count_spikes`: exact operations of any torch SNN while its user runs it over the timesteps as usual.
 
-The operations that torch performs are watched one by one (`torch_counter`) and booked on the innermost
-running module. Outputs of neuron modules are spikes (`torch_neurons`); what later operations make of them
-follows from the operations (`torch_rules`). Inside of a neuron only products are booked, e.g. of a recurrent
+The operations that torch performs are watched one by one (`counter`) and booked on the innermost
+running module. Outputs of neuron modules are spikes (`neurons`); what later operations make of them
+follows from the operations (`rules`). Inside of a neuron only products are booked, e.g. of a recurrent
 weight: its other arithmetic is one neuron update.
 """
 

@@ -5,7 +5,7 @@
 Stdin is the read end of a pipe that the starter holds open and never writes to: it closes when the starter
 dies, in whatever way. If PROGRAM does not start, its errno is written to the descriptor STATUS. Otherwise
 this ends as PROGRAM does, by the same exit code or signal. Started as the leader of a process group by
-`process_group`; a program of its own, which imports nothing of this package.
+`process`; a program of its own, which imports nothing of this package.
 """
 
 import contextlib

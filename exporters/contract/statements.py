@@ -2,7 +2,7 @@
 
 A manifest's hashes say that no file has changed since somebody wrote the manifest, not that what the files
 state is so. Much of it follows from network.nir: the plan, the resources, every bound, the number of
-timesteps. Each kind of export derives that again (`loihi_bundle`, `netx_folder`, `target_folder`), and this
+timesteps. Each kind of export derives that again (`loihi.bundle`, `lava.netx`, `target_folder`), and this
 module compares it file by file and key by key. The rest, such as the hash of the student that was exported,
 no file of the export can show: it is listed as stated, not checked.
 """

@@ -9,7 +9,7 @@ An interpreter counts only after it was executed and imported Lava. In order of 
 5. `uv venv --python 3.10`, where uv has or fetches that version.
 6. The running Python, newer than Lava declares, with the shim of `lava_runner`.
 
-`find_lava` takes 1 to 4 as they are. `lava_installation` makes 2 from the first of 3 to 6 that works.
+`find_lava` takes 1 to 4 as they are. `installation` makes 2 from the first of 3 to 6 that works.
 """
 
 import json
@@ -110,7 +110,7 @@ def probe(python: Path, origin: str) -> LavaEnvironment:
 
 
 def cache_folder() -> Path:
-    """The folder of the environment that `provision_lava` makes (`lava_installation`)."""
+    """The folder of the environment that `provision_lava` makes (`installation`)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "snn-tool" / "lava"
 

@@ -1,4 +1,4 @@
-"""Making the environment that Lava lives in; `lava_environment` finds it and says in which order.
+"""Making the environment that Lava lives in; `environment` finds it and says in which order.
 
 lava-dl, whose netx loads `.net` files, is installed beside Lava without its dependencies: it declares torch,
 which netx does not need. Where it cannot be had, Lava works without it and the environment says so.

@@ -10,7 +10,7 @@
 Every source range is widened to contain 0, so that positions in the padding are covered. A bound of a sum
 over the image alone is attained, by the image that takes the range's end that each weight's sign asks for.
 All of it holds at the T timesteps that a population lives through; what a deployment does outside them is not
-seen by anybody (`loihi_plan`).
+seen by anybody (`plan`).
 """
 
 from collections.abc import Mapping, Sequence

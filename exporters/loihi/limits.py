@@ -35,7 +35,7 @@ class Quantity:
 
     Attributes:
         node: name of the convolution or population.
-        name: of the quantity; `loihi_ranges` states the units.
+        name: of the quantity; `ranges` states the units.
         limit: what the register or the parameter field holds.
         beyond: `fixed`, `clips` or `wraps`, what happens outside.
         channel_low, channel_high: bounds per output channel (before a pixel-shuffle), or one value.
@@ -116,7 +116,7 @@ def check_limits(program: Program, registers: Sequence[Quantity] = ()) -> None:
 
     Args:
         program: its parameters are checked.
-        registers: further quantities, see `loihi_ranges`.
+        registers: further quantities, see `ranges`.
 
     Raises:
         TargetLimitError: lists every violation with its node, the value and the range.

@@ -12,7 +12,7 @@ is the read-out's depth.
   convolution of the image whose reader lies at depth d is fed by the source of offset d - 1.
 - A membrane shortcut is lowered by `fanout` or `relay` (`snn_tool.models.streams`). By fan-out, a synapse
   that several populations read becomes one Conv per reader. By relay, accumulators hold the stream: `<first
-  reader>_stream`, graded, signed, of threshold 1 and as many levels as `loihi_lowering` proves, so that z is
+  reader>_stream`, graded, signed, of threshold 1 and as many levels as `lowering` proves, so that z is
   the sum of what arrived. They add hops; depths and relays are those of the lowered graph.
 - A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits
   the spikes k steps later, through an identity kernel (groups = channels) and neurons that pass values on.

@@ -100,7 +100,7 @@ def carriers(program: Program, lowering: str) -> tuple[Carrier, ...]:
 def carried_registers(
     carrier: Carrier, program: Program, bounds: Bounds, seen: Limit, names: tuple[str, str, str]
 ) -> tuple[Quantity, ...]:
-    """Sum of the identity convolution, current and membrane of a carrier, in the units of `loihi_ranges`.
+    """Sum of the identity convolution, current and membrane of a carrier, in the units of the table above.
 
     Args:
         carrier: of `carriers`.

@@ -1,6 +1,6 @@
 """The records of a deployment: which processes Lava instantiates, and what each of them holds.
 
-`loihi_plan` states the conventions of layout, time and arithmetic, and fills these in.
+`plan` states the conventions of layout, time and arithmetic, and fills these in.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """NIR files on disk: written whole or not at all, and read with suspicion.
 
-A file may come from anywhere. `nir_reading` reads it; here it is held against what this tool writes.
+A file may come from anywhere. `reading` reads it; here it is held against what this tool writes.
 """
 
 from pathlib import Path

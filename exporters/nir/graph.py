@@ -6,7 +6,7 @@
 | synapse | Conv2d, weight and bias float32 = integer 2^lsb_exponent of the population that it feeds |
 | meeting of synapses | several edges into one node, which NIR adds |
 | lif | LIF with r = tau / dt, tau = dt 4096 / decay, hard reset to 0; IF with r = 1 / dt without decay |
-| graded | a nested graph of Threshold nodes (`nir_ladder`) |
+| graded | a nested graph of Threshold nodes (`ladder`) |
 | read-out | I with r = 1 / dt, or LI like LIF where it leaks, then Output `output` |
 | pixel-shuffle | Output `<conv>_unshuffled` and Input `<conv>_shuffled`: the host permutes in between |
 

@@ -1,8 +1,7 @@
 """What a simulator would drop, refuse or change of a NIR graph, before anything is converted.
 
-Which types an importer knows is in `simulator_semantics`; what it makes of their values in
-`nir_neuron_effects` and `nir_layer_effects`, and of names, ports and edges in `nir_graph_effects`. This
-module holds a graph against them.
+Which types an importer knows is in `simulators.semantics`; what it makes of their values in `neuron_effects`,
+and of names, ports and edges in `graph_effects`. This module holds a graph against them.
 """
 
 from collections import defaultdict

@@ -1,8 +1,8 @@
 """What an importer makes of a graph as a whole: its names, its ports, its edges and its loops.
 
-Each importer wires nodes by one of two functions of nirtorch (`nir_interpreter_effects`,
-`nir_executor_effects`); snntorch first puts every neuron with a dense loop of its own into a graph inside the
-graph, and its IF gives a pair. What becomes of a node's own values is in `nir_neuron_effects`.
+Each importer wires nodes by one of two functions of nirtorch (`interpreter_effects`,
+`executor_effects`); snntorch first puts every neuron with a dense loop of its own into a graph inside the
+graph, and its IF gives a pair. What becomes of a node's own values is in `neuron_effects`.
 """
 
 from collections.abc import Iterator, Mapping

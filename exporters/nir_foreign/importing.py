@@ -1,8 +1,8 @@
 """A NIR file of another tool as a network of convolutions and spiking populations, in real numbers.
 
-Every chain of layers between two neurons becomes one convolution (`nir_import_forms`), and neuron parameters
-go into weights and biases (`nir_import_neurons`), so that what is left is what a Loihi-class chip has.
-Nothing is approximated here; `models.real_quantization` rounds.
+Every chain of layers between two neurons becomes one convolution (`forms`), and neuron parameters go into
+weights and biases, so that what is left is what a Loihi-class chip has.
+Nothing is approximated here; `models.integer.quantize_real` rounds.
 
 The output after T timesteps is the membrane of an I or LI that feeds the Output; otherwise the mean over the
 timesteps of what arrives at the Output. An image that the file adds to its output is added by the host.

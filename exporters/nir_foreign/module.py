@@ -32,7 +32,7 @@ def read_foreign(path: Path) -> nir.NIRGraph:
     """A flat graph of supported nodes.
 
     NIR's own type check is left out: snntorch writes one parameter for a whole population, which it refuses.
-    `nir_module` checks every shape when the graph runs.
+    `NirModule` checks every shape when the graph runs.
 
     Raises:
         ArtifactError: missing, damaged, truncated, too large, or not a NIR graph.

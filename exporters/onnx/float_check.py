@@ -1,8 +1,8 @@
 """A float file held against torch, step by step: what each operation gives for what onnxruntime gave it.
 
 Spikes answer to their inputs in jumps, so that two correct float32 runs may end far apart. Each population is
-therefore held against its own sources as onnxruntime computed them: sums within the bound that
-`onnx_float_exact` derives, and what the neurons make of them equal to what torch's own neurons make of it.
+therefore held against its own sources as onnxruntime computed them: sums within a bound that is
+derived below, and what the neurons make of them equal to what torch's own neurons make of it.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""An integer network's arithmetic in ONNX's integer operators; `models.integer_run` states the equations.
+"""An integer network's arithmetic in ONNX's integer operators; `models.integer.engine` states the equations.
 
 Values and weights are unsigned bytes with zero points: these alone onnxruntime's ConvInteger multiplies
 exactly on every processor (with signed weights it adds two products in 16 bits where AVX2 has no VNNI), and
@@ -186,7 +186,7 @@ class IntegerArithmetic:
         return self.graph.op("Identity", membrane, name=f"membranes.{name}.{step}")
 
     def restored(self, image: str, source: str, readout: str) -> str:
-        """uint8, by the operations, types and roundings of `models.integer_run.restore` and `to_uint8`."""
+        """uint8, by the operations, types and roundings of `models.integer.engine.restore` and `to_uint8`."""
         op, cast, number = self.graph.op, self.graph.cast, self.graph.number
         scaled = op("Mul", cast(readout, np.float64), self._real(self.network.residual_scale))
         whole = op("Add", self._base(source), scaled) if self.network.adds_image else scaled
@@ -196,7 +196,7 @@ class IntegerArithmetic:
         return cast(op("Clip", op("Floor", scaled), low, high), np.uint8)
 
     def _base(self, source: str) -> str:
-        """`models.integer_run.base_image` in float64."""
+        """`models.integer.engine.base_image` in float64."""
         op, network = self.graph.op, self.network
         steps = op("Mul", self.graph.cast(source, np.float64), self._real(network.input_step))
         return op("Div", op("Add", steps, self._real(network.input_offset)), self._real(GREY))

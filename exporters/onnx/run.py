@@ -1,4 +1,4 @@
-"""What onnxruntime computes in a student's file: every spike and membrane, by the names of `onnx_walk`."""
+"""What onnxruntime computes in a student's file: every spike and membrane, by name."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A plan laid out on the cores of one chip, connection by connection; `sanafe_network` says how."""
+"""A plan laid out on the cores of one chip, connection by connection."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ def _taps(conv: ConvSpec, axis: int) -> tuple[Integers, Integers, Integers]:
 def _shuffled(
     conv: ConvSpec, column: Integers, row: Integers, channel: Integers
 ) -> tuple[Integers, Integers, Integers]:
-    """Where the plan's virtual ports send an output (`loihi_plan`)."""
+    """Where the plan's virtual ports send an output (`loihi.plan`)."""
     part, channel = np.divmod(channel, conv.output_shape[2])
     part_x, part_y = np.divmod(part, conv.upsample)
     return column * conv.upsample + part_x, row * conv.upsample + part_y, channel

@@ -21,7 +21,7 @@ EXCLUDED = (
 
 @dataclass(frozen=True, slots=True)
 class TileCheck:
-    """One golden tile on the chip and in the integer engine; `sanafe_report_file` says what is what."""
+    """One golden tile on the chip and in the integer engine: what was counted, and joules."""
 
     activity: ChipActivity
     exact_synops: Count
@@ -37,7 +37,7 @@ class TileCheck:
 
 @dataclass(frozen=True, slots=True)
 class SanafeReport:
-    """The file's content; `sanafe_report_file` says what is what."""
+    """What sanafe.json holds."""
 
     result: BackendResult
     tiles: tuple[TileCheck, ...]

@@ -30,8 +30,8 @@ class Simulator:
         dt_s: timestep in seconds that a graph must be written for; None where it is an argument.
         uses_gain: r is taken into account; False: r is ignored and the threshold must hold it.
         default_dt_s: timestep in seconds where the caller of the importer names none.
-        holds: types that are imported, with NIR's meaning as far as their values allow (`nir_neuron_effects`,
-            `nir_layer_effects`).
+        holds: types that are imported, with NIR's meaning as far as their values allow
+            (`nir_foreign.neuron_effects`).
         drops: types that vanish without an error.
         refuses: types that raise.
         reasons: why a type raises, where there is more to say than that it is unknown.

@@ -2,7 +2,7 @@
 
 With B the largest possible sum of |mantissa * value| over one output:
 
-    int8      B < 2^24, values and weights in one byte: 32-bit sums, which float32 then holds (`int8_conv`)
+    int8      B < 2^24, values and weights in one byte: 32-bit sums, which float32 then holds
     float32   B < 2^24: every partial sum is an integer that 24 bits hold, in whatever order
     float64   B < 2^53: likewise
 

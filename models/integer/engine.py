@@ -12,8 +12,8 @@ With M = 2^23, all quantities integers, one line per operation:
     read-out    lif, usually without decay, that never fires; residual = v residual_scale
 
 `lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. The arithmetic
-is that of bytes or floats wherever a proof shows that it gives these integers (`exact_conv`,
-`integer_neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
+is that of bytes or floats wherever a proof shows that it gives these integers (`conv`,
+`neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -108,7 +108,7 @@ class IntegerPopulation:
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """A whole student in integers; `integer_run` states the arithmetic equation by equation.
+    """A whole student in integers; `engine` states the arithmetic equation by equation.
 
     Attributes:
         synapses, populations: in execution order, the read-out last.

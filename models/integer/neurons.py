@@ -1,7 +1,7 @@
 """The integer neurons in floating point: fast, and exact because it was proved that nothing rounds.
 
 Every 24-bit register is an integer that float32 holds. Where a bound cannot prove that each intermediate
-value is one as well, the same operations run in float64, which holds all of them. `integer_run` states the
+value is one as well, the same operations run in float64, which holds all of them. `engine` states the
 equations; the comments here say why float arithmetic gives the same integers.
 """
 

@@ -2,7 +2,7 @@
 
     p_deployed = p + stop_gradient(Q(p) - p)
 
-Q is `quantization.quantize` itself, without calibration, so that training sees the mantissas, the shared LSB,
+Q is `quantize.quantize` itself, without calibration, so that training sees the mantissas, the shared LSB,
 the zero-mean kernels and the thresholds that the chip will hold, and no second description of them exists.
 """
 

@@ -1,4 +1,4 @@
-"""An audit of parameters and MACs as text for a terminal."""
+"""Audits as text for a terminal: parameters and MACs, a check on a chip simulator, a NIR file's energy."""
 
 from snn_tool.auditing.nir import RUN_BYTES, NirEnergyReport, spread
 from snn_tool.energy.counts.profilers import ParameterAudit

@@ -3,7 +3,7 @@
     python run.py --probe
     python run.py FOLDER
 
-FOLDER holds network.json and network.npz, which `sanafe_simulation` of snn-tool writes, and receives
+FOLDER holds network.json and network.npz, which `simulation.py` of snn-tool writes, and receives
 result.npz and then result.json. SANA-FE is under the GPL and is imported here only. Progress and errors go to
 stderr; what SANA-FE prints goes to stdout. Exit codes: 0 done; 2 usage; 3 SANA-FE does not import; 4 the
 network cannot be run.

@@ -16,6 +16,7 @@ from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.topology import Topology, chain, flat, unet
 
 _TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
+KIND, SCHEMA = "student", 1
 
 
 def build_topology(config: StudentConfig) -> Topology:
@@ -39,9 +40,6 @@ def build_student(config: StudentConfig, topology: Topology | None = None) -> Ne
 def build_twin(config: StudentConfig) -> Network:
     """The ANN twin: the student's wiring with ReLU; the control that separates spikes from mere size."""
     return Network(build_topology(config), ReluNeuron)
-
-
-KIND, SCHEMA = "student", 1
 
 
 class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):

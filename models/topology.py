@@ -36,6 +36,7 @@ Downscale = Annotated[int, Meta(ge=1, le=1024)]
 Timesteps = Annotated[int, Meta(ge=1, le=64)]
 Side = Annotated[int, Meta(ge=1, le=1 << 14)]
 Inputs = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_PARTS)]
+_RESIDUAL = "adds_image asks for a read-out of the image's size and channels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +248,6 @@ def _check_names(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
             raise ConfigError(f"population {population.name}: its input {min(unknown)} is no synapse")
     if idle := by_name.keys() - set(fed):
         raise ConfigError(f"synapse {min(idle)}: feeds no population")
-
-
-_RESIDUAL = "adds_image asks for a read-out of the image's size and channels"
 
 
 def _check_sizes(topology: Topology, by_name: Mapping[str, Synapse]) -> None:

@@ -8,7 +8,7 @@ delivery of a synapse counts
 
 A membrane shortcut is deployed by one of two lowerings (`models.streams`). By `fanout`, a synapse is
 delivered once to each population that names it; by `relay`, once at all, and accumulators pass the sums on
-(`count_accumulators`). The deployed number is the headline; `shared`, each synapse computed once, stands beside it.
+(`count_accumulators`). The deployed number is the headline; `shared`, each synapse computed once, beside it.
 Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
 """
 

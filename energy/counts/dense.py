@@ -22,6 +22,8 @@ from torch.utils._pytree import tree_leaves
 _BIAS = {"addmm": "self", "baddbmm": "self"}
 """Operations whose bias is not called `bias`."""
 
+PARAMETERS_ONLY = "parameters"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operands:
@@ -70,9 +72,6 @@ def dense_layer(
 def _values(tensor: Any) -> int:
     """Values that a tensor holds; what is expanded is stored once."""
     return int(min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size()))
-
-
-PARAMETERS_ONLY = "parameters"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,42 @@ from snn_tool.errors import UnsupportedLayerError
 Call = Mapping[str, Any]
 """The arguments of an operation by the names of its schema."""
 
+_GEOMETRY = ("stride", "padding", "dilation")
+FREE = frozenset(
+    """
+    alias arange as_strided cat channel_shuffle clone constant_pad_nd contiguous copy detach diagonal
+    embedding empty empty_like expand eye fill flip full full_like gather im2col index index_select lift_fresh
+    max_unpool2d max_unpool3d native_dropout new_empty new_full new_ones new_zeros ones ones_like permute
+    pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat
+    replication_pad1d replication_pad2d replication_pad3d reshape roll scalar_tensor select slice split
+    split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d upsample_nearest2d
+    upsample_nearest3d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
+    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+    """.split()
+)
+"""Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
+
+PER_OUTPUT: dict[str, int] = {
+    **dict.fromkeys(
+        "add sub rsub mul div reciprocal neg abs sqrt rsqrt exp log erf tanh sin cos pow square".split(), 1
+    ),
+    **dict.fromkeys(
+        "maximum minimum relu clamp_min clamp_max eq ne lt le gt ge where masked_fill sign".split(), 1
+    ),
+    **dict.fromkeys("fmax fmin isnan isinf floor ceil round trunc frac heaviside".split(), 1),
+    **dict.fromkeys("logical_not logical_and logical_or logical_xor".split(), 1),
+    **dict.fromkeys("bitwise_not bitwise_and bitwise_or bitwise_xor".split(), 1),
+    **dict.fromkeys("clamp hardtanh leaky_relu _prelu_kernel addcmul addcdiv".split(), 2),
+    "lerp": 3,  # a + w (b - a)
+    "elu": 4,  # compare, exp, - 1, scale
+    "sigmoid": 4,  # negate, exp, + 1, reciprocal
+    "hardsigmoid": 4,  # + 3, two clamps, / 6
+    "softplus": 3,  # exp, + 1, log
+    "silu": 5,
+    "hardswish": 5,
+}
+"""Scalar operations per output value."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperationCost:
@@ -81,9 +117,6 @@ def _convolution(call: Call, out: Any) -> OperationCost:
     bias = 0 if call["bias"] is None else int(out.numel())
     kind = "transposed convolution" if transposed else "convolution"
     return OperationCost(kind, pairs * positions * prod(kernel), pairs * reached, bias)
-
-
-_GEOMETRY = ("stride", "padding", "dilation")
 
 
 def spread(values: Sequence[int], dimensions: int) -> Sequence[int]:
@@ -257,41 +290,6 @@ def _adaptive_pool(per_output: int) -> Callable[[Call, Any], int]:
 
     return cost
 
-
-FREE = frozenset(
-    """
-    alias arange as_strided cat channel_shuffle clone constant_pad_nd contiguous copy detach diagonal
-    embedding empty empty_like expand eye fill flip full full_like gather im2col index index_select lift_fresh
-    max_unpool2d max_unpool3d native_dropout new_empty new_full new_ones new_zeros ones ones_like permute
-    pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat
-    replication_pad1d replication_pad2d replication_pad3d reshape roll scalar_tensor select slice split
-    split_with_sizes squeeze stack t transpose unbind unfold unsqueeze upsample_nearest1d upsample_nearest2d
-    upsample_nearest3d view zero zeros zeros_like _reshape_alias _to_copy _unsafe_index _unsafe_view
-    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
-    """.split()
-)
-"""Moves, copies, constants and permutations: no arithmetic on values. Explicit padding makes real values."""
-
-PER_OUTPUT: dict[str, int] = {
-    **dict.fromkeys(
-        "add sub rsub mul div reciprocal neg abs sqrt rsqrt exp log erf tanh sin cos pow square".split(), 1
-    ),
-    **dict.fromkeys(
-        "maximum minimum relu clamp_min clamp_max eq ne lt le gt ge where masked_fill sign".split(), 1
-    ),
-    **dict.fromkeys("fmax fmin isnan isinf floor ceil round trunc frac heaviside".split(), 1),
-    **dict.fromkeys("logical_not logical_and logical_or logical_xor".split(), 1),
-    **dict.fromkeys("bitwise_not bitwise_and bitwise_or bitwise_xor".split(), 1),
-    **dict.fromkeys("clamp hardtanh leaky_relu _prelu_kernel addcmul addcdiv".split(), 2),
-    "lerp": 3,  # a + w (b - a)
-    "elu": 4,  # compare, exp, - 1, scale
-    "sigmoid": 4,  # negate, exp, + 1, reciprocal
-    "hardsigmoid": 4,  # + 3, two clamps, / 6
-    "softplus": 3,  # exp, + 1, log
-    "silu": 5,
-    "hardswish": 5,
-}
-"""Scalar operations per output value."""
 
 ELEMENTWISE: dict[str, Callable[[Call, Any], int]] = {
     # x Phi(x): x / sqrt 2, erf, + 1, half, times x; with tanh x^3 takes two more products, and its sum two.

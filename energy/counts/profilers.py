@@ -12,6 +12,15 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 Rule = Callable[[Any, Tensor, Tensor], int]
+UPSAMPLING = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
+SUBCLASS = "a subclass of {}: only exact classes are hooked"
+OWN_PARAMETERS = "parameters of its own, outside any hooked layer"
+FUNCTIONAL = "operations that are no module: functional calls, matrix products"
+TRANSPOSED = "a transposed convolution: products counted per output, stride^2 times too many"
+OWN = "parameters and operations of its own, outside any hooked layer"
+SHARED = "hangs in the tree {} times: parameters counted that often, MACs its square"
+NORM = "scalar operations reported as MACs"
+ROOT = "the network is a single layer, whose parameters are not asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,6 @@ def _softmax(module: Any, source: Tensor, out: Tensor) -> int:
 def _adaptive_average(module: Any, source: Tensor, out: Tensor) -> int:
     window = prod(n / m for n, m in zip(source.shape[2:], out.shape[2:], strict=True))
     return int((window + 1) * out.numel())
-
-
-UPSAMPLING = {"nearest": 1, "linear": 5, "bilinear": 11, "bicubic": 259}
 
 
 def _upsample(module: Any, source: Tensor, out: Tensor) -> int:
@@ -126,16 +132,6 @@ def _walk(module: nn.Module, prefix: str, macs: Mapping[nn.Module, int]) -> Iter
         else:
             yield Reported(path, type(child).__name__, 0, 0)
             yield from _walk(child, f"{path}.", macs)
-
-
-SUBCLASS = "a subclass of {}: only exact classes are hooked"
-OWN_PARAMETERS = "parameters of its own, outside any hooked layer"
-FUNCTIONAL = "operations that are no module: functional calls, matrix products"
-TRANSPOSED = "a transposed convolution: products counted per output, stride^2 times too many"
-OWN = "parameters and operations of its own, outside any hooked layer"
-SHARED = "hangs in the tree {} times: parameters counted that often, MACs its square"
-NORM = "scalar operations reported as MACs"
-ROOT = "the network is a single layer, whose parameters are not asked for"
 
 
 @dataclass(frozen=True, slots=True)

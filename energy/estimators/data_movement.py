@@ -8,6 +8,7 @@ from snn_tool.energy.estimators.prices import Prices
 
 WEIGHT_BITS = 8
 SPIKE_DRIVEN = frozenset(("synops", "resets", "relay synops", "relay resets"))
+CONSTANTS = ("yan-add", "yan-multiply-ratio", "yan-sparse-hop", "yan-dense-hop", "yan-hops")
 
 
 def estimate(load: Load, prices: Prices) -> Estimate:
@@ -79,8 +80,6 @@ def _student(load: ImageActivity, prices: Prices, name: str, deployed: bool, cha
     }
     return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
-
-CONSTANTS = ("yan-add", "yan-multiply-ratio", "yan-sparse-hop", "yan-dense-hop", "yan-hops")
 
 MODEL = EnergyModel(
     name="data-movement",

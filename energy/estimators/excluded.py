@@ -3,24 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """A cost left out by some models.
-
-    Attributes:
-        term: the cost.
-        favours: who looks better because it is missing.
-        reason: why that is the direction.
-        models: names of the models that leave it out.
-    """
-
-    term: str
-    favours: str
-    reason: str
-    models: tuple[str, ...]
-
-
 MEMORY = "memory traffic of weights and activations"
 NETWORK = "network on chip: routing spikes between cores"
 DENSE_NETWORK = "moving the activations of dense networks across a chip"
@@ -36,7 +18,6 @@ NEURONS = "neurons: bias, leak, threshold, reset"
 LOWERING = "fan-out of membrane shortcuts and the relays that balance skips"
 CHIP_LINKS = "links between chips, host, and embedded processors"
 WEIGHTS = "fetching each weight once"
-
 REASONS: Mapping[str, tuple[str, str]] = {
     MEMORY: (
         "teacher over the others; student over twin",
@@ -102,6 +83,23 @@ REASONS: Mapping[str, tuple[str, str]] = {
     ),
 }
 """For each term whom its absence favours and why; the order is that of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A cost left out by some models.
+
+    Attributes:
+        term: the cost.
+        favours: who looks better because it is missing.
+        reason: why that is the direction.
+        models: names of the models that leave it out.
+    """
+
+    term: str
+    favours: str
+    reason: str
+    models: tuple[str, ...]
 
 
 def excluded_terms(models: Mapping[str, Sequence[str]]) -> tuple[Excluded, ...]:

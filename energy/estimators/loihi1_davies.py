@@ -7,6 +7,7 @@ from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Rea
 from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(("synops", "relay updates by spikes", "spike packets", "static power, spikes"))
+DYNAMIC = ("loihi1-synop", "loihi1-neuron-active", "loihi1-neuron-idle", "loihi1-spike", "loihi1-hop")
 
 
 def estimate(load: Load, prices: Prices) -> Estimate:
@@ -43,8 +44,6 @@ def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, cha
     }
     return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
-
-DYNAMIC = ("loihi1-synop", "loihi1-neuron-active", "loihi1-neuron-idle", "loihi1-spike", "loihi1-hop")
 
 MODEL = EnergyModel(
     name="loihi1-davies",

@@ -9,6 +9,14 @@ from snn_tool.energy.estimators.prices import Prices
 SPIKE_DRIVEN = frozenset(
     ("synops", "relay updates by spikes", "spikes out", "spike packets", "static power, spikes")
 )
+DYNAMIC = (
+    "sanafe-synop",
+    "sanafe-access",
+    "sanafe-update",
+    "sanafe-spike-out",
+    "sanafe-packet",
+    "loihi1-hop",
+)
 
 
 def estimate(load: Load, prices: Prices) -> Estimate:
@@ -45,15 +53,6 @@ def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, cha
     }
     return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
-
-DYNAMIC = (
-    "sanafe-synop",
-    "sanafe-access",
-    "sanafe-update",
-    "sanafe-spike-out",
-    "sanafe-packet",
-    "loihi1-hop",
-)
 
 MODEL = EnergyModel(
     name="loihi1-sanafe",

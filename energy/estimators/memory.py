@@ -24,6 +24,10 @@ DRAM, DRAM_NAME = "dram", "DRAM"
 CONSTANTS = (*(key for _, key, _ in TIERS), DRAM, "add-int32", "mul-int32")
 """Keys of all constants that memory and addresses are charged with."""
 
+CORE_BYTES = 128 << 10
+CORES = "cores of 128 KB"
+"""The synaptic memory of a core of Loihi (Davies et al., IEEE Micro 38(1), 2018), for the comparison."""
+
 
 def access_pj(values: int, bits: int, prices: Prices, largest: int | None = None) -> float:
     """One access of `bits` bits to a memory that holds `values` such values, in picojoules.
@@ -159,11 +163,6 @@ def _updates_pj(load: ImageActivity, prices: Prices, largest: int | None) -> flo
     bits = prices.precision.state_bits
     streams = sum(a.events * (1 + a.stages) for a in load.accumulators) * _queue_pj(prices)
     return sum(2 * updates * access_pj(size, bits, prices, largest) for updates, size in held) + streams
-
-
-CORE_BYTES = 128 << 10
-CORES = "cores of 128 KB"
-"""The synaptic memory of a core of Loihi (Davies et al., IEEE Micro 38(1), 2018), for the comparison."""
 
 
 def in_cores(reading: str) -> str:

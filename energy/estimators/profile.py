@@ -21,6 +21,7 @@ from snn_tool.files.artifacts import key_path, shown
 from snn_tool.files.documents import Name, Text, convert, one_of, read_toml
 
 ALL_IN = "all-in"
+_OPERATIONS = ("multiply", "accumulate", "state_multiply")
 
 
 def check_scopes(pricing: Pricing, file: str) -> None:
@@ -65,7 +66,6 @@ def _check_beside(model: EnergyModel, pricing: Pricing, file: str) -> None:
             )
 
 
-_OPERATIONS = ("multiply", "accumulate", "state_multiply")
 _FLEXIBLE = tuple(name for name, model in MODELS.items() if model.precisions is None)
 _Bits = Annotated[int, Meta(ge=1, le=64)]
 

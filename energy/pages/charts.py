@@ -14,6 +14,13 @@ from snn_tool.energy.report.networks import FiringMap
 from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import EnergyReport, Sensitivity, model_of, row_name
 
+MARKS = {"met": "●", "ahead": "◐", "behind": "○", "none": ""}
+"""The claim is met; it is not, but the student needs less; the student does not need less."""
+
+PNG_URI = "data:image/png;base64,"
+RAMP = ((247, 249, 251), (86, 160, 200), (8, 44, 92))
+"""The least, half-way, and the peak: lightness falls all the way, so that grey print keeps the order."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogAxis:
@@ -149,10 +156,6 @@ def sweep_chart(report: EnergyReport) -> SweepChart | None:
     )
 
 
-MARKS = {"met": "●", "ahead": "◐", "behind": "○", "none": ""}
-"""The claim is met; it is not, but the student needs less; the student does not need less."""
-
-
 @dataclass(frozen=True, slots=True)
 class GridCell:
     """One combination.
@@ -197,11 +200,6 @@ def standing(report: EnergyReport, ratio: float) -> str:
     if ratio >= report.verdict.claim:
         return "met"
     return "ahead" if ratio > 1 else "behind"
-
-
-PNG_URI = "data:image/png;base64,"
-RAMP = ((247, 249, 251), (86, 160, 200), (8, 44, 92))
-"""The least, half-way, and the peak: lightness falls all the way, so that grey print keeps the order."""
 
 
 @dataclass(frozen=True, slots=True)

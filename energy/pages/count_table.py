@@ -4,6 +4,17 @@ from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.torch_counter.result import INTEGRATOR, NEURON, SpikeCount
 from snn_tool.tables import TableText, plain_table, rendered
 
+_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
+_COLUMNS = {
+    "synops": "synops_levels",
+    "MACs": "exact_macs",
+    "dense MACs": "dense_exact_macs",
+    "updates": "neuron_updates",
+    "spikes": "spikes",
+    "weight B": "weight_bytes",
+    "state B": "state_bytes",
+}
+
 
 def arithmetic_pj(count: SpikeCount, precision: str = "fp32", pricing: Pricing | None = None) -> float:
     """Picojoules of the products alone: synops x accumulate + MACs x multiply-accumulate.
@@ -36,15 +47,3 @@ def count_table(count: SpikeCount) -> TableText:
     table.add_section()
     table.add_row("total", "", *(f"{count.total(name):,}" for name in _COLUMNS.values()))
     return TableText(rendered(table))
-
-
-_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
-_COLUMNS = {
-    "synops": "synops_levels",
-    "MACs": "exact_macs",
-    "dense MACs": "dense_exact_macs",
-    "updates": "neuron_updates",
-    "spikes": "spikes",
-    "weight B": "weight_bytes",
-    "state B": "state_bytes",
-}

@@ -13,6 +13,8 @@ from snn_tool.tables import TextTable, plain_table, printable
 MOST_SENSITIVE = 3
 """Constants shown; energy.json holds all of them."""
 
+DIM = "dim"
+
 
 def networks(report: EnergyReport) -> TextTable:
     """Parameters, MACs and quality of every column."""
@@ -222,9 +224,6 @@ def _chip(chip: ChipCheck) -> TextTable:
     ):
         table.add_row(name, numbers.energy(energy_pj), numbers.number(per_synop), numbers.number(modelled))
     return table
-
-
-DIM = "dim"
 
 
 def print_report(report: EnergyReport, console: Console) -> None:

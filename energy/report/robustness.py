@@ -15,6 +15,9 @@ SILENT = "the student needs more than the reference even without a spike"
 UNDRIVEN = "no spike was fired, so that there is nothing to scale"
 STILL = "nothing is paid per timestep"
 ONCE = "what the student pays once per image exceeds the reference"
+LOW, HIGH = 0.5, 1.5
+PER_SYNAPSE = "spikes per synapse per inference"
+PER_STEP = "spikes per neuron and timestep"
 
 
 def break_even(row: PricedRow, reference: str, spikes_per_neuron: float, timesteps: int) -> BreakEven:
@@ -66,9 +69,6 @@ def _sum(headline: ReadingEnergy, items: Iterable[str]) -> float:
     return sum(value for item, value in headline.items_pj.items() if item in set(items))
 
 
-LOW, HIGH = 0.5, 1.5
-
-
 def sensitivity(
     row: PricedRow, columns: Mapping[str, LoadedColumn], reference: str, claim: float, names: Sequence[str]
 ) -> tuple[Sensitivity, ...]:
@@ -108,10 +108,6 @@ def strongest_by(rows: Iterable[Sensitivity], key: Callable[[Sensitivity], str])
     for row in sorted(rows, key=lambda row: -swing(row)):
         found.setdefault(key(row), row)
     return found
-
-
-PER_SYNAPSE = "spikes per synapse per inference"
-PER_STEP = "spikes per neuron and timestep"
 
 
 @dataclass(frozen=True, slots=True)

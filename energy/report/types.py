@@ -28,6 +28,8 @@ from snn_tool.energy.report.networks import (
 from snn_tool.errors import ConfigError
 
 Outcome = Literal["holds", "fails", "depends"]
+KIND = "energy"
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,10 +336,6 @@ class ChipCheck:
     parts: tuple[ChipPart, ...]
     image_macs: int
     excluded: tuple[str, ...]
-
-
-KIND = "energy"
-SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,12 @@ from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
+_STATES = ("mem", "syn", "syn_exc", "syn_inh", "spk", "v_mem", "i_syn", "b", "v")
+"""Attributes that hold state in snntorch, sinabs and spikingjelly's integrators."""
+
+LEVELS = Spikes(1.0, unit=False, signed=True)
+"""What a caller's own spikes are taken as: whole numbers of either sign, as of an event camera's frames."""
+
 
 def neuron_updates(module: nn.Module, args: tuple[Any, ...], output: Any) -> int:
     """Neurons times timesteps of one call: one per output value.
@@ -25,10 +31,6 @@ def neuron_updates(module: nn.Module, args: tuple[Any, ...], output: Any) -> int
     if getattr(module, "decode", None) is not None:
         return int(args[0].numel())
     return sum(t.numel() for t in tensors(output[0] if isinstance(output, tuple) else output))
-
-
-_STATES = ("mem", "syn", "syn_exc", "syn_inh", "spk", "v_mem", "i_syn", "b", "v")
-"""Attributes that hold state in snntorch, sinabs and spikingjelly's integrators."""
 
 
 def state_bytes(module: nn.Module, output: Any) -> int:
@@ -50,10 +52,6 @@ def state_bytes(module: nn.Module, output: Any) -> int:
     held = {id(value): value for value in kept if isinstance(value, Tensor) and value.dim()}
     storages = {t.untyped_storage()._cdata: t.numel() * t.element_size() for t in held.values()}
     return sum(storages.values())
-
-
-LEVELS = Spikes(1.0, unit=False, signed=True)
-"""What a caller's own spikes are taken as: whole numbers of either sign, as of an event camera's frames."""
 
 
 class Hooks:

@@ -14,6 +14,9 @@ from snn_tool.errors import ConfigError, DataError
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+EXACT_FLOAT = 1 << 24
+"""A float32 holds every whole number up to here, so that sums of fewer unit spikes are exact."""
+
 
 class Plain(Enum):
     """Without spikes: activations, values that no input reaches, zeros, memory before its first value."""
@@ -147,10 +150,6 @@ class KindMap:
     def _sweep(self) -> None:
         self._marks = {key: mark for key, mark in self._marks.items() if not mark[0].expired()}  # type: ignore[no-untyped-call]
         self._sweep_at = max(1024, 2 * len(self._marks))
-
-
-EXACT_FLOAT = 1 << 24
-"""A float32 holds every whole number up to here, so that sums of fewer unit spikes are exact."""
 
 
 def event_sum(values: Tensor, spikes: Spikes, dimensions: list[int]) -> Tensor:

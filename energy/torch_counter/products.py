@@ -17,6 +17,17 @@ Call = Mapping[str, Any]
 Synops = tuple[int, int]
 """Accumulates if a spike of level n is n unit spikes, and deliveries of nonzero spikes."""
 
+MATRICES: dict[str, tuple[str, str]] = {
+    "mm": ("self", "mat2"),
+    "bmm": ("self", "mat2"),
+    "mv": ("self", "vec"),
+    "dot": ("self", "tensor"),
+    "addmm": ("mat1", "mat2"),
+    "baddbmm": ("batch1", "batch2"),
+    "addmv": ("mat", "vec"),
+}
+"""The factors of each matrix product by the names of its schema."""
+
 
 @dataclass(slots=True)
 class ConvMaps:
@@ -125,18 +136,6 @@ def _coincidences(
 ) -> int:
     columns, rows = count(first, left, [1]), count(second, right, [2])
     return int((columns * rows).sum())
-
-
-MATRICES: dict[str, tuple[str, str]] = {
-    "mm": ("self", "mat2"),
-    "bmm": ("self", "mat2"),
-    "mv": ("self", "vec"),
-    "dot": ("self", "tensor"),
-    "addmm": ("mat1", "mat2"),
-    "baddbmm": ("batch1", "batch2"),
-    "addmv": ("mat", "vec"),
-}
-"""The factors of each matrix product by the names of its schema."""
 
 
 def factors(name: str, call: Call) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,17 @@ from snn_tool.results import dataframe, json_text
 
 SCHEMA = 1
 NEURON, INTEGRATOR, PARAMETERS_ONLY = "spiking neuron", "integrator", "parameters"
+_TRAFFIC = "needs each layer's geometry and memory traffic, which a count of operations does not hold"
+_CHIP = "needs idle neurons, packets and a placement on cores, which a count of operations does not hold"
+LEFT_OUT: Mapping[str, str] = {
+    "paper": "needs the population that a layer reads, for its rate; the exact synops are counted instead",
+    "memory-no-reuse": _TRAFFIC,
+    "memory-full-reuse": _TRAFFIC,
+    "loihi1-davies": _CHIP,
+    "loihi1-sanafe": _CHIP,
+    "data-movement": "needs the fan-in of each neuron and a quantised rival, which a NIR file does not have",
+}
+"""Models of `estimators.registry` that counts alone cannot feed without assumptions, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +137,6 @@ class SpikeCount:
             "totals": {name: self.total(name) for name in TOTALS},
             "rows": [asdict(row) for row in self.rows],
         }
-
-
-_TRAFFIC = "needs each layer's geometry and memory traffic, which a count of operations does not hold"
-_CHIP = "needs idle neurons, packets and a placement on cores, which a count of operations does not hold"
-
-LEFT_OUT: Mapping[str, str] = {
-    "paper": "needs the population that a layer reads, for its rate; the exact synops are counted instead",
-    "memory-no-reuse": _TRAFFIC,
-    "memory-full-reuse": _TRAFFIC,
-    "loihi1-davies": _CHIP,
-    "loihi1-sanafe": _CHIP,
-    "data-movement": "needs the fan-in of each neuron and a quantised rival, which a NIR file does not have",
-}
-"""Models of `estimators.registry` that counts alone cannot feed without assumptions, and why."""
 
 
 @dataclass(frozen=True, slots=True)

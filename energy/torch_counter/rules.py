@@ -16,6 +16,11 @@ from snn_tool.energy.torch_counter.arithmetic import Call, KindOf, Outcome, Rule
 from snn_tool.energy.torch_counter.kinds import Kind, Plain, Spikes, joined
 from torch import Tensor
 
+_ZEROS = "zeros zeros_like new_zeros zero".split()
+_UNWRITTEN = "empty empty_like new_empty empty_strided new_empty_strided".split()
+_CONSTANT = """arange eye ones ones_like new_ones rand rand_like randn randn_like randint randint_like
+    linspace randperm lift_fresh normal uniform""".split()
+
 
 def outcome(name: str, call: Call, out: Any, kind_of: KindOf) -> Outcome:
     """The kind of the result of the operation `name` that returned `out`."""
@@ -52,11 +57,6 @@ def _drawn(call: Call) -> Kind:
     """Bernoulli values of a fixed probability; of a tensor of probabilities they depend on it."""
     return Plain.CONSTANT if isinstance(call.get("p"), float) else Plain.REAL
 
-
-_ZEROS = "zeros zeros_like new_zeros zero".split()
-_UNWRITTEN = "empty empty_like new_empty empty_strided new_empty_strided".split()
-_CONSTANT = """arange eye ones ones_like new_ones rand rand_like randn randn_like randint randint_like
-    linspace randperm lift_fresh normal uniform""".split()
 
 MAKERS: Mapping[str, Callable[[Call], Kind]] = {
     **dict.fromkeys(_ZEROS, lambda call: Plain.NEUTRAL),

@@ -7,7 +7,7 @@ An interpreter counts only after it was executed and imported Lava. In order of 
 3. `python3.10` on PATH; many are launchers of a version that is not there.
 4. ~/.pyenv/versions/3.10.*
 5. `uv venv --python 3.10`, where uv has or fetches that version.
-6. The running Python, newer than Lava declares, with the shim of `lava_runner`.
+6. The running Python, newer than Lava declares, with the shim of `runner`.
 
 `find_lava` takes 1 to 4 as they are. `installation` makes 2 from the first of 3 to 6 that works.
 """

@@ -19,6 +19,10 @@ WEIGHT_BYTES = 1
 LIF_STATE_BYTES, GRADED_STATE_BYTES = 6, 3
 """Current and membrane of 24 bits each (lava.proc.lif.models); memoryless graded neurons hold a membrane."""
 
+LABEL = "model-feasible, physical fit unverified"
+KAPOHO_POINT_CHIPS = 8
+"""Loihi 2 chips on Intel's Kapoho Point board (Intel Labs, 2022)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerResources:
@@ -120,9 +124,6 @@ def _inside(conv: ConvSpec, axis: int) -> NDArray[np.bool_]:
     return (position >= 0) & (position < conv.input_shape[axis])
 
 
-LABEL = "model-feasible, physical fit unverified"
-
-
 @dataclass(frozen=True, slots=True)
 class Chip:
     """Capacities; None where nothing is published.
@@ -157,9 +158,6 @@ up to 8192 neurons and 192 KB, 120 million synapses per chip. SANA-FE's Loihi 2 
 core as synaptic memory; the other 64 KiB are taken as neuron state here. Axons are not published."""
 
 CHIPS = (LOIHI_1, LOIHI_2)
-
-KAPOHO_POINT_CHIPS = 8
-"""Loihi 2 chips on Intel's Kapoho Point board (Intel Labs, 2022)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,14 @@ Limit = tuple[int, int]
 
 FIXED, CLIPS, WRAPS = "fixed", "clips", "wraps"
 PROVED, SATURATES, OBSERVED, VIOLATED = "proved", "saturates", "observed", "violated"
+BIAS_MANTISSA_RANGE: Limit = (-(1 << 12), (1 << 12) - 1)
+THRESHOLD_RANGE: Limit = (0, (1 << 17) - 1)
+DECAY_RANGE: Limit = (0, (1 << 12) - 1)
+WEIGHT_MANTISSA_RANGE: Limit = (-(1 << 7), (1 << 7) - 1)
+MEMBRANE_RANGE: Limit = (-(1 << 23) + 1, (1 << 23) - 1)
+CONV_RANGE: Limit = (-(1 << 23), (1 << 23) - 1)
+LIF_CURRENT_RANGE: Limit = (-(MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT), MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT)
+"""Sums of currents whose left shift by 6 stays inside the symmetric 24 bits, in LSB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +107,6 @@ def bounded(
 ) -> Quantity:
     """A quantity from bounds int64 [channels]."""
     return Quantity(node, name, limit, beyond, tuple(low.tolist()), tuple(high.tolist()), observed)
-
-
-BIAS_MANTISSA_RANGE: Limit = (-(1 << 12), (1 << 12) - 1)
-THRESHOLD_RANGE: Limit = (0, (1 << 17) - 1)
-DECAY_RANGE: Limit = (0, (1 << 12) - 1)
-WEIGHT_MANTISSA_RANGE: Limit = (-(1 << 7), (1 << 7) - 1)
-MEMBRANE_RANGE: Limit = (-(1 << 23) + 1, (1 << 23) - 1)
-CONV_RANGE: Limit = (-(1 << 23), (1 << 23) - 1)
-LIF_CURRENT_RANGE: Limit = (-(MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT), MEMBRANE_RANGE[1] >> MEMBRANE_SHIFT)
-"""Sums of currents whose left shift by 6 stays inside the symmetric 24 bits, in LSB."""
 
 
 def check_limits(program: Program, registers: Sequence[Quantity] = ()) -> None:

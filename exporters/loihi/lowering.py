@@ -80,8 +80,8 @@ def stream_bound(program: Program, stream: tuple[str, ...]) -> int:
 def _wrapped_range(program: Program, conv: ConvNode) -> tuple[Integers, Integers]:
     """Least and greatest current [C] of a convolution; if one of a channel could wrap, all of 24 bits.
 
-    Sources may emit all that their kind can, as in `models.integer.network.stream_range`, by which the audit lowers the same
-    network; `bounds` is tighter and would let the two disagree.
+    Sources may emit all that their kind can, as in `models.integer.network.stream_range`, by which the audit
+    lowers the same network; `bounds` is tighter and would let the two disagree.
     """
     low, high = _source_range(program, conv.source)
     least = np.minimum(conv.weight * low, conv.weight * high).sum(axis=(1, 2, 3))

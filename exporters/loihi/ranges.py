@@ -60,6 +60,9 @@ from snn_tool.files.documents import Document, Finite, Name, one_of, read_docume
 from snn_tool.models.streams import FANOUT, Stream
 from snn_tool.models.topology import Timesteps
 
+SUM, CURRENT, MEMBRANE = "sum", "current", "membrane"
+KIND, SCHEMA = "range-proof", 1
+
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
@@ -133,7 +136,7 @@ def _held(carrier: Carrier, program: Program, bounds: Bounds) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Extremes over all tiles, timesteps and positions, in the units of `loihi_bounds.Bounds`.
+    """Extremes over all tiles, timesteps and positions, in the units of `bounds.Bounds`.
 
     Attributes:
         sums, currents, membranes: of convolutions and populations.
@@ -216,9 +219,6 @@ def _widen(extremes: dict[str, Limit], name: str, values: Integers) -> None:
     extremes[name] = low, high
 
 
-SUM, CURRENT, MEMBRANE = "sum", "current", "membrane"
-
-
 @dataclass(frozen=True, slots=True)
 class RangeProof:
     """All quantities of a network.
@@ -288,8 +288,6 @@ def _registers(node: PopulationNode, bounds: Bounds, observed: Observed) -> tupl
         bounded(node.name, MEMBRANE, MEMBRANE_RANGE, CLIPS, membrane.low, membrane.high, seen[1]),
     )
 
-
-KIND, SCHEMA = "range-proof", 1
 
 Integer = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 

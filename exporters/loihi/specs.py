@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 from snn_tool.exporters.nir.program import ConvNode, PopulationNode
 
 Shape = tuple[int, int, int]
+CURRENT_DECAY = 4095
+"""du that forgets the current within one step (Lava adds 1 to du, not to dv)."""
+
+BIAS_EXPONENT = 6
+"""bias_mant << 6 adds whole LSB to a membrane in 64ths."""
+
+READOUT_THRESHOLD = 1 << 18
+"""vth of neurons that never fire: (2^18 << 6) exceeds the saturated 24-bit membrane."""
 
 
 def lava_kernel(conv: ConvNode) -> NDArray[np.int32]:
@@ -31,16 +39,6 @@ def lava_shape(node: PopulationNode) -> Shape:
 def payload_bits(low: int, high: int) -> int:
     """Bits of a two's-complement (or, for low >= 0, unsigned) integer that holds low .. high."""
     return max((-low - 1).bit_length(), high.bit_length()) + 1 if low < 0 else high.bit_length()
-
-
-CURRENT_DECAY = 4095
-"""du that forgets the current within one step (Lava adds 1 to du, not to dv)."""
-
-BIAS_EXPONENT = 6
-"""bias_mant << 6 adds whole LSB to a membrane in 64ths."""
-
-READOUT_THRESHOLD = 1 << 18
-"""vth of neurons that never fire: (2^18 << 6) exceeds the saturated 24-bit membrane."""
 
 
 @dataclass(frozen=True, slots=True)

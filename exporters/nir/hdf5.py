@@ -44,6 +44,8 @@ ENDINGS = {
 Tree = dict[str, Any]
 """Names to arrays, numpy scalars, texts, and to trees of the groups inside."""
 
+_LOCK = threading.Lock()
+
 
 def read_hdf5(path: Path, remedy: str, most_bytes: int) -> Tree:
     """Read a whole HDF5 file as a tree of names.
@@ -90,7 +92,6 @@ def _refuse_what_is_no_file(path: Path, remedy: str) -> None:
         raise ArtifactError(f"{path}: neither a file nor a folder; pass a file")
 
 
-_LOCK = threading.Lock()
 _program: "_Program | None" = None
 
 

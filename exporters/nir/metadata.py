@@ -25,6 +25,7 @@ GREY, BLACK = 128, 0
 
 CONVENTIONS = {"comparison": ">", "reset": "to_zero", "graded_rounding": "half_away_from_zero"}
 KINDS = ("lif", "graded", "readout")
+REMEDY = "the file is damaged or was edited, export it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +154,6 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
     if constants.residual_exponent != _integer(document, "residual_exponent", (-200, 200), file):
         raise ArtifactError(f"{file}: metadata 'residual_exponent' contradicts the read-out's LSB; {REMEDY}")
     return constants
-
-
-REMEDY = "the file is damaged or was edited, export it again"
 
 
 def foreign(file: str) -> str:

@@ -25,6 +25,13 @@ from snn_tool.exporters.nir.program import (
 )
 
 POPULATION_TYPES = (nir.LIF, nir.IF, nir.I, nir.LI, nir.NIRGraph)
+LARGEST_INTEGER = (1 << 31) - 1
+"""Weights and biases are deployed as 32-bit integers."""
+
+LARGEST_GEOMETRY = 1 << 10
+"""Bound on stride, padding, dilation and kernel sides, in pixels; beyond it a file is damaged."""
+
+NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I, nir.LI)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +143,6 @@ def _on_cycle(waiting: Mapping[str, set[str]]) -> str:
         seen.add(name)
         name = min(waiting[name] & waiting.keys())
     return name
-
-
-LARGEST_INTEGER = (1 << 31) - 1
-"""Weights and biases are deployed as 32-bit integers."""
-
-LARGEST_GEOMETRY = 1 << 10
-"""Bound on stride, padding, dilation and kernel sides, in pixels; beyond it a file is damaged."""
-
-NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I, nir.LI)}
 
 
 def parse_conv(

@@ -27,6 +27,8 @@ MAX_ARRAY_BYTES = 4 << 30
 """Largest sum of all arrays of a graph that is written or read; NIR stores neuron parameters per neuron."""
 
 Integers = NDArray[np.int64]
+OUTPUT = "output"
+"""Name of the graph's Output, which follows the read-out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,10 +205,6 @@ class Program:
         return (
             np.sum(plain, axis=0, dtype=np.int64) if plain else np.zeros(population.channels, dtype=np.int64)
         )
-
-
-OUTPUT = "output"
-"""Name of the graph's Output, which follows the read-out."""
 
 
 def shuffle_ports(conv: str) -> tuple[str, str]:

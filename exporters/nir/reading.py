@@ -19,6 +19,28 @@ from snn_tool.exporters.nir.hdf5 import Tree, read_hdf5
 BREAKING = (nir.Delay, nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.I)
 """A delay, or a node with a state: simulators feed back its output of the step before."""
 
+MAX_FOREIGN_BYTES = 1 << 30
+"""Limit on all arrays of a file together; also on the values that a port may declare."""
+
+REPAIR = "export it again from the library that made it"
+READING_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What nir 1.0.8 raises on contradictory content (it validates by assert in places)."""
+
+MAX_RANK = 16
+"""Dimensions of a port."""
+
+MAX_QUOTED = 160
+"""Characters of a file's own text in a message."""
+
 
 def find_loop(graph: nir.NIRGraph) -> str | None:
     """The alphabetically first node on (or between) loops that hold neither delay nor neuron, or None."""
@@ -53,30 +75,6 @@ def pair(value: Any) -> tuple[int, int]:
     """Rows and columns of a stride, padding, dilation or kernel, which a node may give as one number."""
     rows, columns = np.broadcast_to(value, 2)
     return int(rows), int(columns)
-
-
-MAX_FOREIGN_BYTES = 1 << 30
-"""Limit on all arrays of a file together; also on the values that a port may declare."""
-
-REPAIR = "export it again from the library that made it"
-
-READING_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What nir 1.0.8 raises on contradictory content (it validates by assert in places)."""
-
-MAX_RANK = 16
-"""Dimensions of a port."""
-
-MAX_QUOTED = 160
-"""Characters of a file's own text in a message."""
 
 
 def read_foreign_nir(path: Path, *, grouped: bool = False) -> nir.NIRGraph:

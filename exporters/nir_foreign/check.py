@@ -28,6 +28,9 @@ from snn_tool.exporters.nir_foreign.neuron_effects import (
 from snn_tool.exporters.simulators.semantics import SIMULATORS, Simulator
 
 Rule = Callable[[Any, float], Effects]
+HELD = "held"
+TIMED = frozenset({"CubaLIF", "IF", "LIF"})
+"""Types whose meaning in an importer depends on its timestep."""
 
 
 def _strided_same(node: Any) -> Effects:
@@ -96,11 +99,6 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
     "nirtorch": {**_TORCH, "Affine": random_bias},
 }
 """Rules by simulator and NIR type; a type without a rule is held whatever its values are."""
-
-
-HELD = "held"
-TIMED = frozenset({"CubaLIF", "IF", "LIF"})
-"""Types whose meaning in an importer depends on its timestep."""
 
 
 @dataclass(frozen=True, slots=True)

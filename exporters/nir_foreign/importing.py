@@ -35,6 +35,12 @@ from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, R
 from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
 
 REMEDY = "give the layers between neurons as Conv2d, Linear, Affine, Scale, Flatten, SumPool2d or AvgPool2d"
+SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)
+INTEGRATORS = (nir.I, nir.LI)
+SAME = 1e-6
+"""Relative difference that is taken for float32 rounding of equal time constants."""
+
+READOUT = "readout"
 
 
 def apply_layer(node: nir.NIRNode, form: Form, name: str, where: str) -> Form:
@@ -140,12 +146,6 @@ def _bias(values: Any, channels: int) -> Reals:
     return np.zeros(channels) if values is None else np.asarray(values, dtype=np.float64).reshape(channels)
 
 
-SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)
-INTEGRATORS = (nir.I, nir.LI)
-SAME = 1e-6
-"""Relative difference that is taken for float32 rounding of equal time constants."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
     """What one timestep does: v = (1 - decay) v + gain x + drive; [C] each but the decay."""
@@ -214,9 +214,6 @@ def _instant(tau: Reals, dt_s: float, where: str) -> float:
             f"{dt_s:g} s; use LIF, or tau_syn = dt"
         )
     return 1.0
-
-
-READOUT = "readout"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,15 @@ Floats = NDArray[np.float64]
 RELATIVE = 1e-9
 """Two constants that differ by less than this are one: r = tau / dt rarely survives division exactly."""
 
+SNNTORCH_CLOSE = 1e-5
+"""Relative tolerance of numpy's allclose, by which snntorch compares."""
+
+SPIKINGJELLY_CLOSE = 1e-6
+"""Relative tolerance of `_is_close_finite` in spikingjelly's from_nir."""
+
+FLOAT32 = 1e-6
+"""Relative difference that is the rounding of a file's float32: 0.001 s is not below a dt of 0.001 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -88,14 +97,6 @@ def shared(node: Any, *fields: str) -> Effects:
 
 
 Rule = Callable[[Any, float], Effects]
-SNNTORCH_CLOSE = 1e-5
-"""Relative tolerance of numpy's allclose, by which snntorch compares."""
-SPIKINGJELLY_CLOSE = 1e-6
-"""Relative tolerance of `_is_close_finite` in spikingjelly's from_nir."""
-
-
-FLOAT32 = 1e-6
-"""Relative difference that is the rounding of a file's float32: 0.001 s is not below a dt of 0.001 s."""
 
 
 def _reset_to_zero(node: Any) -> Effects:

@@ -17,10 +17,11 @@ from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from torch import Tensor
 
 Floats = NDArray[np.float32]
+STUDENT, TEACHER, SCHEMA = "onnx-student", "onnx-teacher", 1
 
 
 class FloatArithmetic:
-    """Of one float network; fits `onnx_walk.Arithmetic`.
+    """Of one float network; fits `student.Arithmetic`.
 
     Args:
         graph: receives the nodes.
@@ -104,9 +105,6 @@ def array_of(values: Tensor) -> Floats:
 def reciprocal(neuron: GradedNeuron) -> float:
     """1 / threshold with the rounding of torch's float32 run."""
     return float(neuron.threshold.detach().reciprocal())
-
-
-STUDENT, TEACHER, SCHEMA = "onnx-student", "onnx-teacher", 1
 
 
 def float_model(network: Network, form: Form, kind: str, metadata: Mapping[str, Any]) -> Any:

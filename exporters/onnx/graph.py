@@ -16,6 +16,10 @@ OPSET, IR_VERSION = 20, 10
 PREFIX = "snn_tool."
 """Of the keys in `metadata_props`."""
 
+BYTE = 255
+MIRROR, REPEAT = "mirror", "repeat"
+ROWS, COLUMNS = 2, 3
+
 
 def finished(graph: Any, kind: str, schema: int, metadata: Mapping[str, Any]) -> Any:
     """A graph as a checked file of the pinned versions; equal graphs give equal bytes.
@@ -163,9 +167,6 @@ def _value(name: str, kind: Any, sizes: Sizes) -> Any:
     return helper.make_tensor_value_info(name, _type(kind), list(sizes))
 
 
-BYTE = 255
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """Unsigned bytes of a source, whose values are the sum over its parts of factor * (byte - zero_point)."""
@@ -195,10 +196,6 @@ def byte_parts(graph: Graph, source: str, low: int, high: int) -> list[Part]:
     upper = graph.op("Div", raised, step)
     lower = graph.op("Sub", raised, graph.op("Mul", upper, step))
     return [Part(graph.cast(upper, np.uint8), zero, 1 << shift), Part(graph.cast(lower, np.uint8), 0, 1)]
-
-
-MIRROR, REPEAT = "mirror", "repeat"
-ROWS, COLUMNS = 2, 3
 
 
 def extended(graph: Graph, image: str, multiple: int, edge: str) -> str:

@@ -31,6 +31,11 @@ from snn_tool.models.integer.network import (
 
 LARGEST = WRAP - 1
 DECAY_STEPS = 1 << 12
+WORD = (1 << 31) - 1
+WEIGHT_ZERO = 128
+GREY, HALF = 255.0, 0.5
+KIND, SCHEMA = "onnx-integer-student", 1
+BACKEND = "onnxruntime"
 
 
 class IntegerNeurons:
@@ -125,13 +130,8 @@ class IntegerNeurons:
         return self.graph.number(value, np.int32)
 
 
-WORD = (1 << 31) - 1
-WEIGHT_ZERO = 128
-GREY, HALF = 255.0, 0.5
-
-
 class IntegerArithmetic:
-    """Of one integer network; fits `onnx_walk.Arithmetic`.
+    """Of one integer network; fits `student.Arithmetic`.
 
     Args:
         graph: receives the nodes.
@@ -233,10 +233,6 @@ class IntegerArithmetic:
         wide = op("Mul", self.graph.cast(sums, np.int64), number(factor, np.int64))
         raised = op("Mod", op("Add", wide, number(WRAP, np.int64)), number(2 * WRAP, np.int64))
         return self.graph.cast(op("Sub", raised, number(WRAP, np.int64)), np.int32)
-
-
-KIND, SCHEMA = "onnx-integer-student", 1
-BACKEND = "onnxruntime"
 
 
 def integer_model(network: IntegerNetwork, form: Form, source: Mapping[str, Any]) -> Any:

@@ -17,6 +17,9 @@ import numpy as np
 from snn_tool.exporters.onnx.graph import MIRROR, Graph, cropped, extended
 from snn_tool.models.topology import IMAGE, Population, Topology
 
+IMAGE_INPUT, RESTORED, READOUT = "image", "restored", "readout"
+STATE, NEXT = "state", "next"
+
 
 class Arithmetic(Protocol):
     """How one kind of network forms its numbers in a graph.
@@ -97,10 +100,6 @@ def pixel_shuffle(graph: Graph, tensor: str, channels: int, factor: int) -> str:
     moved = graph.op("Transpose", graph.op("Reshape", tensor, split), perm=[0, 1, 4, 2, 5, 3])
     joined = graph.op("Concat", sizes(0, channels), graph.op("Mul", sides, sizes(factor, factor)), axis=0)
     return graph.op("Reshape", moved, joined)
-
-
-IMAGE_INPUT, RESTORED, READOUT = "image", "restored", "readout"
-STATE, NEXT = "state", "next"
 
 
 @dataclass(frozen=True, slots=True)

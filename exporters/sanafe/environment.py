@@ -29,6 +29,10 @@ RUNNER = Path(__file__).parent / "runner" / "run.py"
 """The program that runs in SANA-FE's interpreter; it imports nothing of this package."""
 
 SANAFE = "sanafe==2.2.9"
+REQUIREMENTS = ("--no-deps", "--only-binary=:all:", SANAFE, "numpy>=2")
+"""SANA-FE needs nothing; files are exchanged through numpy. Building its source would need CMake."""
+
+VENV_S, INSTALL_S, LOCK_S = 300.0, 900.0, 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,6 @@ def probe(python: Path, origin: str) -> SanafeEnvironment:
 def cache_folder() -> Path:
     """The folder of the environment that `provision_sanafe` makes."""
     return lava_folder().with_name("sanafe")
-
-
-REQUIREMENTS = ("--no-deps", "--only-binary=:all:", SANAFE, "numpy>=2")
-"""SANA-FE needs nothing; files are exchanged through numpy. Building its source would need CMake."""
-
-VENV_S, INSTALL_S, LOCK_S = 300.0, 900.0, 1800.0
 
 
 def provision_sanafe(log: Callable[[str], None]) -> SanafeEnvironment:

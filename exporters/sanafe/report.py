@@ -17,6 +17,9 @@ EXCLUDED = (
     "shared kernels: synapses are priced as SANA-FE's loihi_conv_synapse, but no core's memory is checked",
     "placement: populations fill core after core in turn; a better order has fewer packets and hops",
 )
+KIND, SCHEMA = "sanafe-check", 1
+HEAD = ("kind", "schema", "tool_version", "passed")
+REMEDY = "run `snn-tool energy sanafe` again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,6 @@ class SanafeReport:
     def to_json(self) -> dict[str, Any]:
         """The file's body."""
         return {"passed": self.passed, **asdict(self)}
-
-
-KIND, SCHEMA = "sanafe-check", 1
-HEAD = ("kind", "schema", "tool_version", "passed")
-REMEDY = "run `snn-tool energy sanafe` again"
 
 
 def write_sanafe(path: Path, report: SanafeReport) -> None:

@@ -23,6 +23,13 @@ Joules = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 """What a file may state: a number that is finite, not negative and not absurd; a tile takes µJ and ms."""
 
+MEMBRANE_UNITS = 64
+"""Golden membranes count 64ths of an LSB."""
+
+TIME_LIMIT_S = 1800.0
+REFUSED = 4
+"""The runner's exit code for a network that SANA-FE does not take."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChipEnergy:
@@ -63,10 +70,6 @@ class ChipActivity:
     packets: Count
     hops: Count
     time_s: Seconds
-
-
-MEMBRANE_UNITS = 64
-"""Golden membranes count 64ths of an LSB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,11 +140,6 @@ def _trace(arrays: Mapping[str, NDArray[Any]], network: ChipNetwork, tiles: int)
                 raise VerificationError(f"{group.name}: SANA-FE holds membranes that are no 64ths of an LSB")
             found[kind][group.name] = whole.transpose(1, 0, 4, 3, 2)
     return ChipTrace(found["membranes"][network.groups[-1].name][-1], found["spikes"], found["membranes"])
-
-
-TIME_LIMIT_S = 1800.0
-REFUSED = 4
-"""The runner's exit code for a network that SANA-FE does not take."""
 
 
 def run_on_sanafe(

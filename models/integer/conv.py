@@ -22,6 +22,10 @@ from torch.nn import functional
 PAIR_SAFE = 127
 """Processors without a better instruction add two products in 16 bits, where 2 * 127 * 128 < 2^15 is safe."""
 
+_GEOMETRIES = ((1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 4))
+FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53
+"""Integers up to this magnitude are exact."""
+
 
 class Int8Conv:
     """One convolution of unsigned bytes `value + offset` with signed bytes; 32-bit sums, given as float32.
@@ -59,9 +63,6 @@ def has_int8() -> bool:
         return False
 
 
-_GEOMETRIES = ((1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 4))
-
-
 def _is_exact(kernel: int, stride: int, dilation: int) -> bool:
     """Largest bytes and weights, of one sign and mixed, with an offset, against float64."""
     channels, offset = 24, PAIR_SAFE // 2
@@ -76,10 +77,6 @@ def _is_exact(kernel: int, stride: int, dilation: int) -> bool:
     values = source.double() - offset
     expected = functional.conv2d(values, 2 * weight.double(), None, stride, wiring.padding, dilation)
     return torch.equal(found.double(), expected)
-
-
-FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53
-"""Integers up to this magnitude are exact."""
 
 
 def absolute_product_bound(synapse: IntegerSynapse, network: IntegerNetwork) -> int:

@@ -37,6 +37,17 @@ InputOffset = Annotated[int, Meta(ge=0, le=128, multiple_of=128, extra={"allowed
 Exponent = Annotated[int, Meta(ge=0, le=31)]
 LsbExponent = Annotated[int, Meta(ge=-256, le=256)]
 Threshold = Annotated[int, Meta(ge=0, le=THRESHOLD_LIMIT)]
+_NUMBERS = (
+    "neuron",
+    "timesteps",
+    "levels",
+    "signed",
+    "decay",
+    "input_step",
+    "input_offset",
+    "adds_image",
+    "image_size",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,19 +216,6 @@ class IntegerNetwork:
     def synapse_sources(self) -> dict[str, str]:
         """For each synapse the population, or the image, that it reads."""
         return {synapse.wiring.name: synapse.wiring.source for synapse in self.synapses}
-
-
-_NUMBERS = (
-    "neuron",
-    "timesteps",
-    "levels",
-    "signed",
-    "decay",
-    "input_step",
-    "input_offset",
-    "adds_image",
-    "image_size",
-)
 
 
 def input_range(step: int, offset: int) -> tuple[int, int]:

@@ -29,6 +29,14 @@ from snn_tool.models.integer.quantize import BIAS_LIMIT, LIF_CURRENT_LIMIT, MANT
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
 Reals = NDArray[np.float64]
+FINER_BITS = 6
+"""Bits of threshold and bias below the weights' own step; more would not move a membrane in 64ths."""
+
+STEPS_PER_OCTAVE, OCTAVES = 8, 2
+"""Scales that are tried: from the one that saturates nothing downwards."""
+
+COARSER = 24
+"""Octaves of coarser scales that are tried; 24 bits leave nothing of a mantissa."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,16 +83,6 @@ class RealNetwork:
         """The synapses of a population, in the order of its inputs."""
         by_name = {synapse.wiring.name: synapse for synapse in self.synapses}
         return tuple(by_name[name] for name in population.wiring.inputs)
-
-
-FINER_BITS = 6
-"""Bits of threshold and bias below the weights' own step; more would not move a membrane in 64ths."""
-
-STEPS_PER_OCTAVE, OCTAVES = 8, 2
-"""Scales that are tried: from the one that saturates nothing downwards."""
-
-COARSER = 24
-"""Octaves of coarser scales that are tried; 24 bits leave nothing of a mantissa."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,9 @@ RULE = (
 RUN_BYTES = 8
 """Of a float64, in which the file is run; a count's bytes are in it."""
 
+JSON_FILE = "energy.json"
+LOGGER = logging.getLogger("snn_tool")
+
 
 @dataclass(frozen=True, slots=True)
 class ImageCount:
@@ -177,10 +180,6 @@ def spread(values: Iterable[float]) -> dict[str, float]:
         "min": min(held),
         "max": max(held),
     }
-
-
-JSON_FILE = "energy.json"
-LOGGER = logging.getLogger("snn_tool")
 
 
 def run_nir_energy(

@@ -20,6 +20,9 @@ MOST_SHAKE, MOST_PULL, MOST_JITTER = 0.2, 0.7, 10.0
 PUBLISHED_STEPS, PUBLISHED_LENGTH = 2000, 60.0
 """Steps and path length in pixels that the ranges above are meant for."""
 
+SUBSAMPLES = 16
+"""Points per pixel side that measure how much of a pixel the disk covers."""
+
 
 def shake(length: float, rng: np.random.Generator) -> NDArray[np.complex128]:
     """STEPS points of a camera's path of `length` pixels, as complex x + iy with their mean at 0."""
@@ -78,10 +81,6 @@ class MotionBlur:
     def describe(self) -> dict[str, Any]:
         """The task's name, the range of the path's length, and the noise."""
         return {"task": "deblur", "strength": [self.low, self.high], "noise_sigma": self.noise_sigma}
-
-
-SUBSAMPLES = 16
-"""Points per pixel side that measure how much of a pixel the disk covers."""
 
 
 def disk(radius: float) -> Kernel:

@@ -27,6 +27,10 @@ TRAINING = (
 )
 TEST = ((SCIKIT_IMAGE, "astronaut.png"), (SCIKIT_IMAGE, "coffee.png"))
 LONGEST_SIDE = 640
+LUMA = (0.299, 0.587, 0.114)
+"""Grey of red, green and blue: ITU-R BT.601."""
+
+LOGGER = logging.getLogger("snn_tool")
 
 
 def read_photograph(package: str, name: str) -> Pixels:
@@ -106,10 +110,6 @@ def first_images(paths: Sequence[Path], limit: int) -> tuple[Sequence[Path], Ima
     return chosen, ImagesUsed(len(chosen), len(paths), why)
 
 
-LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue: ITU-R BT.601."""
-
-LOGGER = logging.getLogger("snn_tool")
 Tiles = NDArray[np.float32]
 
 

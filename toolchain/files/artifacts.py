@@ -19,6 +19,14 @@ from snn_tool import __version__
 from snn_tool.errors import ArtifactError, DataError, first_line
 from snn_tool.files.temporaries import part_file
 
+LARGEST_JSON = 32 << 20
+"""Bytes; a parser may need twenty times as much memory."""
+
+DEEPEST = 64
+"""Tables and lists inside each other; artefacts have a dozen."""
+
+QUOTES = "'\""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path, before: Callable[[Path, Path], None] | None = None) -> Iterator[Path]:
@@ -126,13 +134,6 @@ def read_json(path: Path, kind: str, schema: int | tuple[int, ...]) -> dict[str,
     return document
 
 
-LARGEST_JSON = 32 << 20
-"""Bytes; a parser may need twenty times as much memory."""
-
-DEEPEST = 64
-"""Tables and lists inside each other; artefacts have a dozen."""
-
-
 def parse_json(data: bytes) -> Any:
     """The values of a JSON text, strictly: what other parsers read differently, or not at all, is refused.
 
@@ -190,9 +191,6 @@ def key_path(keys: tuple[str | int, ...]) -> str:
     """Keys into a document as people write them: `synapses[0].stride`."""
     parts = (f"[{key}]" if isinstance(key, int) else f".{shown(key, 60).strip(QUOTES)}" for key in keys)
     return "".join(parts).removeprefix(".") or "the document"
-
-
-QUOTES = "'\""
 
 
 def shown(value: Any, length: int = 80) -> str:

@@ -39,6 +39,30 @@ Finite = Annotated[float, Meta(ge=-1e300, le=1e300, extra={"allowed": "a finite 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
+_PLACE = re.compile(r"^(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$", re.DOTALL)
+_SEGMENT = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
+_EXPECTED = (
+    "Expected ",
+    "Invalid enum value",
+    "Invalid value",
+    "Number out of range",
+    "Integer value out of range",
+)
+_WORDS = {
+    inspect.BoolType: "true or false",
+    inspect.NoneType: "null",
+    inspect.DictType: "a table",
+    inspect.StructType: "a table",
+    inspect.DataclassType: "a table",
+}
+_PLURALS = {
+    inspect.IntType: "whole numbers",
+    inspect.FloatType: "numbers",
+    inspect.StrType: "texts",
+    inspect.VarTupleType: "lists",
+    inspect.TupleType: "lists",
+}
 
 
 def one_of(*names: str) -> Meta:
@@ -230,18 +254,6 @@ def _tag(kind: inspect.Type, value: Any) -> Any:
     return value.get(field) if field and isinstance(value, Mapping) else None
 
 
-_PLACE = re.compile(r"^(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$", re.DOTALL)
-_SEGMENT = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
-_EXPECTED = (
-    "Expected ",
-    "Invalid enum value",
-    "Invalid value",
-    "Number out of range",
-    "Integer value out of range",
-)
-
-
 def _refusal(said: str, document: Any, cls: type, kind: inspect.Type, prefix: Segments) -> str:
     """What msgspec said, by key, value and what is allowed there."""
     found = _PLACE.match(said)
@@ -342,22 +354,6 @@ def allowed(kind: inspect.Type) -> str:
             ", not empty" if kind.min_length else ""
         )
     return _WORDS.get(type(kind), "another value")
-
-
-_WORDS = {
-    inspect.BoolType: "true or false",
-    inspect.NoneType: "null",
-    inspect.DictType: "a table",
-    inspect.StructType: "a table",
-    inspect.DataclassType: "a table",
-}
-_PLURALS = {
-    inspect.IntType: "whole numbers",
-    inspect.FloatType: "numbers",
-    inspect.StrType: "texts",
-    inspect.VarTupleType: "lists",
-    inspect.TupleType: "lists",
-}
 
 
 def _numbers(kind: inspect.IntType | inspect.FloatType) -> str:

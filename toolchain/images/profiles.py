@@ -23,6 +23,8 @@ HEADER, ENTRY = 128, struct.Struct(">4sII")
 LOOKUP_TAGS = (b"A2B0", b"A2B1", b"D2B0", b"D2B1")
 """Tags that overrule curves and matrix; only littleCMS reads them."""
 
+ADOBE_CURVE = (563 / 256,)
+
 
 @dataclass(frozen=True, slots=True)
 class Primaries:
@@ -61,7 +63,6 @@ SRGB = Primaries((0.3127, 0.329), (0.64, 0.33), (0.3, 0.6), (0.15, 0.06))
 """IEC 61966-2-1, as ITU-R BT.709."""
 ADOBE_RGB = Primaries((0.3127, 0.329), (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 """Adobe RGB (1998) Color Image Encoding, version 2005-05; its gamma is 563/256."""
-ADOBE_CURVE = (563 / 256,)
 
 
 def matrix_profile(primaries: Primaries, curve: tuple[float, ...]) -> bytes:

@@ -6,6 +6,14 @@ from snn_tool.energy.torch_counter.result import INTEGRATOR, LEFT_OUT, NEURON
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck
 from snn_tool.tables import TextTable, plain_table, printable, rendered
 
+PICO, MICRO = 1e12, 1e6
+WORD_BYTES = 4
+"""The layers' bytes are shown as of fp32; `energy.json` has every precision."""
+
+_COLUMNS = ("synops", "MACs", "updates", "spikes", "rate", "weight B", "state B")
+_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
+_QUANTITIES = ("synops_levels", "exact_macs", "neuron_updates", "spikes")
+
 
 def audit_text(name: str, audit: ParameterAudit, rows: int) -> str:
     """Totals, reasons, and the modules that differ most."""
@@ -46,9 +54,6 @@ def audit_text(name: str, audit: ParameterAudit, rows: int) -> str:
         table.columns[0].no_wrap = False
         parts.append(table)
     return rendered(*parts)
-
-
-PICO, MICRO = 1e12, 1e6
 
 
 def chip_check_text(report: SanafeReport) -> str:
@@ -97,12 +102,6 @@ def _energy_lines(report: SanafeReport) -> list[str]:
     return lines
 
 
-WORD_BYTES = 4
-"""The layers' bytes are shown as of fp32; `energy.json` has every precision."""
-
-_COLUMNS = ("synops", "MACs", "updates", "spikes", "rate", "weight B", "state B")
-
-
 def layer_table(report: NirEnergyReport) -> TextTable:
     """One line for each layer that computed, means over the images, and the totals."""
     images = f"{len(report.images)} image(s)"
@@ -124,10 +123,6 @@ def layer_table(report: NirEnergyReport) -> TextTable:
         *(f"{n:,.0f}" for n in report.stored_bytes()["fp32"].values()),
     )
     return table
-
-
-_SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
-_QUANTITIES = ("synops_levels", "exact_macs", "neuron_updates", "spikes")
 
 
 def energy_table(report: NirEnergyReport) -> TextTable:

@@ -12,17 +12,15 @@ from snn_tool.energy.estimators import exact_ops
 from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.excluded import excluded_terms
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
+from snn_tool.energy.report.columns import Teacher, column, loaded_columns
 from snn_tool.energy.report.firing import firing_maps
 from snn_tool.energy.report.networks import COLUMNS, Quality, Sweep
 from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
 from snn_tool.energy.report.robustness import break_even, sensitivity, thresholds
 from snn_tool.energy.report.rows import (
-    Teacher,
     accumulator_rows,
-    column,
     image_row,
     layer_rows,
-    loaded_columns,
     model_rows,
     relay_rows,
     used_constants,

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import Crop, channels_first
+from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.networks import Quality
-from snn_tool.energy.report.rows import Teacher
 from snn_tool.errors import ConfigError
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer.engine import IntegerEngine, restore

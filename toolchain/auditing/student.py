@@ -14,8 +14,8 @@ from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit, check_reference
+from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.networks import Sweep, SweepPoint
-from snn_tool.energy.report.rows import Teacher
 from snn_tool.energy.report.types import (
     KIND,
     SCHEMA,

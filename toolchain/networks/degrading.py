@@ -1,6 +1,6 @@
 """Degraded copies of a folder of photographs, and a contact sheet of both."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from snn_tool.files.ownership import claim, owned_path, refuse_existing
 from snn_tool.images.files import Pixels, find_images, in_colour, write_image
 from snn_tool.images.metrics import to_uint8
 from snn_tool.networks.evaluation import load_pair
+from snn_tool.terminal import Track
 
 SHEET = "contact-sheet.png"
 THUMBNAIL, MOST_COLUMNS, GAP = 256, 6, 4
-Track = Callable[[list[Path], str], Iterable[Path]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ name, not clamped; the restored image rounded to 8 bits and clamped; data range 
 scored on luma as well.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from snn_tool.networks.open import open_network
 from snn_tool.networks.restoring import warn_of_grey
 from snn_tool.networks.running import restorer_of
 from snn_tool.tables import LONGEST_CELL, printable
+from snn_tool.terminal import Track
 
 WINDOW = "full images, 8-bit output, data range 255"
 PROTOCOL = f"RGB, {WINDOW}, unclamped noise seeded per file name"
@@ -223,7 +223,6 @@ def _ssim_text(scored: Evaluation, suffix: str) -> str:
 
 
 KIND, SCHEMA = "evaluation", 1
-Track = Callable[[list[Path], str], Iterable[Path]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.energy.counts.fan_out import network_macs
 from snn_tool.energy.counts.spike_maps import SpikeMaps, channel_sums
-from snn_tool.energy.report.rows import twin_load
+from snn_tool.energy.report.columns import twin_load
 from snn_tool.errors import DataError
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.energy.counts.dense import MacReport, MacRow, count_macs
 from snn_tool.energy.counts.fan_out import network_macs, synapse_macs
-from snn_tool.energy.report.rows import twin_load
+from snn_tool.energy.report.columns import twin_load
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.config import default_config
 from snn_tool.models.student import build_topology, build_twin

@@ -23,7 +23,7 @@ from snn_tool.energy.estimators.estimate import AnnLoad, Reading
 from snn_tool.energy.estimators.memory import access_pj, size_pj, tier
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.report.rows import activation_bits, twin_load
+from snn_tool.energy.report.columns import activation_bits, twin_load
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse

@@ -15,7 +15,7 @@ from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.report.rows import twin_load
+from snn_tool.energy.report.columns import twin_load
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 

@@ -19,7 +19,7 @@ from snn_tool.auditing.student import sweep
 from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.types import ChipCheck, ChipPart
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork

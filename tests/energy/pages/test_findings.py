@@ -13,8 +13,8 @@ from snn_tool.energy.pages.charts import grid, standing, strongest, sweep_chart
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import print_report
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.networks import Sweep, SweepPoint
-from snn_tool.energy.report.rows import Teacher
 from snn_tool.energy.report.types import EnergyReport, RatioRow, split
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn

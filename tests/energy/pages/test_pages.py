@@ -16,7 +16,7 @@ from snn_tool.energy.pages.charts import ratio_axis
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import print_report
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report.rows import Teacher
+from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.types import EnergyReport, Range
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import printable

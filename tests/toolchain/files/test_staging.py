@@ -205,7 +205,7 @@ with staged_folder(Path(sys.argv[1]), True) as stage:
 @pytest.mark.parametrize("moves", [0, 1, 4, 6, 7, 8])
 def test_a_kill_between_two_renames_is_undone_by_the_next_export(old: Path, moves: int) -> None:
     """After all eight nothing kills: the new result is there."""
-    arguments = (sys.executable, "-c", KILLED, old, str(moves), Path(__file__).parents[2])
+    arguments = (sys.executable, "-c", KILLED, old, str(moves), Path(__file__).parent)
     done = subprocess.run(arguments, capture_output=True)
     assert done.returncode == (-signal.SIGKILL if moves < 8 else 0), done.stderr
     if moves == 8:

@@ -16,7 +16,7 @@ from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.networks.locate import NO_TEACHER, Form, Kind, locate_teacher
+from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Spec, locate_teacher
 from snn_tool.networks.open import FloatStudent, OpenedTeacher, open_integers, open_network, open_teacher
 from torch import nn
 
@@ -69,7 +69,7 @@ def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Tea
     return Teacher(title, opened.module), {} if is_untrained else {"teacher": digest}
 
 
-def audited_module(named: str) -> nn.Module:
+def audited_module(named: Spec) -> nn.Module:
     """The network whose parameters and products are counted: a teacher in any form, or a student in float.
 
     A student's neurons stand as ReLU with the threshold that they have: products do not depend on the neuron.

@@ -188,7 +188,9 @@ def install_backend(
 def import_nir(
     context: typer.Context,
     options: ImportOptions,
-    out: Annotated[Path, Flag("Integer network, NAME.int.safetensors.")],
+    out: Annotated[
+        Path | None, Flag("Integer network.", shown="NAME.int.safetensors beside NAME.nir")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a spiking network trained elsewhere into integers that 'export' and 'verify' take.
@@ -196,10 +198,12 @@ def import_nir(
     Spikes and outputs are compared with the file in float64. What the chip does not have is refused by name.
     """
     from snn_tool.deploy.import_nir import import_network
+    from snn_tool.models.integer.file import INTEGER_SUFFIX
     from snn_tool.texts.compare import import_document, import_text
 
     terminal = terminal_of(context)
-    imported = import_network(options, out, overwrite, terminal.track)
+    path = out or options.nir.with_suffix(INTEGER_SUFFIX)
+    imported = import_network(options, path, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
 
 

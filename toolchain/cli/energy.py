@@ -8,7 +8,7 @@ from snn_tool.auditing.options import AuditOptions, NirEnergyOptions
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Given, check_images, command, options_of
 from snn_tool.flags import Flag, Overwrite
-from snn_tool.networks.locate import locate_teacher
+from snn_tool.networks.locate import Kind, locate, locate_teacher
 from snn_tool.tables import printable
 from snn_tool.terminal import output_console, terminal_of
 
@@ -110,7 +110,9 @@ def energy_sanafe(
     bundle: Annotated[
         Path, Flag("Bundle folder of a lif student, from export --target loihi --size 10.", argument=True)
     ],
-    out: Annotated[Path, Flag("File for energies and comparison, e.g. sanafe.json.")],
+    out: Annotated[
+        Path | None, Flag("File for energies and comparison.", shown="sanafe.json beside the bundle")
+    ] = None,
     tiles: Annotated[int, Flag("Use the first N golden tiles; 0 takes all.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -126,6 +128,7 @@ def energy_sanafe(
     from snn_tool.files.ownership import of_kind, refuse_existing_file
     from snn_tool.texts.audit import chip_check_text
 
+    out = out or bundle.resolve().parent / "sanafe.json"
     refuse_existing_file(out, overwrite, of_kind(KIND), "check on SANA-FE")
     terminal, found = terminal_of(context), find_sanafe()
     if found is None:
@@ -150,7 +153,7 @@ def audit_params(
     module: Annotated[
         str,
         Flag(
-            "An architecture (restormer, nafnet, unet, ..), a file of train or distill, or "
+            "An architecture (restormer, nafnet, unet, ..), a file or folder of train or distill, or "
             "package.module:factory.",
             argument=True,
         ),
@@ -160,10 +163,11 @@ def audit_params(
     rows: Annotated[int, Flag("Modules to list, those that differ most first; 0 lists none.")] = 12,
 ) -> None:
     """Real parameters and MACs of a network beside what thop-like counters report, and why they differ."""
+    found = locate(module, accept=(Kind.FLOAT, Kind.TEACHER), untrained=True)
     from snn_tool.auditing.networks import audited_module
     from snn_tool.energy.counts.profilers import audit_parameters
     from snn_tool.texts.audit import audit_text
 
     terminal = terminal_of(context)
-    found = audit_parameters(audited_module(module), (1, channels, *size))
-    terminal.result(audit_text(module, found, rows), {"module": module, **found.to_json()})
+    counted = audit_parameters(audited_module(found), (1, channels, *size))
+    terminal.result(audit_text(module, counted, rows), {"module": module, **counted.to_json()})

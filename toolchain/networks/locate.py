@@ -109,7 +109,8 @@ def locate(
         return spec
     text, teaches = str(spec), Kind.TEACHER in accept
     is_code = teaches and (text in (*ARCHITECTURES, SPANDREL) or names_factory(text))
-    if weights and not is_code and (text.endswith((SAFETENSORS, ONNX_SUFFIX)) or Path(spec).is_dir()):
+    has_weights = text.endswith((SAFETENSORS, ONNX_SUFFIX)) or text in shipped_names() or Path(spec).is_dir()
+    if weights and not is_code and has_weights:
         raise ConfigError(f"{text}: has its weights inside; leave --weights out")
     if weights and not weights.is_file():
         raise _missing(weights)

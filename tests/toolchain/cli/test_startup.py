@@ -61,6 +61,28 @@ def test_a_mistyped_path_fails_before_torch_is_loaded(tmp_path: Path, command: s
     assert not packages & {"torch", *NEEDLESS}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "restore there --student nosuch.safetensors",
+        "evaluate --teacher nosuch.safetensors --data there",
+        "quantize nosuch.safetensors --data there",
+        "export nosuch.safetensors --target loihi --out bundle",
+        "distill --teacher nosuch.safetensors --data there --out run",
+        "distill --init nosuch.safetensors --data there --out run",
+        "energy report --student denoise-25 --twin nosuch.safetensors --images there --out energy",
+        "energy report --student denoise-25 --teacher nosuch.safetensors --images there --out energy",
+        "audit params nosuch.safetensors",
+    ],
+)
+def test_a_mistyped_network_fails_before_torch_is_loaded(tmp_path: Path, command: str) -> None:
+    write_image(tmp_path / "there" / "photo.png", data.astronaut()[:32, :48])
+    code, packages, said = loaded_by(tmp_path, *command.split())
+    assert code == 1
+    assert said == "error: nosuch.safetensors: cannot be read (No such file or directory); check the path"
+    assert not packages & {"torch", *NEEDLESS}
+
+
 @pytest.mark.slow
 def test_the_benchmark_measures_programs(tmp_path: Path) -> None:
     """Its figure is for a quiet machine; here that its parts are what they are called."""

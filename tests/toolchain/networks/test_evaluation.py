@@ -30,7 +30,7 @@ from snn_tool.networks.evaluation import (
     score,
 )
 from snn_tool.networks.open import open_student, open_teacher
-from snn_tool.networks.restoring import RestoringTeacher, Student
+from snn_tool.networks.running import RestoringTeacher, Student
 
 NOISE = GaussianNoise(25, 25)
 

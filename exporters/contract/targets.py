@@ -183,10 +183,10 @@ _SIMULATOR = "snn_tool.exporters.simulators.trace:SimulatorBackend"
 BUILT_IN_BACKENDS: Mapping[str, BuiltIn] = {
     "integer": BuiltIn(
         "the engine that usually makes the golden integers",
-        "snn_tool.exporters.verify.backends:EngineBackend",
+        "snn_tool.exporters.verify.running:EngineBackend",
     ),
     "nir": BuiltIn(
-        "interpreter of network.nir in numpy int64", "snn_tool.exporters.verify.backends:InterpreterBackend"
+        "interpreter of network.nir in numpy int64", "snn_tool.exporters.verify.running:InterpreterBackend"
     ),
     "lava": BuiltIn(
         "Lava's fixed-point simulation of a bundle", "snn_tool.exporters.lava.backend:LavaBackend", "loihi"

@@ -1,7 +1,10 @@
-"""The backends of one export, each opened once, and the engine that they are held against on other images."""
+"""Running an export: its backends, each opened once, and the two that this tool has of its own.
+
+The engine that runs what network.nir says is a backend, and the reference on images beyond the golden tiles.
+"""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +13,60 @@ from snn_tool.exporters.contract.backends import backend_names, open_backend
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.targets import DEFAULT, Backend, Context
 from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.program import Program
 from snn_tool.models.integer.engine import IntegerEngine
+
+
+class InterpreterBackend:
+    """network.nir, interpreted in int64."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def versions(self, export: Export, context: Context) -> Mapping[str, str]:
+        """Of what reads the file and computes."""
+        return {name: version(name) for name in ("nir", "numpy")}
+
+    def trace(
+        self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
+    ) -> Trace:
+        """Run integer tiles [N, 3, H, W]; every population is there.
+
+        Raises:
+            DataError: the tiles do not fit the network.
+        """
+        return run_program(export.program, tiles.astype(np.int64))
+
+
+class EngineBackend:
+    """The engine that usually makes the golden integers, run on what network.nir says now."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._engine: IntegerEngine | None = None
+        self._program: Program | None = None
+
+    def engine(self, export: Export) -> IntegerEngine:
+        """Of the export's network, made once.
+
+        Raises:
+            ArtifactError: no integer network is what network.nir says.
+        """
+        if self._engine is None or self._program is not export.program:
+            self._engine, self._program = IntegerEngine(integer_network(export.program)), export.program
+        return self._engine
+
+    def versions(self, export: Export, context: Context) -> Mapping[str, str]:
+        """Of torch."""
+        return {"torch": version("torch")}
+
+    def trace(
+        self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
+    ) -> Trace:
+        """Run integer tiles [N, 3, H, W] and keep the populations of `record`."""
+        return self.engine(export).run(tiles, record)
 
 
 class Runner:
@@ -25,7 +79,8 @@ class Runner:
 
     def __init__(self, export: Export, context: Context = DEFAULT) -> None:
         self.export, self.context = export, context
-        self._opened: dict[str, Backend] = {}
+        self._reference = EngineBackend("integer")
+        self._opened: dict[str, Backend] = {self._reference.name: self._reference}
 
     @property
     def program(self) -> Program:
@@ -37,14 +92,10 @@ class Runner:
         """Populations in execution order, the read-out last."""
         return self.export.order
 
-    @cached_property
+    @property
     def engine(self) -> IntegerEngine:
-        """The reference for any image.
-
-        Raises:
-            ArtifactError: no integer network is what network.nir says.
-        """
-        return IntegerEngine(integer_network(self.program))
+        """The reference for any image; raises as `EngineBackend.engine`."""
+        return self._reference.engine(self.export)
 
     def trace(
         self,

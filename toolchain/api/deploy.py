@@ -13,19 +13,15 @@ from snn_tool.api.training import Strength, filled, strength_text
 from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.degradations.pairs import match_pairs, source_for
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
-from snn_tool.deploy.export import export_student
+from snn_tool.deploy.export import Exported, export_student
 from snn_tool.deploy.options import GoldenOptions
 from snn_tool.deploy.photographs import PhotographOptions
 from snn_tool.deploy.quantize import quantize_network, quantize_student
 from snn_tool.deploy.verify import exported_for, open_export, verify_export
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.contract.export import NETWORK
 from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import BackendResult
-from snn_tool.exporters.loihi import bundle as loihi
-from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.verify.report import VerificationReport
-from snn_tool.files.artifacts import read_json
 from snn_tool.files.temporaries import new_place
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.config import StudentConfig
@@ -185,7 +181,7 @@ def export(
             verify=verify,
             context=Context(conv=conv, log=log),
         )
-    return _bundle_of(Path(out), target, made.verification)
+    return _bundle_of(made, target)
 
 
 @contextmanager
@@ -197,15 +193,12 @@ def _images_or_none(images: Images | None) -> Iterator[Path | None]:
         yield folder
 
 
-def _bundle_of(folder: Path, target: str, verification: VerificationReport | None) -> Bundle:
-    """What lies in a folder that was just exported."""
-    populations = read_program(folder / NETWORK).populations
-    neurons = sum(node.channels * node.height * node.width for node in populations)
-    cores = None
-    if target == "loihi":
-        said = read_json(folder / loihi.MANIFEST, loihi.KIND, loihi.SCHEMA)["resources"]
-        cores = (int(said["cores_low"]), int(said["cores_high"]))
-    return Bundle(folder, target, neurons, cores, Report(folder, verification) if verification else None)
+def _bundle_of(made: Exported, target: str) -> Bundle:
+    """What was just exported."""
+    neurons = sum(node.channels * node.height * node.width for node in made.program.populations)
+    uses, report = made.bundle.resources if made.bundle else None, made.verification
+    cores = (uses.cores_low, uses.cores_high) if uses else None
+    return Bundle(made.folder, target, neurons, cores, Report(made.folder, report) if report else None)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

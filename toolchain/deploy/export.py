@@ -21,6 +21,7 @@ from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, DEFAULT, Conte
 from snn_tool.exporters.lava import netx as netx_folder
 from snn_tool.exporters.lava.netx import NETX, NetxRun, read_netx_folder, run_entry, write_netx
 from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, Bundle, export_bundle
+from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.verify.report import VerificationReport, verify_golden, write_verification
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.documents import read_document
@@ -37,12 +38,13 @@ KINDS = {"nir": ("nir-export", 1), "netx": (netx_folder.KIND, netx_folder.SCHEMA
 class Exported:
     """What an export left behind: a bundle, a netx file and how it is run, a NIR file, or a package's files.
 
-    `made_by` names the target of another package.
+    `program` is what network.nir says; `made_by` names the target of another package.
     """
 
     folder: Path
     tiles_shape: tuple[int, ...]
     verification: VerificationReport | None
+    program: Program
     bundle: Bundle | None = None
     lowerings: tuple[LoweringCost | LoweringRefused, ...] = ()
     netx: NetxRun | None = None
@@ -108,7 +110,7 @@ class _Job:
 
     def done(self, report: VerificationReport | None, **further: Any) -> Exported:
         """What is left behind."""
-        return Exported(self.out, self.golden.tiles.shape, report, **further)
+        return Exported(self.out, self.golden.tiles.shape, report, self.golden.nir.program, **further)
 
     def verified(self, export: Export, folder: Path) -> VerificationReport | None:
         """Run the backends that can disagree with what made the golden integers; write their report."""

@@ -356,6 +356,31 @@ def test_conformance_takes_a_backend(
     assert run([*command, "--backend", "none"]) == 2
 
 
+def test_a_backend_may_fit_the_protocol_of_the_built_in_ones(
+    install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It gets the export and the context; what it gives is checked; `run` is not called."""
+    install(
+        HEAD + "def run(network, tiles): raise AssertionError\n"
+        "def versions(export, context): return {'chip': export.target, 'lava': context.conv}\n"
+        "def trace(export, tiles, record, context):\n"
+        "    assert export.program is export.program and list(record) == export.order\n"
+        "    return right(export.network.path, tiles)\n"
+    )
+    arguments = ["--backend", "mine", "--lava-conv", "blas"]
+    assert run(["--json", "verify", str(bundle), *arguments]) == 0
+    (mine,) = json.loads(capsys.readouterr().out)["results"]
+    assert mine["status"] == "exact" and mine["values_compared"] > 0
+    assert mine["versions"] == {"chip": "loihi", "lava": "blas", "pkg": "1.0"}
+    install(
+        HEAD + "def versions(export, context): return {}\n"
+        "def trace(export, tiles, record, context): return right(export.network.path, tiles[:1])\n",
+        "short", "two",
+    )  # fmt: skip
+    code, _, fault = verify(bundle, capsys, "short")
+    assert code == 1 and "short gives as readout [1, 3, 8, 8] instead of [2, 3, 8, 8]" in fault
+
+
 def test_photographs_are_held_against_it(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

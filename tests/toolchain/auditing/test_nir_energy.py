@@ -165,7 +165,7 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
     code, error = failure(arguments(folder, write_network(tmp_path / "two.nir", channels=2)), capsys)
     assert code == 1 and "image: takes [2, 4, 4]" in error
     file = write_network(tmp_path / "net.nir")
-    code, error = failure([*older(folder, file), "--student", "x.safetensors"], capsys)
+    code, error = failure([*older(folder, file), "--student", "denoise-25"], capsys)
     assert code == 2 and "--student does not go with --nir" in error
     code, error = failure([*older(folder, file), "--claim", "3"], capsys)
     assert code == 2 and "--claim does not go with --nir" in error

@@ -1,5 +1,6 @@
 """Networks and photographs that several tests share; all are small and seeded."""
 
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,11 @@ from snn_tool.models.network import Network
 from snn_tool.models.student import build_student
 
 Image = NDArray[np.float32]
+
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # What a shell starts in its background ignores Ctrl-C, and programs started here would inherit that.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL if _number != signal.SIGINT else signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -150,13 +150,26 @@ def curves_of(profile: bytes) -> Curves | None:
         if any(name in tags for name in LOOKUP_TAGS):
             return None
         if profile[16:20] == b"GRAY":
-            return Curves(np.stack([_curve(tags[b"kTRC"])] * 3).astype(np.float32), None)
+            return Curves(_finite(np.stack([_curve(tags[b"kTRC"])] * 3)), None)
         linear = np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
         columns = np.stack([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], axis=1)
         matrix = np.linalg.solve(SRGB.matrix(), columns)
+        return Curves(_finite(linear), _finite(matrix))
     except (KeyError, IndexError, ValueError, struct.error, np.linalg.LinAlgError):
         return None
-    return Curves(linear.astype(np.float32), matrix.astype(np.float32))
+
+
+def _finite(values: Floats) -> NDArray[np.float32]:
+    """The values in single precision.
+
+    Raises:
+        ValueError: one is infinite or none at all, as a damaged exponent makes them.
+    """
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise ValueError("a curve without an end")
+    return single
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
@@ -211,5 +224,8 @@ def _parametric(tag: bytes, number: Floats) -> Floats:
         )
     else:
         start, offset, slope, low = d, e, c, f
-    power = np.maximum(a * number + b, 0) ** g + offset
+    with np.errstate(
+        divide="ignore", over="ignore"
+    ):  # of a damaged exponent; the caller refuses what is not finite
+        power = np.maximum(a * number + b, 0) ** g + offset
     return np.asarray(np.where(number >= start, power, slope * number + low))

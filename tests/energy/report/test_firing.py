@@ -123,8 +123,11 @@ def test_a_silent_network_gives_white_maps(make_network: Make) -> None:
     from dataclasses import replace
 
     network = make_network("lif")
-    spiking = tuple(replace(p, threshold=2**17 - 1) for p in network.populations[:-1])
-    silent = replace(network, populations=(*spiking, network.populations[-1]))
+    readout = network.topology.readout.name
+    populations = (
+        p if p.wiring.name == readout else replace(p, threshold=2**17 - 1) for p in network.populations
+    )
+    silent = replace(network, populations=tuple(populations))
     report = audit(silent, [np.zeros((3, 16, 16), np.int16)])
     assert {(p.rate, p.least, p.peak) for p in pictures(report)} == {(0.0, 0.0, 0.0)}
     with Image.open(io.BytesIO(base64.b64decode(pictures(report)[0].uri.split(",")[1]))) as decoded:

@@ -218,20 +218,11 @@ def test_unusable_images_are_refused(image: NDArray[np.int64], said: str) -> Non
 
 @pytest.mark.parametrize(
     "module",
-    [
-        "nir_program",
-        "nir_interpreter",
-        "nir_file",
-        "nir_parse",
-        "nir_wiring",
-        "nir_nodes",
-        "nir_ladder",
-        "nir_units",
-    ],
+    ["program", "interpreter", "file", "parse", "ladder", "metadata", "reading", "hdf5", "hdf5_program"],
 )
 def test_the_reading_side_names_no_integer_network(module: str) -> None:
     """`test_architecture` proves the same for everything that is imported in turn."""
-    spec = importlib.util.find_spec(f"snn_tool.exporters.{module}")
+    spec = importlib.util.find_spec(f"snn_tool.exporters.nir.{module}")
     assert spec is not None and spec.origin is not None
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     named = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}

@@ -222,7 +222,7 @@ def test_a_kill_between_two_renames_is_undone_by_the_next_export(old: Path, move
 
 
 def test_a_file_that_the_user_made_after_a_kill_stays(old: Path) -> None:
-    arguments = (sys.executable, "-c", KILLED, old, "6", Path(__file__).parents[2])
+    arguments = (sys.executable, "-c", KILLED, old, "6", Path(__file__).parent)
     assert subprocess.run(arguments, capture_output=True).returncode == -signal.SIGKILL
     (old / "a.txt").write_text("mine now")
     with pytest.raises(ConfigError, match="a.txt: not written by snn-tool"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from snn_tool.cli.app import run as run_command
 from snn_tool.degradations.tasks import GaussianNoise, TrainedFor
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
@@ -164,3 +165,15 @@ def test_options_without_a_network_and_with_files_that_are_none(tmp_path: Path, 
             locate(spec, weights)
     with pytest.raises(ConfigError, match="neither an architecture .*, nor package.module:factory"):
         locate("nothing-of-that-name")
+
+
+def test_an_import_lies_beside_its_file_unless_out_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(options: object, out: Path, *_: object) -> None:
+        raise ConfigError(f"would write {out}")
+
+    monkeypatch.setattr("snn_tool.deploy.import_nir.import_network", refuse)
+    for further, expected in ((), tmp_path / "net.int.safetensors"), (("--out", "a.b"), Path("a.b")):
+        assert run_command(["import", str(tmp_path / "net.nir"), "--images", ".", *further]) == 1
+        assert f"would write {expected}" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def compare(images: Path, steps: int, width: int, seed: int = 0) -> tuple[float,
     run = st.distill(images, teacher=teacher, width=width, **options)
     between = time.perf_counter()
     settings, config = st.TrainingSettings(**options), st.StudentConfig(width=width)
-    _, found = loop_of_the_page()[1](images, teacher.network, config, settings)
+    _, found = loop_of_the_page()[1](images, teacher.source.path, config, settings)
     ended = time.perf_counter()
     print(f"distill {run.validation_psnr_db:.3f} dB, {between - started:.0f} s")
     print(f"loop    {found:.3f} dB, {ended - between:.0f} s")

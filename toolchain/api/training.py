@@ -22,6 +22,7 @@ from snn_tool.training.data import Batch, PatchBatches, ValidationSet
 from snn_tool.training.run_folder import RunFolder
 from snn_tool.training.runs import TaskOptions, load_training_data
 from snn_tool.training.settings import RunSettings, TrainingSettings, load_settings
+from torch import nn
 
 Strength = str | float | tuple[float, float] | None
 """As `--strength` takes it, e.g. `"5-50"`; or a number; or the two ends of a range."""
@@ -174,7 +175,7 @@ def train_teacher(
 def distill(
     images: Images,
     *,
-    teacher: Teacher | str | os.PathLike[str] | None = None,
+    teacher: Teacher | nn.Module | str | os.PathLike[str] | None = None,
     init: Student | str | os.PathLike[str] | None = None,
     hints: tuple[str, ...] = (),
     degraded: Images | None = None,
@@ -192,9 +193,11 @@ def distill(
 
     Args:
         images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
-        teacher: of `train_teacher` or `load`, or what `load` opens as one; None trains without.
+        teacher: of `train_teacher` or `load`, what `load` opens as one, or a torch module of yours that maps
+            RGB images [N, 3, H, W] in [0, 1] to restored ones; None trains without.
         init: a student of the same shape, but for timesteps, whose weights are the start.
-        hints: names of the teacher's features that are compared, by default those it has.
+        hints: names of the teacher's features that are compared, by default those it has; modules of a torch
+            module of yours.
         degraded: the recorded partners of `images`; then nothing is synthesised.
         task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
         strength: of the degradation, in the task's unit; by default the usual one.
@@ -215,8 +218,8 @@ def distill(
     """
     settings = settings_of(("training", "loss", "student"), options)
     folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet)
-    source = teacher.source if isinstance(teacher, Teacher) else _spec(teacher)
-    start = init.path if isinstance(init, Student) else _spec(init)
+    source = teacher if isinstance(teacher, nn.Module) else _spec(teacher)
+    start = _spec(init)
     initial = runs.read_initial(start, settings.student) if start else None
     say = note or (lambda line: None)
     with folders_of(images, degraded) as (clean, partners):
@@ -228,8 +231,19 @@ def distill(
     return Run(student_of(trained.path, str(trained.path)), folder.path, trained.training)
 
 
-def _spec(given: str | os.PathLike[str] | None) -> Spec | None:
-    return given if given is None or isinstance(given, str) else Path(given)
+def _spec(given: Student | Teacher | str | os.PathLike[str] | None) -> Spec | None:
+    """What names a network.
+
+    Raises:
+        ConfigError: another type.
+    """
+    if isinstance(given, Student | Teacher):
+        return given.path if isinstance(given, Student) else given.source
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, os.PathLike):
+        return Path(given)
+    raise ConfigError(f"{type(given).__name__} names no network; give a name, a path or what `load` returns")
 
 
 def patches(

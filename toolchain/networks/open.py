@@ -7,6 +7,7 @@
 It is the only way in: what restores, trains, quantises, exports or audits a network opens it here.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -251,6 +252,18 @@ def _factory(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
     digest = sha256_file(weights) if weights else _hash(network.state_dict())
     origin = {"factory": found.named, **({"weights": weights.name} if weights else {})}
     return OpenedTeacher(_tapped(network, hints), _others(found.named, digest, origin=origin))
+
+
+def teacher_of_module(module: nn.Module, hints: tuple[str, ...] = ()) -> OpenedTeacher:
+    """A network that is at hand as a teacher: a frozen copy of it, in evaluation mode.
+
+    Args:
+        module: maps RGB images [N, 3, H, W] in [0, 1] to restored images.
+        hints: modules to tap, unless it names features by itself.
+    """
+    name, digest = type(module).__name__, _hash(module.state_dict())
+    frozen = _tapped(copy.deepcopy(module), hints)
+    return OpenedTeacher(frozen, _others(name, digest, origin={"module": name}))
 
 
 def _architecture(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:

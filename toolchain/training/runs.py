@@ -29,6 +29,7 @@ from snn_tool.networks.open import (
     OpenedTeacher,
     open_network,
     open_teacher,
+    teacher_of_module,
 )
 from snn_tool.training.data import ImageSet, split_validation
 from snn_tool.training.fit import TrainingData, data_hash, first_batch, fit
@@ -41,7 +42,7 @@ from torch import Tensor, nn
 Note = Callable[[str], None]
 
 
-def open_source(source: Spec | None, hints: tuple[str, ...]) -> OpenedTeacher | None:
+def open_source(source: Spec | nn.Module | None, hints: tuple[str, ...]) -> OpenedTeacher | None:
     """The teacher, or None without one.
 
     Raises:
@@ -51,6 +52,8 @@ def open_source(source: Spec | None, hints: tuple[str, ...]) -> OpenedTeacher | 
         if hints:
             raise ConfigError("--hints needs --teacher FILE")
         return None
+    if isinstance(source, nn.Module):
+        return teacher_of_module(source, hints)
     return open_teacher(source, hints=hints)
 
 
@@ -219,7 +222,7 @@ def _silent(line: str) -> None:
 
 
 def distill_student(
-    teacher: Spec | None,
+    teacher: Spec | nn.Module | None,
     hints: tuple[str, ...],
     options: TaskOptions,
     settings: RunSettings,
@@ -231,7 +234,7 @@ def distill_student(
     """Distil a student from a teacher, or train it alone, and write `student.safetensors`.
 
     Args:
-        teacher: in any form of `networks.locate`; None for no teacher.
+        teacher: in any form of `networks.locate`, or a network at hand; None for no teacher.
         hints: names of its features; empty takes those of the settings.
         options: the data.
         settings: of the student, the training and the loss.

@@ -207,3 +207,25 @@ def test_recorded_pairs_and_a_start(made: Made) -> None:
     )
     assert run.training["task"] == {"task": "dehaze", "images": "pairs"}
     assert "init" in run.training
+
+
+class Blurs(torch.nn.Module):
+    """Restores by a mean over 3x3 pixels, and counts how often it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep = torch.nn.AvgPool2d(3, 1, 1)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.deep(image) * self.scale
+
+
+def test_a_module_at_hand_teaches_and_stays_as_it_is(made: Made) -> None:
+    module = Blurs().train()
+    run = st.distill(made.images, teacher=module, hints=("deep", "deep"), width=4, **SMALL)
+    assert run.training["teacher_source"] == {"module": "Blurs"}
+    assert run.training["hints"][0]["teacher"] == "deep"
+    assert module.training and module.scale.requires_grad
+    with pytest.raises(st.ConfigError, match="int names no network"):
+        st.distill(made.images, teacher=3, **SMALL)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from snn_tool.errors import BackendUnavailableError
+from snn_tool.errors import BackendUnavailableError, VerificationError
 
 PYTHON, LIFELINE = sys.executable, Path(__file__).with_name("lifeline.py")
 POLL_S = 0.05
@@ -45,6 +45,37 @@ class Finished:
             line.strip() for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()
         ]
         return " | ".join(lines[-LAST_LINES:]) or "no output"
+
+
+REFUSED = 4
+"""What a simulator's program exits with if the simulator refuses the network; others are faults."""
+
+
+def demand_result(finished: Finished, who: str, timeout_s: float, remedies: tuple[str, str]) -> None:
+    """Turn the end of a simulator's program into what users are told, unless it ended well.
+
+    Args:
+        finished: of the program, which exits with `REFUSED` where the simulator refuses the network.
+        who: the simulator.
+        timeout_s: its limit.
+        remedies: what to do where the time is up, and the command that installs it anew.
+
+    Raises:
+        VerificationError: the simulator refuses the network.
+        BackendUnavailableError: it exceeded its limit, or died.
+    """
+    if finished.code == 0:
+        return
+    if finished.code is None:
+        raise BackendUnavailableError(
+            f"{who} did not finish within {timeout_s:.0f} s (last: {finished.last_words}); {remedies[0]}"
+        )
+    if finished.code == REFUSED:
+        raise VerificationError(f"{who} refuses the network: {finished.last_words}")
+    raise BackendUnavailableError(
+        f"{who} died with exit code {finished.code}: {finished.last_words}; "
+        f"check free memory, or install it anew: `{remedies[1]}`"
+    )
 
 
 def run_group(

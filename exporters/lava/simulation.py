@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError, VerificationError
+from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError
 from snn_tool.exporters.contract.npz import read_arrays
-from snn_tool.exporters.contract.process import Finished, run_group
+from snn_tool.exporters.contract.process import demand_result, run_group
 from snn_tool.exporters.contract.targets import DEFAULT, Context, Interpreter
 from snn_tool.exporters.lava.environment import REMEDY, RUNNER, clean_variables
 from snn_tool.exporters.lava.netx import NetxRun
@@ -26,8 +26,7 @@ CONVOLUTIONS = ("stock", "blas")
 HEADERS = 1 << 24
 """Bytes that all headers of a result take at most; they count towards its size."""
 
-REFUSED = 4
-"""The runner's exit code for a plan or an image that Lava does not take."""
+TIME_IS_UP = "allow more time or verify fewer, smaller tiles"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +145,7 @@ def _execute(
             environment=clean_variables(),
             on_line=context.log,
         )
-        _demand_success(finished, context.timeout_s)
+        demand_result(finished, "Lava", context.timeout_s, (TIME_IS_UP, REMEDY))
         expected = {name: (len(images), head.timesteps, *head.neurons[name]) for name in names}
         return _read_result(folder / "result.npz", expected, head.readout)
 
@@ -183,22 +182,6 @@ def _recorded(record: Sequence[str] | None, plan: _Head) -> list[str]:
     if unknown:
         raise ConfigError(f"record: no population {', '.join(unknown)}; use one of {', '.join(plan.neurons)}")
     return list(dict.fromkeys([*record, plan.readout]))
-
-
-def _demand_success(finished: Finished, timeout_s: float) -> None:
-    if finished.code == 0:
-        return
-    if finished.code is None:
-        raise BackendUnavailableError(
-            f"Lava did not finish within {timeout_s:.0f} s (last: {finished.last_words}); "
-            "allow more time or verify fewer, smaller tiles"
-        )
-    if finished.code == REFUSED:
-        raise VerificationError(f"Lava refuses the network: {finished.last_words}")
-    raise BackendUnavailableError(
-        f"Lava died with exit code {finished.code}: {finished.last_words}; "
-        f"check free memory, or install it anew: `{REMEDY}`"
-    )
 
 
 def _read_result(path: Path, expected: dict[str, tuple[int, ...]], readout: str) -> LavaTrace:

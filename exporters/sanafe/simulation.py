@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, BackendUnavailableError, VerificationError
 from snn_tool.exporters.contract.npz import read_arrays
-from snn_tool.exporters.contract.process import Finished, run_group
+from snn_tool.exporters.contract.process import demand_result, run_group
 from snn_tool.exporters.lava.environment import clean_variables
 from snn_tool.exporters.sanafe.environment import REMEDY, RUNNER, SanafeEnvironment
 from snn_tool.exporters.sanafe.layout import NEURONS_PER_CORE, ChipNetwork
@@ -27,8 +27,7 @@ MEMBRANE_UNITS = 64
 """Golden membranes count 64ths of an LSB."""
 
 TIME_LIMIT_S = 1800.0
-REFUSED = 4
-"""The runner's exit code for a network that SANA-FE does not take."""
+TIME_IS_UP = "use fewer tiles (--tiles) or smaller ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +163,7 @@ def run_on_sanafe(
             environment=clean_variables(),
             on_line=log,
         )
-        _demand_success(finished, timeout_s)
+        demand_result(finished, "SANA-FE", timeout_s, (TIME_IS_UP, REMEDY))
         return read_result(folder, network, len(tiles))
 
 
@@ -195,18 +194,3 @@ def _write(folder: Path, network: ChipNetwork, tiles: NDArray[np.integer]) -> No
         "connections": [{"source": c.source, "target": c.target} for c in network.connections],
     }
     (folder / "network.json").write_text(json.dumps(document), encoding="utf-8")
-
-
-def _demand_success(finished: Finished, timeout_s: float) -> None:
-    if finished.code == 0:
-        return
-    if finished.code is None:
-        raise BackendUnavailableError(
-            f"SANA-FE did not finish within {timeout_s:.0f} s; use fewer tiles (--tiles) or smaller ones"
-        )
-    if finished.code == REFUSED:
-        raise VerificationError(f"SANA-FE refuses the network: {finished.last_words}")
-    raise BackendUnavailableError(
-        f"SANA-FE died with exit code {finished.code}: {finished.last_words}; "
-        f"check free memory, or install it anew: `{REMEDY}`"
-    )

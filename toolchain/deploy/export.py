@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from snn_tool.deploy.golden import Golden, make_golden
+from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.onnx_networks import ONNX
 from snn_tool.deploy.options import GoldenOptions
@@ -103,7 +103,7 @@ def export_student(
 class _Job:
     """What is exported, where to, and how it is verified; `context` is None if it is not."""
 
-    golden: Golden
+    golden: ExportSource
     out: Path
     overwrite: bool
     context: Context | None
@@ -194,7 +194,7 @@ def _export_plugin(plugin: Plugin, job: _Job) -> Exported:
 def _write_manifest(
     stage: Path,
     target: str,
-    golden: Golden,
+    golden: ExportSource,
     files: tuple[str, ...],
     packages: tuple[str, ...],
     further: dict[str, Any],
@@ -205,7 +205,7 @@ def _write_manifest(
     write_json(stage / EXPORT, *KINDS[target], body)
 
 
-def _manifest_body(golden: Golden, packages: tuple[str, ...]) -> dict[str, Any]:
+def _manifest_body(golden: ExportSource, packages: tuple[str, ...]) -> dict[str, Any]:
     return {
         "image_size": list(golden.tiles.shape[2:]),
         "student_sha256": golden.source_sha256,

@@ -30,7 +30,7 @@ DEFAULT_SIGMA = "25"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Golden:
+class ExportSource:
     """A NIR file with tiles and the integers that they must give.
 
     Attributes:
@@ -50,7 +50,7 @@ class Golden:
     by_engine: bool
 
 
-def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
+def make_golden(source: Path, folder: Path, options: GoldenOptions) -> ExportSource:
     """Tiles and integers for a `.nir` file, or for a `student.int.safetensors`, whose NIR goes into `folder`.
 
     Raises:
@@ -69,7 +69,7 @@ def make_golden(source: Path, folder: Path, options: GoldenOptions) -> Golden:
     )
 
 
-def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golden:
+def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> ExportSource:
     opened = open_integers(source)
     network = opened.network
     degradation = degradation_for(options.task, options.sigma, opened.provenance.trained_for)
@@ -79,10 +79,10 @@ def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Golde
     tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     origin = _origin(options, degradation, "integer engine")
-    return Golden(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
+    return ExportSource(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
 
 
-def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
+def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
     nir = NetworkFile(source)
     program = nir.program
     degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, TrainedFor())
@@ -92,7 +92,7 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> Golden:
     tiles = to_input_grid(to_channels(degraded, program.channels), *grid)
     trace = run_program(program, tiles.astype(np.int64))
     origin = _origin(options, degradation, "nir interpreter")
-    return Golden(nir, tiles, trace, nir.sha256, origin, False)
+    return ExportSource(nir, tiles, trace, nir.sha256, origin, False)
 
 
 def _origin(options: GoldenOptions, degradation: Degradation, made_by: str) -> dict[str, Any]:

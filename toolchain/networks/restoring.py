@@ -4,13 +4,14 @@ Nothing here imports torch, so that a mistyped path is found before the seconds 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.ownership import claim, owned_path, refuse_existing_file
 from snn_tool.images.files import check_image, find_images, read_picture, write_image
+from snn_tool.terminal import Track
 
 if TYPE_CHECKING:
     from snn_tool.networks.running import Student
@@ -49,7 +50,7 @@ def restore_files(
     student: "Student",
     outputs: Mapping[Path, Path],
     tile: int,
-    track: Callable[[list[Path], str], Iterable[Path]],
+    track: Track,
 ) -> None:
     """Restore the files of `plan_outputs`; a damaged one does not keep the others from being restored.
 

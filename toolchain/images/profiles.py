@@ -159,7 +159,7 @@ def curves_of(profile: bytes) -> Curves | None:
         return None
 
 
-def _finite(values: Floats) -> NDArray[np.float32]:
+def _finite(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """The values in single precision.
 
     Raises:

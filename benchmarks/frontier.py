@@ -18,8 +18,8 @@ from typing import Any
 
 import lightning
 import torch
-from frontier_page import draw, page, table
-from frontier_shapes import Shape, head_macs, shape
+from pareto.page import draw, page, table
+from pareto.shapes import Shape, head_macs, shape
 from snn_tool.errors import ConfigError, Interrupted, SnnToolError
 from snn_tool.files.artifacts import read_json, write_json, write_text
 from snn_tool.models.topology import macs_per_pixel

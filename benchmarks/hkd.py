@@ -22,12 +22,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hkd_plan import VALIDATIONS, jobs_of, require_fitting
-from hkd_report import draw, page, table
-from hkd_results import read_run, summary
-from hkd_runs import Job, run_all
-from hkd_teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher
-from hkd_variants import NONE, Variant, variants
+from distillation.plan import VALIDATIONS, jobs_of, require_fitting
+from distillation.report import draw, page, table
+from distillation.results import read_run, summary
+from distillation.runs import Job, run_all
+from distillation.teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher
+from distillation.variants import NONE, Variant, variants
 from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.networks.locate import TEACHERS, locate

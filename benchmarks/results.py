@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from results_page import page
-from results_pictures import jpeg_below
-from results_sets import TILE, SetScore, score_sets
-from results_sheets import contact_sheet, failure_sheet
-from results_teachers import TeacherColumn, open_teachers, score_teacher, teachers_table
-from results_trials import PHOTOGRAPHS, Trial, conditions, run_trials
+from restoration.page import page
+from restoration.pictures import jpeg_below
+from restoration.sets import TILE, SetScore, score_sets
+from restoration.sheets import contact_sheet, failure_sheet
+from restoration.teachers import TeacherColumn, open_teachers, score_teacher, teachers_table
+from restoration.trials import PHOTOGRAPHS, Trial, conditions, run_trials
 from ship_students import named_folders
 from snn_tool.errors import ConfigError, SnnToolError
 from snn_tool.files.artifacts import write_bytes, write_text
@@ -33,7 +33,7 @@ from snn_tool.terminal import Terminal
 PAGE, PICTURES = "results.md", "results"
 HEAD = "# Results\n\nThe students that come with snn-tool, measured."
 """By which a page is known that has no ledger beside it, as in a clone."""
-ANCHORS = Path(__file__).with_name("anchors.toml")
+ANCHORS = Path(__file__).parent / "restoration" / "anchors.toml"
 MOST_BYTES, MOST_TOTAL_BYTES = 150_000, 1_500_000
 
 

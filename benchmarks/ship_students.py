@@ -19,8 +19,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from card_figures import Measured, check_gain, energy_figures, figure, wanted
-from ship_recipes import check_recipe, commands, last_run, shown_command, steps, teacher_file
+from shipping.figures import Measured, check_gain, energy_figures, figure, wanted
+from shipping.recipes import check_recipe, commands, last_run, shown_command, steps, teacher_file
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.file import load_integer_network

@@ -92,7 +92,7 @@ def test_every_shape_is_measured(report: Path) -> None:
 
 
 def test_synops_agree_with_a_count_by_hand(report: Path) -> None:
-    frontier, shapes = module("frontier"), module("frontier_shapes")
+    frontier, shapes = module("frontier"), module("pareto.shapes")
     lone = shapes.shape("levels", {"neuron": "graded", "width": 4})
     torch.manual_seed(0)
     network = lone.build()
@@ -144,7 +144,7 @@ def test_the_page_has_every_shape_and_no_path_of_this_machine(report: Path) -> N
 @pytest.mark.skipif(not (DOCS / "frontier.json").exists(), reason="installed without its documents")
 def test_the_page_that_is_kept_has_the_figures_of_its_document() -> None:
     kept = json.loads((DOCS / "frontier.json").read_text(encoding="utf-8"))
-    assert (DOCS / "frontier.md").read_text(encoding="utf-8") == module("frontier_page").page(kept)
+    assert (DOCS / "frontier.md").read_text(encoding="utf-8") == module("pareto.page").page(kept)
     compared = [shape["name"] for shape in kept["shapes"]]
     frontier = module("frontier")
     assert compared == [each.name for each in frontier.shapes_of(frontier.SHAPES, [])]
@@ -161,11 +161,11 @@ def test_the_frontier_leaves_out_what_is_beaten_and_the_twins() -> None:
         point("beaten", 29.0, 800.0),
         point("cheap", 29.5, 100.0),
     ]
-    assert module("frontier_page").frontier(shapes) == ["cheap", "dear"]
+    assert module("pareto.page").frontier(shapes) == ["cheap", "dear"]
 
 
 def test_the_shapes_that_are_compared_stay_under_the_bound() -> None:
-    frontier, shapes = module("frontier"), module("frontier_shapes")
+    frontier, shapes = module("frontier"), module("pareto.shapes")
     compared = frontier.shapes_of(frontier.SHAPES, [])
     assert all(each.topology.parameters <= shapes.LARGEST for each in compared)
     assert {each.kind for each in compared} == {"ANN twin", "graded", "lif"}
@@ -185,4 +185,4 @@ def test_the_shapes_that_are_compared_stay_under_the_bound() -> None:
 )
 def test_a_shape_that_cannot_be_is_refused(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        module("frontier_shapes").shape("x", table)
+        module("pareto.shapes").shape("x", table)

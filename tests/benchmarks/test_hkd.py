@@ -90,7 +90,7 @@ def options_of(images: Path, teacher: Path, out: Path) -> list[str | Path]:
 def interrupted(images: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output folder in which one run was stopped by a signal after its sixth step."""
     out = tmp_path_factory.mktemp("hkd")
-    runs, job = module("hkd_runs"), job_of(images, teacher, out, "both", 1)
+    runs, job = module("distillation.runs"), job_of(images, teacher, out, "both", 1)
 
     class Stopping(runs.StepCost):  # type: ignore[misc, name-defined]
         def on_train_batch_end(self, *arguments: object) -> None:
@@ -106,7 +106,7 @@ def interrupted(images: Path, teacher: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def job_of(images: Path, teacher: Path, out: Path, variant: str, seed: int) -> Any:
-    hkd, plan, variants = module("hkd"), module("hkd_plan"), module("hkd_variants")
+    hkd, plan, variants = module("hkd"), module("distillation.plan"), module("distillation.variants")
     arguments = hkd.arguments_of([str(text) for text in options_of(images, teacher, out)])
     options = TaskOptions(images, "denoise", None, split_seed=0)
     jobs = plan.jobs_of(arguments, variants.variants([], []), teacher, options)
@@ -208,7 +208,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
     images: Path, teacher: Path, finished: tuple[Path, list[str | Path], str, str], tmp_path: Path
 ) -> None:
     job = replace(job_of(images, teacher, tmp_path, "both", 1), folder=tmp_path / "whole")
-    module("hkd_runs").train(job)
+    module("distillation.runs").train(job)
     resumed = finished[0] / "runs" / "both-1"
     whole, cut = (load_file(folder / "student.safetensors") for folder in (job.folder, resumed))
     for name, tensor in whole.items():
@@ -308,7 +308,7 @@ def test_a_teacher_worse_than_the_student_is_said_loudly(images: Path, teacher: 
 
 
 def test_steps_to_a_goal_on_straight_lines() -> None:
-    steps_to_reach = module("hkd_statistics").steps_to_reach
+    steps_to_reach = module("distillation.statistics").steps_to_reach
     curve = ([100, 200, 300, 400], [20.0, 24.0, 23.0, 26.0])
     assert steps_to_reach(*curve, 22.0) == 150
     assert steps_to_reach(*curve, 25.0) == pytest.approx(300 + 200 / 3)
@@ -329,7 +329,9 @@ def test_verdicts_by_hand(gains: list[float], verdict: str) -> None:
     """Three seeds have t = 4.303 (97.5 %, two degrees of freedom). 0.10, 0.12, 0.11: mean 0.11, deviation
     0.01, error 0.0058, half width 0.0248. 0.10, 0.30, 0.02: mean 0.14, deviation 0.144, half width 0.358."""
     reference = [20.0 + seed for seed in range(len(gains))]
-    found = module("hkd_statistics").paired([r + g for r, g in zip(reference, gains, strict=True)], reference)
+    found = module("distillation.statistics").paired(
+        [r + g for r, g in zip(reference, gains, strict=True)], reference
+    )
     assert found.verdict == verdict
     if len(gains) == 3:
         mean = sum(gains) / 3
@@ -349,7 +351,7 @@ def test_verdicts_by_hand(gains: list[float], verdict: str) -> None:
 )
 def test_variants_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        module("hkd_variants").variants([text], [])
+        module("distillation.variants").variants([text], [])
 
 
 def test_the_documented_report_is_what_its_figures_give() -> None:
@@ -357,8 +359,12 @@ def test_the_documented_report_is_what_its_figures_give() -> None:
     docs = BENCHMARKS.parent / "docs"
     document = json.loads((docs / "hkd.json").read_text())
     known = ("title", "sha256", "parameters", "psnr_db", "degraded_psnr_db", "crops", "held_out")
-    teacher = module("hkd_teacher").TeacherFigures(**{key: document["teacher"][key] for key in known})
+    teacher = module("distillation.teacher").TeacherFigures(
+        **{key: document["teacher"][key] for key in known}
+    )
     none_db = document["variants"][0]["summary"]["final_psnr_db"]["mean"]
-    made = module("hkd_report").page(document, module("hkd_teacher").lead_text(teacher, none_db))
+    made = module("distillation.report").page(
+        document, module("distillation.teacher").lead_text(teacher, none_db)
+    )
     shown = (docs / "hkd.md").read_text()
     assert shown.partition("## Report\n")[2] == made.partition("\n")[2]

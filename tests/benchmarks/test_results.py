@@ -32,13 +32,12 @@ from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
 import results  # noqa: E402
-from card_figures import Measured, figure  # noqa: E402
-from results_pictures import Row, enlarged, jpeg_below, sheet  # noqa: E402
-from results_sets import SetScore, gain_db  # noqa: E402
-from results_sheets import CROP, contact_sheet, failure_sheet  # noqa: E402
-from results_tables import anchors_table, below_sentence, number, smallest_gains_table, trials_table  # noqa: E402
-from results_teachers import open_teachers, score_teacher, teachers_table  # noqa: E402
-from results_trials import (  # noqa: E402
+from restoration.pictures import Row, enlarged, jpeg_below, sheet  # noqa: E402
+from restoration.sets import SetScore, gain_db  # noqa: E402
+from restoration.sheets import CROP, contact_sheet, failure_sheet  # noqa: E402
+from restoration.tables import anchors_table, below_sentence, number, smallest_gains_table, trials_table  # noqa: E402
+from restoration.teachers import open_teachers, score_teacher, teachers_table  # noqa: E402
+from restoration.trials import (  # noqa: E402
     PHOTOGRAPHS,
     Condition,
     Photograph,
@@ -48,6 +47,7 @@ from results_trials import (  # noqa: E402
     worst_block,
     worst_by_kind,
 )
+from shipping.figures import Measured, figure  # noqa: E402
 
 NAME, RAIN = "denoise-25", {"task": "derain", "strength": [0.3, 0.9]}
 Arguments = argparse.Namespace

@@ -5,9 +5,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from hkd_variants import NONE
 from snn_tool.degradations.tasks import task_text
 from snn_tool.files.artifacts import atomic_path
+
+from distillation.variants import NONE
 
 NOTES = """\
 - Final: the validation PSNR at the last step, mean and standard deviation over seeds. All seeds share the

@@ -12,10 +12,10 @@ from snn_tool.errors import ConfigError
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.networks.shipped import read_card, shipped_names
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from card_figures import Measured, check_gain, energy_figures, figure, wanted  # noqa: E402
-from ship_recipes import check_recipe, commands, stages  # noqa: E402
+from shipping.figures import Measured, check_gain, energy_figures, figure, wanted  # noqa: E402
+from shipping.recipes import check_recipe, commands, stages  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
 NOISE = {"task": "denoise", "sigma": [25.0, 25.0]}

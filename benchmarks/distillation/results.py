@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from hkd_runs import COST_FILE, COST_KIND, COST_SCHEMA, Job, scores_path
-from hkd_statistics import Difference, paired, spread, steps_to_reach
-from hkd_variants import NONE
 from snn_tool.errors import ArtifactError
 from snn_tool.files.artifacts import read_json, sha256_file
 from snn_tool.networks.evaluation import KIND, SCHEMA
+
+from distillation.runs import COST_FILE, COST_KIND, COST_SCHEMA, Job, scores_path
+from distillation.statistics import Difference, paired, spread, steps_to_reach
+from distillation.variants import NONE
 
 Run = dict[str, Any]
 

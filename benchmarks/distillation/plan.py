@@ -5,14 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hkd_runs import Job
-from hkd_teacher import TeacherFigures
-from hkd_variants import Variant, merged, parsed
 from snn_tool.errors import ConfigError
 from snn_tool.networks.locate import NO_TEACHER, Spec
 from snn_tool.training.fit import TrainingData
 from snn_tool.training.run_folder import require_same
 from snn_tool.training.runs import TaskOptions, asked_of
+
+from distillation.runs import Job
+from distillation.teacher import TeacherFigures
+from distillation.variants import Variant, merged, parsed
 
 VALIDATIONS = 20
 

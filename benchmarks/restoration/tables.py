@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from results_sets import SetScore
-from results_trials import Trial
 from snn_tool.degradations.tasks import bounds_of, strength_text
 from snn_tool.networks.shipped import Card
+
+from restoration.sets import SetScore
+from restoration.trials import Trial
 
 WORST = 3
 MINUS = "−"

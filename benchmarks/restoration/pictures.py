@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from results_trials import Pixels
 from snn_tool.errors import ConfigError
+
+from restoration.trials import Pixels
 
 GAP, LINE, FONT_SIZE = 6, 18, 13
 QUALITIES = range(92, 11, -4)

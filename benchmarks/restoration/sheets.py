@@ -5,12 +5,13 @@ from itertools import cycle
 
 import numpy as np
 from PIL import Image
-from results_pictures import Row, enlarged, sheet
-from results_sets import TILE
-from results_teachers import TeacherColumn
-from results_trials import PHOTOGRAPHS, Pixels, Trial, worst_block, worst_by_kind
 from snn_tool.degradations.crops import centre_crop
 from snn_tool.images.metrics import psnr_db, to_uint8
+
+from restoration.pictures import Row, enlarged, sheet
+from restoration.sets import TILE
+from restoration.teachers import TeacherColumn
+from restoration.trials import PHOTOGRAPHS, Pixels, Trial, worst_block, worst_by_kind
 
 SHOWN = 4
 """Photographs of a contact sheet: those in colour."""

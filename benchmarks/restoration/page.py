@@ -3,9 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from results_sets import SetScore
-from results_sheets import BLOCK
-from results_tables import (
+from snn_tool.degradations.tasks import task_text
+from snn_tool.networks.shipped import Card
+from snn_tool.texts.cards import energy_text
+
+from restoration.sets import SetScore
+from restoration.sheets import BLOCK
+from restoration.tables import (
     anchors_table,
     below_sentence,
     luma_table,
@@ -14,10 +18,7 @@ from results_tables import (
     smallest_gains_table,
     trials_table,
 )
-from results_trials import JPEG_QUALITY, PHOTOGRAPHS, STRONGER, Trial
-from snn_tool.degradations.tasks import task_text
-from snn_tool.networks.shipped import Card
-from snn_tool.texts.cards import energy_text
+from restoration.trials import JPEG_QUALITY, PHOTOGRAPHS, STRONGER, Trial
 
 
 class OfStudent(Protocol):

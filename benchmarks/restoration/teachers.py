@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results_sets import SEED, TILE, SetScore, synthetic_tasks
-from results_tables import number, spread, table
 from snn_tool.degradations.tasks import bounds_of, strength_option, strength_text
 from snn_tool.errors import ConfigError
 from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
 from snn_tool.networks.open import open_teacher
 from snn_tool.networks.running import RestoringTeacher
 from snn_tool.networks.shipped import Card
+
+from restoration.sets import SEED, TILE, SetScore, synthetic_tasks
+from restoration.tables import number, spread, table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

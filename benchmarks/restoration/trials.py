@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from results_sets import SEED, gain_db, synthetic_tasks
 from snn_tool.degradations.crops import SCIKIT_IMAGE, read_photograph
 from snn_tool.degradations.tasks import (
     TASKS,
@@ -22,6 +21,8 @@ from snn_tool.degradations.tasks import (
 )
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.networks.shipped import Card
+
+from restoration.sets import SEED, gain_db, synthetic_tasks
 
 Pixels = NDArray[np.uint8]
 Restore = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -1,0 +1,1 @@
+"""Parts of `hkd.py`: which runs there are, running them, and what their scores say."""

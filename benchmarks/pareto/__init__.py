@@ -1,0 +1,1 @@
+"""Parts of `frontier.py`: the shapes that are trained, and the page of what they reach."""

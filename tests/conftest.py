@@ -14,6 +14,16 @@ from snn_tool.models.network import Network
 from snn_tool.models.student import build_student
 
 Image = NDArray[np.float32]
+PROGRAM_FIXTURES = ("lava", "sanafe")
+"""Fixtures that look for an interpreter of their own, and start programs in it."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for such a fixture, also through another fixture, with its name."""
+    for item in items:
+        for name in set(PROGRAM_FIXTURES) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
 
 for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     # What a shell starts in its background ignores Ctrl-C, and programs started here would inherit that.

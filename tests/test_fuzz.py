@@ -16,7 +16,10 @@ READERS = (
     *("metrics", "png", "tiff", "wide-tiff", "jpeg", "webp", "bmp"),
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits its own memory, which needs Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits its own memory, which needs Linux"),
+]
 
 
 @pytest.fixture(scope="module")

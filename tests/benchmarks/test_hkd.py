@@ -136,6 +136,7 @@ def final_db(folder: Path, variant: str, seed: int) -> float:
     return float(last["val_psnr_db"])
 
 
+@pytest.mark.slow
 def test_means_and_differences_are_those_of_the_logs(
     finished: tuple[Path, list[str | Path], str, str], document: dict[str, Any]
 ) -> None:
@@ -161,6 +162,7 @@ def test_means_and_differences_are_those_of_the_logs(
         assert found["verdict"] == (better if resolved else "no difference resolved")
 
 
+@pytest.mark.slow
 def test_the_teacher_is_measured_on_the_crops_of_all_seeds(
     images: Path, teacher: Path, document: dict[str, Any]
 ) -> None:
@@ -190,6 +192,7 @@ def test_the_teacher_is_measured_on_the_crops_of_all_seeds(
     assert found["strong_enough"] is (found["lead_db"] >= 1)
 
 
+@pytest.mark.slow
 def test_only_what_a_variant_names_differs(finished: tuple[Path, list[str | Path], str, str]) -> None:
     """Each run's own account: the weights, and a teacher only where a term needs one."""
     runs = finished[0] / "runs"
@@ -204,6 +207,7 @@ def test_only_what_a_variant_names_differs(finished: tuple[Path, list[str | Path
     assert asked["late"]["loss"]["hint_feature"] == "spikes"
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_weights(
     images: Path, teacher: Path, finished: tuple[Path, list[str | Path], str, str], tmp_path: Path
 ) -> None:
@@ -218,6 +222,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
         assert cost["steps"] == STEPS and cost["cpu_s"] > 0, folder
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_runs_that_are_running_and_starts_no_other(
     images: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -242,6 +247,7 @@ def test_a_stop_ends_the_runs_that_are_running_and_starts_no_other(
         assert json.loads((runs / name / "cost.json").read_text())["steps"] == done > 0
 
 
+@pytest.mark.slow
 def test_finished_runs_are_not_trained_again(finished: tuple[Path, list[str | Path], str, str]) -> None:
     folder, options, stdout, _ = finished
     kept = [p for p in folder.rglob("*") if p.is_file() and p.parent != folder]
@@ -253,6 +259,7 @@ def test_finished_runs_are_not_trained_again(finished: tuple[Path, list[str | Pa
     assert (folder / "hkd.json").read_bytes() == report
 
 
+@pytest.mark.slow
 def test_other_settings_in_the_same_folder_are_refused(
     finished: tuple[Path, list[str | Path], str, str],
 ) -> None:
@@ -261,6 +268,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     assert "started with loss" in ran.stderr and ran.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_what_the_command_line_does(
     images: Path, teacher: Path, finished: tuple[Path, list[str | Path], str, str], tmp_path: Path
 ) -> None:
@@ -275,6 +283,7 @@ def test_a_run_is_what_the_command_line_does(
     assert mine.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_report_says_it_for_people(
     finished: tuple[Path, list[str | Path], str, str], document: dict[str, Any]
 ) -> None:
@@ -291,6 +300,7 @@ def test_the_report_says_it_for_people(
     assert "difference to none" in (folder / "hkd.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_teacher_worse_than_the_student_is_said_loudly(images: Path, teacher: Path, tmp_path: Path) -> None:
     """A shift of 0.12 in all colours adds 0.0144 to the mean squared error: below 18.4 dB, whatever else."""
     network, described = load_teacher(teacher)

@@ -133,6 +133,7 @@ def section(page: str, heading: str) -> str:
     return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
+@pytest.mark.slow
 def test_the_tables_have_evaluations_own_figures(arguments: Arguments, written: str) -> None:
     """Mean, spread and gain from each image's PSNR, of both students on the set and of one on the pairs."""
     pairs = dict(arguments.pairs)["pairs"]
@@ -161,6 +162,7 @@ def test_the_tables_have_evaluations_own_figures(arguments: Arguments, written: 
         assert cells[9] == f"{similarity.mean():.3f} ± {similarity.std():.3f}"
 
 
+@pytest.mark.slow
 def test_luma_is_shown_for_rain_alone(arguments: Arguments, written: str) -> None:
     scored = evaluated(arguments.students / "rain.int.safetensors", dict(arguments.test)["tiny"], "0.3-0.9")
     assert f"**{scored.mean('psnr_y_db'):.2f} ± {scored.spread('psnr_y_db'):.2f}**" in section(
@@ -169,6 +171,7 @@ def test_luma_is_shown_for_rain_alone(arguments: Arguments, written: str) -> Non
     assert "luma dB" in section(written, "rain") and "luma dB" not in section(written, NAME)
 
 
+@pytest.mark.slow
 def test_a_student_that_makes_images_worse_is_told_so(arguments: Arguments, written: str) -> None:
     gains = {}
     for label, folder, strength in (
@@ -186,6 +189,7 @@ def test_a_student_that_makes_images_worse_is_told_so(arguments: Arguments, writ
     assert row.split(" | ")[3].startswith(f"`{worst}` ")
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_page_and_pictures(arguments: Arguments, written: str) -> None:
     folder = arguments.out / "results"
     before = {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
@@ -216,11 +220,13 @@ def check_page(page: str, folder: Path) -> None:
     assert not re.search(r"(?<![\w/:])/(work|tmp|home|root)\b", page)
 
 
+@pytest.mark.slow
 def test_links_resolve_and_pictures_are_small(arguments: Arguments, written: str) -> None:
     check_page(written, arguments.out)
     assert "python benchmarks/results.py --test tiny=DIR --pairs pairs=DIR --out docs" in written
 
 
+@pytest.mark.slow
 def test_a_card_that_says_otherwise_is_an_error(arguments: Arguments, tmp_path: Path) -> None:
     shutil.copytree(arguments.students, tmp_path / "students")
     path = tmp_path / "students" / "rain.card.json"
@@ -381,6 +387,7 @@ def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) 
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_is_measured_where_the_students_beside_it_are(arguments: Arguments, tmp_path: Path) -> None:
     """At sigma 25, as the student's card is; the derained sets are not for it.
 
@@ -407,6 +414,7 @@ def test_a_teacher_is_measured_where_the_students_beside_it_are(arguments: Argum
     assert f"**{number(scores[0].scored.mean('psnr_db'))} ±" in line
 
 
+@pytest.mark.slow
 def test_sets_without_figures_have_a_sentence_of_their_own(arguments: Arguments) -> None:
     scored = evaluated(arguments.students / f"{NAME}.int.safetensors", dict(arguments.test)["tiny"], "25")
     each = SetScore("tiny", scored, None)
@@ -414,6 +422,7 @@ def test_sets_without_figures_have_a_sentence_of_their_own(arguments: Arguments)
     assert "0 of 3" in smallest_gains_table([each])
 
 
+@pytest.mark.slow
 def test_published_figures_stand_beside_those_of_the_same_set_and_noise(arguments: Arguments) -> None:
     anchors = [
         {"name": "old", "set": "tiny", "psnr_db": {"15": 30.0, "25": 28.5}, "source": "[s](https://x)"},

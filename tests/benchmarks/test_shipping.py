@@ -163,6 +163,7 @@ def test_a_recipe_that_was_changed_afterwards_is_noticed(name: str) -> None:
             check_recipe(name, other, provenance["training"], taught)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

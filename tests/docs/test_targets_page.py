@@ -82,6 +82,7 @@ def make_bundle(
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), COMBINATIONS)
 def test_the_backend_of_the_page_is_exact(
     make_bundle: MakeBundle, installed: None, neuron: str, body: str, capsys: pytest.CaptureFixture[str]
@@ -119,6 +120,7 @@ def first_difference(program: Program, bundle: Bundle) -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_weight_that_the_backend_changes_is_found(make_bundle: MakeBundle, tmp_path: Path) -> None:
     """In a process of its own, as a user runs it."""
     bundle = make_bundle("graded", "unet")
@@ -166,6 +168,7 @@ def test_the_page_says_what_happens(
         assert re.search(pattern, printed), f"{line}\n{printed}"
 
 
+@pytest.mark.slow
 def test_the_export_of_the_page_holds_the_weights_and_all_hashes(folder: Path, installed: None) -> None:
     out = folder / "header"
     assert run([*EXPORT, str(out)]) == 0
@@ -197,6 +200,7 @@ def test_a_nir_file_is_held_against_the_engine(
     assert tables["golden"]["integers_by"] == "nir interpreter" and tables["image_size"] == [8, 12]
 
 
+@pytest.mark.slow
 def test_an_export_outlives_its_package(
     folder: Path,
     installed: None,

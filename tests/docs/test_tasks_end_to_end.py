@@ -32,6 +32,7 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, o
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", list(TASKS))
 def test_a_student_knows_its_task_up_to_the_energy_report(
     task: str, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

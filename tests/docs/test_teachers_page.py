@@ -71,6 +71,7 @@ def steps(console: str) -> list[tuple[str, list[str]]]:
 COMMANDS = [step for console in CONSOLES for step in steps(console)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "lines"), COMMANDS, ids=[str(i) for i in range(len(COMMANDS))])
 def test_the_page_says_what_happens(
     folder: Path, command: str, lines: list[str], capsys: pytest.CaptureFixture[str]

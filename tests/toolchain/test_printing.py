@@ -170,6 +170,7 @@ def names(folder: Path) -> set[bytes]:
     return {os.fsencode(path.name) for path in folder.glob("[!.]*")}
 
 
+@pytest.mark.slow
 def test_commands_take_any_file_name(
     evil_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +258,7 @@ def tool(arguments: Iterable[str], **options: object) -> subprocess.Popen[bytes]
     return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["models"], ["--help"], ["--version"], ["--json", "models"]])
 def test_a_reader_that_goes_away_ends_the_command_without_a_word(arguments: list[str]) -> None:
     reading, writing = os.pipe()
@@ -267,6 +269,7 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(arguments: list
     assert (process.returncode, err) == (NO_READER, b"")
 
 
+@pytest.mark.slow
 def test_a_command_without_stdout_does_its_work() -> None:
     """Its number must not go to a file, nor to what a child process prints into."""
     process = subprocess.run(
@@ -275,6 +278,7 @@ def test_a_command_without_stdout_does_its_work() -> None:
     assert (process.returncode, process.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_stdout_is_an_error() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
@@ -285,6 +289,7 @@ def test_a_full_disk_behind_stdout_is_an_error() -> None:
     assert err == b"error: standard output: cannot be written (No space left on device)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
 @pytest.mark.parametrize(
     "arguments", [["models"], ["models", STUDENT], ["backend", "list"], ["restore", "東京", "\u202e"]]

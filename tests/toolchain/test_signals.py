@@ -107,6 +107,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ALL)
 def test_restore(environment: dict[str, str], many: Path, tmp_path: Path, number: signal.Signals) -> None:
     """What is finished stays and is whole; what is unfinished goes, at the latest at the next start."""
@@ -134,6 +135,7 @@ def run_to_end(environment: dict[str, str], *arguments: object) -> tuple[int, st
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", ALL[1:])
 def test_export_while_lava_runs(environment: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
@@ -154,6 +156,7 @@ def test_export_while_lava_runs(environment: dict[str, str], tmp_path: Path, num
             assert [path.name for path in (tmp_path / "tmp").glob("snn-tool-*")] == [mine.name]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
     ("moment", "number"), [*(("-m pip", number) for number in ALL), ("-m venv", signal.SIGTERM)]
@@ -190,6 +193,7 @@ esac"""
     assert [path.name for path in cache.iterdir()] == ["lava.lock"]
 
 
+@pytest.mark.slow
 def test_a_closed_terminal(environment: dict[str, str], many: Path, tmp_path: Path) -> None:
     """Nothing can be written any more, and still the end is in order."""
     out = tmp_path / "out"
@@ -212,6 +216,7 @@ def test_a_closed_terminal(environment: dict[str, str], many: Path, tmp_path: Pa
     assert {path.suffix for path in out.iterdir()} == {".png", ".jsonl"}
 
 
+@pytest.mark.slow
 def test_under_nohup_a_closed_terminal_ends_nothing(
     environment: dict[str, str], many: Path, tmp_path: Path
 ) -> None:
@@ -283,6 +288,7 @@ def test_a_signal_that_was_lost_in_a_destructor_counts_again(monkeypatch: pytest
         pytest.fail("it is lost for ever")
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once(environment: dict[str, str]) -> None:
     body = (
         "import os, signal, time\nfrom snn_tool.signals import stoppable\n"
@@ -309,6 +315,7 @@ def starter(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_program_that_watches_nothing_ends_with_its_starter(
     tmp_path: Path, starter: "subprocess.Popen[str]"

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from snn_tool.models.teachers.onnx import TELEMETRY_OFF
 
+pytestmark = pytest.mark.slow
+
 STUDENT = "denoise-25-lif"
 COMMANDS = {
     "export loihi": f"export {STUDENT} --target loihi --no-verify --out bundle --size 8 --tiles 1",

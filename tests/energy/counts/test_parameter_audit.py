@@ -84,6 +84,7 @@ def test_the_stated_rules_are_those_of_thop(name: str) -> None:
     assert (sum(one.macs for one in ours), sum(one.parameters for one in ours)) == (macs, parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(networks()))
 def test_real_figures_are_torchs(name: str) -> None:
     """FlopCounterMode counts two operations per MAC of convolutions and matrix products, padding included."""
@@ -135,6 +136,7 @@ def test_nothing_of_the_network_changes() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_command_on_an_architecture(capsys: Capture) -> None:
     """Restormer: 26.1 M parameters, as its paper says; its norms and temperatures are what is missed."""
     assert run(["--json", "audit", "params", "restormer", "--size", "32", "32"]) == 0
@@ -182,6 +184,7 @@ def test_the_command_on_files_and_factories(
         assert complaint in error and error.count("\n") == 1, error
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_commands_print(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,7 @@ def shades(page: Path, style: str = "") -> list[tuple[bool, int]]:
     return darkest
 
 
+@pytest.mark.slow
 def test_a_table_that_hides_columns_shows_it_on_a_phone(page: Path) -> None:
     """A shadow where the table goes on, and none where it ends."""
     found = shades(page)
@@ -206,6 +207,7 @@ def test_the_measure_would_notice(page: Path) -> None:
     assert found["requests"] == ["http://elsewhere.example/x.png"] and min(found["images"]) == 0
 
 
+@pytest.mark.slow
 def test_the_pages_policy_runs_no_script(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(POLICY.findall(text)) == 1
@@ -217,6 +219,7 @@ def test_the_pages_policy_runs_no_script(page: Path) -> None:
         assert 'id="inputs"' in dom and ("data-ran=" in dom) == runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_picture_of_the_page_has_ink_all_the_way_down(page: Path, width: int) -> None:
     picture = page.with_name("page.png")
@@ -231,6 +234,7 @@ def test_the_picture_of_the_page_has_ink_all_the_way_down(page: Path, width: int
     assert not ink[:, -4:].any(), "nothing is cut off at the right"
 
 
+@pytest.mark.slow
 def test_on_paper_closed_tables_are_open(page: Path) -> None:
     def pages(name: str, text: str) -> int:
         copy, printed = page.with_name(f"{name}.html"), page.with_name(f"{name}.pdf")

@@ -116,6 +116,7 @@ def test_the_terminal_page_shows_markup_as_it_is(build: Callable[[], EnergyRepor
     assert "[bold]<b onclick=x>[/nothing]" in stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", [1e-3, 0.5, 1.0, 10.0, 50.0, 1000.0])
 def test_the_axis_holds_the_claim_one_and_every_ratio(
     build: Callable[[], EnergyReport], claim: float

@@ -104,6 +104,7 @@ def quantity(folder: Path, status: str) -> tuple[int, str]:
     return index, f"{quantities[index]['node']} {quantities[index]['name']}"
 
 
+@pytest.mark.slow
 def test_an_untouched_bundle_says_what_was_derived_and_what_was_not(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:

@@ -106,6 +106,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_what_cannot_be_used_is_not_run_and_the_others_are(
     case: str, install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -419,6 +420,7 @@ def test_unknown_names_are_usage_errors_that_list_the_installed(
     assert "use one of nir, loihi, netx, onnx, mine" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_help_and_other_commands_do_not_import_it(install: Install, bundle: Path) -> None:
     install("raise AssertionError('imported')")
     for command in (["--help"], ["verify", "--help"], ["models"], ["check", str(bundle / "network.nir")]):

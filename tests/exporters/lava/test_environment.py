@@ -93,6 +93,7 @@ def test_a_broken_variable_is_an_error_not_a_fallback(
         provision_lava(print)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
@@ -264,6 +265,7 @@ def process_is_gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
 def test_grandchildren_end_with_the_time_limit(tmp_path: Path, trap: str) -> None:
     """Also those that ignore SIGTERM."""

@@ -105,6 +105,7 @@ def with_distinct_biases(network: IntegerNetwork) -> IntegerNetwork:
     return replace(network, synapses=tuple(synapses))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conv", ["stock", "blas"])
 def test_lava_dl_computes_every_integer(
     lava: LavaEnvironment, make_network: MakeNetwork, photograph: Image, tmp_path: Path, conv: str
@@ -123,6 +124,7 @@ def test_lava_dl_computes_every_integer(
         assert trace.spikes[name].mean() < 0.9
 
 
+@pytest.mark.slow
 def test_a_square_image_and_other_geometry(
     lava: LavaEnvironment, make_network: MakeNetwork, photograph: Image, tmp_path: Path
 ) -> None:
@@ -145,6 +147,7 @@ def change_dataset(file: Path, name: str, index: Any, by: int) -> None:
         stored[name][...] = values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "index", "layer", "channel"),
     [
@@ -321,6 +324,7 @@ def test_images_are_checked_before_anything_starts(make_network: MakeNetwork, tm
         run_on_netx(tmp_path / "netx", run, image + 64, never)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("installed", [True, False])
 def test_an_export_from_end_to_end(
     request: pytest.FixtureRequest,

@@ -124,6 +124,7 @@ def located(folder: NetxFolder, lava: LavaEnvironment) -> Mismatch | None:
     return report.results[0].first
 
 
+@pytest.mark.slow
 def test_one_weight_off_by_one(exported: NetxFolder, lava: LavaEnvironment, tmp_path: Path) -> None:
     conv, node = layer(exported, 3)
     busiest = int(exported.golden.spikes[conv.source].sum(axis=(0, 1, 3, 4)).argmax())
@@ -139,6 +140,7 @@ def test_one_weight_off_by_one(exported: NetxFolder, lava: LavaEnvironment, tmp_
     assert located(wrong, lava) == expected
 
 
+@pytest.mark.slow
 def test_one_bias_off_by_one(exported: NetxFolder, lava: LavaEnvironment, tmp_path: Path) -> None:
     conv, node = layer(exported, 5)
     wrong = faulty(exported, tmp_path / "wrong", "layer/5/bias", (2,), 1)
@@ -150,6 +152,7 @@ def test_one_bias_off_by_one(exported: NetxFolder, lava: LavaEnvironment, tmp_pa
     assert located(wrong, lava) == expected
 
 
+@pytest.mark.slow
 def test_one_threshold_off_by_one(exported: NetxFolder, lava: LavaEnvironment, tmp_path: Path) -> None:
     """The first layer with a golden membrane between the two thresholds; otherwise it would be no fault."""
     for index in range(2, 7):
@@ -164,6 +167,7 @@ def test_one_threshold_off_by_one(exported: NetxFolder, lava: LavaEnvironment, t
     raise AssertionError("no golden membrane lies at a threshold; take larger tiles")
 
 
+@pytest.mark.slow
 def test_the_command_line_verifies_a_folder(
     exported: NetxFolder, lava: LavaEnvironment, tmp_path: Path, capsys: Capture
 ) -> None:

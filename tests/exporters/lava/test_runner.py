@@ -29,6 +29,8 @@ from snn_tool.files.artifacts import write_json
 from snn_tool.models.integer.engine import IntegerEngine, IntegerTrace, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
+pytestmark = pytest.mark.slow
+
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 

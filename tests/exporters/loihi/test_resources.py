@@ -218,6 +218,7 @@ def test_of_a_network_of_one_size_only_that_is_tried_by_its_shorter_side(make_ne
     assert largest_tile(Deployment(program), replace(LOIHI_2, cores=1), 1) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["unet", "flat"])
 def test_the_largest_tile_is_the_last_that_fits(make_network: MakeNetwork, body: str) -> None:
     """A chip of small cores, so that all candidates can be tried one after the other."""
@@ -287,6 +288,7 @@ def test_a_population_of_any_name_is_shown_as_it_is(make_network: MakeNetwork, n
     assert printable(name, 200)[:8] in text
 
 
+@pytest.mark.slow
 def test_the_command(make_network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nir, picture = tmp_path / "network.nir", tmp_path / "cores.svg"
     write_nir(nir, to_nir(make_network("graded"), 8, 12))

@@ -84,6 +84,7 @@ def test_values_come_as_h5py_gives_them(tmp_path: Path) -> None:
         assert list(group) == list(file["group"]), "the order is HDF5's"
 
 
+@pytest.mark.slow
 def test_the_program_starts_once_and_starts_again_after_a_file_that_ended_it(path: Path) -> None:
     read_hdf5(path, "", MIB)
     first = hdf5._program
@@ -272,6 +273,7 @@ def zero_heap_object(path: Path, which: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_damaged_heap_ends_at_the_limit_wherever_it_is_damaged(path: Path) -> None:
     """HDF5 2.0 walks the heap for ever, since an object of size 0 leads to itself."""
     content, objects = path.read_bytes(), 0
@@ -298,6 +300,7 @@ def readers(of: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_the_reader_of_a_hanging_file_ends_with_its_caller(path: Path, number: signal.Signals) -> None:
@@ -362,6 +365,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             read_hdf5(tmp_path / name, "", MIB)
 
 
+@pytest.mark.slow
 def test_random_damage_is_one_line_each(path: Path) -> None:
     """Bytes set at random, in a file of which most bytes are structure."""
     content, random = path.read_bytes(), np.random.default_rng(0)
@@ -379,6 +383,7 @@ def test_random_damage_is_one_line_each(path: Path) -> None:
     assert refused > 20
 
 
+@pytest.mark.slow
 def test_a_request_right_after_a_reply_is_no_end_of_all_requests(path: Path) -> None:
     for _ in range(200):
         assert list(read_hdf5(path, "", MIB)) == ["node", "version"]

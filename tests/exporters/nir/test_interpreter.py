@@ -46,6 +46,7 @@ def assert_equal_runs(network: IntegerNetwork, image: NDArray[np.int16], trace: 
     np.testing.assert_array_equal(trace.readout, expected.readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "body"), KINDS)
 def test_photographs_give_equal_bits(
     make_network: MakeNetwork, photograph: Image, tmp_path: Path, kind: str, body: str
@@ -95,6 +96,7 @@ def violent(network: IntegerNetwork, seed: int) -> IntegerNetwork:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "body"), KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_wrapping_and_saturating_networks_give_equal_bits(

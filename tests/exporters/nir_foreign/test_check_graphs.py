@@ -259,6 +259,7 @@ FAMILY: dict[str, Callable[[], nir.NIRGraph]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FAMILY)
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_is_refused_raises_and_nothing_else_does(target: str, case: str) -> None:

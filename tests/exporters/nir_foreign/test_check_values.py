@@ -343,6 +343,7 @@ def behaviour(target: str, node: nir.NIRNode, shape: tuple[int, ...], path: Path
     return ("dropped" if dropped else "changed"), said.verdict, said.why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("target", IMPORTERS)
 def test_what_is_said_is_what_happens(target: str, case: str, tmp_path: Path) -> None:
@@ -377,6 +378,7 @@ def drawn(rng: np.random.Generator, dt: float) -> nir.NIRNode:
     return nir.CubaLIF(tau_syn, tau_mem, r, leak, some(THRESHOLDS), v_reset=some(LEVELS), w_in=w_in)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["norse", "snntorch", "spikingjelly", "sinabs"])
 def test_neurons_drawn_at_random_are_not_praised_wrongly(target: str, tmp_path: Path) -> None:
     """`held` is exact, `refused` raises and nothing else does; `changed` may not show in the drawn inputs."""

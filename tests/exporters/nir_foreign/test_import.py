@@ -172,6 +172,7 @@ SMALL = st.tuples(st.integers(1, 4), st.integers(1, 4))
 ZEROS = st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([nir.SumPool2d, nir.AvgPool2d]), SIDES, SMALL, SMALL, ZEROS, st.data())
 def test_whatever_is_imported_equals_the_layers_exactly(

@@ -143,6 +143,7 @@ def active_teacher(architecture: str) -> Any:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", SMALL)
 def test_an_exported_teacher_is_a_teacher_with_its_features(tmp_path: Path, architecture: str) -> None:
     """Read again as `--teacher model.onnx --hints ...`; also of odd sides, of one pixel, one at a time."""

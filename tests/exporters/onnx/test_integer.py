@@ -170,6 +170,7 @@ def tampered(model: Any, name: str) -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
 def test_every_changed_weight_is_found_where_it_acts(make_network: MakeNetwork, neuron: str) -> None:
     """The first integer that differs is in a population that the synapse feeds, never before it."""

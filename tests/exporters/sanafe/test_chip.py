@@ -28,6 +28,8 @@ from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.texts.audit import chip_check_text
 
+pytestmark = pytest.mark.slow
+
 MakeNetwork = Callable[..., IntegerNetwork]
 Image = NDArray[np.float32]
 SIDE = 8

@@ -68,6 +68,7 @@ def test_the_variable_wins_and_is_no_fallback(tmp_path: Path, monkeypatch: pytes
         provision_sanafe(print)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [

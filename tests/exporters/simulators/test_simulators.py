@@ -30,6 +30,8 @@ from snn_tool.exporters.verify.report import verify_golden
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 NAMES = tuple(SIMULATORS)
 DT_S = 1e-3

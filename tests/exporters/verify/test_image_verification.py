@@ -70,6 +70,7 @@ def test_a_file_gives_its_network_back(
     np.testing.assert_array_equal(first.spikes["tail_in"], second.spikes["tail_in"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), COMBINATIONS)
 @pytest.mark.usefixtures("lava")
 def test_tiles_are_exact_in_every_combination(
@@ -86,6 +87,7 @@ def test_tiles_are_exact_in_every_combination(
         assert (result.status, result.tiles, result.values_compared) == ("exact", 3, expected), result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["unet", "flat"])
 @pytest.mark.usefixtures("lava")
 def test_a_whole_image_is_put_together_from_windows(
@@ -111,6 +113,7 @@ def test_windows_without_a_middle_are_refused(make_bundle: Callable[..., Path], 
         verify_whole_image(runner, "p", image[:, :12], "nir")
 
 
+@pytest.mark.slow
 def test_photographs_on_the_command_line(
     make_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,8 @@ from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[np.int64]
 Document, Arrays = dict[str, Any], dict[str, NDArray[Any]]
 Change = Callable[[Document, Arrays], None]

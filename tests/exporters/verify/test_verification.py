@@ -57,6 +57,7 @@ def make_bundle(make_network: MakeNetwork, photograph: Image, tmp_path: Path) ->
     return build
 
 
+@pytest.mark.slow
 def test_an_untouched_bundle_is_exact_everywhere(
     make_bundle: Callable[[str], Bundle], lava: LavaEnvironment, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_an_untouched_bundle_is_exact_everywhere(
     assert document["results"][1]["first"] is None
 
 
+@pytest.mark.slow
 def test_a_plan_of_the_other_lowering_is_not_the_networks(make_bundle: Callable[..., Bundle]) -> None:
     bundle = make_bundle("graded", "relay")
     assert verify_golden(bundle, ["nir"]).passed
@@ -92,6 +94,7 @@ def test_a_plan_of_the_other_lowering_is_not_the_networks(make_bundle: Callable[
     ]
 
 
+@pytest.mark.slow
 def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[str], Bundle]) -> None:
     bundle = make_bundle("graded")
     golden = bundle.golden
@@ -113,6 +116,7 @@ def test_a_golden_value_that_nothing_computes_is_located(make_bundle: Callable[[
     assert str(result.first).startswith("up_in membranes, timestep 0, tile 1, index (5, 3, 7): expected ")
 
 
+@pytest.mark.slow
 def test_absent_lava_is_not_run_and_never_exact(
     make_bundle: Callable[[str], Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

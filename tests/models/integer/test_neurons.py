@@ -45,6 +45,7 @@ def test_wrap_once_equals_the_rule(value: int) -> None:
     assert wrap_once(torch.tensor(value)).item() == wrapped
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.lists(st.integers(-(2**24) + 1, 2**24 - 1), min_size=1, max_size=5),

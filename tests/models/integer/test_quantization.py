@@ -22,6 +22,7 @@ def with_value(make: MakeStudent, neuron: str, body: str, name: str, value: floa
     return student, config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 @pytest.mark.parametrize("body", ["unet", "chain"])
 def test_one_absurd_value_anywhere_is_one_line_or_integers(

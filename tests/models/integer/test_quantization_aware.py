@@ -118,6 +118,7 @@ def test_the_network_that_is_kept_holds_the_integers_weights(folder: Path, tmp_p
         torch.testing.assert_close(again[name], parameter.detach(), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_stage_begins_where_it_is_asked_to(folder: Path, tmp_path: Path) -> None:
     """Until then every trained weight is the plain run's; afterwards not."""
     paths = {qat: tmp_path / str(qat) for qat in (0.0, 0.5)}

@@ -28,6 +28,7 @@ def built(architecture: str, size: str) -> nn.Module:
     return build_teacher(architecture, size_options(architecture, size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "size"), EVERY)
 def test_the_documented_figures(architecture: str, size: str) -> None:
     """MACs per pixel on 128x128, a multiple of every grid."""
@@ -47,6 +48,7 @@ def test_the_documented_figures(architecture: str, size: str) -> None:
     assert documented == EVERY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", SIZES)
 def test_sizes_grow(architecture: str) -> None:
     with torch.device("meta"):
@@ -57,6 +59,7 @@ def test_sizes_grow(architecture: str) -> None:
     assert macs == sorted(macs) and len(set(macs)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", TEACHERS)
 def test_a_small_teacher_learns_in_bf16(architecture: str) -> None:
     """Overfits one batch: no NaN in any gradient, every parameter learns, and the error falls."""

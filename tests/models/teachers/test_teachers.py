@@ -116,6 +116,7 @@ def test_restormer_has_its_published_size(layer_norm: str, norm_values: int, pub
     assert counted == restormer_parameters(48, norm_values) == published
 
 
+@pytest.mark.slow
 def test_restormer_takes_its_published_macs_without_any_weight_in_memory() -> None:
     teacher = on_meta(Restormer)
     report = count_macs(teacher, (1, 3, 256, 256))
@@ -134,6 +135,7 @@ def test_restormer_takes_its_published_macs_without_any_weight_in_memory() -> No
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", TEACHERS)
 def test_macs_are_half_of_torchs_flops(architecture: str) -> None:
     with torch.device("meta"):
@@ -172,6 +174,7 @@ def test_nafnet_has_its_published_sizes(options: dict[str, object], millions: fl
     assert round(counted / 1e6, 2) == millions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", TEACHERS)
 @given(height=st.integers(1, 34), width=st.integers(1, 34))
 @settings(max_examples=15, deadline=None)

@@ -99,6 +99,7 @@ def body(printed: str) -> dict[str, Any]:
 # --- references and exit codes
 
 
+@pytest.mark.slow
 def test_the_reference_is_what_is_asked_for(call: Run, students: dict[str, Path]) -> None:
     reports = {}
     for against in ("teacher", "twin", "qann"):
@@ -118,6 +119,7 @@ def test_the_reference_is_what_is_asked_for(call: Run, students: dict[str, Path]
     assert body(call(students["lif"])[1])["reference"] == "twin"
 
 
+@pytest.mark.slow
 def test_strict_exits_3_unless_every_model_agrees(call: Run, students: dict[str, Path]) -> None:
     outcomes = {}
     for claim in ("0.000001", "1", "1000000"):
@@ -148,6 +150,7 @@ def test_wrong_options_are_one_line(
 # --- profiles
 
 
+@pytest.mark.slow
 def test_a_profile_changes_prices_and_is_named(call: Run, students: dict[str, Path], tmp_path: Path) -> None:
     profile = tmp_path / "own.toml"
     profile.write_text(
@@ -224,6 +227,7 @@ def test_the_claim_of_equal_integers_is_true(
     assert torch.equal(total * 64, torch.from_numpy(IntegerEngine(network).run(image).readout).double())
 
 
+@pytest.mark.slow
 def test_a_lif_students_quantised_twin_is_counted_or_measured(call: Run, students: dict[str, Path]) -> None:
     counted = {c["name"]: c for c in body(call(students["lif"])[1])["columns"]}
     assert counted["qann"]["quality"] is None and counted["qann"]["title"].endswith("counted, not trained")
@@ -256,6 +260,7 @@ def test_another_network_is_no_quantised_twin(
 # --- the sweep, and a check on SANA-FE
 
 
+@pytest.mark.slow
 def test_the_sweep_can_be_left_out_and_ends_at_the_student(call: Run, students: dict[str, Path]) -> None:
     with_sweep, without = body(call(students["lif"])[1]), body(call(students["lif"], "--no-sweep")[1])
     last = with_sweep["sweep"]["points"][-1]
@@ -294,6 +299,7 @@ def chip_report(student: Path) -> SanafeReport:
     )
 
 
+@pytest.mark.slow
 def test_sanafe_stands_beside_our_own_model_per_synop(
     call: Run, students: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -377,6 +383,7 @@ def typed_fields(annotation: type) -> dict[str, type]:
     return found
 
 
+@pytest.mark.slow
 def test_every_key_that_is_written_is_documented_and_the_other_way_round(
     call: Run, students: dict[str, Path], tmp_path: Path
 ) -> None:

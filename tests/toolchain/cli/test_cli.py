@@ -17,6 +17,8 @@ from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.exporters.lava.environment import find_lava
 from snn_tool.files.artifacts import sha256_file
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--batch", "2", "--patch", "16", "--max-steps", "8", "--validate-every", "4", "--device", "cpu"]
 Run = Callable[..., tuple[int, str, str]]
 

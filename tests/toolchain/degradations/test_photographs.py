@@ -33,6 +33,7 @@ def test_a_small_photograph_is_not_resampled() -> None:
     np.testing.assert_array_equal(read_photograph(package, name), original)
 
 
+@pytest.mark.slow
 def test_the_demo_folders_hold_the_photographs(tmp_path: Path) -> None:
     train, test = write_demo_folders(tmp_path)
     for folder, photographs in ((train, TRAINING), (test, TEST)):

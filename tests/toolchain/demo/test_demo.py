@@ -10,6 +10,8 @@ from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava.installation import provision_lava
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:

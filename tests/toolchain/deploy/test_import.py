@@ -284,6 +284,7 @@ def test_what_the_networks_are(imported: Callable[[str], dict[str, Any]]) -> Non
     assert [p.decay for p in imported("norse")["network"].populations] == [1024, 410]
 
 
+@pytest.mark.slow
 def test_a_pool_before_a_padded_convolution_is_imported_and_verified(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

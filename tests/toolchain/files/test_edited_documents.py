@@ -180,6 +180,7 @@ def swept(kind: Kind, folder: Path) -> Iterator[tuple[Keys, Any, object, str]]:
         path.write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OLD)
 def test_every_value_opens_or_is_one_line(old: Path, name: str) -> None:
     """Also in files of before the hash over the numbers, where the schema alone decides."""
@@ -192,6 +193,7 @@ def test_every_value_opens_or_is_one_line(old: Path, name: str) -> None:
     assert not wrong, "\n".join(map(str, wrong[:40]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["integers", "graded integers", "foreign integers", "student", "teacher"])
 def test_no_value_changes_the_function_unnoticed(old: Path, tmp_path: Path, name: str) -> None:
     """Files that are written today: what opens is what was written."""
@@ -264,6 +266,7 @@ def test_single_edits_that_hung_or_died(old: Path, tmp_path: Path, keys: Keys, v
     assert "is not allowed; use" in message or "is missing" in message
 
 
+@pytest.mark.slow
 def test_cards_are_checked_too(tmp_path: Path) -> None:
     for path in FOLDER.glob("denoise-25.*"):
         shutil.copyfile(path, tmp_path / path.name)

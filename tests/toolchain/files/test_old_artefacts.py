@@ -81,6 +81,7 @@ def test_a_run_folder_is_known_again_and_its_students_start_others(old: Path) ->
     assert load_dequantized(run / "student.int.safetensors")[1] == config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "neuron", "lowering", "neurons"),
     [

@@ -193,6 +193,7 @@ def test_an_output_that_cannot_be_looked_at(tmp_path: Path, refuse: Callable[[Pa
         refuse(tmp_path / ("x" * 300), False)
 
 
+@pytest.mark.slow
 def test_every_command_leaves_what_is_not_ours(
     call: Run, pipeline: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_what_a_command_wrote_it_replaces_until_it_is_changed(
     assert code == 1 and f"{photographs}/00.png" in err and "and 1 more: not written" in err
 
 
+@pytest.mark.slow
 def test_a_run_replaces_a_run(call: Run, pipeline: Path, photographs: Path, tmp_path: Path) -> None:
     """One of this version by its ledger, one of an older by what its files are; never a changed one."""
     out = tmp_path / "student"

@@ -59,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["read", "restore", "evaluate", "derain", "dehaze", "deblur"])
 def test_bytes_per_value(
     folder: Path, tmp_path: Path, make_network: Callable[..., IntegerNetwork], what: str

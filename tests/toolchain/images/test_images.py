@@ -318,6 +318,7 @@ def test_one_pixel_is_an_image(tmp_path: Path, name: str) -> None:
     assert np.abs(image.astype(int) - 128).max() <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_anywhere_is_whole_or_refused(tmp_path: Path, name: str) -> None:
     """A picture that is complete, as in front of a PNG's end mark, may be used; never a part of one."""
@@ -340,6 +341,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(sorted(FILES)),

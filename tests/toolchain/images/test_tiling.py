@@ -84,6 +84,7 @@ def noisy_parts(photograph: Image) -> list[Image]:
     return [np.ascontiguousarray(part[None]) for part in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_integer_students_do_not_depend_on_the_tile(
     make_network: MakeNetwork, photograph: Image, neuron: str, body: str
@@ -104,6 +105,7 @@ def test_integer_students_do_not_depend_on_the_tile(
             np.testing.assert_array_equal(tiled, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_float_students_depend_on_the_tile_by_rounding_only(
     make_student: MakeStudent, photograph: Image, neuron: str, body: str

@@ -116,6 +116,7 @@ def weights(path: Path, named: str = "Net") -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow
 def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
     distil: Distil, work: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +185,7 @@ def test_the_students_first_weights_do_not_depend_on_the_factory(work: Path) -> 
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_published_checkpoint_is_recognised_by_its_shapes(tmp_path: Path) -> None:
     torch.manual_seed(2)
     options = {"width": 32, "encoder_blocks": [1, 1, 2], "middle_blocks": 2, "decoder_blocks": [1, 1, 1]}
@@ -236,6 +238,7 @@ def test_spandrel_recognises_published_names_and_computes_the_same(tmp_path: Pat
         open_teacher("spandrel", path)
 
 
+@pytest.mark.slow
 def test_the_energy_report_counts_a_users_network(
     work: Path, tmp_path: Path, make_network: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_float_student_from_disk_gives_the_networks_values(
     assert np.abs(restored - photograph.transpose(1, 2, 0)).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (3, 200), (2, 5)])
 def test_every_size_comes_back_the_same_for_every_tile(
     tmp_path: Path, make_network: MakeNetwork, size: tuple[int, int]

@@ -52,6 +52,7 @@ def test_over_a_budget_by_hand() -> None:
     assert float(over_budget(torch.tensor(80.0), 100.0)) == 0.0
 
 
+@pytest.mark.slow
 def test_a_budget_saves_synops(tmp_path: Path) -> None:
     image = read_photograph("skimage.data", "coffee.png")
     for index in range(3):

@@ -35,6 +35,8 @@ from snn_tool.training.runs import (
 from snn_tool.training.settings import load_settings
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"student": {"width": 4}, "training": {"batch": 2, "patch": 16, "validate_every": 4, "device": "cpu"}}
 
 

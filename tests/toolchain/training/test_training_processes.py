@@ -16,6 +16,8 @@ from snn_tool.training.run_folder import RunFolder, read_checkpoint
 from snn_tool.training.runs import TaskOptions, distill_student
 from snn_tool.training.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 FIXED = ("--width", "4", "--batch", "4", "--patch", "16", "--validate-every", "4", "--device", "cpu")
 

@@ -25,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in set(PROGRAM_FIXTURES) & set(getattr(item, "fixturenames", ())):
             item.add_marker(name)
 
+
 for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     # What a shell starts in its background ignores Ctrl-C, and programs started here would inherit that.
     if signal.getsignal(_number) is signal.SIG_IGN:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from snn_tool.degradations.crops import write_demo_folders
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 DECIBELS = 0.05

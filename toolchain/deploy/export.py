@@ -84,7 +84,9 @@ def export_student(
     if target not in known:
         raise ConfigError(f"--target {target} is unknown; use one of {', '.join(known)}")
     if target == ONNX:
-        raise ConfigError(f"--target {ONNX} makes a file and no folder; see onnx_export.export_onnx")
+        raise ConfigError(
+            f"--target {ONNX} makes a file and no folder; in Python use snn_tool.deploy.onnx.export_onnx"
+        )
     check_lowering(lowering)
     if target != "loihi" and lowering != FANOUT:
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")

@@ -18,6 +18,7 @@ from snn_tool.degradations.crops import read_photograph
 from snn_tool.networks.open import open_student
 from snn_tool.networks.running import Student as RestoringStudent
 
+pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {"max_steps": 3, "batch": 2, "patch": 32, "validate_every": 3}
 PHOTOGRAPHS = (
     ("skimage.data", "astronaut.png"),

@@ -166,7 +166,7 @@ def _finite(values: NDArray[np.floating]) -> NDArray[np.float32]:
         ValueError: one is infinite or none at all, as a damaged exponent makes them.
     """
     with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
+        single: NDArray[np.float32] = values.astype(np.float32)
     if not np.isfinite(single).all():
         raise ValueError("a curve without an end")
     return single

@@ -60,6 +60,7 @@ def test_a_student_knows_its_task_up_to_the_energy_report(
     assert read_image(tmp_path / "r/0.png").shape == (32, 40, 3)
 
 
+@pytest.mark.slow
 def test_pairs_that_degrade_wrote_go_all_the_way(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

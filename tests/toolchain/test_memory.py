@@ -11,7 +11,7 @@ from snn_tool.cli.app import run
 from snn_tool.errors import is_out_of_memory
 from snn_tool.models.config import default_config
 from snn_tool.models.student import build_student, save_student
-from snn_tool.networks import students as restoration
+from snn_tool.networks import running
 
 TOO_MUCH = 1 << 55  # bytes, beyond any address space
 
@@ -71,7 +71,7 @@ def test_running_out_while_restoring_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(restoration, "restore_tiled", lambda *_, **__: allocate())
+    monkeypatch.setattr(running, "restore_tiled", lambda *_, **__: allocate())
     assert run(["-q", *commands(work)[command]]) == 1
     assert capsys.readouterr().err == (
         "error: out of memory; use a smaller --batch, --patch, --tile, --crop or --size\n"
@@ -95,6 +95,6 @@ def test_a_bug_keeps_its_traceback(work: Path, monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr(restoration, "restore_tiled", fail)
+    monkeypatch.setattr(running, "restore_tiled", fail)
     with pytest.raises(RuntimeError, match="size mismatch"):
         run(["-q", *commands(work)["restore"]])

@@ -75,6 +75,7 @@ def networks() -> dict[str, nn.Module]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(networks()))
 def test_the_stated_rules_are_those_of_thop(name: str) -> None:
     thop = pytest.importorskip("thop", reason="thop is not installed (extra dev)")

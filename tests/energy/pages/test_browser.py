@@ -156,6 +156,7 @@ def measured(page: Path, width: int, change: Callable[[str], str] = lambda text:
     return body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_window_and_nothing_is_fetched(page: Path, width: int) -> None:
     found = measured(page, width)

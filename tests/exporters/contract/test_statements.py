@@ -204,6 +204,7 @@ def test_an_observed_extreme_is_read_off_the_golden_tiles_again(
     assert f"{there}: stated {stated[1] + 1}, derived {stated[1]}" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [

@@ -204,6 +204,7 @@ def test_depth_and_number_are_bounded_before_they_cost_time(path: Path) -> None:
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
 def test_many_objects_are_granted_their_time(tmp_path: Path) -> None:
     """29,000 of them take 2.1 s on a machine of 2024, so more than the one second that a small file has."""
     path = tmp_path / "many.h5"
@@ -347,6 +348,7 @@ def test_a_reader_that_dies_within_its_reply_is_said_to_have(
     assert words in refusal(path)
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_to_arrive_is_given_up(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def loaded_by(folder: Path, *command: str) -> tuple[int, set[str], str]:
     return code, set(packages), said[-1] if said else ""
 
 
+@pytest.mark.slow
 def test_restore_loads_what_it_needs(tmp_path: Path) -> None:
     write_image(tmp_path / "photo.png", data.astronaut()[:32, :48])
     code, packages, _ = loaded_by(tmp_path, "restore", "photo.png")
@@ -42,6 +43,7 @@ def test_restore_loads_what_it_needs(tmp_path: Path) -> None:
     assert not packages & NEEDLESS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -61,6 +63,7 @@ def test_a_mistyped_path_fails_before_torch_is_loaded(tmp_path: Path, command: s
     assert not packages & {"torch", *NEEDLESS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -94,6 +94,7 @@ def test_a_file_that_changes_meanwhile_is_not_exported(make_network: MakeNetwork
         network.copied(tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_what_is_kept_in_memory_is_what_the_file_says(make_network: MakeNetwork, tmp_path: Path) -> None:
     """The bundle that an export hands back holds the program and the plan of the folder that it left."""
     exported = export_student(student(make_network, tmp_path), "loihi", tmp_path / "out", OPTIONS)

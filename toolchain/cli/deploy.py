@@ -12,6 +12,7 @@ from snn_tool.deploy.options import (
     ImportOptions,
     QuantizeOptions,
     VerifyOptions,
+    usual_out,
 )
 from snn_tool.flags import Flag, Overwrite
 from snn_tool.networks.locate import exported_file, float_file
@@ -67,9 +68,15 @@ def export(
             read=exported_file,
         ),
     ],
-    out: Annotated[Path, Flag("Folder to make; for onnx a file, NAME.onnx.")],
     options: ExportOptions,
     golden: GoldenOptions,
+    out: Annotated[
+        Path | None,
+        Flag(
+            "Folder to make; for onnx a file.",
+            shown="NAME-TARGET, for onnx NAME.onnx, beside its input, or here for a name from 'models'",
+        ),
+    ] = None,
 ) -> None:
     """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
     from snn_tool.deploy.export import export_student
@@ -78,6 +85,7 @@ def export(
     from snn_tool.texts.deploy import export_document, export_text
 
     terminal = terminal_of(context)
+    out = out or usual_out(student, options.target)
     if check_target(options.target, options.lowering, options.taps or options.stateful):
         onnx = OnnxOptions(golden, options.taps, options.stateful, options.verify, options.overwrite)
         return _export_onnx(terminal, student, out, onnx)
@@ -111,6 +119,7 @@ def verify(
     context: typer.Context,
     bundle: Annotated[Path, Flag("Folder, from export; not of --target nir.", argument=True)],
     options: VerifyOptions,
+    out: Annotated[Path | None, Flag("File for the report.", shown="verification.json in the folder")] = None,
 ) -> None:
     """Hold a bundle against independent implementations, on its golden tiles and on your images.
 
@@ -135,7 +144,7 @@ def verify(
     with terminal.steps() as log:
         how = Context(conv=options.conv, log=log)
         shown = photographs if options.images else None
-        report = verify_export(export, options.backend or None, shown, how)
+        report = verify_export(export, options.backend or None, shown, how, out)
     terminal.result(verification_text(report), report.to_json())
     if report.failed or (options.backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)

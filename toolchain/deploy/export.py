@@ -11,8 +11,7 @@ from typing import Any
 
 from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
-from snn_tool.deploy.onnx_networks import ONNX
-from snn_tool.deploy.options import GoldenOptions
+from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.export import NETWORK, Export, NirExport, NirManifest
 from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden

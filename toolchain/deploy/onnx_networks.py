@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
-from snn_tool.deploy.options import GoldenOptions
+from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.contract.traces import EXACT
 from snn_tool.exporters.onnx.float import SCHEMA, STUDENT, TEACHER, float_model
@@ -31,7 +31,6 @@ from snn_tool.models.streams import FANOUT
 from snn_tool.models.topology import Topology
 from snn_tool.networks.open import FloatStudent, IntegerStudent, OpenedTeacher, Provenance
 
-ONNX = "onnx"
 CUT = (3, 5)
 """Rows and columns cut from a tile, so that its sides are odd."""
 

@@ -17,7 +17,9 @@ from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
 from snn_tool.flags import Flag, Overwrite
 from snn_tool.models.streams import FANOUT
+from snn_tool.networks.shipped import FOLDER
 
+ONNX = "onnx"
 MOST_TIMESTEPS, MOST_STEP = 64, 16
 """Of an imported network."""
 Convolution = Annotated[
@@ -214,3 +216,12 @@ class ImportOptions:
             raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
         if self.images is None and self.expect is None:
             raise ConfigError("import needs --images DIR, or --expect FILE.npz with inputs")
+
+
+def usual_out(source: Path, target: str) -> Path:
+    """Where an export goes unless it is said: beside its source, or here for a student that comes along."""
+    name = source.name
+    for suffix in (source.suffix, ".int"):
+        name = name.removesuffix(suffix)
+    folder = Path() if source.parent == FOLDER else source.parent
+    return folder / (f"{name}.onnx" if target == ONNX else f"{name}-{target}")

@@ -51,21 +51,23 @@ def verify_export(
     backends: Sequence[str] | None = None,
     photographs: PhotographOptions | None = None,
     context: Context = DEFAULT,
+    out: Path | None = None,
 ) -> VerificationReport:
-    """Verify a folder on its golden tiles, and on photographs if some are given; write `verification.json`.
+    """Verify a folder on its golden tiles, and on photographs if some are given; write the report.
 
     Args:
         export: of `open_export`.
         backends: names; None takes those that are usual for the target.
         photographs: further images.
         context: how backends run.
+        out: file of the report; None takes `verification.json` in the folder.
 
     Raises:
-        ConfigError: a backend is unknown.
+        ConfigError: a backend is unknown, or a file stands at the report's place that is none.
         VerificationError: an implementation refuses the network.
         DataError: an image is damaged, or none is as large as the network's.
     """
-    target = export.folder / VERIFICATION
+    target = out or export.folder / VERIFICATION
     if os.path.lexists(target) and not is_kind(target, KIND):
         refuse_foreign([target])
     report = verify_golden(export, backends, context)

@@ -149,6 +149,7 @@ def test_types_that_are_no_numbers_or_texts_are_refused(path: Path) -> None:
     refusal(edit(path, lambda file: file.create_dataset("node/odd", (2,), ragged) and None))
 
 
+@pytest.mark.slow
 def test_a_refusal_amid_a_reply_leaves_nothing_for_the_next_file(path: Path, tmp_path: Path) -> None:
     """A text that is not UTF-8 is found here, when arrays behind it are on their way."""
     other = tmp_path / "other.nir"

@@ -331,6 +331,7 @@ def wirings(draw: st.DrawFn, loops: bool) -> nir.NIRGraph:
 EXAMPLES = int(os.environ.get("SNN_TOOL_GRAPHS", "40"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

@@ -202,6 +202,7 @@ with staged_folder(Path(sys.argv[1]), True) as stage:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves", [0, 1, 4, 6, 7, 8])
 def test_a_kill_between_two_renames_is_undone_by_the_next_export(old: Path, moves: int) -> None:
     """After all eight nothing kills: the new result is there."""
@@ -221,6 +222,7 @@ def test_a_kill_between_two_renames_is_undone_by_the_next_export(old: Path, move
     assert tree(old) == BEFORE and set(listed_files(old)) == {"a.txt", "sub/b.txt", "gone/c.txt", MANIFEST}
 
 
+@pytest.mark.slow
 def test_a_file_that_the_user_made_after_a_kill_stays(old: Path) -> None:
     arguments = (sys.executable, "-c", KILLED, old, "6", Path(__file__).parent)
     assert subprocess.run(arguments, capture_output=True).returncode == -signal.SIGKILL

@@ -33,8 +33,8 @@ SECONDS = 3
 """After which an import is taken to have no end; each takes a few hundredths."""
 
 
-class EndlessError(Exception):
-    """Raised by the alarm."""
+class EndlessError(BaseException):
+    """Raised by the alarm; no plain exception, for importers swallow those while they look at a module."""
 
 
 Importer = Callable[[nir.NIRGraph], Any]
@@ -71,7 +71,7 @@ def bounded() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     logging.disable(logging.CRITICAL)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)  # again and again: foreign code may swallow the first
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -94,7 +94,7 @@ def happens(target: str, graph: nir.NIRGraph, frame: torch.Tensor) -> Outcome:
                     parts = answer if isinstance(answer, tuple) else (answer,)
                     state = parts[-1] if len(parts) > 1 else state
                     first = parts[0] if first is None else first
-        except Exception:  # foreign code, of which any exception is an outcome
+        except (Exception, EndlessError):  # foreign code, of which any exception is an outcome
             return "refused", None
     return "runs", first.numpy().astype(np.float64) if isinstance(first, torch.Tensor) else None
 

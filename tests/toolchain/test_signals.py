@@ -148,7 +148,7 @@ def test_export_while_lava_runs(environment: dict[str, str], tmp_path: Path, num
     ended(process, number)
     assert_gone(journal)
     left = [path.name for path in (tmp_path / "tmp").glob("snn-tool-*")]
-    assert len(left) == (1 if number == signal.SIGKILL else 0), left
+    assert bool(left) == (number == signal.SIGKILL), left
     assert not list(tmp_path.glob(".snn-tool-*"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", environment["TMPDIR"])

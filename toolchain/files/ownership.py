@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -48,9 +49,15 @@ class _Ledger:
     path: Path
     read: int = 0
     hashes: dict[str, set[str]] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Two threads that read on from one place would pass over lines."""
 
     def of(self, name: str) -> set[str]:
         """Hashes of all contents that a file was given."""
+        with self.lock:
+            return self._of(name)
+
+    def _of(self, name: str) -> set[str]:
         try:
             with self.path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
@@ -80,8 +87,11 @@ class _Ledger:
             ConfigError: something else has the ledger's name.
             ArtifactError: the folder cannot be written.
         """
-        if digest in self.of(name):
-            return
+        with self.lock:
+            if digest not in self._of(name):
+                self._append(name, digest)
+
+    def _append(self, name: str, digest: str) -> None:
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
             raise ConfigError(f"{self.path}: is no list of written files; move it away")
         line = json.dumps({"file": name, "sha256": digest}) + "\n"

@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(TEST)
 
-# The part that answers while one thinks: no training, no simulator, nothing that starts programs.
+# The tests that answer at once: no training, no simulator, no test that takes seconds.
 quick: $(VENV)/installed
 	$(TEST) -m "not slow and not lava and not sanafe"
 

@@ -63,8 +63,8 @@ def _parsing(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield
-    except ArtifactError:
-        raise
+    except (ArtifactError, MemoryError):
+        raise  # memory that runs out is no fault of the file
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file; export the network again") from error
     except Exception as error:  # zipfile, zlib and numpy: some ten types, none of which names the file

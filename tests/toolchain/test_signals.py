@@ -148,7 +148,10 @@ def test_export_while_lava_runs(environment: dict[str, str], tmp_path: Path, num
     ended(process, number)
     assert_gone(journal)
     left = [path.name for path in (tmp_path / "tmp").glob("snn-tool-*")]
-    assert bool(left) == (number == signal.SIGKILL), left
+    kinds = {name.rpartition("-")[0] for name in left}
+    assert len(kinds) == len(left) and kinds <= {"snn-tool-lava", "snn-tool-export"}, left
+    assert ("snn-tool-lava" in kinds) == (number == signal.SIGKILL), left
+    assert kinds == set() or number == signal.SIGKILL, left
     assert not list(tmp_path.glob(".snn-tool-*"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", environment["TMPDIR"])

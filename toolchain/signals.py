@@ -6,6 +6,7 @@ are ignored while that goes on, for a closed terminal sends several; only a seco
 at once.
 """
 
+import _thread
 import contextlib
 import errno
 import os
@@ -14,13 +15,15 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 PATIENCE_S = 10.0
-"""An exception in a destructor is lost; after this time a signal counts again."""
+"""A library may swallow the exception; after this time a signal counts again."""
+REPEAT_S = 0.05
+"""How long after an exception was lost in a destructor the signal is sent once more."""
 
 
 class Stopped(BaseException):
@@ -38,10 +41,12 @@ def stoppable() -> Iterator[None]:
         yield
         return
     handler = _Handler()
-    before = take_over(handler)
+    before, hook = take_over(handler), sys.unraisablehook
+    sys.unraisablehook = handler.lost(hook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         give_back(before)
 
 
@@ -72,6 +77,28 @@ class _Handler:
             return
         self._raised_s = now
         raise Stopped(number)
+
+    def lost(self, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return a hook for exceptions that nobody can catch: a `Stopped` among them is raised once more.
+
+        Python runs destructors and the callbacks of weak references anywhere, also where a signal's
+        handler is due, and drops what they raise.
+        """
+
+        def hook(unraisable: Any) -> None:
+            if not isinstance(unraisable.exc_value, Stopped):
+                otherwise(unraisable)
+                return
+            self._raised_s = -PATIENCE_S
+            # The bare function, since a destructor may run while the threading module holds its lock.
+            _thread.start_new_thread(_send_again, (unraisable.exc_value.code - 128,))
+
+        return hook
+
+
+def _send_again(number: int) -> None:
+    time.sleep(REPEAT_S)
+    signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def end_at_once(number: int) -> None:

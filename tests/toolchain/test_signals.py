@@ -280,7 +280,29 @@ def test_signals_that_follow_do_not_disturb_the_end() -> None:
     assert [signal.getsignal(number) for number in STOPPING] == before
 
 
-def test_a_signal_that_was_lost_in_a_destructor_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_signal_that_comes_in_a_destructor_is_not_lost(
+    times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what a destructor raises; the signal comes once more when that is over."""
+
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGHUP)
+
+    before = sys.unraisablehook
+    with pytest.raises(Stopped, match="hung up"), stoppable():
+        things = [Interrupted() for _ in range(times)]
+        while things:
+            things.pop()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pass
+        pytest.fail("it is lost")
+    assert sys.unraisablehook is before and "ignored" not in capfd.readouterr().err
+
+
+def test_a_signal_that_a_library_swallowed_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snn_tool.signals.PATIENCE_S", 0.1)
     with pytest.raises(Stopped), stoppable():
         try:

@@ -30,7 +30,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p snn_tool
 
-# Source archive, the wheel made from it, and the wheel tried where nothing of this folder is in reach (docs/release.md).
+# Source archive, the wheel made from it, and the wheel tried where nothing of this folder is in reach (docs/guides/release.md).
 dist: $(VENV)/installed
 	rm -rf build dist *.egg-info
 	$(BIN)/python -m build --no-isolation --outdir dist .

@@ -1,6 +1,6 @@
-"""Write docs/results.md and its pictures from the students that come with snn-tool.
+"""Write docs/results/quality.md and its pictures from the students that come with snn-tool.
 
-    python benchmarks/results.py --test CBSD68=FOLDER --test Set14=FOLDER --pairs DDN20=FOLDER --out docs
+    python benchmarks/results.py --test CBSD68=FOLDER --test Set14=FOLDER --pairs DDN20=FOLDER --out FOLDER
 
 The integer students are measured and held against their cards; what the float ones reach is taken from the
 cards. Pictures show photographs of scikit-image whose licences allow it, never a test set. --teacher FILE (of
@@ -30,7 +30,7 @@ from snn_tool.networks.running import Student
 from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names, student_path
 from snn_tool.terminal import Terminal
 
-PAGE, PICTURES = "results.md", "results"
+PAGE, PICTURES = "quality.md", "pictures"
 HEAD = "# Results\n\nThe students that come with snn-tool, measured."
 """By which a page is known that has no ledger beside it, as in a clone."""
 ANCHORS = Path(__file__).parent / "restoration" / "anchors.toml"
@@ -52,7 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", **named_folders("test set of pairs, with clean/ and degraded/ in it"))
     parser.add_argument("--teacher", type=Path, action="append", default=[], help="teacher.safetensors")
     parser.add_argument("--students", type=Path, default=FOLDER, help="folder of students with cards")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help=f"folder for {PAGE} and {PICTURES}/")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/results"), help=f"folder for {PAGE} and {PICTURES}/"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parsed = parser.parse_args()
     if not parsed.test:
@@ -140,7 +142,7 @@ def command(arguments: argparse.Namespace) -> str:
     words = ["python benchmarks/results.py", *arguments.names]
     words += [f"--test {label}=DIR" for label, _ in arguments.test]
     words += [f"--pairs {label}=DIR" for label, _ in arguments.pairs]
-    return " ".join([*words, *("--teacher FILE" for _ in arguments.teacher), "--out docs"])
+    return " ".join([*words, *("--teacher FILE" for _ in arguments.teacher), "--out docs/results"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The training loop of docs/training-loop.md beside `distill`, at equal steps: both PSNRs and times.
+"""The loop of docs/tutorials/training-loop.md beside `distill`, at equal steps: both PSNRs and times.
 
     python benchmarks/training_loop.py --steps 300 --width 8
 
@@ -15,7 +15,7 @@ from typing import Any
 import snn_tool as st
 from snn_tool.degradations.crops import write_demo_folders
 
-PAGE = Path(__file__).parents[1] / "docs" / "training-loop.md"
+PAGE = Path(__file__).parents[1] / "docs" / "tutorials" / "training-loop.md"
 
 
 def loop_of_the_page() -> tuple[str, Any]:

@@ -4,8 +4,8 @@
     student = st.load("denoise-25")
     clean = student.restore(image)
 
-docs/api.md describes every public name. Each is imported on first use: `import snn_tool` imports neither
-torch nor numpy.
+docs/tutorials/python.md describes every public name. Each is imported on first use: `import snn_tool`
+imports neither torch nor numpy.
 """
 
 from importlib import import_module

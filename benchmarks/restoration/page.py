@@ -1,4 +1,4 @@
-"""The text of docs/results.md. What it says holds for any figures, or is computed from them."""
+"""The text of docs/results/quality.md. What it says holds for any figures, or is computed from them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -110,13 +110,13 @@ def _student(each: OfStudent) -> list[str]:
         "\n".join(f"    $ {line}" for line in card.recipe),
         sets_table(each.scores),
         *filter(None, [luma_table(each.scores)]),
-        f"![{_alt(each)}](results/{card.name}.jpg)",
+        f"![{_alt(each)}](pictures/{card.name}.jpg)",
         "What its card says of its limits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         f"### Where {card.name} fails",
         below_sentence(each.scores),
         smallest_gains_table(each.scores),
         trials_table(each.trials),
-        f"![Where {card.name} fails: {_columns(each)}](results/{card.name}-failures.jpg)",
+        f"![Where {card.name} fails: {_columns(each)}](pictures/{card.name}-failures.jpg)",
     ]
 
 

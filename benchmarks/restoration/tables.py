@@ -1,4 +1,4 @@
-"""The tables of docs/results.md; every sentence is computed from the figures that stand beside it."""
+"""The tables of docs/results/quality.md; every sentence is computed from the figures that stand beside it."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

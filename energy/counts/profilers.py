@@ -189,7 +189,7 @@ class ParameterAudit:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; `docs/audit-params.md` lists them."""
+        """JSON values; `docs/guides/audit-params.md` lists them."""
         reasons = [
             {"reason": reason, "modules": modules, "parameters": parameters, "macs": macs}
             for reason, (modules, parameters, macs) in self.reasons.items()

@@ -2,8 +2,8 @@
 
 This tool's own and those of other packages are told by one table: a name, a description, and where the object
 is that is imported on first use. Another package declares its own as an entry point of the group
-`snn_tool.targets` (docs/targets.md); the entry point's name is what `--target` and `--backend` take. One
-object may be both a target and a backend.
+`snn_tool.targets` (docs/guides/targets.md); the entry point's name is what `--target` and `--backend` take.
+One object may be both a target and a backend.
 """
 
 import logging
@@ -323,7 +323,7 @@ def load_plugin(item: Declared) -> Plugin:
 
 
 def _unfit(item: Declared, reason: str) -> BackendUnavailableError:
-    return BackendUnavailableError(f"{item} cannot be used: {reason} (docs/targets.md)")
+    return BackendUnavailableError(f"{item} cannot be used: {reason} (docs/guides/targets.md)")
 
 
 def failure(item: Declared, error: BaseException) -> str:

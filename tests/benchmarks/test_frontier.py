@@ -141,10 +141,12 @@ def test_the_page_has_every_shape_and_no_path_of_this_machine(report: Path) -> N
     assert str(report) not in page + (report / "out" / "frontier.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(not (DOCS / "frontier.json").exists(), reason="installed without its documents")
+@pytest.mark.skipif(
+    not (DOCS / "results" / "frontier.json").exists(), reason="installed without its documents"
+)
 def test_the_page_that_is_kept_has_the_figures_of_its_document() -> None:
-    kept = json.loads((DOCS / "frontier.json").read_text(encoding="utf-8"))
-    assert (DOCS / "frontier.md").read_text(encoding="utf-8") == module("pareto.page").page(kept)
+    kept = json.loads((DOCS / "results" / "frontier.json").read_text(encoding="utf-8"))
+    assert (DOCS / "results" / "frontier.md").read_text(encoding="utf-8") == module("pareto.page").page(kept)
     compared = [shape["name"] for shape in kept["shapes"]]
     frontier = module("frontier")
     assert compared == [each.name for each in frontier.shapes_of(frontier.SHAPES, [])]

@@ -365,8 +365,8 @@ def test_variants_that_cannot_be(text: str, message: str) -> None:
 
 
 def test_the_documented_report_is_what_its_figures_give() -> None:
-    """docs/hkd.md ends with the program's page of docs/hkd.json, under a heading of its own."""
-    docs = BENCHMARKS.parent / "docs"
+    """docs/results/hkd.md ends with the page of hkd.json, under a heading of its own."""
+    docs = BENCHMARKS.parent / "docs" / "results"
     document = json.loads((docs / "hkd.json").read_text())
     known = ("title", "sha256", "parameters", "psnr_db", "degraded_psnr_db", "crops", "held_out")
     teacher = module("distillation.teacher").TeacherFigures(

@@ -1,4 +1,4 @@
-"""docs/results.md: the program on tiny sets, its figures against evaluation's own, and the kept page."""
+"""docs/results/quality.md: the program on tiny sets, its figures against evaluation's own, the kept page."""
 
 import argparse
 import json
@@ -117,16 +117,16 @@ def arguments(
 @pytest.fixture(scope="module")
 def written(arguments: Arguments) -> str:
     """The page, written over one with a picture of a student that is gone."""
-    stale, other = (arguments.out / "results" / name for name in ("gone.jpg", "kept.txt"))
+    stale, other = (arguments.out / "pictures" / name for name in ("gone.jpg", "kept.txt"))
     stale.parent.mkdir(parents=True)
     stale.touch()
     (stale.parent / "holiday.jpg").touch()
-    (arguments.out / "results.md").write_text(f"{results.HEAD}\n\n![](results/gone.jpg)\n")
+    (arguments.out / "quality.md").write_text(f"{results.HEAD}\n\n![](pictures/gone.jpg)\n")
     other.touch()
     results.write_results(arguments)
     assert not stale.exists() and other.exists() and (stale.parent / "holiday.jpg").exists()
     (stale.parent / "holiday.jpg").unlink()
-    return (arguments.out / "results.md").read_text(encoding="utf-8")
+    return (arguments.out / "quality.md").read_text(encoding="utf-8")
 
 
 def section(page: str, heading: str) -> str:
@@ -191,10 +191,10 @@ def test_a_student_that_makes_images_worse_is_told_so(arguments: Arguments, writ
 
 @pytest.mark.slow
 def test_the_same_inputs_give_the_same_page_and_pictures(arguments: Arguments, written: str) -> None:
-    folder = arguments.out / "results"
+    folder = arguments.out / "pictures"
     before = {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
     results.write_results(arguments)
-    assert (arguments.out / "results.md").read_text(encoding="utf-8") == written
+    assert (arguments.out / "quality.md").read_text(encoding="utf-8") == written
     assert {path.name: path.read_bytes() for path in folder.glob("*.jpg")} == before
 
 
@@ -207,9 +207,9 @@ def check_page(page: str, folder: Path) -> None:
             assert link[1:] in headings
         else:
             assert (folder / link).is_file(), link
-    pictures = list((folder / "results").glob("*.jpg"))
-    assert sorted(f"results/{path.name}" for path in pictures) == sorted(
-        re.findall(r"results/[\w-]+\.jpg", page)
+    pictures = list((folder / "pictures").glob("*.jpg"))
+    assert sorted(f"pictures/{path.name}" for path in pictures) == sorted(
+        re.findall(r"pictures/[\w-]+\.jpg", page)
     )
     sizes = [path.stat().st_size for path in pictures]
     assert max(sizes) < 150_000 and sum(sizes) < 1_500_000
@@ -223,7 +223,7 @@ def check_page(page: str, folder: Path) -> None:
 @pytest.mark.slow
 def test_links_resolve_and_pictures_are_small(arguments: Arguments, written: str) -> None:
     check_page(written, arguments.out)
-    assert "python benchmarks/results.py --test tiny=DIR --pairs pairs=DIR --out docs" in written
+    assert "python benchmarks/results.py --test tiny=DIR --pairs pairs=DIR --out docs/results" in written
 
 
 @pytest.mark.slow
@@ -240,13 +240,13 @@ def test_a_card_that_says_otherwise_is_an_error(arguments: Arguments, tmp_path: 
         ArtifactError, match="rain: its card says .* dB for 2 images of pairs, pairs, but 2 gave"
     ):
         results.write_results(asked)
-    assert not (tmp_path / "results.md").exists()
+    assert not (tmp_path / "quality.md").exists()
 
 
-@pytest.mark.skipif(not (DOCS / "results.md").exists(), reason="installed without its documents")
+@pytest.mark.skipif(not (DOCS / "results" / "quality.md").exists(), reason="installed without its documents")
 def test_the_page_that_is_kept_has_every_student_as_its_card_has_it() -> None:
-    page = (DOCS / "results.md").read_text(encoding="utf-8")
-    check_page(page, DOCS)
+    page = (DOCS / "results" / "quality.md").read_text(encoding="utf-8")
+    check_page(page, DOCS / "results")
     for name in shipped_names():
         own, card = section(page, name), read_card(name)
         assert card.summary in own and all(line in own for line in (*card.recipe, *card.limits))

@@ -1,4 +1,4 @@
-"""The pages about Python run: docs/api.md, docs/training-loop.md, and the example of the README."""
+"""The pages about Python run: python.md and training-loop.md of docs/tutorials, and the README's example."""
 
 import importlib.util
 import re
@@ -30,7 +30,7 @@ def run_small(code: str, folder: Path) -> str:
 
 
 def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
-    blocks = blocks_of("docs/api.md")
+    blocks = blocks_of("docs/tutorials/python.md")
     assert len(blocks) == 7
     said = run_small("\n".join(blocks), tmp_path)
     assert "Student denoise-25 (integer)" in said

@@ -1,4 +1,4 @@
-"""The examples of docs/count-spikes.md print what the page says."""
+"""The examples of docs/guides/count-spikes.md print what the page says."""
 
 import re
 from contextlib import redirect_stdout
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "count-spikes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "count-spikes.md"
 EXAMPLE = re.compile(r"^## (\w+)\n\n```python\n(.*?)```\n\n```text\n(.*?)```\n", re.MULTILINE | re.DOTALL)
 EXAMPLES = {name: (code, shown) for name, code, shown in EXAMPLE.findall(PAGE.read_text(encoding="utf-8"))}
 

@@ -1,4 +1,4 @@
-"""The example of docs/import.md prints what the page shows, and its integers verify."""
+"""The example of docs/guides/import.md prints what the page shows, and its integers verify."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from snn_tool.cli.app import run
 
-PAGE = Path(__file__).parents[2] / "docs" / "import.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "import.md"
 
 
 def test_the_example_prints_what_the_page_shows(

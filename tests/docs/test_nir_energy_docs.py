@@ -1,4 +1,4 @@
-"""The example of docs/energy-nir.md prints what the page says, and the models left out are all the others."""
+"""The example of docs/guides/energy-nir.md prints what it says; the models left out are all the others."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from snn_tool.cli.app import run
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.torch_counter.result import LEFT_OUT
 
-PAGE = Path(__file__).parents[2] / "docs" / "energy-nir.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "energy-nir.md"
 EXAMPLE = re.compile(r"```python\n(.*?)```.*?\n    snn-tool (.*?)\n\n```text\n(.*?)```", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""The commands and programs of docs/onnx.md run and print what the page shows."""
+"""The commands and programs of docs/guides/onnx.md run and print what the page shows."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 
-TEXT = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "onnx.md").read_text(encoding="utf-8")
 WHOLE, STEP = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (CONSOLE,) = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
 (PRINTED,) = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)
@@ -22,7 +22,7 @@ WHOLE, STEP = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 def executed(code: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(code, "docs/onnx.md", "exec"), names)
+    exec(compile(code, "docs/guides/onnx.md", "exec"), names)
     return names
 
 

@@ -1,4 +1,4 @@
-"""docs/targets.md: its package is installed by pip, found by its metadata and run by the command line."""
+"""docs/guides/targets.md: its package is installed by pip, found by its metadata, run by the command line."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 
-PAGE = (Path(__file__).parents[2] / "docs/targets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/guides/targets.md").read_text(encoding="utf-8")
 (PYPROJECT,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
 (MODULE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 (CONSOLE,) = re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""docs/teachers.md: its code is run, its commands are called, and what they print is compared."""
+"""docs/guides/teachers.md: its code is run, its commands are called, and what they print is compared."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.models.teachers.registry import build_teacher
 
-PAGE = (Path(__file__).parents[2] / "docs/teachers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/guides/teachers.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 CONSOLES = re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL)
 BESIDE_THE_PAGE = """

@@ -51,7 +51,7 @@ class Audit:
         return self.report.verdict.outcome
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values; docs/energy-json.md says what each is."""
+        """JSON values; docs/reference/energy-json.md says what each is."""
         return self.report.to_json()
 
     def to_json(self) -> str:

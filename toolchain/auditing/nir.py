@@ -127,7 +127,7 @@ class NirEnergyReport:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; docs/energy-nir.md describes it."""
+        """Plain data; docs/guides/energy-nir.md describes it."""
         return {
             "nir": {"file": self.file, "sha256": self.sha256},
             "timesteps": self.timesteps,

@@ -190,7 +190,7 @@ def test_the_page_shows_what_the_commands_print(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("spikingjelly", reason="spikingjelly is not installed (extra simulators)")
-    page = (Path(__file__).parents[3] / "docs" / "audit-params.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "audit-params.md").read_text(encoding="utf-8")
     (tmp_path / "spiking.py").write_text(page.partition("```python\n")[2].partition("```")[0])
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "spiking", raising=False)

@@ -62,7 +62,7 @@ def test_a_constant_is_overridden_and_says_where_it_comes_from(tmp_path: Path) -
 
 
 def test_the_documented_profile_can_be_used(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs/energy-profile.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/guides/energy-profile.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
     pricing = load_profile(written(tmp_path, example))
     assert pricing.constants["add-int32"].value == 0.06

@@ -126,7 +126,7 @@ def test_the_command_exits_3_if_a_node_would_be_lost_and_0_if_not(
 def test_the_page_shows_what_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (Path(__file__).parents[3] / "docs/check.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs/guides/check.md").read_text(encoding="utf-8")
     lif = nir.LIF(4e-3 * ONE, ONE, ZERO, ONE / 2, v_reset=-ONE / 2)
     nodes = {"affine": nir.Affine(np.eye(2), np.zeros(2)), "lif": lif, "li": nir.LI(4e-3 * ONE, ONE, ZERO)}
     nodes |= {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}

@@ -1,4 +1,4 @@
-"""The named sizes: their figures in docs/teachers.md, training in bf16, and hints for every student."""
+"""The named sizes: figures in docs/guides/teachers.md, training in bf16, and hints for every student."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ from snn_tool.models.teachers.registry import (
 )
 from torch import nn
 
-PAGE = Path(__file__).parents[3] / "docs/teachers.md"
+PAGE = Path(__file__).parents[3] / "docs/guides/teachers.md"
 EVERY = [(architecture, size) for architecture in SIZES for size in SIZES[architecture]]
 
 

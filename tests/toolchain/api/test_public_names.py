@@ -1,4 +1,4 @@
-"""The public names: imported on first use, documented, and the same as docs/api.md lists."""
+"""The public names: imported on first use, documented, and the same as docs/tutorials/python.md lists."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import snn_tool as st
 
-PAGE = Path(__file__).parents[3] / "docs" / "api.md"
+PAGE = Path(__file__).parents[3] / "docs" / "tutorials" / "python.md"
 
 
 def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:

@@ -336,9 +336,9 @@ def test_a_check_of_another_student_is_refused(call: Run, students: dict[str, Pa
     assert code == 1 and "no such file" in err
 
 
-# --- docs/energy-json.md
+# --- docs/reference/energy-json.md
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "energy-json.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "reference" / "energy-json.md"
 MODULES = (
     report_chip,
     report_estimates,

@@ -20,6 +20,10 @@ from snn_tool.files.documents import NotNegative, Positive, convert
 Unit = Literal["pJ", "pJ/bit", "mW", "ns", "hops", "fraction"]
 Scope = Literal["per-op", "all-in"]
 Grade = Literal["simulated", "regressed", "measured", "vendor-peak", "assumed"]
+Traced = Literal["found", "transcribed", "not found"]
+"""`found` was read in the source itself, `transcribed` in somebody's quotation or table of it; `not found`
+stands where neither was, or where there is nothing to read because the number is a choice."""
+
 PACKAGED = "snn-tool"
 """`Constant.origin` of what ships with the package."""
 
@@ -39,6 +43,8 @@ class Constant:
         grade: how the number was obtained; `assumed` is a choice of this package, not a publication's.
         process_nm: feature size of the process, or None where it has no meaning or is not stated.
         voltage_v: supply voltage, or None likewise.
+        reading: whether the number was read in its source; None where a profile does not say.
+        read_in: where it was read; empty where a profile does not say.
         origin: `snn-tool`, or the name of the profile that gave it.
     """
 
@@ -49,6 +55,8 @@ class Constant:
     grade: Grade
     process_nm: float | None = None
     voltage_v: float | None = None
+    reading: Traced | None = None
+    read_in: str = ""
     origin: str = PACKAGED
 
 
@@ -64,6 +72,8 @@ class ConstantEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grade: Grade
     process_nm: Positive | None = None
     voltage_v: Positive | None = None
+    reading: Traced | None = None
+    read_in: str = ""
 
     def __post_init__(self) -> None:
         """A fraction is one."""

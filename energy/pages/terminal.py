@@ -46,6 +46,8 @@ def judgement(report: EnergyReport) -> Iterator[TextTable]:
     yield _energies(report)
     yield _break_even(report)
     yield _sensitivity(report)
+    if report.unsourced:
+        yield _unsourced(report)
     yield _thresholds(report)
 
 
@@ -104,6 +106,19 @@ def _sensitivity(report: EnergyReport) -> TextTable:
     for row in most_sensitive(report):
         ratios = (numbers.factor(value) for value in (row.low, row.base, row.high))
         table.add_row(row.constant, row.model, *ratios, "flips" if row.flips else "stays")
+    return table
+
+
+def _unsourced(report: EnergyReport) -> TextTable:
+    """What is taken on trust, and what hangs on it."""
+    table = plain_table(
+        "Constants not found at a source, and in how many rows they decide",
+        ("constant", "moves most"),
+        ("× 0.5", "× 1.5", "claim", "winner"),
+    )
+    for row in report.unsourced:
+        ratios = (numbers.factor(value) for value in (row.strongest.low, row.strongest.high))
+        table.add_row(row.constant, row.strongest.model, *ratios, str(len(row.flips)), str(len(row.reverses)))
     return table
 
 

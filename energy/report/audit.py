@@ -16,7 +16,7 @@ from snn_tool.energy.report.columns import Teacher, column, loaded_columns
 from snn_tool.energy.report.firing import firing_maps
 from snn_tool.energy.report.networks import COLUMNS, Quality, Sweep
 from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
-from snn_tool.energy.report.robustness import break_even, sensitivity, thresholds
+from snn_tool.energy.report.robustness import break_even, sensitivity, thresholds, unsourced
 from snn_tool.energy.report.rows import (
     accumulator_rows,
     image_row,
@@ -138,6 +138,8 @@ def audit(
     judged = [row for row in priced if reference in row.cells]
     spikes = fmean(image.spikes_per_neuron for image in activity.images)
     models = model_rows(priced)
+    used = used_constants(models, pricing)
+    moved = tuple(s for row in judged for s in sensitivity(row, columns, reference, claim, names))
     shown = _most_active(activity.images, names)
     return EnergyReport(
         note=NOTE,
@@ -154,7 +156,8 @@ def audit(
         columns=tuple(column(c, network, teacher, quality, names) for c in columns.values()),
         ratios=rows,
         break_even=tuple(break_even(row, reference, spikes, network.timesteps) for row in judged),
-        sensitivity=tuple(s for row in judged for s in sensitivity(row, columns, reference, claim, names)),
+        sensitivity=moved,
+        unsourced=unsourced(moved, used),
         thresholds=thresholds(activity),
         cells=tuple(cell.cell for row in priced for cell in row.cells.values()),
         layers=layer_rows(activity, _charge(priced, SHARES_AT), pricing.at(SHARES_AT)),
@@ -166,7 +169,7 @@ def audit(
         sanafe=None,
         excluded=excluded_terms({row.model.name: row.model.excluded for row in priced}),
         precisions=tuple(pricing.precisions.values()),
-        constants=used_constants(models, pricing),
+        constants=used,
         profile=pricing.profile,
         hashes=dict(hashes or {}),
     )

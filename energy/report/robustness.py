@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
+from snn_tool.energy.estimators.constants import Table, Traced
 from snn_tool.energy.estimators.prices import Prices
 from snn_tool.energy.report.pricing import LoadedColumn, PricedRow, price
-from snn_tool.energy.report.types import BreakEven, ReadingEnergy, Sensitivity, Threshold
+from snn_tool.energy.report.types import BreakEven, ReadingEnergy, Sensitivity, Threshold, Unsourced
 from snn_tool.models.topology import IMAGE
 
 SILENT = "the student needs more than the reference even without a spike"
@@ -18,6 +19,7 @@ ONCE = "what the student pays once per image exceeds the reference"
 LOW, HIGH = 0.5, 1.5
 PER_SYNAPSE = "spikes per synapse per inference"
 PER_STEP = "spikes per neuron and timestep"
+PER_OUTPUT = "spikes per neuron per inference"
 
 
 def break_even(row: PricedRow, reference: str, spikes_per_neuron: float, timesteps: int) -> BreakEven:
@@ -110,24 +112,56 @@ def strongest_by(rows: Iterable[Sensitivity], key: Callable[[Sensitivity], str])
     return found
 
 
+def unsourced(rows: Iterable[Sensitivity], constants: Table) -> tuple[Unsourced, ...]:
+    """What each constant decides that was found at no source, those that move a ratio most first.
+
+    Args:
+        rows: of every constant in every row of the grid.
+        constants: those of the report.
+    """
+    by_constant: dict[str, list[Sensitivity]] = {}
+    for row in sorted(rows, key=lambda row: -swing(row)):
+        if constants[row.constant].reading == "not found":
+            by_constant.setdefault(row.constant, []).append(row)
+    return tuple(
+        Unsourced(
+            constant=key,
+            read_in=constants[key].read_in,
+            strongest=found[0],
+            models=tuple(row.model for row in found),
+            flips=tuple(row.model for row in found if row.flips),
+            reverses=tuple(row.model for row in found if _reverses(row)),
+        )
+        for key, found in by_constant.items()
+    )
+
+
+def _reverses(row: Sensitivity) -> bool:
+    """Whether who needs less energy depends on the constant, between half of it and half again."""
+    return len({value > 1 for value in (row.low, row.base, row.high)}) > 1
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A bound, or the range of bounds over a publication's cases."""
+    """A bound, or the range of bounds over a publication's cases, and whether it was read there."""
 
     source: str
     quantity: str
     low: float
     high: float
     assumptions: str
+    reading: Traced
 
 
 PUBLISHED = (
     Published(
         "Davidson and Furber, Front. Neurosci. 15:651141, 2021",
-        PER_SYNAPSE,
+        PER_OUTPUT,
         1.72,
         1.72,
-        "rate-coded spikes and an ANN in the same digital technology, arithmetic and weight fetches",
+        "spikes used to transmit an output, at most 12 E / 7 E: rate-coded spikes and an ANN in the same "
+        "digital technology, arithmetic and weight fetches",
+        "transcribed",
     ),
     Published(
         "Dampfhoffer et al., IEEE TETCI 7(3), 2023",
@@ -135,6 +169,7 @@ PUBLISHED = (
         0.15,
         1.38,
         "integrate-and-fire neurons with memory; the low end against an ANN with full reuse and sparsity",
+        "found",
     ),
     Published(
         "Yan, Bai, Tang and Wong, arXiv 2409.08290v4, 2026",
@@ -142,6 +177,7 @@ PUBLISHED = (
         0.057,
         0.057,
         "T = 5, 4-bit weights, a quantised ANN of ceil(log2(T + 1)) bits, 22 nm, one hop",
+        "found",
     ),
     Published(
         "Shen et al., Are Conventional SNNs Really Efficient?, CVPR 2024",
@@ -149,22 +185,26 @@ PUBLISHED = (
         0.10,
         0.15,
         "a quantised ANN of as many bits as timesteps; the range as quoted by others",
+        "not found",
     ),
 )
-"""Davidson, Dampfhoffer (abstract) and Yan (abstract) were read at the source or in verbatim quotations; the
-range after Shen et al. could not be found in the paper's abstract and is given as others quote it."""
+"""Dampfhoffer and Yan are in the abstracts of the publications; Davidson's sentence was read in a quotation,
+and bounds the spikes that transmit an *output*, not those of a synapse; Shen's range is in no abstract and
+is given as others quote it."""
 
 
 def thresholds(activity: NetworkActivity) -> tuple[Threshold, ...]:
     """Every published bound with the network's own figure, a mean over the images.
 
         spikes per synapse per inference = synops / connections, over all deliveries of spikes
-        spikes per neuron and timestep   = spikes / (T N), over all spiking populations
+        spikes per neuron per inference  = spikes / N, over all spiking populations
+        spikes per neuron and timestep   = spikes / (T N), likewise
 
     A graded spike of level n counts as n spikes: the bounds are about binary ones.
     """
     figures = {
         PER_SYNAPSE: fmean(per_synapse(image) for image in activity.images),
+        PER_OUTPUT: fmean(image.timesteps * per_step(image) for image in activity.images),
         PER_STEP: fmean(per_step(image) for image in activity.images),
     }
     return tuple(_placed(published, figures[published.quantity]) for published in PUBLISHED)
@@ -192,4 +232,5 @@ def _placed(published: Published, figure: float) -> Threshold:
         figure,
         position,
         published.assumptions,
+        published.reading,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from snn_tool.energy.estimators.constants import Constant
+from snn_tool.energy.estimators.constants import Constant, Traced
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
 from snn_tool.energy.report.networks import (
@@ -29,7 +29,7 @@ from snn_tool.errors import ConfigError
 
 Outcome = Literal["holds", "fails", "depends"]
 KIND = "energy"
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,16 +255,39 @@ class Sensitivity:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsourced:
+    """A constant found at no source, or a choice, and what it decides between half and half again.
+
+    Attributes:
+        constant: key in `constants`.
+        read_in: where it comes from instead.
+        strongest: the row that it moves most.
+        models: rows that use it, those that it moves most first.
+        flips: rows in which the claim is met at one value and not at another.
+        reverses: rows in which another network needs less energy at one value than at another.
+    """
+
+    constant: str
+    read_in: str
+    strongest: Sensitivity
+    models: tuple[str, ...]
+    flips: tuple[str, ...]
+    reverses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """A published bound below which spikes are said to pay, with this network's figure beside it.
 
     Attributes:
         source: the publication.
-        quantity: what is bounded, `spikes per synapse per inference` or `spikes per neuron and timestep`.
+        quantity: what is bounded, `spikes per synapse per inference`, `spikes per neuron per inference` or
+            `spikes per neuron and timestep`.
         low, high: the bound, or the range of bounds over the publication's cases.
         figure: this network's own value of that quantity, mean over images.
         position: `below` low, `between`, or `above` high.
         assumptions: under which the publication derives it.
+        reading: whether the bound was read there.
     """
 
     source: str
@@ -274,6 +297,7 @@ class Threshold:
     figure: float
     position: str
     assumptions: str
+    reading: Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +376,7 @@ class EnergyReport:
         models: in the order of the grid; `ratios` and `cells` follow it.
         break_even: a row for each row of `ratios` that has a ratio.
         sensitivity: the constants of each such row, those that move the ratio most first within a row.
+        unsourced: what the constants decide that were not found at a source.
         firing: where in one image the student fires.
         sweep: quality against spikes over T or levels, or None if it was skipped or has one point only.
         sanafe: tiles of the student on SANA-FE's Loihi, or None if no such check was given.
@@ -376,6 +401,7 @@ class EnergyReport:
     ratios: tuple[RatioRow, ...]
     break_even: tuple[BreakEven, ...]
     sensitivity: tuple[Sensitivity, ...]
+    unsourced: tuple[Unsourced, ...]
     thresholds: tuple[Threshold, ...]
     cells: tuple[Cell, ...]
     layers: tuple[LayerRow, ...]
@@ -392,7 +418,7 @@ class EnergyReport:
     hashes: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """The body of `energy.json` (kind `energy`, schema 2) in plain dicts, lists, numbers and strings.
+        """The body of `energy.json` (kind `energy`, schema 3) in plain dicts, lists, numbers and strings.
 
         Raises:
             ValueError: a number is NaN or infinite (a bug: neither is JSON).

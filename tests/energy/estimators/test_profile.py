@@ -61,6 +61,22 @@ def test_a_constant_is_overridden_and_says_where_it_comes_from(tmp_path: Path) -
     assert reading.total_pj == pytest.approx((0.2 + 0.07) * 80 + 0.07 * 10)
 
 
+def test_where_a_number_was_read_is_a_profiles_own_affair(tmp_path: Path) -> None:
+    own = load_profile(written(tmp_path, constant())).constants["add-int32"]
+    assert (own.reading, own.read_in) == (None, "")
+    said = constant(reading='"found"', read_in='"the data sheet, page 7"')
+    own = load_profile(written(tmp_path, said)).constants["add-int32"]
+    assert (own.reading, own.read_in) == ("found", "the data sheet, page 7")
+
+
+def test_every_packaged_constant_says_where_it_was_read() -> None:
+    for key, packaged in packaged_constants().items():
+        assert packaged.reading in ("found", "transcribed", "not found"), key
+        assert packaged.read_in.strip(), key
+        if packaged.grade == "assumed" and "derived" not in packaged.source:
+            assert packaged.reading == "not found", key
+
+
 def test_the_documented_profile_can_be_used(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs/guides/energy-profile.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
@@ -97,6 +113,11 @@ def test_a_precision_is_added_with_a_constant_of_its_own(tmp_path: Path) -> None
         (
             constant(scope='"chip"'),
             "add-int32.scope = 'chip' is not allowed; use one of all-in, per-op",
+        ),
+        (constant(scope=None), "constants.add-int32.scope is missing"),
+        (
+            constant(reading='"maybe"'),
+            "constants.add-int32.reading = 'maybe' is not allowed; use one of found, not found, transcribed",
         ),
         (constant(grade='"guessed"'), "constants.add-int32.grade = 'guessed' is not allowed"),
         (constant(colour='"red"'), "constants.add-int32.colour is unknown"),

@@ -272,8 +272,33 @@ def test_a_spike_rate_is_per_timestep(report: EnergyReport) -> None:
     """Two spikes of nine neurons in two steps on one image, none on the other; 39 and 0 of 147 synapses."""
     figures = {bound.quantity: bound.figure for bound in report.thresholds}
     assert figures == pytest.approx(
-        {"spikes per neuron and timestep": 2 / (2 * 9) / 2, "spikes per synapse per inference": 39 / 147 / 2}
+        {
+            "spikes per neuron and timestep": 2 / (2 * 9) / 2,
+            "spikes per neuron per inference": 2 / 9 / 2,
+            "spikes per synapse per inference": 39 / 147 / 2,
+        }
     )
+
+
+def test_the_report_says_what_unsourced_constants_decide(report: EnergyReport) -> None:
+    """One hop instead of none: half and half again of 3.0 pJ on 39 deliveries in one image of two.
+
+    At T = 2 an image costs the teacher 81 MACs by `data-movement`; the row must be the one of `sensitivity`.
+    """
+    found = {row.constant: row for row in report.unsourced}
+    assert {"yan-add", "yan-sparse-hop", "yan-dense-hop", "yan-hops", "edge-utilisation"} <= found.keys()
+    assert {report.constants[key].reading for key in found} == {"not found"}
+    for key, row in found.items():
+        of_key = [s for s in report.sensitivity if s.constant == key]
+        assert row.strongest in of_key
+        assert set(row.models) == {s.model for s in of_key}
+        assert set(row.flips) == {s.model for s in of_key if s.flips}
+        assert set(row.reverses) == {
+            s.model for s in of_key if min(s.low, s.base, s.high) <= 1 < max(s.low, s.base, s.high)
+        }
+    # A dense network on an edge accelerator costs MAC e / utilisation: twice as much at half the utilisation.
+    edge = found["edge-utilisation"].strongest
+    assert (edge.low, edge.high) == pytest.approx((2 * edge.base, edge.base / 1.5))
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,7 @@ def test_published_thresholds_stand_beside_the_networks_own_figures(
         deliveries.append(delivered / connected)
     figure = {
         "spikes per neuron and timestep": np.mean(rates),
+        "spikes per neuron per inference": network.timesteps * np.mean(rates),
         "spikes per synapse per inference": np.mean(deliveries),
     }
     assert len(report.thresholds) == 4

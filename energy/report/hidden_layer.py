@@ -48,8 +48,8 @@ class Neurons:
 
     @property
     def name(self) -> str:
-        """In words, e.g. `binary, T = 4` or `-8 to 8, T = 1`."""
-        kind = BINARY if self.membrane else f"{self.low} to {self.high}"
+        """In words, e.g. `binary, T = 4`."""
+        kind = BINARY if self.membrane else f"{self.low} to {self.high}".replace("-", "\N{MINUS SIGN}")
         return f"{kind}, T = {self.timesteps}"
 
 

@@ -28,9 +28,6 @@ KIND, SCHEMA = "energy-pays", 1
 RIVALS = (("qann", "int8"), ("twin", "int8"), ("twin", "fp32"))
 """Column and precision of each dense rival; equal integers come first."""
 
-NEURONS = 1 << 20
-"""Of the layer: 16 channels of 256x256 pixels."""
-
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 USUAL_CHANNELS, USUAL_STEPS = 24, (1, 4, 16)
@@ -175,9 +172,11 @@ class Bound:
 
     Attributes:
         source: the publication.
-        quantity: `spikes per synapse per inference` or `spikes per neuron and timestep`.
+        quantity: that it limits; per inference, or per timestep.
         low, high: the bound, or the range of its cases.
         assumptions: under which it is derived.
+        timesteps: T for which it is stated, or None.
+        reading: `found` at the source, `transcribed` from a quotation, or `not found`.
     """
 
     source: str
@@ -185,6 +184,8 @@ class Bound:
     low: float
     high: float
     assumptions: str
+    timesteps: int | None
+    reading: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,7 @@ def _standings(
         )
 
 
-def curves(pricing: Pricing, kinds: Sequence[Neurons], neurons: int = NEURONS) -> tuple[Curve, ...]:
+def curves(pricing: Pricing, kinds: Sequence[Neurons], neurons: int) -> tuple[Curve, ...]:
     """Break-even curves of every model and rival: over fan-out for each kind, over T for binary spikes.
 
     Args:
@@ -304,14 +305,11 @@ def curves(pricing: Pricing, kinds: Sequence[Neurons], neurons: int = NEURONS) -
 
 def bounds() -> tuple[Bound, ...]:
     """The published thresholds, as `robustness` holds them."""
-    return tuple(
-        Bound(published.source, published.quantity, published.low, published.high, published.assumptions)
-        for published in PUBLISHED
-    )
+    return tuple(Bound(p.source, p.quantity, p.low, p.high, p.assumptions, p.timesteps, p.reading) for p in PUBLISHED)
 
 
 def pays_report(
-    students: Sequence[StudentPoint], kinds: Sequence[Neurons], pricing: Pricing, neurons: int = NEURONS
+    students: Sequence[StudentPoint], kinds: Sequence[Neurons], pricing: Pricing, neurons: int
 ) -> PaysReport:
     """Everything that the charts show.
 

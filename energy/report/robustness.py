@@ -143,7 +143,10 @@ def _reverses(row: Sensitivity) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A bound, or the range of bounds over a publication's cases, and whether it was read there."""
+    """A bound, or the range of bounds over a publication's cases, and whether it was read there.
+
+    `timesteps` is T where a bound is stated for one alone.
+    """
 
     source: str
     quantity: str
@@ -151,6 +154,7 @@ class Published:
     high: float
     assumptions: str
     reading: Traced
+    timesteps: int | None = None
 
 
 PUBLISHED = (
@@ -178,6 +182,7 @@ PUBLISHED = (
         0.057,
         "T = 5, 4-bit weights, a quantised ANN of ceil(log2(T + 1)) bits, 22 nm, one hop",
         "found",
+        timesteps=5,
     ),
     Published(
         "Shen et al., Are Conventional SNNs Really Efficient?, CVPR 2024",

@@ -83,6 +83,34 @@ class AuditOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PaysOptions:
+    """Which students stand on the break-even charts, counted on what.
+
+    Attributes:
+        student: any number of deployed students; without one there are only the curves.
+        images: folder of clean images, for the students.
+        crop: side of the centre crops in pixels, 0 for whole images.
+        limit: largest number of images, 0 for all.
+        seed: of the noise; every student's images are degraded as it was trained for.
+        lowering: of membrane shortcuts, as deployed: `fanout` or `relay`.
+        neurons: of the hidden layer that the curves are of; it decides in which memory the membranes lie.
+        profile: TOML file of constants and precisions that override or add to the packaged ones.
+    """
+
+    student: Annotated[
+        tuple[str, ...],
+        Flag("A deployed student, its file, run folder, or a name from 'models'; repeatable."),
+    ] = ()
+    images: Annotated[Path | None, Flag("Folder of clean images, for the students.")] = None
+    crop: Annotated[int, Flag("Centre crops of this side; 0 takes whole images.")] = 256
+    limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
+    seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
+    lowering: Annotated[str, Flag("Of membrane shortcuts, as deployed: fanout or relay.")] = FANOUT
+    neurons: Annotated[int, Flag("Of the hidden layer that the curves are of.", least=1)] = 1 << 20
+    profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class NirEnergyOptions:
     """What is counted, and on what.
 

@@ -1,10 +1,10 @@
-"""The commands that count and price: `energy report`, `energy nir`, `energy sanafe`, and `audit params`."""
+"""The commands that count and price: `energy report`, `pays`, `nir`, `sanafe`, and `audit params`."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from snn_tool.auditing.options import AuditOptions, NirEnergyOptions
+from snn_tool.auditing.options import AuditOptions, NirEnergyOptions, PaysOptions
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Given, check_images, command, options_of
 from snn_tool.flags import Flag, Overwrite
@@ -101,6 +101,24 @@ def energy_nir(
 ) -> None:
     """Count what a NIR file of any tool computes on images, layer by layer, and price it."""
     _report_nir(context, options, out, overwrite)
+
+
+@energy_app.command("pays")
+@command
+def energy_pays(
+    context: typer.Context,
+    options: PaysOptions,
+    out: Annotated[Path, Flag("The page, a .html file; the JSON document stands beside it.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw when spikes pay: break-even spike rates over fan-out and timesteps, by every model."""
+    from snn_tool.auditing.pays import run_pays
+    from snn_tool.energy.pages.break_even import answers
+
+    terminal = terminal_of(context)
+    report = run_pays(options, out, overwrite, terminal.track)
+    files = (printable(out), printable(out.with_suffix(".json")))
+    terminal.result("\n".join([*map(printable, answers(report)), *files]), report.to_json())
 
 
 @energy_app.command("sanafe")

@@ -305,7 +305,9 @@ def curves(pricing: Pricing, kinds: Sequence[Neurons], neurons: int) -> tuple[Cu
 
 def bounds() -> tuple[Bound, ...]:
     """The published thresholds, as `robustness` holds them."""
-    return tuple(Bound(p.source, p.quantity, p.low, p.high, p.assumptions, p.timesteps, p.reading) for p in PUBLISHED)
+    return tuple(
+        Bound(p.source, p.quantity, p.low, p.high, p.assumptions, p.timesteps, p.reading) for p in PUBLISHED
+    )
 
 
 def pays_report(

@@ -4,11 +4,15 @@
     python benchmarks/statements.py --write
     python benchmarks/statements.py --measure --images CBSD68
     python benchmarks/statements.py --extract denoise-25-relay=E/energy.json
+    python benchmarks/statements.py --charts pays.json
 
 A figure stands between markers, `<!-- energy:WHAT -->` and `<!-- /energy -->`, in a sentence or around a
-table; benchmarks/sourced/figures.py has what WHAT may be. The numbers come from extracts of energy reports,
-docs/data/energy-NAME.json. --check exits 1 if a marked text differs from them, --write puts them there,
---measure makes the reports of statements.toml and their extracts, --extract those of reports that are there.
+table; benchmarks/sourced/ has what WHAT may be. The numbers come from extracts of energy reports,
+docs/data/energy-NAME.json, and from the data of the break-even charts, docs/data/pays.json.
+
+--check exits 1 if a marked text differs from them, --write puts them there. --measure makes the reports of
+statements.toml and their extracts, --extract those of reports that are there. --charts files what
+`snn-tool energy pays` wrote beside its page, and draws the charts of docs/explanation/when-spikes-pay.md.
 """
 
 import argparse
@@ -22,8 +26,10 @@ from typing import Any
 
 from snn_tool.errors import SnnToolError
 from snn_tool.files.artifacts import read_json, write_text
-from sourced.extracts import extract, read_extracts, written
+from sourced.extracts import extract, written
+from sourced.figures import PAYS, Sources
 from sourced.markers import checked, marked_files, rewritten
+from sourced.pays import charts, read_pays
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).with_suffix(".toml")
@@ -38,6 +44,8 @@ def main() -> None:
             measure(root, arguments.names, arguments.images)
         for name, path in arguments.extract:
             take(root, name, path, shown(asked_of(name), "CBSD68"))
+        if arguments.charts:
+            draw(root, arguments.charts)
         if arguments.write:
             write(root)
         if arguments.check and (differences := check(root)):
@@ -56,12 +64,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--extract", type=_named, action="append", default=[], metavar="NAME=FILE", help="of a report"
     )
+    parser.add_argument("--charts", type=Path, metavar="FILE", help="JSON document of 'energy pays'")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of README.md and docs/")
     parsed = parser.parse_args()
     if parsed.measure and parsed.images is None:
         parser.error("--measure needs --images DIR")
-    if not (parsed.check or parsed.write or parsed.measure or parsed.extract):
-        parser.error("give --check, --write, --measure or --extract")
+    if not any((parsed.check, parsed.write, parsed.measure, parsed.extract, parsed.charts)):
+        parser.error("give --check, --write, --measure, --extract or --charts")
     return parsed
 
 
@@ -105,23 +114,36 @@ def take(root: Path, name: str, report: Path, command: str) -> None:
     write_text(target, written(found))
 
 
+def draw(root: Path, document: Path) -> None:
+    """File the data of the break-even charts, and draw every chart."""
+    report = read_pays(document)
+    write_text(root / "docs" / "data" / PAYS, document.read_text(encoding="utf-8"))
+    folder = root / "docs" / "explanation" / "pays"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = charts(report)
+    for old in set(folder.glob("*.svg")) - {folder / name for name in drawn}:
+        old.unlink()
+    for name, text in drawn.items():
+        write_text(folder / name, text)
+
+
 def check(root: Path) -> list[str]:
     """A line for every marked text that differs."""
-    extracts, lines = read_extracts(root / "docs" / "data"), []
+    sources, lines = Sources.of(root / "docs" / "data"), []
     for page in marked_files(root):
-        for found in checked(page.read_text(encoding="utf-8"), extracts):
+        for found in checked(page.read_text(encoding="utf-8"), sources):
             stands, expected = found.stands.strip()[:60], found.expected.strip()[:60]
             where = f"{page.relative_to(root)}:{found.line}"
-            lines.append(f"{where}: {found.what}: {stands!r} stands there, the extract says {expected!r}")
+            lines.append(f"{where}: {found.what}: {stands!r} stands there, its source says {expected!r}")
     return lines
 
 
 def write(root: Path) -> None:
     """Every marked text as the extracts have it."""
-    extracts = read_extracts(root / "docs" / "data")
+    sources = Sources.of(root / "docs" / "data")
     for page in marked_files(root):
         text = page.read_text(encoding="utf-8")
-        if (now := rewritten(text, extracts)) != text:
+        if (now := rewritten(text, sources)) != text:
             write_text(page, now)
 
 

@@ -1,18 +1,23 @@
 """What a marker may ask for: figures for a sentence, and tables, each from extracts alone.
 
-The first word of a marker names one of `FIGURES`, the others are its arguments, blanks in quotes; `key=value`
-names one. Extracts are called by their names, such as `denoise-25-relay`.
+The first word of a marker names one of `FIGURES`, or of `pays.PAYS_FIGURES`; the others are its arguments,
+blanks in quotes; `key=value` names one. Extracts are called by their names, such as `denoise-25-relay`.
 """
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from snn_tool.energy.pages import numbers
+from snn_tool.energy.report.pays import PaysReport
 from snn_tool.errors import ConfigError
 
-from sourced.extracts import Extract
+from sourced.extracts import Extract, read_extracts
+from sourced.pays import PAYS_FIGURES, read_pays
 
 Extracts = Mapping[str, Extract]
+PAYS = "pays.json"
 NAMES = {
     "teacher": "teacher",
     "cnn": "int8 CNN",
@@ -176,21 +181,41 @@ FIGURES: Mapping[str, Figure] = {
 """By the first word of a marker."""
 
 
-def figure_of(marker: str, extracts: Extracts) -> str:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What figures come from: extracts by name, and the data of the break-even charts, if it is there."""
+
+    extracts: Extracts
+    pays: PaysReport | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> "Sources":
+        """The files of docs/data.
+
+        Raises:
+            ArtifactError: one is damaged.
+        """
+        pays = folder / PAYS
+        return cls(read_extracts(folder), read_pays(pays) if pays.exists() else None)
+
+
+def figure_of(marker: str, sources: Sources) -> str:
     """The text that a marker asks for.
 
     Raises:
-        ConfigError: it names no figure, too few or too many arguments, or an extract that is not there.
+        ConfigError: it names no figure, too few or too many arguments, or data that is not there.
     """
     try:
         name, *words = shlex.split(marker)
     except ValueError as error:
         raise ConfigError(f"{marker!r} cannot be read ({error}); name one of {', '.join(FIGURES)}") from error
-    if name not in FIGURES:
-        raise ConfigError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     places = [word for word in words if "=" not in word]
     named = dict(word.split("=", 1) for word in words if "=" in word)
     try:
-        return FIGURES[name](extracts, *places, **named)
+        if name in FIGURES:
+            return FIGURES[name](sources.extracts, *places, **named)
+        if name in PAYS_FIGURES and sources.pays is not None:
+            return PAYS_FIGURES[name](sources.pays, *places, **named)
     except TypeError as error:
         raise ConfigError(f"{marker!r}: {error}") from error
+    raise ConfigError(f"no figure {name!r}; there are {', '.join((*FIGURES, *PAYS_FIGURES))}")

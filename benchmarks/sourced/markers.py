@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snn_tool.errors import ConfigError
 
-from sourced.figures import Extracts, figure_of
+from sourced.figures import Sources, figure_of
 
 MARKED = re.compile(r"(<!-- energy:(?P<what>.*?) -->)(?P<text>.*?)(<!-- /energy -->)", re.S)
 BEGIN, END = "<!-- energy:", "<!-- /energy -->"
@@ -15,7 +15,7 @@ BEGIN, END = "<!-- energy:", "<!-- /energy -->"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A marked text that is not what the extracts say."""
+    """A marked text that is not what its sources say."""
 
     line: int
     what: str
@@ -23,7 +23,7 @@ class Difference:
     expected: str
 
 
-def checked(text: str, extracts: Extracts) -> Iterator[Difference]:
+def checked(text: str, sources: Sources) -> Iterator[Difference]:
     """Every difference in a text.
 
     Raises:
@@ -31,20 +31,20 @@ def checked(text: str, extracts: Extracts) -> Iterator[Difference]:
     """
     _check_pairs(text)
     for match in MARKED.finditer(text):
-        expected = figure_of(match["what"], extracts)
+        expected = figure_of(match["what"], sources)
         if match["text"] != expected:
             line = text.count("\n", 0, match.start()) + 1
             yield Difference(line, match["what"], match["text"], expected)
 
 
-def rewritten(text: str, extracts: Extracts) -> str:
-    """The text with every marked part as the extracts have it.
+def rewritten(text: str, sources: Sources) -> str:
+    """The text with every marked part as its sources have it.
 
     Raises:
         ConfigError: as `checked`.
     """
     _check_pairs(text)
-    return MARKED.sub(lambda match: f"{match[1]}{figure_of(match['what'], extracts)}{match[4]}", text)
+    return MARKED.sub(lambda match: f"{match[1]}{figure_of(match['what'], sources)}{match[4]}", text)
 
 
 def _check_pairs(text: str) -> None:

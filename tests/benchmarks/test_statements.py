@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import statements  # noqa: E402
 from sourced.extracts import Extract, Network, Side, extract, read_extracts, written  # noqa: E402
-from sourced.figures import FIGURES, figure_of  # noqa: E402
+from sourced.figures import FIGURES, Sources, figure_of  # noqa: E402
 from sourced.markers import BEGIN, END, checked, rewritten  # noqa: E402
 
 
@@ -57,6 +57,7 @@ EXTRACTS = {
         },
     )
 }
+SOURCES = Sources(EXTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -85,20 +86,20 @@ EXTRACTS = {
     ],
 )
 def test_figures_by_hand(marker: str, text: str) -> None:
-    assert figure_of(marker, EXTRACTS) == text
+    assert figure_of(marker, SOURCES) == text
 
 
 def test_tables_by_hand() -> None:
     """Bold where the student needs less, a dash where a rival has no cell."""
-    assert figure_of("students twin,qann one", EXTRACTS).splitlines() == [
+    assert figure_of("students twin,qann one", SOURCES).splitlines() == [
         "",
         "| model | ANN twin / `one` | same integers / `one` |",
         "| --- | --- | --- |",
         "| `paper/fp32` | **1.50** | – |",
         "| `exact-ops/int8` | 0.500 | 0.250 |",
     ]
-    assert "| `exact-ops/int8` | 0.500 | 0.250 |" in figure_of("rivals one twin,qann", EXTRACTS)
-    assert figure_of("memories one exact-ops/int8 twin", EXTRACTS).splitlines()[3:] == [
+    assert "| `exact-ops/int8` | 0.500 | 0.250 |" in figure_of("rivals one twin,qann", SOURCES)
+    assert figure_of("memories one exact-ops/int8 twin", SOURCES).splitlines()[3:] == [
         "| DRAM | 0.500 |",
         "| cores | **3.00** |",
     ]
@@ -120,7 +121,7 @@ def test_tables_by_hand() -> None:
 )
 def test_markers_that_ask_for_nothing_that_is_there(marker: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        figure_of(marker, EXTRACTS)
+        figure_of(marker, SOURCES)
 
 
 def marked(what: str, text: str) -> str:
@@ -129,17 +130,17 @@ def marked(what: str, text: str) -> str:
 
 def test_a_changed_digit_is_found_and_mended() -> None:
     good = f"Costs\n{marked('ratio one paper/fp32 twin', '1.50')} times, {marked('images one', '68')} images."
-    assert list(checked(good, EXTRACTS)) == [] and rewritten(good, EXTRACTS) == good
+    assert list(checked(good, SOURCES)) == [] and rewritten(good, SOURCES) == good
     bad = good.replace("1.50", "1.51")
-    (found,) = checked(bad, EXTRACTS)
+    (found,) = checked(bad, SOURCES)
     assert (found.line, found.stands, found.expected) == (2, "1.51", "1.50")
-    assert rewritten(bad, EXTRACTS) == good
+    assert rewritten(bad, SOURCES) == good
 
 
 @pytest.mark.parametrize("text", [f"{BEGIN}images one --> 68", f"68 {END}", f"{BEGIN}images one {END}"])
 def test_a_marker_that_is_not_closed_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match="close each"):
-        rewritten(text, EXTRACTS)
+        rewritten(text, SOURCES)
 
 
 def test_files_are_checked_and_written(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_files_are_checked_and_written(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(f"a\n\n{marked('images one', '69')}\n")
     (tmp_path / "docs" / "page.md").write_text("nothing is marked here\n")
     (line,) = statements.check(tmp_path)
-    assert line == "README.md:3: images one: '69' stands there, the extract says '68'"
+    assert line == "README.md:3: images one: '69' stands there, its source says '68'"
     statements.write(tmp_path)
     assert statements.check(tmp_path) == [] and "-->68<" in (tmp_path / "README.md").read_text()
     (tmp_path / "docs" / "data" / "energy-one.json").write_text("{}")

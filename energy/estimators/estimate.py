@@ -10,6 +10,10 @@ from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.prices import Precision, Prices
 from snn_tool.errors import UnsupportedLayerError
 
+COLUMNS = ("teacher", "twin", "cnn", "qann", "student")
+"""Networks that a model can price, in the order of a report. `cnn` is an int8 CNN of the student's quality,
+`qann` the student's integers on a dense array; a report may lack `teacher` and `cnn`."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnnLoad:
@@ -75,8 +79,6 @@ class Reading:
         spike_driven: the items that are proportional to the number of spikes.
         once: the items that are paid once per image, whatever T; all others grow with T.
         charge: how spikes are charged; None where a load has no spikes, or a model counts a mean rate.
-        memory: what it assumes of memories, by a name that student and rivals share (`arrays.READINGS`); None
-            where the model charges none.
     """
 
     name: str
@@ -85,7 +87,6 @@ class Reading:
     spike_driven: frozenset[str] = frozenset()
     once: frozenset[str] = frozenset()
     charge: SpikeCharge | None = None
-    memory: str | None = None
 
     @property
     def total_pj(self) -> float:
@@ -116,7 +117,6 @@ class EnergyModel:
         neuron_terms: it charges neurons or memory beside the precision's accumulate.
         beside: constants that are charged side by side, so that none of them may be all-in.
         excluded: terms of `excluded` that it leaves out.
-        comparisons: those of `constants` that no headline is charged with: they cannot move its ratio.
     """
 
     name: str
@@ -130,17 +130,12 @@ class EnergyModel:
     neuron_terms: bool
     beside: tuple[str, ...]
     excluded: tuple[str, ...]
-    comparisons: tuple[str, ...] = ()
 
     def takes(self, precision: Precision) -> bool:
         """Whether it can be evaluated at this precision."""
         if precision.models is not None:
             return self.name in precision.models
         return self.precisions is None or precision.name in self.precisions
-
-    def columns_at(self, precision: Precision) -> tuple[str, ...]:
-        """Networks with a cell at this precision; a quantised one needs integers."""
-        return tuple(name for name in self.columns if name != "qann" or precision.integer)
 
     def constants_at(self, precision: Precision) -> tuple[str, ...]:
         """Keys of all constants used at this precision, sorted; only neurons leak."""

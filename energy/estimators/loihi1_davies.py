@@ -3,7 +3,7 @@
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.estimators.charges import SpikeCharge
-from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(("synops", "relay updates by spikes", "spike packets", "static power, spikes"))
@@ -50,7 +50,7 @@ MODEL = EnergyModel(
     title="Loihi 1's published events and static power; the rival is int8 on an edge accelerator",
     source="Davies et al., IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020",
     estimate=estimate,
-    columns=("teacher", "twin", "qann", "student"),
+    columns=COLUMNS,
     precisions=("int8",),
     constants=(*DYNAMIC, "loihi1-hops", *loihi1.TIME_CONSTANTS, *loihi1.RIVAL_CONSTANTS),
     arithmetic=False,

@@ -3,7 +3,7 @@
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.estimators.charges import SpikeCharge
-from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(
@@ -59,7 +59,7 @@ MODEL = EnergyModel(
     title="SANA-FE's regression on Loihi 1 and static power; the rival is int8 on an edge accelerator",
     source="Boyle et al., SANA-FE, arch/loihi.yaml; static power after Frady et al., NICE 2020",
     estimate=estimate,
-    columns=("teacher", "twin", "qann", "student"),
+    columns=COLUMNS,
     precisions=("int8",),
     constants=(*DYNAMIC, "loihi1-hops", *loihi1.TIME_CONSTANTS, *loihi1.RIVAL_CONSTANTS),
     arithmetic=False,

@@ -19,7 +19,7 @@ class Precision:
         state_multiply: membrane times decay, at the membrane's width.
         bits: width of weights and activations in memory.
         state_bits: width of membranes, accumulators and biases in memory.
-        integer: integers; only then a quantised ANN can be charged with it.
+        integer: integers; only then activations of fewer bits cost less.
         note: what the choice stands for.
         models: names of the only models that may use it; None for all that take any precision.
     """

@@ -94,7 +94,7 @@ def ratio_axis(report: EnergyReport) -> LogAxis:
     values = [1.0, report.verdict.claim]
     for row in report.ratios:
         values += [value for value in (row.ratio, row.least, row.most) if value is not None]
-        values.append(row.split.twin_over_student)
+        values.append(row.split.qann_over_student)
     return LogAxis.around(values)
 
 
@@ -163,7 +163,7 @@ class GridCell:
     Attributes:
         standing: a key of `MARKS`; `none` where the combination makes no sense.
         ratio: reference over student, as text.
-        spikes: twin over student, as text; empty where that is the ratio already.
+        spikes: quantised twin over student, as text; empty where that is the ratio already.
     """
 
     standing: str
@@ -181,7 +181,7 @@ NOTHING = GridCell("none", "–", "")
 
 def grid(report: EnergyReport) -> tuple[tuple[str, tuple[GridCell, ...]], ...]:
     """A row of cells for each model, in the order of the precisions."""
-    cells = {row.model: _cell(report, row.ratio, row.split.twin_over_student) for row in report.ratios}
+    cells = {row.model: _cell(report, row.ratio, row.split.qann_over_student) for row in report.ratios}
     return tuple(
         (model.name, tuple(cells.get(row_name(model.name, p.name), NOTHING) for p in report.precisions))
         for model in report.models
@@ -191,7 +191,7 @@ def grid(report: EnergyReport) -> tuple[tuple[str, tuple[GridCell, ...]], ...]:
 def _cell(report: EnergyReport, ratio: float | None, spikes: float) -> GridCell:
     if ratio is None:
         return NOTHING
-    alone = "" if report.reference == "twin" else numbers.factor(spikes)
+    alone = "" if report.reference == "qann" else numbers.factor(spikes)
     return GridCell(standing(report, ratio), numbers.factor(ratio), alone)
 
 

@@ -1,34 +1,37 @@
-"""What stands behind a headline: what drives it, and which models reverse it."""
+"""What stands behind a headline: what drives it, which models reverse it, what memories decide."""
 
 import math
 from collections.abc import Iterable
 from statistics import fmean
 
+from snn_tool.energy.estimators.memory import CORES, in_cores
 from snn_tool.energy.pages import numbers
-from snn_tool.energy.report.types import EnergyReport, Range, model_of
+from snn_tool.energy.pages.equal_integers import grouped
+from snn_tool.energy.report.types import EnergyReport, Range, RatioRow
+
+_LIKE = {
+    "twin": "Both networks have one shape: fewer bits and spikes alone can differ.",
+    "qann": "Both networks compute one function on integers: spikes alone can differ.",
+    "cnn": "Both networks have one quality: size, shape, bits and spikes may differ.",
+}
 
 
 def driver(report: EnergyReport) -> str:
-    """Whether the smaller network or the spikes account for the ratio (by geometric means)."""
-    smaller = [row.split.teacher_over_twin for row in report.ratios if row.split.teacher_over_twin]
+    """Which of the three factors accounts for the ratio (by geometric means), or which can differ at all."""
     if report.reference != "teacher":
-        return f"Both networks have one shape, so that only spikes can differ: {_saving(report)}"
-    spikes = [row.split.twin_over_student for row in report.ratios]
-    size, spiking = numbers.span(_extent(smaller)), numbers.span(_extent(spikes))
-    if _mean(smaller) >= _mean(spikes):
-        first = f"The smaller network drives it, worth {size} alone; spikes alone are worth {spiking}"
-    else:
-        first = f"Spikes drive it, worth {spiking} alone; the smaller network is worth {size}"
-    return f"{first}. By themselves, {_saving(report)}"
-
-
-def _saving(report: EnergyReport) -> str:
-    """In how many estimates spikes save energy at all, against a network of one shape."""
-    by_bits = report.reference == "qann"
-    splits = [row.split for row in report.ratios]
-    values = [split.qann_over_student if by_bits else split.twin_over_student for split in splits]
-    known = [value for value in values if value is not None]
-    return f"spikes save energy in {sum(value > 1 for value in known)} of {len(known)} estimates."
+        return _LIKE[report.reference]
+    factors = {
+        "the smaller network": [row.split.teacher_over_twin or 1.0 for row in report.ratios],
+        "fewer bits": [row.split.twin_over_qann for row in report.ratios],
+        "spikes": [row.split.qann_over_student for row in report.ratios],
+    }
+    first, *others = sorted(factors, key=lambda name: -_mean(factors[name]))
+    worth = {name: numbers.span(_extent(values)) for name, values in factors.items()}
+    drives = f"{first[0].upper()}{first[1:]} drive{'s' if first.startswith('the') else ''} it"
+    said = "; ".join(
+        f"{name} {'is' if name.startswith('the') else 'are'} worth {worth[name]}" for name in others
+    )
+    return f"{drives}, worth {worth[first]}; {said}."
 
 
 def reversal(report: EnergyReport) -> str:
@@ -42,14 +45,30 @@ def reversal(report: EnergyReport) -> str:
         return f"In all {len(ratios)} estimates {winner} needs less energy."
     return (
         f"In {len(won)} of {len(ratios)} estimates {winner} needs less energy; the winner is reversed by "
-        f"{', '.join(_grouped(lost, list(ratios)))}."
+        f"{', '.join(grouped(lost, list(ratios)))}."
     )
 
 
-def _grouped(rows: list[str], known: list[str]) -> list[str]:
-    """Models of which all rows are among `rows`, by their name alone; other rows in full."""
-    split = {model_of(name) for name in known if name not in rows}
-    return list(dict.fromkeys(name if model_of(name) in split else model_of(name) for name in rows))
+def memories(report: EnergyReport) -> tuple[str, ...]:
+    """A warning for each end of the headline that is set by a model with one memory per layer."""
+    ratios = {row.model: row.ratio for row in report.ratios if row.ratio is not None}
+    rows = {row.model: row for row in report.ratios}
+    ends = (("lower", min(ratios, key=ratios.__getitem__)), ("upper", max(ratios, key=ratios.__getitem__)))
+    warnings = (_memory(report, end, rows[name]) for end, name in ends)
+    return tuple(warning for warning in warnings if warning)
+
+
+def _memory(report: EnergyReport, end: str, row: RatioRow) -> str:
+    student = next(cell for cell in report.cells if cell.column == "student" and cell.row == row.model)
+    held = row.by_reading.get(in_cores(student.headline.name))
+    if held is None or row.ratio is None:
+        return ""
+    return (
+        f"The {end} end, {numbers.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
+        f"large and as dear as a whole image needs, up to DRAM. With {CORES}, a reading that is not "
+        f"deployed, the same model says {numbers.factor(held)}: {numbers.number(held / row.ratio)} times as "
+        "much."
+    )
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -6,8 +6,7 @@ The same report gives the same bytes: nothing in the page depends on time or pla
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from snn_tool.energy.estimators.arrays import READINGS
-from snn_tool.energy.pages import charts, findings, numbers, readings
+from snn_tool.energy.pages import charts, equal_integers, findings, numbers
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import printable_in_page
 
@@ -38,16 +37,18 @@ def _context(report: EnergyReport) -> dict[str, Any]:
         "report": report,
         "versus": numbers.versus(report),
         "headline": numbers.span(report.headline),
-        "twin_headline": numbers.span(report.twin_headline),
+        "qann_headline": numbers.span(report.qann_headline),
+        "pays": equal_integers.pays(report),
+        "why": equal_integers.why(report),
+        "equal": equal_integers.equal_rows(report),
+        "equal_title": equal_integers.TITLE,
+        "equal_notes": equal_integers.notes(report),
+        "spikes_mark": equal_integers.SPIKES_MARK,
         "outcome": numbers.outcome(report),
-        "twin_outcome": numbers.twin_outcome(report),
+        "qann_outcome": numbers.qann_outcome(report),
         "driver": findings.driver(report),
         "reversal": findings.reversal(report),
-        "memories": readings.memories(report),
-        "reading": readings.WHAT,
-        "memory_rows": readings.memory_rows(report),
-        "memory_names": [memories.name for memories in READINGS],
-        "all_readings": list(readings.other_rows(report)),
+        "memories": findings.memories(report),
         "grid": charts.grid(report),
         "marks": charts.MARKS,
         "standing": lambda ratio: charts.standing(report, ratio),

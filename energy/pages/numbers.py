@@ -14,6 +14,7 @@ _OUTCOMES = {
 _REFERENCES = {
     "teacher": ("teacher", "the teacher"),
     "twin": ("ANN twin", "its ANN twin"),
+    "cnn": ("int8 CNN", "an int8 CNN of its quality"),
     "qann": ("quantised ANN twin", "its quantised ANN twin"),
 }
 
@@ -70,10 +71,11 @@ def outcome(report: EnergyReport) -> str:
     return f"The claim of {judged.claim:g}× less energy than {reference(report)} {_OUTCOMES[judged.outcome]}."
 
 
-def twin_outcome(report: EnergyReport) -> str:
+def qann_outcome(report: EnergyReport) -> str:
     """The verdict on the claim if only spikes may earn it."""
-    judged = report.twin_verdict
-    return f"Against an ANN of the same shape, a claim of {judged.claim:g}× {_OUTCOMES[judged.outcome]}."
+    judged = report.qann_verdict
+    claim = f"a claim of {judged.claim:g}× {_OUTCOMES[judged.outcome]}"
+    return f"Against the same function on a dense array, {claim}."
 
 
 def _rounded(value: float) -> float:

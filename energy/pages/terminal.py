@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.text import Text
-from snn_tool.energy.estimators.arrays import READINGS
-from snn_tool.energy.pages import findings, numbers, readings
+from snn_tool.energy.pages import equal_integers, findings, numbers
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
@@ -38,13 +37,18 @@ def networks(report: EnergyReport) -> TextTable:
     return table
 
 
+def _equal_integers(report: EnergyReport) -> TextTable:
+    """The three factors of every row, and the rival of equal quality."""
+    headings = ("spikes", "", "int8 CNN", "smaller", "bits", "teacher")
+    table = plain_table(equal_integers.TITLE, ("model",), headings)
+    for row in equal_integers.equal_rows(report):
+        table.add_row(row.row, row.spikes, row.mark, row.cnn, row.smaller, row.bits, row.teacher)
+    return table
+
+
 def judgement(report: EnergyReport) -> Iterator[TextTable]:
     """Ratios, energies, break-even, sensitivity, thresholds."""
     yield _grid(report, f"Estimated ratio {numbers.versus(report)}", lambda r: r.ratio)
-    if report.reference != "twin":
-        title = "What spikes alone save: ANN twin / student"
-        yield _grid(report, title, lambda row: row.split.twin_over_student)
-    yield from _readings(report)
     yield _energies(report)
     yield _break_even(report)
     yield _sensitivity(report)
@@ -68,18 +72,6 @@ def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | 
         cells = (rows.get(row_name(model.name, precision)) for precision in precisions)
         table.add_row(model.name, *map(numbers.factor, cells))
     return table
-
-
-def _readings(report: EnergyReport) -> Iterator[TextTable]:
-    """A row for each model that charges memory, and a column for each reading of where memories lie."""
-    rows = readings.memory_rows(report)
-    if rows:
-        names = tuple(memories.name for memories in READINGS)
-        title = f"Readings: {numbers.versus(report)} with the same memories on both sides"
-        table = plain_table(title, ("model",), names)
-        for row in rows:
-            table.add_row(row.model, *(numbers.factor(row.ratios.get(name)) for name in names))
-        yield table
 
 
 def _energies(report: EnergyReport) -> TextTable:
@@ -257,18 +249,20 @@ def _chip(chip: ChipCheck) -> TextTable:
 
 def print_report(report: EnergyReport, console: Console) -> None:
     """Print the verdict first, then what it rests on; the caller owns the console."""
-    _line(console, f"Estimated {numbers.versus(report)}: {numbers.span(report.headline)}", "bold")
+    alone = numbers.span(report.qann_headline)
+    _line(console, f"Spikes at equal integers, quantised ANN twin / student: {alone}", "bold")
+    _line(console, f"{equal_integers.pays(report)} {equal_integers.why(report)}")
+    if report.reference != "qann":
+        _line(console, f"Estimated {numbers.versus(report)}: {numbers.span(report.headline)}", "bold")
     _line(console, numbers.outcome(report))
     _print_sides(report, console)
-    for finding in (findings.driver(report), findings.reversal(report), *readings.memories(report)):
+    for finding in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
         _line(console, finding)
-    if readings.memory_rows(report):
-        _line(console, readings.WHAT, DIM)
-    if report.reference != "twin":
-        _line(
-            console,
-            f"ANN twin / student alone: {numbers.span(report.twin_headline)}. {numbers.twin_outcome(report)}",
-        )
+    if report.reference != "qann":
+        _line(console, numbers.qann_outcome(report))
+    _table(console, _equal_integers(report))
+    for note in equal_integers.notes(report):
+        _line(console, note, DIM)
     _table(console, networks(report))
     _line(console, f"lowering of membrane shortcuts: {report.lowering}", DIM)
     for column in report.columns:

@@ -10,11 +10,13 @@ from snn_tool.energy.counts.activity import Watch, count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import exact_ops
 from snn_tool.energy.estimators.charges import SpikeCharge
+from snn_tool.energy.estimators.estimate import COLUMNS
 from snn_tool.energy.estimators.excluded import excluded_terms
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
-from snn_tool.energy.report.columns import Teacher, column, loaded_columns
+from snn_tool.energy.report.balance import spike_balance
+from snn_tool.energy.report.columns import Cnn, Teacher, activation_bits, column, loaded_columns
 from snn_tool.energy.report.firing import firing_maps
-from snn_tool.energy.report.networks import COLUMNS, Quality, Sweep
+from snn_tool.energy.report.networks import Quality, Sweep
 from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
 from snn_tool.energy.report.robustness import break_even, sensitivity, thresholds, unsourced
 from snn_tool.energy.report.rows import (
@@ -30,7 +32,7 @@ from snn_tool.errors import ConfigError, check_known
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import FANOUT
 
-REFERENCES = ("teacher", "twin", "qann")
+REFERENCES = ("teacher", "twin", "cnn", "qann")
 SHARES_AT = "fp32"
 """The precision at which the layers' shares of the synaptic energy are priced."""
 
@@ -40,17 +42,19 @@ NOTE = (
 )
 
 
-def check_reference(against: str | None, has_teacher: bool) -> str:
-    """What a claim is against; a teacher if there is one, unless something else is asked for.
+def check_reference(against: str | None, has_teacher: bool, has_cnn: bool) -> str:
+    """What a claim is against; a teacher if there is one, or else the quantised twin, unless told otherwise.
 
     Raises:
-        ConfigError: unknown, or a teacher without one.
+        ConfigError: unknown, or a teacher or a CNN without one.
     """
     if against is None:
-        return "teacher" if has_teacher else "twin"
+        return "teacher" if has_teacher else "qann"
     check_known("--against", against, REFERENCES)
     if against == "teacher" and not has_teacher:
         raise ConfigError("--against teacher: no teacher was given; name one with --teacher")
+    if against == "cnn" and not has_cnn:
+        raise ConfigError("--against cnn: no int8 CNN of the student's quality is known; name one with --cnn")
     return against
 
 
@@ -90,6 +94,7 @@ def audit(
     claim: float = 50.0,
     against: str | None = None,
     teacher: Teacher | None = None,
+    cnn: Cnn | None = None,
     quality: Mapping[str, Quality] | None = None,
     hashes: Mapping[str, str] | None = None,
     image_names: Sequence[str] | None = None,
@@ -104,10 +109,11 @@ def audit(
         network: the deployed student.
         images: its integer inputs [3, H, W] of `quantize_image`; sizes may differ.
         claim: how many times less energy is claimed.
-        against: what the claim is against, `teacher`, `twin` or `qann`; by default the teacher, or else the
-            twin.
+        against: what the claim is against, `teacher`, `twin`, `cnn` or `qann`; by default the teacher, or
+            else the quantised twin, which computes the same integers.
         teacher: counted at every image's size.
-        quality: by column (`teacher`, `twin`, `qann`, `student`), measured by the caller on the same images.
+        cnn: an int8 CNN of the student's quality, likewise.
+        quality: by column (one of `COLUMNS`), measured by the caller on the same images.
             A graded student's is also its `qann`'s, which computes the same integers.
         hashes: SHA-256 of weights and images by name; carried into the report.
         image_names: one for each image; by default `image 1`, `image 2`, ...
@@ -117,24 +123,26 @@ def audit(
         sweep: quality against spikes, measured by the caller on the same images.
 
     Raises:
-        ConfigError: the lowering or the reference is unknown, the reference is a teacher and there is none,
-            the claim is not a positive number, a column of `quality` is unknown or its value not finite,
-            there are not as many names as images, or a column would cost nothing.
+        ConfigError: the lowering or the reference is unknown, the reference is a teacher or a CNN without
+            one, the claim is not a positive number, a column of `quality` is unknown or its value not
+            finite, there are not as many names as images, or a column would cost nothing.
         TargetLimitError: the network cannot be deployed by this lowering.
         DataError: no image, or an image that the network cannot read.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_claim(claim)
-    reference = check_reference(against, teacher is not None)
+    reference = check_reference(against, teacher is not None, cnn is not None)
     pricing = pricing or packaged_pricing()
     quality = checked_quality(quality or {}, network)
     activity = count_network(network, images, watch, lowering)
     names = checked_names(image_names, len(images))
-    columns = loaded_columns(network, activity, teacher)
+    columns = loaded_columns(network, activity, teacher, cnn)
     priced = price_all(tuple(columns.values()), pricing, names)
-    rows = tuple(ratio_row(row, reference) for row in priced)
+    bits = activation_bits(network)
+    rows = tuple(ratio_row(row, reference, bits) for row in priced)
     ratios = {row.model: row.ratio for row in rows if row.ratio is not None}
     twin_ratios = {row.model: row.split.twin_over_student for row in rows}
+    qann_ratios = {row.model: row.split.qann_over_student for row in rows}
     judged = [row for row in priced if reference in row.cells]
     spikes = fmean(image.spikes_per_neuron for image in activity.images)
     models = model_rows(priced)
@@ -152,8 +160,11 @@ def audit(
         verdict=verdict(claim, ratios),
         twin_headline=extent(twin_ratios),
         twin_verdict=verdict(claim, twin_ratios),
+        qann_headline=extent(qann_ratios),
+        qann_verdict=verdict(claim, qann_ratios),
+        spikes=spike_balance(activity.images, priced, rows),
         models=models,
-        columns=tuple(column(c, network, teacher, quality, names) for c in columns.values()),
+        columns=tuple(column(c, network, teacher, cnn, quality, names) for c in columns.values()),
         ratios=rows,
         break_even=tuple(break_even(row, reference, spikes, network.timesteps) for row in judged),
         sensitivity=moved,

@@ -18,6 +18,19 @@ from snn_tool.models.topology import IMAGE, Topology
 from torch import nn
 
 
+@dataclass(frozen=True, slots=True)
+class Cnn:
+    """An int8 CNN of the student's quality: what an engineer without spikes would build.
+
+    Attributes:
+        title: what it is, in words.
+        topology: its wiring; ReLU stands between its convolutions, and its activations have 8 bits.
+    """
+
+    title: str
+    topology: Topology
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
     """The network that the student was distilled from.
@@ -33,9 +46,11 @@ class Teacher:
 
 
 def loaded_columns(
-    network: IntegerNetwork, activity: NetworkActivity, teacher: Teacher | None
+    network: IntegerNetwork, activity: NetworkActivity, teacher: Teacher | None, cnn: Cnn | None = None
 ) -> dict[str, LoadedColumn]:
     """The loads of every column by name, in the order of the report; dense ones are counted once per size.
+
+    In floating point the quantised twin's load is the twin's: few-valued activations save nothing there.
 
     Raises:
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
@@ -47,10 +62,15 @@ def loaded_columns(
     if teacher is not None:
         dense["teacher"] = {size: _teacher_load(teacher, *size) for size in sizes}
     dense["twin"] = {size: twin_load(topology, *size) for size in sizes}
+    if cnn is not None:
+        dense["cnn"] = {size: twin_load(cnn.topology, *size) for size in sizes}
     dense["qann"] = {size: twin_load(topology, *size, bits) for size in sizes}
+    loads = {
+        name: tuple(by_size[image.height, image.width] for image in images) for name, by_size in dense.items()
+    }
     columns = {
-        name: LoadedColumn(name, tuple(loads[image.height, image.width] for image in images))
-        for name, loads in dense.items()
+        name: LoadedColumn(name, of_images, loads["twin"] if name == "qann" else None)
+        for name, of_images in loads.items()
     }
     return {**columns, "student": LoadedColumn("student", images)}
 
@@ -134,6 +154,7 @@ def column(
     loaded: LoadedColumn,
     network: IntegerNetwork,
     teacher: Teacher | None,
+    cnn: Cnn | None,
     quality: Mapping[str, Quality],
     names: Sequence[str],
 ) -> Column:
@@ -143,14 +164,15 @@ def column(
         loaded: its loads.
         network: the student.
         teacher: as given to the audit.
+        cnn: likewise.
         quality: by column, as measured.
         names: of the images.
     """
     loads = loaded.loads
     return Column(
         name=loaded.name,
-        title=_title(loaded.name, network, teacher, quality),
-        parameters=_parameters(loaded.name, network, teacher),
+        title=_title(loaded.name, network, teacher, cnn, quality),
+        parameters=_parameters(loaded.name, network, teacher, cnn),
         padded_macs=spread([_macs(load, padded=True) for load in loads], names),
         exact_macs=spread([_macs(load, padded=False) for load in loads], names),
         activation_bits=activation_bits(network) if loaded.name == "qann" else None,
@@ -164,21 +186,28 @@ def _macs(load: AnnLoad | ImageActivity, padded: bool) -> int:
     return load.padded_macs if padded else load.exact_macs
 
 
-def _parameters(name: str, network: IntegerNetwork, teacher: Teacher | None) -> int:
+def _parameters(name: str, network: IntegerNetwork, teacher: Teacher | None, cnn: Cnn | None) -> int:
     if name == "teacher" and teacher is not None:
         return sum(p.numel() for p in teacher.module.parameters())
     if name == "student":
         return network.topology.parameters
-    return sum(synapse.parameters for synapse in network.topology.synapses)
+    topology = cnn.topology if name == "cnn" and cnn is not None else network.topology
+    return sum(synapse.parameters for synapse in topology.synapses)
 
 
 def _title(
-    name: str, network: IntegerNetwork, teacher: Teacher | None, quality: Mapping[str, Quality]
+    name: str,
+    network: IntegerNetwork,
+    teacher: Teacher | None,
+    cnn: Cnn | None,
+    quality: Mapping[str, Quality],
 ) -> str:
     if name == "teacher":
         return teacher.name if teacher else ""
     if name == "twin":
         return "ANN twin of the student: same wiring, ReLU"
+    if name == "cnn":
+        return cnn.title if cnn else ""
     if name == "student":
         return f"spiking student, {network.neuron}, T = {network.timesteps}"
     shape = f"quantised ANN of the same wiring: {activation_bits(network)}-bit activations, 8-bit weights"

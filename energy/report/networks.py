@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-COLUMNS = ("teacher", "twin", "qann", "student")
-"""In the order of a report; `teacher` is absent without one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -35,7 +32,7 @@ class Column:
     """One network of the comparison.
 
     Attributes:
-        name: `teacher`, `twin`, `qann` or `student`.
+        name: one of `COLUMNS`.
         title: what it is, in words.
         parameters: trainable values.
         padded_macs, exact_macs: per image; for the student, those of its first layer as deployed

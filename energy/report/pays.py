@@ -63,8 +63,7 @@ def comparisons(pricing: Pricing) -> tuple[Comparison, ...]:
         Comparison(model, pricing.at(precision), rival)
         for model in MODELS.values()
         for rival, precision in RIVALS
-        if model.takes(pricing.precisions[precision])
-        and rival in model.columns_at(pricing.precisions[precision])
+        if model.takes(pricing.precisions[precision]) and rival in model.columns
     )
 
 

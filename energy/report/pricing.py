@@ -6,10 +6,11 @@ from statistics import fmean, pstdev
 
 from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
-from snn_tool.energy.estimators.prices import Prices, Pricing
+from snn_tool.energy.estimators.prices import Precision, Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.networks import Spread
-from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, row_name, split
+from snn_tool.energy.report.split import split, why_one
+from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, row_name
 from snn_tool.errors import ConfigError
 
 
@@ -18,12 +19,18 @@ class LoadedColumn:
     """The loads of one network, one for each image.
 
     Attributes:
-        name: `teacher`, `twin`, `qann` or `student`.
+        name: one of `COLUMNS`.
         loads: in the order of the images.
+        float_loads: the same in floating point, where narrow activations have no price; None for `loads`.
     """
 
     name: str
     loads: tuple[Load, ...]
+    float_loads: tuple[Load, ...] | None = None
+
+    def at(self, precision: Precision) -> tuple[Load, ...]:
+        """What is priced at a precision."""
+        return self.loads if precision.integer or self.float_loads is None else self.float_loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,9 @@ def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Seque
     Raises:
         ConfigError: the constants make the column cost nothing.
     """
-    distinct = {id(load): model.estimate(load, prices).readings for load in _distinct(column.loads)}
-    by_reading = list(zip(*(distinct[id(load)] for load in column.loads), strict=True))
+    loads = column.at(prices.precision)
+    distinct = {id(load): model.estimate(load, prices).readings for load in _distinct(loads)}
+    by_reading = list(zip(*(distinct[id(load)] for load in loads), strict=True))
     aggregated = [_aggregate(readings, names) for readings in by_reading]
     headline = max((r for r in aggregated if r.deployed), key=lambda reading: reading.energy_pj.mean)
     if headline.energy_pj.mean <= 0:
@@ -101,7 +109,6 @@ def _aggregate(readings: Sequence[Reading], names: Sequence[str]) -> ReadingEner
         items_pj={item: fmean(reading.items[item] for reading in readings) for item in first.items},
         spike_driven=tuple(item for item in first.items if item in first.spike_driven),
         once=tuple(item for item in first.items if item in first.once),
-        memory=first.memory,
     )
 
 
@@ -120,43 +127,31 @@ def price_all(
 def _priced_row(
     columns: Sequence[LoadedColumn], model: EnergyModel, prices: Prices, names: Sequence[str]
 ) -> PricedRow:
-    allowed = model.columns_at(prices.precision)
-    cells = {c.name: price(c, model, prices, names) for c in columns if c.name in allowed}
+    cells = {c.name: price(c, model, prices, names) for c in columns if c.name in model.columns}
     return PricedRow(model, prices, cells)
 
 
-def ratio_row(row: PricedRow, reference: str) -> RatioRow:
-    """The factors of one row, and its reference over the student."""
+def ratio_row(row: PricedRow, reference: str, bits: int) -> RatioRow:
+    """The factors of one row, and its reference over the student; `bits` are the quantised twin's."""
     mean = {name: cell.mean_pj for name, cell in row.cells.items()}
     student, against = row.cells["student"], row.cells.get(reference)
     single = _single(against, student)
+    readings = (student.cell.headline, *student.cell.alternatives)
     return RatioRow(
         model=row.name,
-        split=split(mean.get("teacher"), mean["twin"], mean["student"], mean.get("qann")),
+        split=split(
+            mean.get("teacher"),
+            mean["twin"],
+            mean["qann"],
+            mean["student"],
+            mean.get("cnn"),
+            why_one(row.prices.precision, bits, mean["twin"], mean["qann"]),
+        ),
         ratio=against.mean_pj / mean["student"] if against else None,
         least=min(single, default=None),
         most=max(single, default=None),
-        by_reading={
-            reading.name: _by_column(row, reading)
-            for reading in (student.cell.headline, *student.cell.alternatives)
-        },
+        by_reading={r.name: against.mean_pj / r.energy_pj.mean for r in readings} if against else {},
     )
-
-
-def _by_column(row: PricedRow, reading: ReadingEnergy) -> dict[str, float]:
-    """Every other network over one reading of the student, where it has a reading of the same memories."""
-    others = {name: like(priced.cell, reading) for name, priced in row.cells.items() if name != "student"}
-    return {
-        name: other.energy_pj.mean / reading.energy_pj.mean
-        for name, other in others.items()
-        if other is not None
-    }
-
-
-def like(cell: Cell, reading: ReadingEnergy) -> ReadingEnergy | None:
-    """The reading of another network that assumes the same memories; the headline if several do."""
-    readings = (cell.headline, *cell.alternatives)
-    return next((other for other in readings if other.memory == reading.memory), None)
 
 
 def _single(against: PricedCell | None, student: PricedCell) -> list[float]:

@@ -25,6 +25,7 @@ from snn_tool.energy.report.networks import (
     Spread,
     Sweep,
 )
+from snn_tool.energy.report.split import Split
 from snn_tool.errors import ConfigError
 
 Outcome = Literal["holds", "fails", "depends"]
@@ -47,40 +48,6 @@ class Verdict:
     outcome: Outcome
     supporting: tuple[str, ...]
     refuting: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A ratio as the product of what a smaller network saves and what spikes save.
-
-        teacher / student = (teacher / twin) (twin / student)
-        twin / student = (twin / qann) (qann / student)
-
-    Attributes:
-        teacher_over_twin: the smaller network's share; None without a teacher.
-        twin_over_student: the spikes' share, between networks of one shape.
-        teacher_over_student: the product; None without a teacher.
-        twin_over_qann: what fewer bits of the activations save without spikes; None where the quantised twin
-            has no cell.
-        qann_over_student: what spikes save between networks of one shape and one number of levels; likewise.
-    """
-
-    teacher_over_twin: float | None
-    twin_over_student: float
-    teacher_over_student: float | None
-    twin_over_qann: float | None = None
-    qann_over_student: float | None = None
-
-
-def split(teacher_pj: float | None, twin_pj: float, student_pj: float, qann_pj: float | None = None) -> Split:
-    """The factors from energies in picojoules, each above zero."""
-    return Split(
-        teacher_pj / twin_pj if teacher_pj is not None else None,
-        twin_pj / student_pj,
-        teacher_pj / student_pj if teacher_pj is not None else None,
-        twin_pj / qann_pj if qann_pj is not None else None,
-        qann_pj / student_pj if qann_pj is not None else None,
-    )
 
 
 def verdict(claim: float, ratios: Mapping[str, float]) -> Verdict:
@@ -125,8 +92,6 @@ class ReadingEnergy:
         items_pj: means of its items, picojoules per image.
         spike_driven: the items that are proportional to the number of spikes.
         once: the items that are paid once per image, whatever T.
-        memory: what it assumes of memories, by a name that all networks share; None where the model charges
-            none.
     """
 
     name: str
@@ -135,7 +100,6 @@ class ReadingEnergy:
     items_pj: Mapping[str, float]
     spike_driven: tuple[str, ...]
     once: tuple[str, ...]
-    memory: str | None
 
 
 def row_name(model: str, precision: str) -> str:
@@ -194,9 +158,8 @@ class RatioRow:
         split: ratios of mean energies, headline readings.
         ratio: mean energy of the reference over the student's; None where the reference has no cell.
         least, most: the same for single images.
-        by_reading: for each of the student's readings, by column: that network's mean energy over the
-            student's. Both assume the same memories; what else a reading assumes is about spikes alone, and
-            the other network's headline stands against it.
+        by_reading: mean reference energy over the student's, for each of the student's readings; empty where
+            the reference has no cell.
     """
 
     model: str
@@ -204,7 +167,7 @@ class RatioRow:
     ratio: float | None
     least: float | None
     most: float | None
-    by_reading: Mapping[str, Mapping[str, float]]
+    by_reading: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +176,32 @@ class Range:
 
     least: float
     most: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeBalance:
+    """Where spikes pay at equal integers, and what decides it; means over the images.
+
+    Attributes:
+        saving: rows of the grid in which the quantised twin needs more energy than the student.
+        cells: number of rows.
+        binary: spikes are 0 or +-1, so that a delivery is an addition; else it is a small multiplication.
+        deliveries_per_mac: nonzero spikes delivered, to all readers, for each MAC of the dense network behind
+            its first layer.
+        fan_out: by how much delivering a synapse to each of its readers multiplies these.
+        image_macs: by how much readers and timesteps multiply the MACs on the image.
+        membranes_least, membranes_most: the share of the student's energy that reads and writes membranes,
+            over the rows that charge it; None where none does.
+    """
+
+    saving: tuple[str, ...]
+    cells: int
+    binary: bool
+    deliveries_per_mac: float
+    fan_out: float
+    image_macs: float
+    membranes_least: float | None
+    membranes_most: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +363,11 @@ class EnergyReport:
         note: that these are estimates.
         neuron, timesteps, levels: of the student.
         lowering: of its membrane shortcuts, `fanout` or `relay`.
-        reference: `teacher`, `twin` or `qann`; what `headline` and `verdict` compare with.
+        reference: `teacher`, `twin`, `cnn` or `qann`; what `headline` and `verdict` compare with.
         headline: reference over student, over all models and precisions in which the reference has a cell.
-        twin_headline, twin_verdict: twin over student, what spikes alone save.
+        twin_headline, twin_verdict: twin over student, what fewer bits and spikes save together.
+        qann_headline, qann_verdict: quantised twin over student, what spikes alone save at equal integers.
+        spikes: where spikes pay at equal integers, and what decides it.
         models: in the order of the grid; `ratios` and `cells` follow it.
         break_even: a row for each row of `ratios` that has a ratio.
         sensitivity: the constants of each such row, those that move the ratio most first within a row.
@@ -400,6 +391,9 @@ class EnergyReport:
     verdict: Verdict
     twin_headline: Range
     twin_verdict: Verdict
+    qann_headline: Range
+    qann_verdict: Verdict
+    spikes: SpikeBalance
     models: tuple[ModelRow, ...]
     columns: tuple[Column, ...]
     ratios: tuple[RatioRow, ...]

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import Crop, channels_first
-from snn_tool.energy.report.columns import Teacher
+from snn_tool.energy.report.columns import Cnn, Teacher
 from snn_tool.energy.report.networks import Quality
 from snn_tool.errors import ConfigError
+from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
 from snn_tool.models.integer.engine import IntegerEngine, restore
 from snn_tool.models.integer.network import IntegerNetwork
@@ -18,32 +20,81 @@ from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Spec, locate_teacher
 from snn_tool.networks.open import FloatStudent, OpenedTeacher, open_integers, open_network, open_teacher
+from snn_tool.networks.rivals import CNN, TWIN, rivals_of
 from torch import nn
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 
 
+@dataclass(frozen=True, slots=True)
+class DenseRivals:
+    """Networks without spikes that a student is compared with, as files; None for what there is not.
+
+    Attributes:
+        twin: a trained ANN of the student's shape, in float.
+        int8_twin: the same in int8; `twin` goes before it.
+        cnn: an int8 CNN of the student's quality.
+        qann: the quantised twin of a `lif` student.
+    """
+
+    twin: Path | None = None
+    int8_twin: Path | None = None
+    cnn: Path | None = None
+    qann: Path | None = None
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each file by its column."""
+        files = {"twin": self.twin or self.int8_twin, "cnn": self.cnn, "qann": self.qann}
+        return {column: sha256_file(path) for column, path in files.items() if path}
+
+
+def dense_rivals(student: Path, twin: Path | None, cnn: Path | None, qann: Path | None) -> DenseRivals:
+    """What was named, and beside it what comes with a shipped student."""
+    shipped = {role: rival.path for role, rival in rivals_of(student).items()}
+    return DenseRivals(twin, None if twin else shipped.get(TWIN), cnn or shipped.get(CNN), qann)
+
+
+def audited_cnn(path: Path | None) -> Cnn | None:
+    """The int8 CNN as a column, or None without one.
+
+    Raises:
+        ConfigError: it spikes, its activations are no int8, or it restores no image.
+    """
+    if path is None:
+        return None
+    network = _int8(path, "--cnn")
+    title = (
+        f"int8 CNN of the student's quality: {len(network.synapses)} convolutions, 8-bit weights, and "
+        "activations that saturate at 8 bits"
+    )
+    return Cnn(title, network.topology)
+
+
 def restorers(
-    network: IntegerNetwork, teacher: Teacher | None, twin: Path | None, qann: Path | None
+    network: IntegerNetwork, teacher: Teacher | None = None, rivals: DenseRivals = DenseRivals()
 ) -> dict[str, Restore]:
     """Everything that can restore an image, by column.
 
     Args:
         network: the student.
         teacher: a trained one, or None.
-        twin: file of a trained ANN of the student's shape, or None.
-        qann: file of the quantised twin of a `lif` student, or None.
+        rivals: dense ones.
 
     Raises:
-        ConfigError: a twin has another shape than the student, or is no such twin.
+        ConfigError: a twin has another shape than the student, or is no such twin; or a CNN is none.
     """
     found: dict[str, Restore] = {"student": _by_integers(network)}
     if teacher is not None:
         found["teacher"] = _by_module(teacher.module)
-    if twin is not None:
-        found["twin"] = _by_module(_twin(twin, network))
-    if qann is not None:
-        found["qann"] = _by_integers(_qann(qann, network))
+    if rivals.twin is not None:
+        found["twin"] = _by_module(_twin(rivals.twin, network))
+    elif rivals.int8_twin is not None:
+        found["twin"] = _by_integers(_int8(rivals.int8_twin, "--twin"))
+    if rivals.cnn is not None:
+        found["cnn"] = _by_integers(_int8(rivals.cnn, "--cnn"))
+    if rivals.qann is not None:
+        found["qann"] = _by_integers(_qann(rivals.qann, network))
     return found
 
 
@@ -104,6 +155,24 @@ def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
             "--arch unet' (or flat, chain) and the student's width"
         )
     return module
+
+
+LEAST_LEVELS = 64
+"""Of an int8 activation: seven bits and a sign."""
+
+
+def _int8(path: Path, option: str) -> IntegerNetwork:
+    """A network of one step whose graded neurons are the saturation of int8."""
+    given = open_integers(path).network
+    if given.neuron != "graded" or given.levels < LEAST_LEVELS:
+        has = f"{given.levels} levels" if given.neuron == "graded" else "binary spikes"
+        raise ConfigError(
+            f"{option} {path}: no int8 CNN, it has {has}; distil one with --neuron graded --levels 127, and "
+            "quantise it"
+        )
+    if not given.topology.restores:
+        raise ConfigError(f"{option} {path}: restores no colour image of any size; name a CNN that does")
+    return given
 
 
 def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:

@@ -31,8 +31,10 @@ class AuditOptions:
         qann: for a `lif` student, its bit-matched quantised twin: an integer student of the same synapses
             with unsigned graded activations of T levels; without it that twin is only counted.
         profile: TOML file of constants and precisions that override or add to the packaged ones.
-        against: what the claim is against, `teacher`, `twin` or `qann`; None takes the teacher, or else the
-            twin.
+        against: what the claim is against, `teacher`, `twin`, `cnn` or `qann`; None takes the teacher, or
+            else the quantised twin.
+        cnn: an int8 CNN of the student's quality, in integers; None takes the one that comes with a shipped
+            student.
         sweep: measure quality and synops with fewer timesteps or levels, too.
         sanafe: file of `snn-tool energy sanafe` for this student.
         weights: of a teacher that is given as code or by its architecture's name.
@@ -69,7 +71,13 @@ class AuditOptions:
     profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
     against: Annotated[
         str | None,
-        Flag("What the claim is against: teacher, twin or qann.", shown="teacher if given, or else twin"),
+        Flag(
+            "What the claim is against: teacher, twin, cnn or qann.", shown="teacher if given, or else qann"
+        ),
+    ] = None
+    cnn: Annotated[
+        Path | None,
+        Flag("An int8 CNN of the student's PSNR, quantised.", read=integer_file, shown="if shipped"),
     ] = None
     sweep: Annotated[
         bool, Flag("Measure PSNR and synops with fewer timesteps or levels.", ("--sweep/--no-sweep",))

@@ -5,7 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from snn_tool.auditing.networks import Restore, audited_teacher, measure, restorers
+from snn_tool.auditing.networks import (
+    Restore,
+    audited_cnn,
+    audited_teacher,
+    dense_rivals,
+    measure,
+    restorers,
+)
 from snn_tool.auditing.options import AuditOptions
 from snn_tool.degradations.crops import Crop, channels_first, load_crop
 from snn_tool.degradations.pairs import Pairs, Source, images_and_partners, source_for
@@ -14,7 +21,7 @@ from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit, check_reference
-from snn_tool.energy.report.columns import Teacher
+from snn_tool.energy.report.columns import Cnn, Teacher
 from snn_tool.energy.report.networks import Sweep, SweepPoint
 from snn_tool.energy.report.types import (
     KIND,
@@ -117,7 +124,7 @@ def _varied(network: IntegerNetwork, varied: str, value: int) -> IntegerNetwork:
 def _point(network: IntegerNetwork, setting: int, crops: list[Crop], lowering: str) -> SweepPoint:
     inputs = [quantize_image(channels_first(crop.degraded), network) for crop in crops]
     images = count_network(network, inputs, lowering=lowering).images
-    quality = measure(restorers(network, None, None, None)["student"], crops)
+    quality = measure(restorers(network)["student"], crops)
     return SweepPoint(
         setting=setting,
         synops_levels=fmean(image.synops_levels for image in images),
@@ -240,7 +247,8 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     """
     check_lowering(options.lowering)
     check_claim(options.claim)
-    check_reference(options.against, options.teacher is not None)
+    rivals = dense_rivals(options.student, options.twin, options.cnn, options.qann)
+    check_reference(options.against, options.teacher is not None, rivals.cnn is not None)
     pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
@@ -256,11 +264,12 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
     degradation = source_for(pairs, options.task, options.sigma, trained_for)
     teacher, hashes = audited_teacher(options.teacher, options.weights)
-    by_column = restorers(network, teacher if hashes else None, options.twin, options.qann)
+    by_column = restorers(network, teacher if hashes else None, rivals)
     sides = (options.crop, options.limit, _multiple(network, teacher))
     crops = load_crops(images, degradation, *sides, options.seed)
-    given = _hashes(options, hashes) | image_hashes(images, crops, pairs)
-    report = _measured(options, network, teacher, by_column, crops, given, pricing, track)
+    given = _hashes(options, hashes | rivals.hashes) | image_hashes(images, crops, pairs)
+    cnn = audited_cnn(rivals.cnn)
+    report = _measured(options, network, teacher, cnn, by_column, crops, given, pricing, track)
     if check:
         report = replace(report, sanafe=chip_check(check, report))
     body = {
@@ -278,6 +287,7 @@ def _measured(
     options: AuditOptions,
     network: IntegerNetwork,
     teacher: Teacher | None,
+    cnn: Cnn | None,
     by_column: Mapping[str, Restore],
     crops: list[Crop],
     hashes: Mapping[str, str],
@@ -296,6 +306,7 @@ def _measured(
         claim=options.claim,
         against=options.against,
         teacher=teacher,
+        cnn=cnn,
         quality={name: measure(run, track(crops, f"{name} quality")) for name, run in by_column.items()},
         hashes=hashes,
         image_names=[crop.name for crop in crops],
@@ -320,8 +331,8 @@ def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
     return max(network.topology.multiple, int(getattr(teacher.module, "multiple", 1)) if teacher else 1)
 
 
-def _hashes(options: AuditOptions, of_teacher: Mapping[str, str]) -> dict[str, str]:
+def _hashes(options: AuditOptions, of_networks: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 of the files that are no images, by their role."""
-    files = {"twin": options.twin, "qann": options.qann, "profile": options.profile, "sanafe": options.sanafe}
+    files = {"profile": options.profile, "sanafe": options.sanafe}
     given = {role: sha256_file(path) for role, path in files.items() if path}
-    return {"student": sha256_file(options.student), **of_teacher, **given}
+    return {"student": sha256_file(options.student), **of_networks, **given}

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.energy.counts.activity import count_network
+from snn_tool.energy.estimators.estimate import COLUMNS
 from snn_tool.energy.estimators.excluded import REASONS, excluded_terms
 from snn_tool.energy.estimators.registry import MODELS
-from snn_tool.energy.report.networks import COLUMNS
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.loihi.chips import expanded_synapses
 from snn_tool.exporters.loihi.deployment import Deployment

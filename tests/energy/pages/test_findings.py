@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from snn_tool.energy.pages import findings, readings
+from snn_tool.energy.pages import findings
 from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages.charts import grid, standing, strongest, sweep_chart
 from snn_tool.energy.pages.html import render
@@ -15,7 +15,8 @@ from snn_tool.energy.pages.terminal import print_report
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.networks import Sweep, SweepPoint
-from snn_tool.energy.report.types import EnergyReport, RatioRow, split
+from snn_tool.energy.report.split import split
+from snn_tool.energy.report.types import EnergyReport, RatioRow
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 
@@ -28,11 +29,13 @@ def report(make_network: Callable[..., IntegerNetwork]) -> EnergyReport:
     return audit(make_network("lif"), [image], teacher=Teacher("two layers", teacher))
 
 
-def with_ratios(report: EnergyReport, reference: str, *rows: tuple[str, float, float]) -> EnergyReport:
-    """A report with other ratios: name, teacher over twin, twin over student."""
+def with_ratios(
+    report: EnergyReport, reference: str, *rows: tuple[str, float, float], bits: float = 2.0
+) -> EnergyReport:
+    """A report with other ratios: name, teacher over twin, quantised twin over student."""
     made = []
     for name, size, spikes in rows:
-        parts = split(size * spikes, spikes, 1.0)
+        parts = split(size * bits * spikes, bits * spikes, spikes, 1.0)
         ratio = parts.teacher_over_student if reference == "teacher" else spikes
         made.append(RatioRow(name, parts, ratio, ratio, ratio, {}))
     return replace(report, reference=reference, ratios=tuple(made))
@@ -42,15 +45,15 @@ def test_the_larger_factor_drives_the_headline(report: EnergyReport) -> None:
     """Geometric means: 10 of 4 and 25 for the size, 1 of 2 and 0.5 for the spikes, and vice versa."""
     by_size = with_ratios(report, "teacher", ("paper/fp32", 4, 2), ("exact-ops/fp32", 25, 0.5))
     assert findings.driver(by_size) == (
-        "The smaller network drives it, worth 4.00× to 25.0× alone; spikes alone are worth 0.500× to 2.00×. "
-        "By themselves, spikes save energy in 1 of 2 estimates."
+        "The smaller network drives it, worth 4.00× to 25.0×; fewer bits are worth 2.00× to 2.00×; spikes "
+        "are worth 0.500× to 2.00×."
     )
     by_spikes = with_ratios(report, "teacher", ("paper/fp32", 2, 4), ("exact-ops/fp32", 0.5, 25))
-    assert findings.driver(by_spikes).startswith("Spikes drive it, worth 4.00× to 25.0× alone; the smaller")
-    assert findings.driver(by_spikes).endswith("spikes save energy in 2 of 2 estimates.")
-    twin = with_ratios(report, "twin", ("paper/fp32", 4, 2), ("exact-ops/fp32", 25, 0.5))
-    assert findings.driver(twin).startswith("Both networks have one shape")
-    assert findings.driver(twin).endswith("spikes save energy in 1 of 2 estimates.")
+    assert findings.driver(by_spikes).startswith("Spikes drive it, worth 4.00× to 25.0×; fewer bits are")
+    by_bits = with_ratios(report, "teacher", ("paper/fp32", 2, 4), bits=30)
+    assert findings.driver(by_bits).startswith("Fewer bits drive it, worth 30.0× to 30.0×; spikes are")
+    for reference, what in (("twin", "one shape"), ("qann", "one function"), ("cnn", "one quality")):
+        assert what in findings.driver(with_ratios(report, reference, ("paper/fp32", 4, 2)))
 
 
 def test_whoever_wins_less_often_reverses_the_winner(report: EnergyReport) -> None:
@@ -75,36 +78,19 @@ def test_whoever_wins_less_often_reverses_the_winner(report: EnergyReport) -> No
 
 
 def test_memories_are_named_where_they_set_an_end(report: EnergyReport) -> None:
-    """Every ratio of the sentence is recomputed from the cells of both sides."""
+    """The ratio with memories of 128 KB is recomputed from the cells."""
     least = min(report.ratios, key=lambda row: row.ratio or 0.0)
     assert least.model.startswith("memory-full-reuse/")
     energies = {(c.column, f"{c.model}/{c.precision}"): c for c in report.cells}
-    (warning,) = readings.memories(report)
+    student = energies["student", least.model]
+    small = next(r for r in student.alternatives if r.name == f"{student.headline.name}, cores of 128 KB")
+    held = energies["teacher", least.model].headline.energy_pj.mean / small.energy_pj.mean
+    (warning,) = findings.memories(report)
     assert warning.startswith(f"The lower end, {figures.factor(least.ratio)}, is {least.model}")
-    student, teacher = energies["student", least.model], energies["teacher", least.model]
-    shown = {}
-    for reading in student.alternatives:
-        (other,) = [one for one in teacher.alternatives if one.memory == reading.memory]
-        shown[reading.memory] = other.energy_pj.mean / reading.energy_pj.mean
-    assert list(shown) == [
-        "cores of 128 KB",
-        "SRAM of 8 MB",
-        "state in registers",
-        "state in SRAM beside the neuron",
-    ]
-    said = ", ".join(f"{figures.factor(ratio)} ({name})" for name, ratio in shown.items())
-    assert warning.endswith(f"again on both sides, make it {said}.")
-    assert max(shown.values()) > 2 * (least.ratio or 0.0)
-    (row,) = [row for row in readings.memory_rows(report) if row.model == least.model]
-    assert row.ratios == pytest.approx({"one memory per layer": least.ratio, **shown})
-    for row in readings.memory_rows(report):
-        rivals = "qann" if "int8" in row.model else "twin"
-        headline = energies["student", row.model].headline
-        assert row.spikes["one memory per layer"] == pytest.approx(
-            energies[rivals, row.model].headline.energy_pj.mean / headline.energy_pj.mean
-        )
+    assert f"says {figures.factor(held)}: {figures.number(held / least.ratio)} times as much." in warning
+    assert held > 2 * least.ratio
     others = tuple(row for row in report.ratios if not row.model.startswith("memory-"))
-    assert readings.memories(replace(report, ratios=others)) == ()
+    assert findings.memories(replace(report, ratios=others)) == ()
 
 
 def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -> None:
@@ -113,32 +99,15 @@ def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -
     double = replace(report.ratios[0], ratio=least.ratio)
     assert not double.model.startswith("memory-")
     twice = replace(report, ratios=(*report.ratios[1:], double))
-    assert readings.memories(twice) == readings.memories(report) != ()
+    assert findings.memories(twice) == findings.memories(report) != ()
 
 
 def test_both_pages_say_it(report: EnergyReport) -> None:
     stream = io.StringIO()
     print_report(report, Console(file=stream, width=400))
-    said = (findings.driver(report), findings.reversal(report), *readings.memories(report), readings.WHAT)
-    for sentence in said:
+    for sentence in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
         assert sentence in stream.getvalue()
         assert sentence in render(report)
-
-
-def test_the_page_shows_each_reading_with_the_ratio_of_each_rival(report: EnergyReport) -> None:
-    page = render(report)
-    rows = [row for row in report.ratios for _ in row.by_reading]
-    assert f"All {len(rows)} readings of the student" in page
-    for row in readings.memory_rows(report):
-        for name, ratio in row.ratios.items():
-            text = f"<b>{figures.factor(ratio)}</b><small>spikes {figures.factor(row.spikes[name])}</small>"
-            assert text in page
-    for _, name, by_column in readings.other_rows(report):
-        cells = "".join(
-            f'<td class="n">{figures.factor(by_column.get(column.name))}</td>'
-            for column in report.columns[:-1]
-        )
-        assert f"<td>{name}</td>{cells}</tr>" in page
 
 
 def test_the_grid_marks_every_standing(report: EnergyReport) -> None:
@@ -159,7 +128,7 @@ def test_the_grid_marks_every_standing(report: EnergyReport) -> None:
     for row in report.ratios:
         cell = cells.pop(row.model)
         assert cell.ratio == figures.factor(row.ratio)
-        assert cell.spikes == figures.factor(row.split.twin_over_student)
+        assert cell.spikes == figures.factor(row.split.qann_over_student)
     assert {(cell.standing, cell.ratio, cell.mark) for cell in cells.values()} == {("none", "–", "")}
 
 

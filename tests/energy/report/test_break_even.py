@@ -77,8 +77,7 @@ def twice_as_long(load: ImageActivity) -> ImageActivity:
     def doubled(part: object, *fields: str) -> object:
         return replace(part, **{name: getattr(part, name) * 2 for name in fields})  # type: ignore[type-var]
 
-    compares = ("compares", "ladder_compares")
-    neuron = ("events", "levels", "bias_adds", "leak_multiplies", *compares, "resets", "membrane_adds")
+    neuron = ("events", "levels", "bias_adds", "leak_multiplies", "compares", "resets", "membrane_adds")
     return replace(
         load,
         timesteps=2 * load.timesteps,
@@ -167,11 +166,11 @@ def test_a_student_that_loses_even_in_silence_has_no_break_even(report: EnergyRe
 def test_break_even_timesteps_solve_the_equation(report: EnergyReport) -> None:
     cells = {(c.column, f"{c.model}/{c.precision}"): c.headline for c in report.cells}
     for row in report.break_even:
-        student, twin = cells["student", row.model], cells["twin", row.model]
+        student, rival = cells["student", row.model], cells[report.reference, row.model]
         once = sum(student.items_pj[item] for item in student.once)
         assert row.timesteps is not None
         per_step = (student.energy_pj.mean - once) / report.timesteps
-        assert once + row.timesteps * per_step == pytest.approx(twin.energy_pj.mean)
+        assert once + row.timesteps * per_step == pytest.approx(rival.energy_pj.mean)
 
 
 def test_without_a_spike_there_is_nothing_to_scale(network: IntegerNetwork) -> None:

@@ -1,5 +1,6 @@
 """A whole audit, and a network with a shortcut and a relay, small enough to be counted by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,12 @@ from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
-from snn_tool.energy.report.columns import Teacher
-from snn_tool.energy.report.pricing import like
+from snn_tool.energy.report.columns import Cnn, Teacher
 from snn_tool.energy.report.robustness import PUBLISHED, _placed, per_step, per_synapse
 from snn_tool.energy.report.rows import layer_rows
 from snn_tool.energy.report.types import EnergyReport, ReadingEnergy
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
-from snn_tool.models.topology import IMAGE, Population, Synapse
+from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 from torch import nn
 
 FP32 = packaged_pricing().at("fp32")
@@ -51,6 +51,12 @@ def two_layers() -> IntegerNetwork:
     )
 
 
+def pointwise() -> Topology:
+    """9 MACs, 3 bias adds and 3 additions of the image at each of 9 positions."""
+    tail = Synapse("tail", IMAGE, 3, 3, kernel=1)
+    return Topology((tail,), (Population("readout", ("tail",), 3),), ())
+
+
 @pytest.fixture(scope="module")
 def report() -> EnergyReport:
     """One image fires the centre (9 readers per channel) and a corner (4) once each, the other nothing."""
@@ -62,6 +68,7 @@ def report() -> EnergyReport:
         [busy, np.zeros_like(busy)],
         claim=2.0,
         teacher=teacher,
+        cnn=Cnn("pointwise", pointwise()),
         image_names=["busy", "quiet"],
     )
 
@@ -71,8 +78,9 @@ def headline(report: EnergyReport, column: str, model: str) -> ReadingEnergy:
 
 
 def test_columns_by_hand(report: EnergyReport) -> None:
-    teacher, twin, qann, student = report.columns
+    teacher, twin, cnn, qann, student = report.columns
     assert (teacher.parameters, twin.parameters, student.parameters) == (12, 3 + 27 + 3, 3 + 27 + 3 + 1)
+    assert (cnn.parameters, cnn.exact_macs.mean, cnn.padded_macs.mean) == (12, 81, 81)
     assert (qann.parameters, qann.exact_macs, qann.activation_bits) == (33, twin.exact_macs, 2)
     assert (teacher.padded_macs.mean, teacher.exact_macs.mean) == (81, 81)
     # the tail: 3 channels x 9 taps x 9 positions padded, 3 x (2 + 3 + 2)^2 with real inputs
@@ -110,78 +118,39 @@ def test_exact_ops_model_by_hand(
     assert headline(report, "teacher", model).energy_pj.mean == pytest.approx(mac * 81 + ac * 27)
     # 27 biases, 9 ReLUs, 27 additions of the image
     assert headline(report, "twin", model).energy_pj.mean == pytest.approx(mac * 174 + ac * 63)
-    row = next(row for row in report.ratios if row.model == model)
-    assert row.split.twin_over_student == pytest.approx((mac * 174 + ac * 63) / (always + spikes / 2))
-
-
-READINGS = {
-    "": (10.0, 10.0, 0.0),
-    ", cores of 128 KB": (10.0, 10.0, 0.0),
-    ", SRAM of 8 MB": (100 * 8**0.5, 100 * 8**0.5, 0.0),
-    ", state in registers": (10.0, 0.0, 0.0),
-    ", state in SRAM beside the neuron": (10.0, 10.0, 10.0),
-}
-"""By the end of a reading's name: 64 bits of weights, activations and biases; of a membrane; of a MAC's sum.
-All arrays are small, so that a memory of its own costs 10 pJ, and so does a core's."""
-
-
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize(
-    ("precision", "bits", "mac", "ac", "leak"), [("fp32", 32, 4.6, 0.9, 3.7), ("int8", 8, 0.3, 0.1, 3.1)]
-)
-def test_both_sides_are_read_alike_by_hand(
-    report: EnergyReport, reading: str, precision: str, bits: int, mac: float, ac: float, leak: float
-) -> None:
-    array, state, sums = (price / 64 for price in READINGS[reading])
-    word, wide, membrane, total = array * bits, array * 32, state * 32, sums * 32
-    # T = 2: 54 products on the image and none else; 2 x 27 biases; every membrane read and written twice.
-    always = 54 * word + 2 * 54 * membrane + 54 * 5 + 2 * 54 * 3.2 + 54 * 0.1 + 54 * wide
-    always += 2 * 2 * (9 + 27) * membrane + mac * (54 + 27) + ac * (54 + 18 + 27) + leak * 18
-    # One of two images has two spikes that 39 connections deliver, through queues of 32 bits, and two resets.
-    spikes = 39 * word + 2 * 39 * membrane + 4 * 5 + 2 * 2 * 3.2 + 39 * 0.1 + ac * (39 + 2)
+    # The image stays at full width; 147 MACs of the tail have 2 of 8 bits: a quarter of the product's 0.2 pJ.
+    narrow = 0.2 * 2 / 8 + ac if precision == "int8" else mac
+    qann = mac * 27 + narrow * 147 + ac * 63
+    assert headline(report, "qann", model).energy_pj.mean == pytest.approx(qann)
+    cnn = mac * 81 + ac * (27 + 27)
+    assert headline(report, "cnn", model).energy_pj.mean == pytest.approx(cnn)
+    split = next(row.split for row in report.ratios if row.model == model)
     student = always + spikes / 2
-    teacher, twin = mac * 81 + ac * 27, mac * 174 + ac * 63
-    # The image, 81 products of 9 kernels and 3 biases; head, tail, activation and global skip of the twin.
-    no_reuse = {
-        "teacher": teacher + (81 + 81 + 27) * word + 27 * wide + (27 + 27 + 9) * 0.1 + 2 * 81 * total,
-        "twin": twin
-        + (2 * 174 + 9 + 27 + 9 + 9 + 54 + 27) * word
-        + 27 * wide
-        + (39 + 63 + 18 + 81) * 0.1
-        + 2 * 174 * total,
-    }
-    full_reuse = {
-        "teacher": teacher + (27 + 9 + 27) * word + 3 * wide + (27 + 27 + 9) * 0.1,
-        "twin": twin + (27 + 9 + 3 + 9 + 27 + 27) * word + 3 * wide + (39 + 63) * 0.1,
-    }
-    for model, rivals in (("memory-no-reuse", no_reuse), ("memory-full-reuse", full_reuse)):
-        row = next(row for row in report.ratios if row.model == f"{model}/{precision}")
-        found = row.by_reading[f"deployed, spikes as ACs{reading}"]
-        for name, energy in rivals.items():
-            assert found[name] == pytest.approx(energy / student), (model, name)
-        assert bool(reading) or row.ratio == found["teacher"]
+    assert split.twin_over_student == pytest.approx((mac * 174 + ac * 63) / student)
+    assert split.twin_over_qann == pytest.approx((mac * 174 + ac * 63) / qann)
+    assert split.qann_over_student == pytest.approx(qann / student)
+    assert split.cnn_over_student == pytest.approx(cnn / student)
+    assert split.teacher_over_twin == pytest.approx((mac * 81 + ac * 27) / (mac * 174 + ac * 63))
+    assert bool(split.note) == (precision == "fp32")
 
 
-def test_a_ratio_by_reading_is_there_for_every_rival(report: EnergyReport) -> None:
-    """A rival that has no reading of the same memories is left out; one without memories has its headline."""
-    cells = {(cell.column, cell.row): cell for cell in report.cells}
-    for row in report.ratios:
-        student = cells["student", row.model]
-        readings = (student.headline, *student.alternatives)
-        assert list(row.by_reading) == [reading.name for reading in readings]
-        for reading in readings:
-            rivals = {column for column, name in cells if name == row.model and column != "student"}
-            assert row.by_reading[reading.name].keys() == rivals
-            for column, ratio in row.by_reading[reading.name].items():
-                cell = cells[column, row.model]
-                (rival,) = [r for r in (cell.headline, *cell.alternatives) if r.memory == reading.memory]
-                assert ratio == pytest.approx(rival.energy_pj.mean / reading.energy_pj.mean)
-    # The price of the 8 MB moves no headline, so that there is nothing to show of what it decides.
-    assert "sram-8mb" in report.constants
-    assert "sram-8mb" not in {one.constant for one in report.sensitivity}
-    student = cells["student", "memory-no-reuse/fp32"]
-    other = replace(student.headline, memory="a memory that no rival has")
-    assert like(cells["twin", "memory-no-reuse/fp32"], other) is None
+@pytest.mark.parametrize("lowering", ["fanout", "relay"])
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
+def test_the_three_factors_give_the_total_in_every_cell(
+    make_network: Callable[..., IntegerNetwork], neuron: str, lowering: str
+) -> None:
+    """Every model and precision, both neurons, both lowerings; 1 where a note says so, and only there."""
+    network = make_network(neuron)
+    image = np.random.default_rng(3).integers(-64, 64, (3, 16, 16)).astype(np.int16)
+    teacher = Teacher("convolution", nn.Conv2d(3, 3, 3, padding=1))
+    found = audit(network, [image], teacher=teacher, lowering=lowering)
+    energy = {(c.column, c.row): c.headline.energy_pj.mean for c in found.cells}
+    for row in found.ratios:
+        split = row.split
+        assert split.teacher_over_twin is not None
+        product = split.teacher_over_twin * split.twin_over_qann * split.qann_over_student
+        assert product == pytest.approx(energy["teacher", row.model] / energy["student", row.model])
+        assert (split.twin_over_qann == 1) == bool(split.note), row.model
 
 
 def test_verdict_by_hand(report: EnergyReport) -> None:
@@ -267,7 +236,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
     neurons = {
         "bias adds": 0.9 * (4 + 4 + 12),
         "leak multiplies": 0.0,
-        "threshold compares": 0.9 * 4 * (4 + 4),  # levels -4 to 4: nine outcomes, 2^3 < 9 <= 2^4
+        "threshold compares": 0.9 * 8 * (4 + 4),  # levels -4 to 4: eight thresholds
         "resets": 0.0,
         "read-out scale": 4.6 * 12,
         "global skip": 0.9 * 12,
@@ -297,7 +266,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
         {"first layer MACs": 4.6 * 12, "synops": 0.9 * 24, "membrane adds": 0.9 * 16, **neurons}
     )
     # The usual model: the head once, mean level per neuron times MACs: a 3 / 4, b 4 / 4.
-    usual, _ = paper(activity, FP32).readings
+    (usual,) = paper(activity, FP32).readings
     assert usual.items == pytest.approx(
         {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
     )

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from snn_tool.energy.estimators.prices import packaged_pricing
-from snn_tool.energy.report.types import split, verdict
+from snn_tool.energy.report.split import ANY_WIDTH, AS_WIDE, FLOATS, split, why_one
+from snn_tool.energy.report.types import verdict
 from snn_tool.errors import ConfigError
 
 positive = st.floats(1e-3, 1e9)
@@ -49,22 +50,40 @@ def test_no_ratio_is_no_verdict() -> None:
         verdict(50, {})
 
 
-@given(positive, positive, positive)
-def test_the_two_factors_multiply_to_the_ratio(teacher: float, twin: float, student: float) -> None:
-    parts = split(teacher, twin, student)
+@given(positive, positive, positive, positive)
+def test_the_three_factors_multiply_to_the_ratio(
+    teacher: float, twin: float, qann: float, student: float
+) -> None:
+    parts = split(teacher, twin, qann, student)
     assert parts.teacher_over_twin is not None and parts.teacher_over_student is not None
-    assert parts.teacher_over_student == pytest.approx(parts.teacher_over_twin * parts.twin_over_student)
+    product = parts.teacher_over_twin * parts.twin_over_qann * parts.qann_over_student
+    assert product == pytest.approx(parts.teacher_over_student)
+    assert parts.twin_over_student == pytest.approx(parts.twin_over_qann * parts.qann_over_student)
 
 
-def test_without_a_teacher_only_the_spikes_factor_remains() -> None:
-    parts = split(None, 10.0, 5.0)
-    assert (parts.teacher_over_twin, parts.twin_over_student, parts.teacher_over_student) == (None, 2.0, None)
+def test_without_a_teacher_bits_and_spikes_remain() -> None:
+    parts = split(None, 10.0, 2.5, 5.0)
+    assert (parts.teacher_over_twin, parts.teacher_over_student, parts.cnn_over_student) == (None, None, None)
+    assert (parts.twin_over_qann, parts.qann_over_student, parts.twin_over_student) == (4.0, 0.5, 2.0)
 
 
-def test_the_quantised_twin_divides_the_spikes_factor() -> None:
-    parts = split(40.0, 10.0, 5.0, 2.5)
-    assert (parts.twin_over_qann, parts.qann_over_student) == (4.0, 0.5)
-    assert parts.twin_over_qann * parts.qann_over_student == parts.twin_over_student
+def test_a_cnn_of_equal_quality_stands_beside_the_product() -> None:
+    parts = split(40.0, 10.0, 2.5, 5.0, cnn_pj=7.5)
+    assert parts.cnn_over_student == 1.5
+    assert split(40.0, 10.0, 2.5, 5.0, cnn_pj=75.0).teacher_over_student == parts.teacher_over_student
+
+
+@pytest.mark.parametrize(
+    ("precision", "bits", "qann_pj", "note"),
+    [
+        ("fp32", 3, 10.0, FLOATS),
+        ("int8", 8, 10.0, AS_WIDE),
+        ("int8", 3, 10.0, ANY_WIDTH),
+        ("int8", 3, 4.0, ""),
+    ],
+)
+def test_a_factor_of_one_has_its_reason(precision: str, bits: int, qann_pj: float, note: str) -> None:
+    assert why_one(packaged_pricing().precisions[precision], bits, 10.0, qann_pj) == note
 
 
 def test_precisions_price_macs_and_accumulates() -> None:

@@ -125,7 +125,7 @@ def test_the_last_point_is_the_student(make_network: Make, crops: list[Crop], ne
     network = make_network(neuron)
     found = sweep(network, crops, "relay", iter)
     assert found is not None
-    assert found.points[-1].psnr_db == measure(restorers(network, None, None, None)["student"], crops).psnr_db
+    assert found.points[-1].psnr_db == measure(restorers(network)["student"], crops).psnr_db
 
 
 def test_one_setting_is_no_sweep(make_network: Make, crops: list[Crop]) -> None:

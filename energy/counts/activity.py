@@ -224,7 +224,8 @@ def _population(
         levels=int(maps.levels[wiring.name].sum()) if spiking else 0,
         bias_adds=updates if _has_bias(wiring, network) else 0,
         leak_multiplies=updates if network.decay_of(population) else 0,
-        compares=updates * _thresholds(network) if spiking else 0,
+        compares=updates * _thresholds(network).bit_length() if spiking else 0,
+        ladder_compares=updates * _thresholds(network) if spiking else 0,
         resets=fired if network.neuron == "lif" else 0,
         membrane_adds=updates * (len(wiring.inputs) - 1),
         scales=0 if spiking else neurons,
@@ -236,7 +237,7 @@ def _has_bias(population: Population, network: IntegerNetwork) -> bool:
 
 
 def _thresholds(network: IntegerNetwork) -> int:
-    """Comparisons per neuron update: one for each nonzero level, as a linear search needs at most."""
+    """One for each nonzero level; a search in t thresholds needs ceil(log2(t + 1)), the bit length of t."""
     low, high = network.spike_range
     return high - low
 

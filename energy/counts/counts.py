@@ -39,7 +39,9 @@ class PopulationCount:
         levels: sum of their magnitudes; equal to `events` for binary spikes.
         bias_adds: T N if a synapse of it has a bias.
         leak_multiplies: T N for a leaky spiking population.
-        compares: T N times the number of thresholds, one for `lif`, one for each nonzero level of `graded`.
+        compares: T N ceil(log2(outcomes)), a binary search: one for `lif`, which has two outcomes, and 5 for
+            `graded` of levels -8 to 8, which has 17.
+        ladder_compares: T N times the number of thresholds, each of them tried: outcomes less one.
         resets: one per spike of `lif`; `graded` neurons keep no membrane.
         membrane_adds: T N for each input synapse beyond the first; only the shared reading pays these.
         scales: one per value of the read-out, whose membrane is scaled to grey levels.
@@ -52,6 +54,7 @@ class PopulationCount:
     bias_adds: int
     leak_multiplies: int
     compares: int
+    ladder_compares: int
     resets: int
     membrane_adds: int
     scales: int

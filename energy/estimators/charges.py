@@ -32,6 +32,11 @@ class SpikeCharge(Enum):
     EVENTS = "events as MACs"
     """One event that carries its level: one multiply-accumulate."""
 
+    @property
+    def moved(self) -> str:
+        """How a reading is named in which a graded spike travels in this way."""
+        return "levels as unit spikes" if self is SpikeCharge.LEVELS else "one event per graded spike"
+
     def synops(self, counts: Iterable[Delivered]) -> int:
         """Synaptic operations of some deliveries."""
         if self is SpikeCharge.LEVELS:

@@ -1,9 +1,13 @@
 """Moving spikes against moving dense activations of few bits: a reconstruction after Yan et al."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import excluded
 from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import COLUMNS, AnnLoad, EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.exact_ops import LADDER, has_ladder
 from snn_tool.energy.estimators.prices import Prices
 
 WEIGHT_BITS = 8
@@ -22,7 +26,8 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     ceil(log2(T + 1)) or ceil(log2(levels)) of the quantised twin, which is the publication's rival. r is the
     price of multiplying one bit by one bit over that of an addition, from Horowitz, because the publication's
     own prices of MACs could not be read. S, compares and Z are deployed counts with relays. A graded spike
-    moves once and costs a MAC of 8 bits (`events as MACs`); read as unit spikes it moves once per level.
+    moves once and costs a MAC of 8 bits (`one event per graded spike`); read as unit spikes it moves once per
+    level. Compares are those of a binary search; in `linear threshold ladder` each threshold is tried.
 
     A reconstruction, not the authors' model: it omits the fetching of weights, which the publication charges
     to both sides alike, and the sparsity gamma of the rival. With 4-bit weights, T = 5 and one hop it puts
@@ -35,12 +40,19 @@ def estimate(load: Load, prices: Prices) -> Estimate:
         return Estimate((Reading("dense activations", True, _dense(load, prices)),))
     if load.unit_spikes:
         return Estimate((_student(load, prices, "spikes as ACs", True, SpikeCharge.LEVELS),))
-    return Estimate(
-        (
-            _student(load, prices, SpikeCharge.EVENTS.value, True, SpikeCharge.EVENTS),
-            _student(load, prices, "levels as unit spikes", False, SpikeCharge.LEVELS),
-        )
-    )
+    return Estimate(tuple(_graded(load, prices)))
+
+
+def _graded(load: ImageActivity, prices: Prices) -> Iterator[Reading]:
+    """A graded spike moves once in the headline; beside it once for each level, or with more compares."""
+    events, levels = SpikeCharge.EVENTS, SpikeCharge.LEVELS
+    headline = _student(load, prices, events.moved, True, events)
+    yield headline
+    yield _student(load, prices, levels.moved, False, levels)
+    if has_ladder(load):
+        tried = prices["yan-add"] * sum(p.ladder_compares for p in load.populations)
+        items = {**headline.items, "compares": tried}
+        yield replace(headline, name=f"{LADDER}, {events.moved}", deployed=False, items=items)
 
 
 def mac_pj(bits: int, prices: Prices, weight_bits: int = WEIGHT_BITS) -> float:

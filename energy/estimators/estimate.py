@@ -79,6 +79,8 @@ class Reading:
         spike_driven: the items that are proportional to the number of spikes.
         once: the items that are paid once per image, whatever T; all others grow with T.
         charge: how spikes are charged; None where a load has no spikes, or a model counts a mean rate.
+        memory: what it assumes of memories, by a name that student and rivals share (`arrays.READINGS`); None
+            where the model charges none.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Reading:
     spike_driven: frozenset[str] = frozenset()
     once: frozenset[str] = frozenset()
     charge: SpikeCharge | None = None
+    memory: str | None = None
 
     @property
     def total_pj(self) -> float:
@@ -117,6 +120,7 @@ class EnergyModel:
         neuron_terms: it charges neurons or memory beside the precision's accumulate.
         beside: constants that are charged side by side, so that none of them may be all-in.
         excluded: terms of `excluded` that it leaves out.
+        comparisons: those of `constants` that no headline is charged with: they cannot move its ratio.
     """
 
     name: str
@@ -130,6 +134,7 @@ class EnergyModel:
     neuron_terms: bool
     beside: tuple[str, ...]
     excluded: tuple[str, ...]
+    comparisons: tuple[str, ...] = ()
 
     def takes(self, precision: Precision) -> bool:
         """Whether it can be evaluated at this precision."""

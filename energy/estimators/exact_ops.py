@@ -10,6 +10,8 @@ from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(("synops", "resets", "relay synops", "relay resets"))
 ONCE = frozenset(("read-out scale", "global skip"))
+LADDER = "linear threshold ladder"
+"""Name of the reading in which a graded neuron tries every threshold."""
 
 
 def estimate(load: Load, prices: Prices) -> Estimate:
@@ -21,9 +23,10 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     MACs are edge-exact on both sides. Binary spikes cost e_AC per synop. Graded spikes are read in two ways,
     as |z| accumulates (`levels as ACs`) and as one small multiplication each (`events as MACs`); the headline
     is the dearer. Deployed readings deliver every synapse to each of its readers, present the image at each
-    timestep and pay for relays. Two comparisons stand beside them: `first layer cached` keeps the image's
+    timestep and pay for relays. Comparisons stand beside them: `first layer cached` keeps the image's
     current, and `shared` computes each synapse once and needs neither relays nor accumulators, which no
-    exported network does.
+    exported network does. A graded neuron finds its level by binary search, ceil(log2(outcomes)) compares;
+    `linear threshold ladder` tries each threshold, outcomes - 1 of them.
 
     The lowering `relay` adds, in every deployed reading, e_MAC per event that an accumulator or a relay
     behind it delivers, and e_AC per update of their neurons. Its value has up to 24 bits; read as unit spikes
@@ -86,6 +89,14 @@ def _readings(load: ImageActivity, prices: Prices, charge: SpikeCharge) -> Itera
         "membrane adds": prices.ac_pj * sum(p.membrane_adds for p in load.populations),
     }
     yield _reading(f"shared, {suffix}", False, shared, charge)
+    if has_ladder(load):
+        tried = prices.ac_pj * sum(p.ladder_compares for p in load.populations)
+        yield _reading(f"{LADDER}, {suffix}", False, {**deployed, "threshold compares": tried}, charge)
+
+
+def has_ladder(load: ImageActivity) -> bool:
+    """Whether trying all thresholds takes more compares than a binary search."""
+    return any(p.ladder_compares > p.compares for p in load.populations)
 
 
 def _reading(name: str, deployed: bool, items: dict[str, float], charge: SpikeCharge) -> Reading:

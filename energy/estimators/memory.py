@@ -1,64 +1,23 @@
 """Arithmetic and memory after Lemaire et al. 2022, with both ends of what a dense network may reuse."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
-from snn_tool.energy.estimators import excluded
+from snn_tool.energy.estimators import arrays, excluded
+from snn_tool.energy.estimators.arrays import PER_LAYER, READINGS, Memories, access_pj
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import COLUMNS, AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.exact_ops import dense_items, deployed_readings
 from snn_tool.energy.estimators.prices import Prices
 from snn_tool.models.topology import IMAGE
 
-ACCESS_BITS = 64
-"""The width of the accesses that the table prices."""
-
 ADDRESS_BITS = 32
 """Of a queue entry: row, column and channel of a spike, with its level."""
 
-TIERS = ((8 << 10, "sram-8kb", "8 KB"), (32 << 10, "sram-32kb", "32 KB"), (1 << 20, "sram-1mb", "1 MB"))
-"""Bytes, key of the constant, and name of each memory of the table; DRAM is what is larger."""
-
-DRAM, DRAM_NAME = "dram", "DRAM"
-CONSTANTS = (*(key for _, key, _ in TIERS), DRAM, "add-int32", "mul-int32")
+CONSTANTS = (*arrays.CONSTANTS, "add-int32", "mul-int32")
 """Keys of all constants that memory and addresses are charged with."""
-
-CORE_BYTES = 128 << 10
-CORES = "cores of 128 KB"
-"""The synaptic memory of a core of Loihi (Davies et al., IEEE Micro 38(1), 2018), for the comparison."""
-
-
-def access_pj(values: int, bits: int, prices: Prices, largest: int | None = None) -> float:
-    """One access of `bits` bits to a memory that holds `values` such values, in picojoules.
-
-        e(size) bits / 64
-
-    e is linear between the sizes of the table (8 KB, 32 KB, 1 MB), constant below, and DRAM above.
-
-    Args:
-        values: in the memory.
-        bits: of each.
-        prices: of the table's sizes.
-        largest: bytes of the largest single memory, if what is larger is spread over several.
-    """
-    size = -(-values * bits // 8)
-    return size_pj(size if largest is None else min(size, largest), prices) * bits / ACCESS_BITS
-
-
-def size_pj(size: int, prices: Prices) -> float:
-    """One access of 64 bits to a memory of `size` bytes, in picojoules."""
-    low, low_pj = 0, prices[TIERS[0][1]]
-    for high, key, _ in TIERS:
-        if size <= high:
-            return low_pj + (prices[key] - low_pj) * (size - low) / (high - low)
-        low, low_pj = high, prices[key]
-    return prices[DRAM]
-
-
-def tier(size: int) -> str:
-    """The smallest memory of the table that holds `size` bytes."""
-    return next((name for high, _, name in TIERS if size <= high), DRAM_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +47,16 @@ class MemoryItems:
     spike_driven: frozenset[str]
 
 
-def memory_items(load: ImageActivity, prices: Prices, largest: int | None = None) -> MemoryItems:
+def memory_items(
+    load: ImageActivity, prices: Prices, memories: Memories, charge: SpikeCharge = SpikeCharge.EVENTS
+) -> MemoryItems:
     """All memory accesses and address computations of one image.
 
     Args:
         load: the image's counts.
         prices: of memories and address arithmetic.
-        largest: bytes of the largest memory; None gives each layer one memory, whatever its size.
+        memories: where arrays and membranes lie.
+        charge: of graded spikes: one event that fetches its weight once, or as many as it has levels.
     """
     spikes, others = "spikes: ", "image and streams: "
     items = dict.fromkeys(
@@ -105,40 +67,42 @@ def memory_items(load: ImageActivity, prices: Prices, largest: int | None = None
         ),
         0.0,
     )
-    for delivery in deliveries(load):
+    for delivery in deliveries(load, charge):
         who = spikes if delivery.driven else others
-        for what, energy in _delivery_items(delivery, prices, largest).items():
+        for what, energy in _delivery_items(delivery, prices, memories).items():
             items[who + what] += energy
-    items[f"{spikes}queues"] += _queue_pj(prices) * _written(load)
-    items["membrane updates"] = _updates_pj(load, prices, largest)
+    items[f"{spikes}queues"] += _queue_pj(prices) * _written(load, charge)
+    items["membrane updates"] = _updates_pj(load, prices, memories)
     # The biases of a population are few: they fit the smallest memory.
-    items["bias reads"] = access_pj(0, prices.precision.state_bits, prices) * sum(
+    items["bias reads"] = memories.array_pj(0, prices.precision.state_bits, prices) * sum(
         p.bias_adds for p in load.populations
     )
     return MemoryItems(items, frozenset(item for item in items if item.startswith(spikes)))
 
 
-def deliveries(load: ImageActivity) -> Iterator[Delivery]:
+def deliveries(load: ImageActivity, charge: SpikeCharge) -> Iterator[Delivery]:
     """Every edge, relay and accumulator; a relay and an accumulator deliver through identity synapses."""
     weights = {layer.synapse: layer.weights for layer in load.layers}
-    events = {p.name: p.events for p in load.populations}
+    fired = {p.name: charge.spikes(p) for p in load.populations}
     for edge in load.edges:
         if edge.source == IMAGE:
             pixels, synops = load.timesteps * load.skip_adds, load.timesteps * edge.image_macs
             yield Delivery(False, pixels, synops, weights[edge.synapse], edge.outputs)
         else:
-            yield Delivery(True, events[edge.source], edge.synops_events, weights[edge.synapse], edge.outputs)
+            synops = charge.synops((edge,))
+            yield Delivery(True, fired[edge.source], synops, weights[edge.synapse], edge.outputs)
     for relay in load.relays:
-        yield Delivery(True, relay.synops_events, relay.synops_events, 1, relay.neurons // relay.stages)
+        synops = charge.synops((relay,))
+        yield Delivery(True, synops, synops, 1, relay.neurons // relay.stages)
     for held in load.accumulators:
         yield Delivery(False, held.synops_events, held.synops_events, 1, held.neurons)
 
 
-def _delivery_items(delivery: Delivery, prices: Prices, largest: int | None) -> dict[str, float]:
-    precision = prices.precision
+def _delivery_items(delivery: Delivery, prices: Prices, memories: Memories) -> dict[str, float]:
+    weight = memories.array_pj(delivery.weights, prices.precision.bits, prices)
     return {
-        "weights": delivery.synops * access_pj(delivery.weights, precision.bits, prices, largest),
-        "membranes": 2 * delivery.synops * access_pj(delivery.targets, precision.state_bits, prices, largest),
+        "weights": delivery.synops * weight,
+        "membranes": 2 * delivery.synops * memories.state_pj(delivery.targets, prices),
         "queues": delivery.sources * _queue_pj(prices),
         "addresses": 2 * delivery.sources * (prices["mul-int32"] + prices["add-int32"])
         + delivery.synops * prices["add-int32"],
@@ -146,28 +110,22 @@ def _delivery_items(delivery: Delivery, prices: Prices, largest: int | None) -> 
 
 
 def _queue_pj(prices: Prices) -> float:
-    """One entry of a queue, which is short: the smallest memory."""
+    """One entry of a queue, which is short: the smallest memory, in every reading."""
     return access_pj(0, ADDRESS_BITS, prices)
 
 
-def _written(load: ImageActivity) -> int:
+def _written(load: ImageActivity, charge: SpikeCharge) -> int:
     """Spikes put into queues; what accumulators emit comes on top of it in `_updates_pj`."""
-    return sum(p.events for p in load.populations) + sum(r.synops_events for r in load.relays)
+    return sum(charge.spikes(p) for p in load.populations) + charge.synops(load.relays)
 
 
-def _updates_pj(load: ImageActivity, prices: Prices, largest: int | None) -> float:
+def _updates_pj(load: ImageActivity, prices: Prices, memories: Memories) -> float:
     """A read and a write of every membrane at every timestep, and the queue entries of accumulators."""
     held = [(load.timesteps * p.neurons, p.neurons) for p in load.populations]
     held += [(relay.updates, relay.neurons // relay.stages) for relay in load.relays]
     held += [(accumulator.updates, accumulator.neurons) for accumulator in load.accumulators]
-    bits = prices.precision.state_bits
     streams = sum(a.events * (1 + a.stages) for a in load.accumulators) * _queue_pj(prices)
-    return sum(2 * updates * access_pj(size, bits, prices, largest) for updates, size in held) + streams
-
-
-def in_cores(reading: str) -> str:
-    """Name of the comparison that stands beside a reading: the same with memories no larger than a core's."""
-    return f"{reading}, {CORES}"
+    return sum(2 * updates * memories.state_pj(neurons, prices) for updates, neurons in held) + streams
 
 
 def estimate_no_reuse(load: Load, prices: Prices) -> Estimate:
@@ -176,21 +134,25 @@ def estimate_no_reuse(load: Load, prices: Prices) -> Estimate:
         E = arithmetic of `exact-ops` + sum over accesses of e(size) width / 64 + addresses
 
         ANN product:   MAC input reads, MAC weight reads, outputs writes, outputs bias reads,
-                       inputs + outputs + weights address additions
+                       inputs + outputs + weights address additions, 2 MAC accumulator accesses
         ANN scalar:    inputs reads, outputs writes
         SNN delivery:  S weight reads, S potential reads, S potential writes, theta queue reads,
                        2 theta address MACs, S address additions
         SNN update:    T N potential reads and writes, T N bias reads, Z queue writes
 
     e(size) is the table of SRAM energies per 64 bits, interpolated by the bytes of the array that is
-    accessed, and DRAM above 1 MB (`access_pj`). Weights and activations have the precision's width,
-    membranes and biases its state's, queue entries and addresses 32 bits. S, theta and Z are deployed counts:
-    a synapse is charged for each of its readers, relays and accumulators as what they are. A graded spike
-    fetches its weight once, whatever its level. The image is a spike of every pixel at every timestep.
+    accessed, and DRAM above 1 MB (`arrays.size_pj`). Weights and activations have the precision's width,
+    membranes, biases and accumulators its state's, queue entries and addresses 32 bits. S, theta and Z are
+    deployed counts: a synapse is charged for each of its readers, relays and accumulators as what they are.
+    The image is a spike of every pixel at every timestep.
 
     Each layer has a memory for itself, as in the publication, so that the membranes of a whole image at full
-    resolution lie in DRAM. A chip of many cores holds them in small memories and pays for the way instead,
-    which this model does not charge: the reading `cores of 128 KB` stands beside the headline.
+    resolution lie in DRAM, and the sum of a MAC is in a register, so that an accumulator costs nothing. Both
+    are assumptions about hardware. The other readings of `arrays.READINGS` change them, for dense networks as
+    for the student, and compare like with like.
+
+    A graded spike fetches its weight once, whatever its level. The reading `levels as unit spikes` delivers
+    it once for each level, as binary chips have to.
 
     Source: Lemaire et al., An Analytical Estimation of Spiking Neural Networks Energy Efficiency, ICONIP 2022
     (arXiv 2210.13107), equations 1 to 15, read in the docstrings of qualia-plugin-snn's implementation; the
@@ -205,8 +167,9 @@ def estimate_full_reuse(load: Load, prices: Prices) -> Estimate:
     """Charge a dense network with moving each weight, input and output of a product once.
 
     Scalar operations ride on the product before them and move nothing. No dense accelerator can do with less,
-    as long as a layer's results leave the arithmetic. The student is the same as in `estimate_no_reuse`:
-    spikes come in no order that would let a weight or a membrane be kept.
+    as long as a layer's results leave the arithmetic; the sum of a MAC stays in it. The student is that of
+    `estimate_no_reuse`: spikes come in no order that would let a weight be kept, and a membrane only where
+    the reading keeps it beside its neuron.
 
     Source: as there; that a comparison without reuse flatters the student is the point of Dampfhoffer et al.,
     IEEE TETCI 7(3), 2023.
@@ -216,13 +179,15 @@ def estimate_full_reuse(load: Load, prices: Prices) -> Estimate:
     return _student(load, prices)
 
 
-Accesses = tuple[tuple[str, int, int, int], ...]
+Access = tuple[str, int, int, int]
 """Item, number of accesses, values in the memory, bits of each."""
 
-Rule = Callable[[DenseLayer, Prices], Accesses]
+Rule = Callable[[DenseLayer, Prices], tuple[Access, ...]]
+SUMS = "accumulators"
+MOVED = ("weights", "activations", "biases", SUMS)
 
 
-def _accesses_without_reuse(layer: DenseLayer, prices: Prices) -> Accesses:
+def _accesses_without_reuse(layer: DenseLayer, prices: Prices) -> tuple[Access, ...]:
     read, written, state = _widths(layer, prices)
     if not layer.exact_macs:
         return (
@@ -238,10 +203,11 @@ def _accesses_without_reuse(layer: DenseLayer, prices: Prices) -> Accesses:
         (operand, layer.exact_macs, held, bits),
         ("activations", layer.outputs, layer.outputs, written),
         ("biases", layer.outputs if layer.biases else 0, layer.biases, state),
+        (SUMS, 2 * layer.exact_macs, 0, state),
     )
 
 
-def _accesses_with_reuse(layer: DenseLayer, prices: Prices) -> Accesses:
+def _accesses_with_reuse(layer: DenseLayer, prices: Prices) -> tuple[Access, ...]:
     read, written, state = _widths(layer, prices)
     if not layer.exact_macs:
         return ()
@@ -259,29 +225,58 @@ def _widths(layer: DenseLayer, prices: Prices) -> tuple[int, int, int]:
 
 
 def _dense(load: AnnLoad, prices: Prices, name: str, accesses: Rule) -> Estimate:
-    items = dense_items(load, prices) | dict.fromkeys(("weights", "activations", "biases", "addresses"), 0.0)
-    for layer in load.detailed:
-        moved = accesses(layer, prices)
-        for item, count, values, bits in moved:
-            items[item] += count * access_pj(values, bits, prices)
-        if moved:
-            items["addresses"] += (layer.inputs + layer.outputs + layer.weights) * prices["add-int32"]
-    return Estimate((Reading(name, True, items),))
+    moved = [
+        (layer.inputs + layer.outputs + layer.weights, found)
+        for layer in load.detailed
+        if (found := accesses(layer, prices))
+    ]
+    arithmetic = dense_items(load, prices)
+    arithmetic["addresses"] = sum(addresses for addresses, _ in moved) * prices["add-int32"]
+    counted = [access for _, found in moved for access in found]
+    return Estimate(
+        tuple(
+            Reading(
+                memories.reading(name),
+                memories is PER_LAYER,
+                arithmetic | _dense_memory(counted, prices, memories),
+                memory=memories.name,
+            )
+            for memories in READINGS
+        )
+    )
+
+
+def _dense_memory(counted: Iterable[Access], prices: Prices, memories: Memories) -> dict[str, float]:
+    items = dict.fromkeys(MOVED, 0.0)
+    for item, count, values, bits in counted:
+        one = memories.sum_pj(prices) if item == SUMS else memories.array_pj(values, bits, prices)
+        items[item] += count * one
+    return items
 
 
 def _student(load: ImageActivity, prices: Prices) -> Estimate:
-    per_layer = memory_items(load, prices)
-    per_core = memory_items(load, prices, CORE_BYTES)
     arithmetic = deployed_readings(load, prices)
-    readings = [_with_memory(reading, reading.name, True, per_layer) for reading in arithmetic]
-    readings += [_with_memory(reading, in_cores(reading.name), False, per_core) for reading in arithmetic]
+    readings = []
+    for memories in READINGS:
+        items = memory_items(load, prices, memories)
+        readings += [_with_memory(reading, reading.name, items, memories) for reading in arithmetic]
+    for reading in arithmetic:
+        if not load.unit_spikes and reading.charge is SpikeCharge.LEVELS:
+            items = memory_items(load, prices, PER_LAYER, SpikeCharge.LEVELS)
+            apart = _with_memory(reading, SpikeCharge.LEVELS.moved, items, PER_LAYER)
+            readings.append(replace(apart, deployed=False))
     return Estimate(tuple(readings))
 
 
-def _with_memory(reading: Reading, name: str, deployed: bool, memory: MemoryItems) -> Reading:
-    items = {**reading.items, **memory.items}
-    driven = reading.spike_driven | memory.spike_driven
-    return Reading(name, deployed, items, driven, reading.once, reading.charge)
+def _with_memory(reading: Reading, name: str, memory: MemoryItems, memories: Memories) -> Reading:
+    return replace(
+        reading,
+        name=memories.reading(name),
+        deployed=memories is PER_LAYER,
+        items={**reading.items, **memory.items},
+        spike_driven=reading.spike_driven | memory.spike_driven,
+        memory=memories.name,
+    )
 
 
 def _model(name: str, title: str, estimate: Callable[[Load, Prices], Estimate]) -> EnergyModel:
@@ -305,6 +300,7 @@ def _model(name: str, title: str, estimate: Callable[[Load, Prices], Estimate]) 
             excluded.SKIPPING,
             excluded.SCALARS,
         ),
+        comparisons=(arrays.BUFFER,),
     )
 
 

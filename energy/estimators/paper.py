@@ -1,7 +1,10 @@
 """The energy model of most spiking-network papers, kept because their claims are stated in it."""
 
+from dataclasses import replace
+
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import excluded
+from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.estimate import COLUMNS, AnnLoad, EnergyModel, Estimate, Load, Reading
 from snn_tool.energy.estimators.prices import Prices
 from snn_tool.models.topology import IMAGE
@@ -14,7 +17,9 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 
     MAC is the conventional padded count, MAC_first that of the layers on the image. T fr is the mean number
     of spikes that a neuron of the layer's source emits per image; for graded spikes, the mean sum of their
-    magnitudes: a spike of level n is charged as n accumulates. At fp32 e_MAC is 4.6 pJ and e_AC 0.9 pJ.
+    magnitudes: a spike of level n is charged as n accumulates. At fp32 e_MAC is 4.6 pJ and e_AC 0.9 pJ. The
+    literature knows binary spikes alone; the reading `one event per graded spike` stands beside it, in which
+    T fr is the mean number of nonzero spikes, each of them a multiplication with its level: e_MAC for e_AC.
 
     Omitted: memory and network traffic, static power, neurons (bias, leak, compare, reset), the fan-out of
     membrane shortcuts and its relays, all presentations of the image but the first, and where in the image
@@ -25,19 +30,22 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     """
     if isinstance(load, AnnLoad):
         return Estimate((Reading("padded MACs", True, {"MACs": prices.mac_pj * load.padded_macs}),))
-    return Estimate((_student(load, prices),))
+    if load.unit_spikes:
+        return Estimate((_student(load, prices, "spikes as a rate", SpikeCharge.LEVELS),))
+    levels = _student(load, prices, "mean level as a rate", SpikeCharge.LEVELS)
+    events = _student(load, prices, SpikeCharge.EVENTS.moved, SpikeCharge.EVENTS)
+    return Estimate((levels, replace(events, deployed=False)))
 
 
-def _student(load: ImageActivity, prices: Prices) -> Reading:
-    per_neuron = {p.name: p.levels / p.neurons for p in load.populations}
+def _student(load: ImageActivity, prices: Prices, name: str, charge: SpikeCharge) -> Reading:
+    per_neuron = {p.name: charge.spikes(p) / p.neurons for p in load.populations}
     items = {
         layer.synapse: prices.mac_pj * layer.padded_macs
         if layer.source == IMAGE
-        else prices.ac_pj * per_neuron[layer.source] * layer.padded_macs
+        else charge.synop_pj(prices) * per_neuron[layer.source] * layer.padded_macs
         for layer in load.layers
     }
     first = frozenset(layer.synapse for layer in load.layers if layer.source == IMAGE)
-    name = "spikes as a rate" if load.unit_spikes else "mean level as a rate"
     return Reading(name, True, items, frozenset(items) - first, first)
 
 

@@ -1,13 +1,12 @@
-"""What stands behind a headline: what drives it, which models reverse it, what memories decide."""
+"""What stands behind a headline: what drives it, and which models reverse it."""
 
 import math
 from collections.abc import Iterable
 from statistics import fmean
 
-from snn_tool.energy.estimators.memory import CORES, in_cores
 from snn_tool.energy.pages import numbers
 from snn_tool.energy.pages.equal_integers import grouped
-from snn_tool.energy.report.types import EnergyReport, Range, RatioRow
+from snn_tool.energy.report.types import EnergyReport, Range
 
 _LIKE = {
     "twin": "Both networks have one shape: fewer bits and spikes alone can differ.",
@@ -46,28 +45,6 @@ def reversal(report: EnergyReport) -> str:
     return (
         f"In {len(won)} of {len(ratios)} estimates {winner} needs less energy; the winner is reversed by "
         f"{', '.join(grouped(lost, list(ratios)))}."
-    )
-
-
-def memories(report: EnergyReport) -> tuple[str, ...]:
-    """A warning for each end of the headline that is set by a model with one memory per layer."""
-    ratios = {row.model: row.ratio for row in report.ratios if row.ratio is not None}
-    rows = {row.model: row for row in report.ratios}
-    ends = (("lower", min(ratios, key=ratios.__getitem__)), ("upper", max(ratios, key=ratios.__getitem__)))
-    warnings = (_memory(report, end, rows[name]) for end, name in ends)
-    return tuple(warning for warning in warnings if warning)
-
-
-def _memory(report: EnergyReport, end: str, row: RatioRow) -> str:
-    student = next(cell for cell in report.cells if cell.column == "student" and cell.row == row.model)
-    held = row.by_reading.get(in_cores(student.headline.name))
-    if held is None or row.ratio is None:
-        return ""
-    return (
-        f"The {end} end, {numbers.factor(row.ratio)}, is {row.model} with one memory for each layer, as "
-        f"large and as dear as a whole image needs, up to DRAM. With {CORES}, a reading that is not "
-        f"deployed, the same model says {numbers.factor(held)}: {numbers.number(held / row.ratio)} times as "
-        "much."
     )
 
 

@@ -6,7 +6,8 @@ The same report gives the same bytes: nothing in the page depends on time or pla
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from snn_tool.energy.pages import charts, equal_integers, findings, numbers
+from snn_tool.energy.estimators.arrays import READINGS
+from snn_tool.energy.pages import charts, equal_integers, findings, numbers, readings
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import printable_in_page
 
@@ -48,7 +49,11 @@ def _context(report: EnergyReport) -> dict[str, Any]:
         "qann_outcome": numbers.qann_outcome(report),
         "driver": findings.driver(report),
         "reversal": findings.reversal(report),
-        "memories": findings.memories(report),
+        "memories": readings.memories(report),
+        "reading": readings.WHAT,
+        "memory_rows": readings.memory_rows(report),
+        "memory_names": [memories.name for memories in READINGS],
+        "all_readings": list(readings.other_rows(report)),
         "grid": charts.grid(report),
         "marks": charts.MARKS,
         "standing": lambda ratio: charts.standing(report, ratio),

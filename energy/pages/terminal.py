@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.text import Text
-from snn_tool.energy.pages import equal_integers, findings, numbers
+from snn_tool.energy.estimators.arrays import READINGS
+from snn_tool.energy.pages import equal_integers, findings, numbers, readings
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
@@ -49,6 +50,7 @@ def _equal_integers(report: EnergyReport) -> TextTable:
 def judgement(report: EnergyReport) -> Iterator[TextTable]:
     """Ratios, energies, break-even, sensitivity, thresholds."""
     yield _grid(report, f"Estimated ratio {numbers.versus(report)}", lambda r: r.ratio)
+    yield from _readings(report)
     yield _energies(report)
     yield _break_even(report)
     yield _sensitivity(report)
@@ -72,6 +74,18 @@ def _grid(report: EnergyReport, title: str, value: Callable[[RatioRow], float | 
         cells = (rows.get(row_name(model.name, precision)) for precision in precisions)
         table.add_row(model.name, *map(numbers.factor, cells))
     return table
+
+
+def _readings(report: EnergyReport) -> Iterator[TextTable]:
+    """A row for each model that charges memory, and a column for each reading of where memories lie."""
+    rows = readings.memory_rows(report)
+    if rows:
+        names = tuple(memories.name for memories in READINGS)
+        title = f"Readings: {numbers.versus(report)} with the same memories on both sides"
+        table = plain_table(title, ("model",), names)
+        for row in rows:
+            table.add_row(row.model, *(numbers.factor(row.ratios.get(name)) for name in names))
+        yield table
 
 
 def _energies(report: EnergyReport) -> TextTable:
@@ -256,8 +270,10 @@ def print_report(report: EnergyReport, console: Console) -> None:
         _line(console, f"Estimated {numbers.versus(report)}: {numbers.span(report.headline)}", "bold")
     _line(console, numbers.outcome(report))
     _print_sides(report, console)
-    for finding in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
+    for finding in (findings.driver(report), findings.reversal(report), *readings.memories(report)):
         _line(console, finding)
+    if readings.memory_rows(report):
+        _line(console, readings.WHAT, DIM)
     if report.reference != "qann":
         _line(console, numbers.qann_outcome(report))
     _table(console, _equal_integers(report))

@@ -109,6 +109,7 @@ def _aggregate(readings: Sequence[Reading], names: Sequence[str]) -> ReadingEner
         items_pj={item: fmean(reading.items[item] for reading in readings) for item in first.items},
         spike_driven=tuple(item for item in first.items if item in first.spike_driven),
         once=tuple(item for item in first.items if item in first.once),
+        memory=first.memory,
     )
 
 
@@ -136,7 +137,6 @@ def ratio_row(row: PricedRow, reference: str, bits: int) -> RatioRow:
     mean = {name: cell.mean_pj for name, cell in row.cells.items()}
     student, against = row.cells["student"], row.cells.get(reference)
     single = _single(against, student)
-    readings = (student.cell.headline, *student.cell.alternatives)
     return RatioRow(
         model=row.name,
         split=split(
@@ -150,8 +150,27 @@ def ratio_row(row: PricedRow, reference: str, bits: int) -> RatioRow:
         ratio=against.mean_pj / mean["student"] if against else None,
         least=min(single, default=None),
         most=max(single, default=None),
-        by_reading={r.name: against.mean_pj / r.energy_pj.mean for r in readings} if against else {},
+        by_reading={
+            reading.name: _by_column(row, reading)
+            for reading in (student.cell.headline, *student.cell.alternatives)
+        },
     )
+
+
+def _by_column(row: PricedRow, reading: ReadingEnergy) -> dict[str, float]:
+    """Every other network over one reading of the student, where it has a reading of the same memories."""
+    others = {name: like(priced.cell, reading) for name, priced in row.cells.items() if name != "student"}
+    return {
+        name: other.energy_pj.mean / reading.energy_pj.mean
+        for name, other in others.items()
+        if other is not None
+    }
+
+
+def like(cell: Cell, reading: ReadingEnergy) -> ReadingEnergy | None:
+    """The reading of another network that assumes the same memories; the headline if several do."""
+    readings = (cell.headline, *cell.alternatives)
+    return next((other for other in readings if other.memory == reading.memory), None)
 
 
 def _single(against: PricedCell | None, student: PricedCell) -> list[float]:

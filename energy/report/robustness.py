@@ -74,7 +74,7 @@ def _sum(headline: ReadingEnergy, items: Iterable[str]) -> float:
 def sensitivity(
     row: PricedRow, columns: Mapping[str, LoadedColumn], reference: str, claim: float, names: Sequence[str]
 ) -> tuple[Sensitivity, ...]:
-    """Evaluate one row again with each of its constants scaled, those that matter most first.
+    """Evaluate one row again with each constant of its headlines scaled, those that matter most first.
 
     Args:
         row: with cells of student and reference.
@@ -93,6 +93,8 @@ def sensitivity(
     base = row.cells[reference].mean_pj / row.cells["student"].mean_pj
     found = []
     for key in row.model.constants_at(row.prices.precision):
+        if key in row.model.comparisons:
+            continue
         low, high = (ratio(row.prices.scaled(key, factor)) for factor in (LOW, HIGH))
         met = {value >= claim for value in (low, base, high)}
         found.append(Sensitivity(key, row.name, low, base, high, len(met) > 1))

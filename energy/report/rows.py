@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from snn_tool.energy.counts.counts import EdgeCount, ImageActivity, NetworkActivity
+from snn_tool.energy.estimators.arrays import tier
 from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.estimate import COLUMNS
-from snn_tool.energy.estimators.memory import tier
 from snn_tool.energy.estimators.prices import Prices, Pricing
 from snn_tool.energy.report.networks import (
     AccumulatorRow,

@@ -92,6 +92,8 @@ class ReadingEnergy:
         items_pj: means of its items, picojoules per image.
         spike_driven: the items that are proportional to the number of spikes.
         once: the items that are paid once per image, whatever T.
+        memory: what it assumes of memories, by a name that all networks share; None where the model charges
+            none.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ReadingEnergy:
     items_pj: Mapping[str, float]
     spike_driven: tuple[str, ...]
     once: tuple[str, ...]
+    memory: str | None
 
 
 def row_name(model: str, precision: str) -> str:
@@ -158,8 +161,9 @@ class RatioRow:
         split: ratios of mean energies, headline readings.
         ratio: mean energy of the reference over the student's; None where the reference has no cell.
         least, most: the same for single images.
-        by_reading: mean reference energy over the student's, for each of the student's readings; empty where
-            the reference has no cell.
+        by_reading: for each of the student's readings, by column: that network's mean energy over the
+            student's. Both assume the same memories; what else a reading assumes is about spikes alone, and
+            the other network's headline stands against it.
     """
 
     model: str
@@ -167,7 +171,7 @@ class RatioRow:
     ratio: float | None
     least: float | None
     most: float | None
-    by_reading: Mapping[str, float]
+    by_reading: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)

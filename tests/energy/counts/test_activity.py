@@ -77,8 +77,10 @@ def test_neuron_counts_by_formula(
         assert population.neurons * network.timesteps == updates
         assert population.bias_adds == updates
         assert population.leak_multiplies == (updates if neuron == "lif" and not readout else 0)
-        thresholds = 1 if neuron == "lif" else 8
-        assert population.compares == (0 if readout else updates * thresholds)
+        # Fires or not; or -4 to 4, nine outcomes: 2^3 < 9 <= 2^4, and eight thresholds between them.
+        searched, tried = (1, 1) if neuron == "lif" else (4, 8)
+        assert population.compares == (0 if readout else updates * searched)
+        assert population.ladder_compares == (0 if readout else updates * tried)
         assert population.resets == (population.events if neuron == "lif" else 0)
         assert population.membrane_adds == updates * (len(wiring.inputs) - 1)
         assert population.scales == (3 * 16 * 32 if readout else 0)
@@ -204,3 +206,23 @@ def test_maps_of_encoded_spikes(spike_range: tuple[int, int]) -> None:
     maps.add("one", encode(torch.from_numpy(spikes - low).float(), high - low))
     np.testing.assert_array_equal(maps.levels["one"], np.abs(spikes).sum((0, 2)))
     np.testing.assert_array_equal(maps.events["one"], (spikes != 0).sum((0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("levels", "signed", "compares"), [(8, True, 5), (8, False, 4), (4, True, 4), (3, False, 2), (1, True, 2)]
+)
+def test_a_binary_search_halves_the_outcomes(
+    make_network: Make, photograph: NDArray[np.float32], levels: int, signed: bool, compares: int
+) -> None:
+    """As many compares as halvings of the outcomes leave one; tried one by one it would be all thresholds."""
+    network = replace(make_network("graded"), levels=levels, signed=signed)
+    population = (
+        count_network(network, [quantize_image(photograph[:, :8, :8], network)]).images[0].populations[0]
+    )
+    outcomes, halvings = levels * (2 if signed else 1) + 1, 0
+    left = outcomes
+    while left > 1:
+        left, halvings = -(-left // 2), halvings + 1
+    assert halvings == compares
+    assert population.compares == population.neurons * compares
+    assert population.ladder_compares == population.neurons * (outcomes - 1)

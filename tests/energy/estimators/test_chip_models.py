@@ -17,10 +17,19 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
+from snn_tool.energy.estimators.arrays import (
+    BESIDE,
+    CORES,
+    PER_LAYER,
+    REGISTERS,
+    SHARED,
+    access_pj,
+    size_pj,
+    tier,
+)
 from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.data_movement import mac_pj
 from snn_tool.energy.estimators.estimate import AnnLoad, Reading
-from snn_tool.energy.estimators.memory import access_pj, size_pj, tier
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.columns import activation_bits, twin_load
@@ -157,10 +166,53 @@ def test_many_cores_hold_large_layers_in_small_memories(
     assert not spread_out.deployed and spread_out.total_pj < whole.total_pj
     # Populations of 4 channels at full resolution fill 1 MB (100 pJ), those at half resolution 512 KB.
     core = 20 + 80 * (128 - 32) / (1024 - 32)
-    assert access_pj(4 * 256 * 256, 32, INT8, 128 << 10) == pytest.approx(core / 2)
-    assert access_pj(4 * 256 * 256, 32, INT8) == 50
+    assert CORES.state_pj(4 * 256 * 256, INT8) == pytest.approx(core / 2)
+    assert PER_LAYER.state_pj(4 * 256 * 256, INT8) == 50
     queues = "spikes: queues"
     assert spread_out.items[queues] == whole.items[queues]
+
+
+@pytest.mark.parametrize(
+    "size", [1, 128 << 10, (128 << 10) + 1, 1 << 20, (1 << 20) + 1, 8 << 20, (8 << 20) + 1]
+)
+def test_where_arrays_and_state_lie(size: int) -> None:
+    """Of one array in bytes; a core costs 20 + 80 (128 - 32) / (1024 - 32) pJ, and 8 MB 100 sqrt(8)."""
+    core = 20 + 80 * (128 - 32) / (1024 - 32)
+    own = size_pj(size, FP32)
+    assert own == 10 if size == 1 else own >= core
+    shared = 100 * 8**0.5 if size <= 8 << 20 else 1300
+    for memories, array, state, sums in (
+        (PER_LAYER, own, own, 0),
+        (CORES, min(own, core), min(own, core), 0),
+        (SHARED, shared, shared, 0),
+        (REGISTERS, own, 0, 0),
+        (BESIDE, own, 10, 10),
+    ):
+        assert memories.array_pj(size, 8, FP32) == pytest.approx(array * 8 / 64)
+        assert memories.state(size, FP32) == pytest.approx(state)
+        assert memories.sum_pj(FP32) == sums / 2
+
+
+def test_an_extrapolated_price_follows_the_square_root_of_the_size() -> None:
+    """The law that gives the price of 8 MB, against the table: 4 and 32 times the size."""
+    table = {key: PRICING.constants[key].value for key in ("sram-8kb", "sram-32kb", "sram-1mb", "sram-8mb")}
+    assert table["sram-8mb"] / table["sram-1mb"] == pytest.approx(8**0.5)
+    assert table["sram-32kb"] / table["sram-8kb"] == pytest.approx(4**0.5)
+    assert table["sram-1mb"] / table["sram-32kb"] == pytest.approx(32**0.5, rel=0.12)
+
+
+def test_a_graded_spike_fetches_its_weight_once_or_once_for_each_level() -> None:
+    """Two values of level 3 meet 9 + 4 positions of 3 channels: 39 deliveries or 117; 2 entries or 6."""
+    found = readings("memory-full-reuse", active("graded"), "fp32")
+    once, often = found["deployed, events as MACs"].items, found["levels as unit spikes"].items
+    assert not found["levels as unit spikes"].deployed
+    for items, synops, moved in ((once, 39, 2), (often, 117, 6)):
+        assert items["spikes: weights"] == pytest.approx(synops * 5)
+        assert items["spikes: membranes"] == pytest.approx(2 * synops * 5)
+        assert items["spikes: queues"] == pytest.approx(2 * moved * 5)
+        assert items["spikes: addresses"] == pytest.approx(2 * moved * 3.2 + synops * 0.1)
+    assert often["synops"] == pytest.approx(0.9 * 117)
+    assert not any("unit spikes" in name for name in readings("memory-full-reuse", active(), "fp32"))
 
 
 def test_a_relay_pays_for_taking_in_and_giving_out() -> None:
@@ -192,6 +244,7 @@ def test_a_dense_network_without_reuse_fetches_two_operands_per_mac() -> None:
             # operands and results of head and tail; the activation 9 and 9; the global skip 54 and 27
             "activations": (27 + 147 + 9 + 27 + 18 + 81) * 5,
             "biases": 27 * 5,
+            "accumulators": 0.0,
             "addresses": ((27 + 9 + 3) + (9 + 27 + 27) + 18 + 81) * 0.1,
         }
     )
@@ -206,6 +259,7 @@ def test_a_dense_network_with_full_reuse_moves_everything_once() -> None:
             "weights": (3 + 27) * 5,
             "activations": (27 + 9 + 9 + 27) * 5,
             "biases": 3 * 5,
+            "accumulators": 0.0,
             "addresses": ((27 + 9 + 3) + (9 + 27 + 27)) * 0.1,
         }
     )
@@ -350,14 +404,18 @@ def test_data_movement_by_hand() -> None:
 
 
 def test_graded_events_move_once_and_multiply_or_as_often_as_their_level() -> None:
-    """Two values of level 3 meet 9 + 4 positions of 3 channels; eight thresholds, and no reset."""
+    """Two values of level 3 meet 9 + 4 positions of 3 channels; no reset."""
     found = readings("data-movement", active("graded"))
     assert {name: reading.deployed for name, reading in found.items()} == {
-        "events as MACs": True,
+        "one event per graded spike": True,
         "levels as unit spikes": False,
+        "linear threshold ladder, one event per graded spike": False,
     }
     full = 0.05448 * (1 + 0.2 / 0.03)
-    assert found["events as MACs"].items["synops"] == pytest.approx((full + 3.0) * 39)
+    # Nine outcomes: four compares in a binary search, eight one after the other.
+    compares = {name: reading.items["compares"] for name, reading in found.items()}
+    assert [*compares.values()] == pytest.approx([0.05448 * 9 * n for n in (4, 4, 8)])
+    assert found["one event per graded spike"].items["synops"] == pytest.approx((full + 3.0) * 39)
     assert found["levels as unit spikes"].items["synops"] == pytest.approx((0.05448 + 3.0) * 3 * 39)
 
 

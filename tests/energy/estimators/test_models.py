@@ -69,8 +69,11 @@ def test_paper_charges_the_first_layer_once_and_the_rate_times_macs() -> None:
 
 
 def test_paper_takes_the_mean_level_of_graded_spikes_as_their_rate() -> None:
-    (reading,) = paper(active("graded"), FP32).readings
-    assert reading.items["tail"] == pytest.approx(0.9 * (6 / 9) * 243)
+    headline, events = paper(active("graded"), FP32).readings
+    assert headline.deployed and headline.name == "mean level as a rate"
+    assert headline.items["tail"] == pytest.approx(0.9 * (6 / 9) * 243)
+    assert not events.deployed and events.name == "one event per graded spike"
+    assert events.items == pytest.approx({"head": 4.6 * 27, "tail": 4.6 * (2 / 9) * 243})
 
 
 def test_paper_at_int8_replaces_both_prices() -> None:
@@ -130,8 +133,13 @@ def test_exact_ops_reads_graded_spikes_in_two_ways() -> None:
     assert readings["deployed, events as MACs"].items["synops"] == pytest.approx(4.6 * 3 * (9 + 4))
     for name in ("deployed, levels as ACs", "deployed, events as MACs"):
         items = readings[name].items
-        assert items["threshold compares"] == pytest.approx(0.9 * 9 * 8)
+        # Nine outcomes, -4 to 4: a binary search takes four compares, and a ladder tries eight thresholds.
+        assert items["threshold compares"] == pytest.approx(0.9 * 9 * 4)
         assert items["resets"] == items["leak multiplies"] == 0
+        ladder = readings[name.replace("deployed", "linear threshold ladder")]
+        assert not ladder.deployed
+        assert ladder.items == pytest.approx({**items, "threshold compares": 0.9 * 9 * 8})
+    assert not any("ladder" in name for name in by_name(exact_ops(active("lif"), FP32).readings))
     assert not any("cached" in name for name in readings)
 
 

@@ -38,8 +38,10 @@ FLAGS = (
 WIDTHS = (360, 1200)
 LONG = "a" * 90 + ".png"
 SECTIONS = [
+    "equal",
     "grid",
     "ratios",
+    "readings",
     "break-even",
     "sensitivity",
     "layers",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from snn_tool.energy.pages import findings
+from snn_tool.energy.pages import findings, readings
 from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages.charts import grid, standing, strongest, sweep_chart
 from snn_tool.energy.pages.html import render
@@ -78,19 +78,35 @@ def test_whoever_wins_less_often_reverses_the_winner(report: EnergyReport) -> No
 
 
 def test_memories_are_named_where_they_set_an_end(report: EnergyReport) -> None:
-    """The ratio with memories of 128 KB is recomputed from the cells."""
+    """Every ratio of the sentence is recomputed from the cells of both sides."""
     least = min(report.ratios, key=lambda row: row.ratio or 0.0)
     assert least.model.startswith("memory-full-reuse/")
     energies = {(c.column, f"{c.model}/{c.precision}"): c for c in report.cells}
-    student = energies["student", least.model]
-    small = next(r for r in student.alternatives if r.name == f"{student.headline.name}, cores of 128 KB")
-    held = energies["teacher", least.model].headline.energy_pj.mean / small.energy_pj.mean
-    (warning,) = findings.memories(report)
+    (warning,) = readings.memories(report)
     assert warning.startswith(f"The lower end, {figures.factor(least.ratio)}, is {least.model}")
-    assert f"says {figures.factor(held)}: {figures.number(held / least.ratio)} times as much." in warning
-    assert held > 2 * least.ratio
+    student, teacher = energies["student", least.model], energies["teacher", least.model]
+    shown = {}
+    for reading in student.alternatives:
+        (other,) = [one for one in teacher.alternatives if one.memory == reading.memory]
+        shown[reading.memory] = other.energy_pj.mean / reading.energy_pj.mean
+    assert list(shown) == [
+        "cores of 128 KB",
+        "SRAM of 8 MB",
+        "state in registers",
+        "state in SRAM beside the neuron",
+    ]
+    said = ", ".join(f"{figures.factor(ratio)} ({name})" for name, ratio in shown.items())
+    assert warning.endswith(f"again on both sides, make it {said}.")
+    assert max(shown.values()) > 2 * (least.ratio or 0.0)
+    (row,) = [row for row in readings.memory_rows(report) if row.model == least.model]
+    assert row.ratios == pytest.approx({"one memory per layer": least.ratio, **shown})
+    for row in readings.memory_rows(report):
+        headline = energies["student", row.model].headline
+        assert row.spikes["one memory per layer"] == pytest.approx(
+            energies["qann", row.model].headline.energy_pj.mean / headline.energy_pj.mean
+        )
     others = tuple(row for row in report.ratios if not row.model.startswith("memory-"))
-    assert findings.memories(replace(report, ratios=others)) == ()
+    assert readings.memories(replace(report, ratios=others)) == ()
 
 
 def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -> None:
@@ -99,15 +115,32 @@ def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -
     double = replace(report.ratios[0], ratio=least.ratio)
     assert not double.model.startswith("memory-")
     twice = replace(report, ratios=(*report.ratios[1:], double))
-    assert findings.memories(twice) == findings.memories(report) != ()
+    assert readings.memories(twice) == readings.memories(report) != ()
 
 
 def test_both_pages_say_it(report: EnergyReport) -> None:
     stream = io.StringIO()
     print_report(report, Console(file=stream, width=400))
-    for sentence in (findings.driver(report), findings.reversal(report), *findings.memories(report)):
+    said = (findings.driver(report), findings.reversal(report), *readings.memories(report), readings.WHAT)
+    for sentence in said:
         assert sentence in stream.getvalue()
         assert sentence in render(report)
+
+
+def test_the_page_shows_each_reading_with_the_ratio_of_each_rival(report: EnergyReport) -> None:
+    page = render(report)
+    rows = [row for row in report.ratios for _ in row.by_reading]
+    assert f"All {len(rows)} readings of the student" in page
+    for row in readings.memory_rows(report):
+        for name, ratio in row.ratios.items():
+            text = f"<b>{figures.factor(ratio)}</b><small>spikes {figures.factor(row.spikes[name])}</small>"
+            assert text in page
+    for _, name, by_column in readings.other_rows(report):
+        cells = "".join(
+            f'<td class="n">{figures.factor(by_column.get(column.name))}</td>'
+            for column in report.columns[:-1]
+        )
+        assert f"<td>{name}</td>{cells}</tr>" in page
 
 
 def test_the_grid_marks_every_standing(report: EnergyReport) -> None:

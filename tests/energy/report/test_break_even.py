@@ -77,7 +77,8 @@ def twice_as_long(load: ImageActivity) -> ImageActivity:
     def doubled(part: object, *fields: str) -> object:
         return replace(part, **{name: getattr(part, name) * 2 for name in fields})  # type: ignore[type-var]
 
-    neuron = ("events", "levels", "bias_adds", "leak_multiplies", "compares", "resets", "membrane_adds")
+    compares = ("compares", "ladder_compares")
+    neuron = ("events", "levels", "bias_adds", "leak_multiplies", *compares, "resets", "membrane_adds")
     return replace(
         load,
         timesteps=2 * load.timesteps,

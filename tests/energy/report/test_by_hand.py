@@ -236,7 +236,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
     neurons = {
         "bias adds": 0.9 * (4 + 4 + 12),
         "leak multiplies": 0.0,
-        "threshold compares": 0.9 * 8 * (4 + 4),  # levels -4 to 4: eight thresholds
+        "threshold compares": 0.9 * 4 * (4 + 4),  # levels -4 to 4: nine outcomes, 2^3 < 9 <= 2^4
         "resets": 0.0,
         "read-out scale": 4.6 * 12,
         "global skip": 0.9 * 12,
@@ -266,7 +266,7 @@ def test_shortcut_energies_by_hand(activity: ImageActivity) -> None:
         {"first layer MACs": 4.6 * 12, "synops": 0.9 * 24, "membrane adds": 0.9 * 16, **neurons}
     )
     # The usual model: the head once, mean level per neuron times MACs: a 3 / 4, b 4 / 4.
-    (usual,) = paper(activity, FP32).readings
+    usual, _ = paper(activity, FP32).readings
     assert usual.items == pytest.approx(
         {"head": 4.6 * 12, "ab": 0.9 * 0.75 * 4, "ao": 0.9 * 0.75 * 12, "bo": 0.9 * 1.0 * 12}
     )

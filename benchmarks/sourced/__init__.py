@@ -1,0 +1,1 @@
+"""Parts of `statements.py`: extracts of energy reports, and texts whose numbers come from them."""

@@ -214,7 +214,9 @@ def figure_of(marker: str, sources: Sources) -> str:
     try:
         if name in FIGURES:
             return FIGURES[name](sources.extracts, *places, **named)
-        if name in PAYS_FIGURES and sources.pays is not None:
+        if name in PAYS_FIGURES and sources.pays is None:
+            raise ConfigError(f"{name} needs docs/data/{PAYS}; 'statements.py --charts' files it")
+        if name in PAYS_FIGURES:
             return PAYS_FIGURES[name](sources.pays, *places, **named)
     except TypeError as error:
         raise ConfigError(f"{marker!r}: {error}") from error

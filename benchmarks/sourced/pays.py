@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.pages import numbers
-from snn_tool.energy.pages.break_even import AGAINST, answers, chart, sentence
+from snn_tool.energy.pages.break_even import AGAINST, answers, chart, rows, sentence
 from snn_tool.energy.pages.curves import SWEPT, rate_text
-from snn_tool.energy.report.pays import KIND, SCHEMA, PaysReport, StudentPoint
+from snn_tool.energy.report.pays import KIND, SCHEMA, USUAL, PaysReport, StudentPoint
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import read_json
 
@@ -43,6 +44,66 @@ def layer(report: PaysReport, model: str) -> str:
     return sentence(report, _model(report, model))
 
 
+def rate(
+    report: PaysReport, model: str, rival: str, precision: str, timesteps: str = "4", memory: str = ""
+) -> str:
+    """Break-even of a layer of binary neurons at the usual fan-out, spikes per neuron and step."""
+    for curve in report.curves:
+        by = (curve.model, curve.rival, curve.precision, curve.memory, curve.across)
+        if by == (model, rival, precision, memory, "timesteps"):
+            points = {str(steps): found for steps, found in curve.points}
+            if timesteps in points:
+                return rate_text(points[timesteps])
+    raise ConfigError(f"no curve of {model} against {rival} at {precision} with {memory!r}, T = {timesteps}")
+
+
+def rates_table(report: PaysReport) -> str:
+    """Break-even of a layer of binary neurons with the usual T and fan-out, by every model and rival."""
+    found = {
+        (c.model, c.memory, c.rival, c.precision): dict(c.points)[USUAL.timesteps]
+        for c in report.curves
+        if c.across == "timesteps"
+    }
+    table = []
+    for model, memory in rows(report):
+        keys = [(model, memory, *rival) for rival in AGAINST]
+        cells = [rate_text(found[key]) if key in found else "–" for key in keys]
+        table.append([f"`{model}`" + (f", {memory}" if memory else ""), *cells])
+    return _table(["model", *(f"against {words}" for words in AGAINST.values())], table)
+
+
+def sections(report: PaysReport) -> str:
+    """For each model a heading, what it charges, its sentence and its charts."""
+    parts = (
+        f"\n### {model}\n\n{_capital(MODELS[model].title)}. {layer(report, model)}\n{pictures(report, model)}"
+        for model in report.models
+    )
+    return "".join(parts)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def of_student(report: PaysReport, name: str, key: str) -> str:
+    """A student's `rate`, `fan_out` or `mean_level`."""
+    student = _student(report, name)
+    found = {"rate": student.rate, "fan_out": student.fan_out, "mean_level": student.mean_level}
+    if key not in found:
+        raise ConfigError(f"a student has no {key!r}; it has {', '.join(found)}")
+    return numbers.number(found[key])
+
+
+def saves(report: PaysReport, name: str, rival: str, precision: str) -> str:
+    """By how many models a student saves against a rival, as deployed."""
+    ratios = [
+        s.ratio
+        for s in _student(report, name).standings
+        if (s.rival, s.precision, s.memory) == (rival, precision, "")
+    ]
+    return f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)}"
+
+
 def answer(report: PaysReport, name: str) -> str:
     """By how many models spikes save for a student, against each rival."""
     return answers(report)[report.students.index(_student(report, name))]
@@ -69,12 +130,14 @@ def students_table(report: PaysReport) -> str:
 def standings_table(report: PaysReport, name: str) -> str:
     """A student by every model: rival over student, and the rate at which both would cost the same."""
     student = _student(report, name)
-    rows = []
-    for model in report.models:
-        found = {(s.rival, s.precision): s for s in student.standings if s.model == model}
+    table = []
+    for model, memory in rows(report):
+        of_row = [s for s in student.standings if (s.model, s.memory) == (model, memory)]
+        found = {(s.rival, s.precision): s for s in of_row}
         cells = [found.get(rival) for rival in AGAINST]
-        rows.append([f"`{model}`", *("–" if c is None else _standing(c.ratio, c.rate) for c in cells)])
-    return _table(["model", *(f"against {words}" for words in AGAINST.values())], rows)
+        texts = ["–" if c is None else _standing(c.ratio, c.rate) for c in cells]
+        table.append([f"`{model}`" + (f", {memory}" if memory else ""), *texts])
+    return _table(["model", *(f"against {words}" for words in AGAINST.values())], table)
 
 
 def _standing(ratio: float, rate: float | None) -> str:
@@ -110,6 +173,11 @@ def charts(report: PaysReport) -> dict[str, str]:
 
 PAYS_FIGURES: Mapping[str, Callable[..., str]] = {
     "pays-layer": layer,
+    "pays-rate": rate,
+    "pays-rates": rates_table,
+    "pays-sections": sections,
+    "pays-student": of_student,
+    "pays-saves": saves,
     "pays-answer": answer,
     "pays-charts": pictures,
     "pays-students": students_table,

@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.pages import curves, numbers
-from snn_tool.energy.report.pays import RIVALS, PaysReport, Standing, Swept
+from snn_tool.energy.report.pays import RIVALS, USUAL, Curve, PaysReport, Standing, Swept
 from snn_tool.tables import printable_in_page
 
 TITLE = "When do spikes pay?"
@@ -42,7 +42,9 @@ def render(report: PaysReport) -> str:
             model_title=lambda model: MODELS[model].title,
             sentence=lambda model: sentence(report, model),
             answers=answers(report),
+            rows=rows(report),
             against=AGAINST,
+            row_text=row_text,
             size=(curves.WIDTH, curves.HEIGHT, EDGES),
         )
     )
@@ -57,17 +59,36 @@ def chart(report: PaysReport, model: str, across: Swept) -> str:
 
 
 def sentence(report: PaysReport, model: str) -> str:
-    """Below which rate a layer pays at the usual fan-out, by each rival."""
-    found = [
-        (AGAINST[curve.rival, curve.precision], dict(curve.points)[4])
-        for curve in report.curves
-        if curve.model == model and curve.across == "timesteps"
+    """Below which rate a layer pays at the usual fan-out: by each rival, and by each reading of memories."""
+    found = [c for c in report.curves if c.model == model and c.across == "timesteps"]
+    parts = [
+        f"{_below(_usual(curve))} against {AGAINST[curve.rival, curve.precision]}"
+        for curve in found
+        if not curve.memory
     ]
-    parts = [f"{_below(rate)} against {rival}" for rival, rate in found]
+    apart = [c for c in found if c.memory and (c.rival, c.precision) == (found[0].rival, found[0].precision)]
+    readings = "; ".join(f"with {curve.memory} {_below(_usual(curve))}" for curve in apart)
     return (
-        f"A layer of binary neurons with T = 4, each spike of which reaches {report.usual_fan_out} synapses, "
-        f"pays {'; '.join(parts)}."
+        f"A layer of binary neurons with T = {USUAL.timesteps}, each spike of which reaches "
+        f"{report.usual_fan_out} synapses, pays {'; '.join(parts)}."
+        + (f" By other readings of memories, against the first of these: {readings}." if readings else "")
     )
+
+
+def _usual(curve: Curve) -> float | None:
+    return dict(curve.points)[USUAL.timesteps]
+
+
+def rows(report: PaysReport) -> tuple[tuple[str, str], ...]:
+    """Model and reading of memories of each row of a student's table; the deployed reading has no name."""
+    found = ((curve.model, curve.memory) for curve in report.curves)
+    order = {model: index for index, model in enumerate(report.models)}
+    return tuple(sorted(dict.fromkeys(found), key=lambda row: order[row[0]]))
+
+
+def row_text(model: str, memory: str) -> str:
+    """How such a row is called."""
+    return f"{model}, {memory}" if memory else model
 
 
 def _below(rate: float | None) -> str:
@@ -89,5 +110,5 @@ def answers(report: PaysReport) -> tuple[str, ...]:
 
 
 def _saving(standings: tuple[Standing, ...], rival: tuple[str, str]) -> str:
-    ratios = [s.ratio for s in standings if (s.rival, s.precision) == rival]
+    ratios = [s.ratio for s in standings if (s.rival, s.precision) == rival and not s.memory]
     return f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)} models"

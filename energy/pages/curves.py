@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from snn_tool.energy.pages.numbers import number
-from snn_tool.energy.report.pays import RIVALS, Bound, Curve, PaysReport, StudentPoint, Swept
+from snn_tool.energy.report.hidden_layer import BINARY
+from snn_tool.energy.report.pays import RIVALS, USUAL, Bound, Curve, PaysReport, StudentPoint, Swept
 from snn_tool.energy.report.robustness import PER_STEP
 
 WIDTH, HEIGHT = 440, 340
@@ -24,8 +25,6 @@ NEAR = 16
 
 STYLES = {rival: style for rival, style in zip(RIVALS, ("equal", "int8", "fp32"), strict=True)}
 NAMES = {RIVALS[0]: "same integers", RIVALS[1]: "int8 twin", RIVALS[2]: "fp32 twin"}
-USUAL = "binary, T = 4"
-"""Kind whose curves against fan-out are shown for every rival; of other kinds that of the first rival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,24 +166,34 @@ def panel(report: PaysReport, model: str, across: Swept) -> Panel:
 
 
 def _shown(curves: Sequence[Curve], across: Swept) -> list[tuple[Curve, str]]:
-    """Against fan-out every kind by the first rival, then the usual kind by the others; else every rival."""
+    """What one panel shows, with its labels.
+
+    Where memories decide, the first rival by every reading of them; else against fan-out every kind by the
+    first rival. The usual kind by the other rivals, always.
+    """
     first = (curves[0].rival, curves[0].precision)
-    if across == "timesteps":
-        return [(curve, NAMES[curve.rival, curve.precision]) for curve in curves]
-    by_first = [(c, c.neurons.removeprefix("binary, ")) for c in curves if (c.rival, c.precision) == first]
+    usual = [c for c in curves if c.neurons in (USUAL.name, BINARY)]
     others = [
-        (c, NAMES[c.rival, c.precision].replace("twin", "T = 4"))
-        for c in curves
-        if (c.rival, c.precision) != first and c.neurons == USUAL
+        (c, NAMES[c.rival, c.precision]) for c in usual if (c.rival, c.precision) != first and not c.memory
     ]
-    return by_first + others
+    of_first = [curve for curve in curves if (curve.rival, curve.precision) == first]
+    if any(curve.memory for curve in of_first):
+        return [(c, short(c.memory)) for c in of_first if c in usual] + others
+    if across == "timesteps":
+        return [(c, NAMES[c.rival, c.precision]) for c in of_first] + others
+    return [(c, c.neurons.removeprefix(f"{BINARY}, ")) for c in of_first] + others
+
+
+def short(memory: str) -> str:
+    """A reading of memories in as few words as fit beside a chart."""
+    return memory.removeprefix("state in ").removesuffix(" the neuron") or "memory per layer"
 
 
 def style(curve: Curve) -> str:
     """Class of a curve: its rival, and its kind."""
-    kind = curve.neurons.split(",")[0] if curve.neurons.startswith("binary") else "graded"
-    steps = curve.neurons.rpartition("= ")[2] if curve.across == "fan_out" and kind == "binary" else "4"
-    return f"{STYLES[curve.rival, curve.precision]} {kind} t{steps}"
+    kind = BINARY if curve.neurons.startswith(BINARY) else "graded"
+    steps = curve.neurons.rpartition("= ")[2] if curve.across == "fan_out" and kind == BINARY else "4"
+    return f"{STYLES[curve.rival, curve.precision]} {kind} t{steps}{' memory' * bool(curve.memory)}"
 
 
 def _curve(curve: Curve, title: str) -> Iterable[tuple[Line, Label]]:
@@ -279,8 +288,8 @@ def _close(one: StudentPoint, other: StudentPoint, across: Swept) -> bool:
 def _dot(student: StudentPoint, model: str, across: Swept, shared: int) -> Dot:
     """`shared` is the size of the group that it gives its name to, 0 for its other members."""
     x, y = _place(student, across)
-    of_model = [standing for standing in student.standings if standing.model == model]
-    kind = "binary" if student.neurons.startswith("binary") else "graded"
+    of_model = [s for s in student.standings if s.model == model and not s.memory]
+    kind = BINARY if student.neurons.startswith(BINARY) else "graded"
     if not shared or not of_model:
         return Dot(x, y, kind, "", (), (y, y), False)
     marks = tuple(

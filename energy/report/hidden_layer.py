@@ -14,7 +14,7 @@ from snn_tool.energy.estimators.estimate import AnnLoad
 TAPS = 9
 """Of a 3x3 convolution."""
 
-SYNAPSE, POPULATION = "layer", "hidden"
+SYNAPSE, POPULATION, READOUT = "layer", "hidden", "readout"
 BINARY = "binary"
 
 
@@ -103,7 +103,7 @@ class HiddenLayer:
             timesteps=kind.timesteps,
             unit_spikes=max(-kind.low, kind.high) == 1,
             edges=(edge,),
-            populations=(self._population(kind, updates, levels),),
+            populations=(self._population(kind, updates, levels), _readout()),
             relays=(),
             accumulators=(),
             layers=(self._macs(),),
@@ -168,3 +168,20 @@ class HiddenLayer:
             bits,
         )
         return AnnLoad.of((convolution, activation))
+
+
+def _readout() -> PopulationCount:
+    """What the counts of every network end with, as small as it can be: one neuron that computes nothing."""
+    return PopulationCount(
+        name=READOUT,
+        neurons=1,
+        events=0,
+        levels=0,
+        bias_adds=0,
+        leak_multiplies=0,
+        compares=0,
+        ladder_compares=0,
+        resets=0,
+        membrane_adds=0,
+        scales=0,
+    )

@@ -13,14 +13,15 @@ from statistics import fmean
 from typing import Any, Literal
 
 from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
-from snn_tool.energy.estimators.estimate import EnergyModel, Estimate, Reading
+from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.estimators.prices import Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.audit import NOTE
 from snn_tool.energy.report.columns import loaded_columns
 from snn_tool.energy.report.hidden_layer import BINARY, TAPS, HiddenLayer, Neurons
-from snn_tool.energy.report.pricing import LoadedColumn, PricedRow, price
-from snn_tool.energy.report.robustness import PUBLISHED, break_even
+from snn_tool.energy.report.pricing import LoadedColumn, price
+from snn_tool.energy.report.robustness import PUBLISHED, equal_factor
+from snn_tool.energy.report.types import Cell, ReadingEnergy
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer.network import IntegerNetwork
 
@@ -34,6 +35,9 @@ USUAL_CHANNELS, USUAL_STEPS = 24, (1, 4, 16)
 """Of the layer in the charts against timesteps, a spike of which reaches 216 synapses; T in those against
 fan-out."""
 
+USUAL = Neurons(4)
+"""Of the curves that are shown for every rival and every reading of memories."""
+
 Swept = Literal["fan_out", "timesteps"]
 
 
@@ -45,16 +49,23 @@ class Comparison:
         model: that prices both sides.
         prices: of one precision.
         rival: `qann`, with as many bits as the neurons have outcomes, or `twin`.
+        memory: what both sides assume of memories, by the name of a reading; empty for what is deployed.
     """
 
     model: EnergyModel
     prices: Prices
     rival: str
+    memory: str = ""
 
     @property
     def precision(self) -> str:
         """Name of it."""
         return self.prices.precision.name
+
+    def readings(self, load: Load) -> list[Reading]:
+        """The readings that count, of which the dearest is meant."""
+        found = self.model.estimate(load, self.prices).readings
+        return [r for r in found if (r.memory == self.memory if self.memory else r.deployed)]
 
 
 def comparisons(pricing: Pricing) -> tuple[Comparison, ...]:
@@ -65,6 +76,18 @@ def comparisons(pricing: Pricing) -> tuple[Comparison, ...]:
         for rival, precision in RIVALS
         if model.takes(pricing.precisions[precision]) and rival in model.columns
     )
+
+
+def memory_comparisons(pricing: Pricing) -> tuple[Comparison, ...]:
+    """The comparisons again by each reading of memories that is not the deployed one, where there are any."""
+    tiny = HiddenLayer(1, 1).firing(Neurons(1))
+    found = []
+    for by in comparisons(pricing):
+        readings = by.model.estimate(tiny, by.prices).readings
+        deployed = {reading.memory for reading in readings if reading.deployed}
+        names = dict.fromkeys(r.memory for r in readings if r.memory and r.memory not in deployed)
+        found += [replace(by, memory=name) for name in names]
+    return tuple(found)
 
 
 def break_even_rate(comparison: Comparison, layer: HiddenLayer, kind: Neurons) -> float | None:
@@ -83,16 +106,11 @@ def break_even_rate(comparison: Comparison, layer: HiddenLayer, kind: Neurons) -
     Returns:
         The rate; None where the layer costs more even in silence.
     """
-    estimate, prices = comparison.model.estimate, comparison.prices
     dense = layer.dense(kind.bits if comparison.rival == "qann" else None)
-    reference = max(reading.total_pj for reading in _deployed(estimate(dense, prices)))
-    rates = [_rate(reading, reference) for reading in _deployed(estimate(layer.firing(kind), prices))]
+    reference = max(reading.total_pj for reading in comparison.readings(dense))
+    rates = [_rate(reading, reference) for reading in comparison.readings(layer.firing(kind))]
     known = [rate for rate in rates if rate is not None]
     return min(known) if len(known) == len(rates) else None
-
-
-def _deployed(estimate: Estimate) -> list[Reading]:
-    return [reading for reading in estimate.readings if reading.deployed]
 
 
 def _rate(reading: Reading, reference_pj: float) -> float | None:
@@ -106,7 +124,7 @@ class Curve:
     """Break-even of one kind of neurons against one rival.
 
     Attributes:
-        model, rival, precision: by which it was computed.
+        model, rival, precision, memory: by which it was computed, as in `Comparison`.
         neurons: of which kind, `Neurons.name`.
         across: what is swept, `fan_out` (with the kind's T) or `timesteps` (with the usual fan-out).
         points: value of `across`, and the rate; null where the layer costs more even in silence.
@@ -115,6 +133,7 @@ class Curve:
     model: str
     rival: str
     precision: str
+    memory: str
     neurons: str
     across: Swept
     points: tuple[tuple[int, float | None], ...]
@@ -125,6 +144,7 @@ class Standing:
     """A whole student by one model against one rival.
 
     Attributes:
+        model, rival, precision, memory: as in `Comparison`.
         ratio: mean energy of the rival over the student's; above 1 spikes pay.
         rate: spikes per neuron and timestep at which both cost the same; null where there is none.
         note: why it is null.
@@ -133,6 +153,7 @@ class Standing:
     model: str
     rival: str
     precision: str
+    memory: str
     ratio: float
     rate: float | None
     note: str
@@ -249,7 +270,7 @@ def student_point(
         mean_level=kind.mean_level,
         images=len(activity.images),
         lowering=lowering,
-        standings=tuple(_standings(columns, pricing, rate, network.timesteps)),
+        standings=tuple(_standings(columns, pricing, rate)),
     )
 
 
@@ -264,42 +285,68 @@ def reach(image: ImageActivity) -> float:
     return image.synops_events / (sum(p.events for p in image.populations) or 1)
 
 
-def _standings(
-    columns: Mapping[str, LoadedColumn], pricing: Pricing, rate: float, timesteps: int
-) -> Iterable[Standing]:
+def _standings(columns: Mapping[str, LoadedColumn], pricing: Pricing, rate: float) -> Iterable[Standing]:
     names = [str(index) for index in range(len(columns["student"].loads))]
+    apart = memory_comparisons(pricing)
     for by in comparisons(pricing):
-        cells = {c: price(columns[c], by.model, by.prices, names) for c in (by.rival, "student")}
-        equal = break_even(PricedRow(by.model, by.prices, cells), by.rival, rate * timesteps, timesteps)
-        yield Standing(
-            model=by.model.name,
-            rival=by.rival,
-            precision=by.precision,
-            ratio=cells[by.rival].mean_pj / cells["student"].mean_pj,
-            rate=None if equal.factor is None else equal.factor * rate,
-            note=equal.note if equal.factor is None else "",
-        )
+        cells = {c: price(columns[c], by.model, by.prices, names).cell for c in (by.rival, "student")}
+        same = [other for other in apart if replace(other, memory="") == by]
+        for each in (by, *same):
+            yield _standing(each, cells[by.rival], cells["student"], rate)
+
+
+def _standing(by: Comparison, rival: Cell, student: Cell, rate: float) -> Standing:
+    """Of several readings with one memory, as graded spikes have, the dearest decides."""
+    reference = max(reading.energy_pj.mean for reading in _held(by, rival))
+    readings = _held(by, student)
+    factors = [equal_factor(reading, reference) for reading in readings]
+    known = [factor for factor, _ in factors if factor is not None]
+    solved = len(known) == len(factors)
+    return Standing(
+        model=by.model.name,
+        rival=by.rival,
+        precision=by.precision,
+        memory=by.memory,
+        ratio=reference / max(reading.energy_pj.mean for reading in readings),
+        rate=rate * min(known) if solved else None,
+        note="" if solved else next(note for _, note in factors if note),
+    )
+
+
+def _held(by: Comparison, cell: Cell) -> list[ReadingEnergy]:
+    if not by.memory:
+        return [cell.headline]
+    return [reading for reading in cell.alternatives if reading.memory == by.memory]
 
 
 def curves(pricing: Pricing, kinds: Sequence[Neurons], neurons: int) -> tuple[Curve, ...]:
     """Break-even curves of every model and rival: over fan-out for each kind, over T for binary spikes.
+
+    By the readings of memories that are not deployed they are of binary spikes with T = 4 alone.
 
     Args:
         pricing: constants and precisions.
         kinds: of neurons.
         neurons: of the layer.
     """
-    layers = [HiddenLayer(channels, neurons) for channels in CHANNELS]
-    usual = HiddenLayer(USUAL_CHANNELS, neurons)
     found: list[Curve] = []
     for by in comparisons(pricing):
-        named = (by.model.name, by.rival, by.precision)
-        for kind in kinds:
-            points = tuple((layer.fan_out, break_even_rate(by, layer, kind)) for layer in layers)
-            found.append(Curve(*named, kind.name, "fan_out", points))
-        steps = tuple((t, break_even_rate(by, usual, Neurons(t))) for t in STEPS)
-        found.append(Curve(*named, BINARY, "timesteps", steps))
+        found += [_over_fan_out(by, kind, neurons) for kind in kinds] + [_over_time(by, neurons)]
+    for by in memory_comparisons(pricing):
+        found += [_over_fan_out(by, USUAL, neurons), _over_time(by, neurons)]
     return tuple(found)
+
+
+def _over_fan_out(by: Comparison, kind: Neurons, neurons: int) -> Curve:
+    layers = [HiddenLayer(channels, neurons) for channels in CHANNELS]
+    points = tuple((layer.fan_out, break_even_rate(by, layer, kind)) for layer in layers)
+    return Curve(by.model.name, by.rival, by.precision, by.memory, kind.name, "fan_out", points)
+
+
+def _over_time(by: Comparison, neurons: int) -> Curve:
+    layer = HiddenLayer(USUAL_CHANNELS, neurons)
+    points = tuple((timesteps, break_even_rate(by, layer, Neurons(timesteps))) for timesteps in STEPS)
+    return Curve(by.model.name, by.rival, by.precision, by.memory, BINARY, "timesteps", points)
 
 
 def bounds() -> tuple[Bound, ...]:

@@ -36,7 +36,7 @@ def break_even(row: PricedRow, reference: str, spikes_per_neuron: float, timeste
     """
     headline = row.cells["student"].cell.headline
     energy = row.cells[reference].mean_pj
-    factor, spikes_note = _factor(headline, energy)
+    factor, spikes_note = equal_factor(headline, energy)
     steps, steps_note = _timesteps(headline, energy, timesteps)
     return BreakEven(
         model=row.name,
@@ -47,7 +47,8 @@ def break_even(row: PricedRow, reference: str, spikes_per_neuron: float, timeste
     )
 
 
-def _factor(headline: ReadingEnergy, reference_pj: float) -> tuple[float | None, str]:
+def equal_factor(headline: ReadingEnergy, reference_pj: float) -> tuple[float | None, str]:
+    """The factor on all spikes at which a reading needs what the reference does, or why there is none."""
     driven = _sum(headline, headline.spike_driven)
     fixed = _sum(headline, headline.items_pj.keys() - set(headline.spike_driven))
     if driven == 0:

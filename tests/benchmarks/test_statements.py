@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.pays import KIND, SCHEMA, Standing, StudentPoint, pays_report
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.files.artifacts import sha256_file
+from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.networks.shipped import student_path
@@ -22,6 +24,7 @@ import statements  # noqa: E402
 from sourced.extracts import Extract, Network, Side, extract, read_extracts, written  # noqa: E402
 from sourced.figures import FIGURES, Sources, figure_of  # noqa: E402
 from sourced.markers import BEGIN, END, checked, rewritten  # noqa: E402
+from sourced.pays import charts, read_pays  # noqa: E402
 
 
 def side(headline: float, **others: float) -> Side:
@@ -117,6 +120,7 @@ def test_tables_by_hand() -> None:
         ("ratio one", "missing 2 required"),
         ("images one two", "positional argument"),
         ('images "one', "cannot be read"),
+        ("pays-layer paper", "needs docs/data/pays.json"),
     ],
 )
 def test_markers_that_ask_for_nothing_that_is_there(marker: str, said: str) -> None:
@@ -156,6 +160,88 @@ def test_files_are_checked_and_written(tmp_path: Path) -> None:
     (tmp_path / "docs" / "data" / "energy-one.json").write_text("{}")
     with pytest.raises(ArtifactError, match="energy-one.json: .*make it again"):
         statements.check(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pays() -> Sources:
+    """Curves as they are, and a student that saves by one of two models."""
+    standings = (
+        Standing("paper", "twin", "fp32", "", 2.0, 1.5, ""),
+        Standing("exact-ops", "twin", "fp32", "", 0.5, None, "no"),
+        Standing("memory-no-reuse", "twin", "fp32", "state in registers", 3.0, 0.25, ""),
+    )
+    student = StudentPoint("one", "binary, T = 4", 4, 200.0, 0.125, 1.0, 68, "relay", standings)
+    return Sources({}, pays_report((student,), (), packaged_pricing(), 1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("marker", "text"),
+    [
+        # 4.6 / 0.9 / T spikes, and more than 1 at T = 4
+        ("pays-rate paper twin fp32 timesteps=8", "0.639"),
+        ("pays-rate paper twin fp32", "always"),
+        ("pays-rate memory-full-reuse qann int8 timesteps=64", "never"),
+        ("pays-student one rate", "0.125"),
+        ("pays-student one fan_out", "200"),
+        ("pays-saves one twin fp32", "1 of 2"),
+    ],
+)
+def test_break_even_figures_by_hand(pays: Sources, marker: str, text: str) -> None:
+    assert figure_of(marker, pays) == text
+
+
+def test_break_even_tables_by_hand(pays: Sources) -> None:
+    lines = figure_of("pays-standings one", pays).splitlines()
+    assert "| `paper` | – | – | **2.00** (always) |" in lines
+    assert "| `exact-ops` | – | – | 0.500 (never) |" in lines
+    assert "| `memory-no-reuse`, state in registers | – | – | **3.00** (0.250) |" in lines
+    assert "| `one` | binary, T = 4 | 68 | 200 | 0.125 | 1.00 |" in figure_of("pays-students", pays)
+    assert pays.pays is not None
+    sections = figure_of("pays-sections", pays)
+    for model in pays.pays.models:
+        assert f"\n### {model}\n" in sections and f"(pays/{model}-fan-out.svg)" in sections
+    assert "by 1 of 2 models against an fp32 network" in figure_of("pays-answer one", pays)
+    assert "Davidson" in figure_of("pays-bounds", pays)
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("pays-layer guess", "no model 'guess'"),
+        ("pays-answer two", "no student 'two'; there are one"),
+        ("pays-student one weight", "no 'weight'"),
+        ("pays-rate paper twin fp32 timesteps=3", "no curve of paper"),
+    ],
+)
+def test_break_even_markers_that_ask_for_nothing(pays: Sources, marker: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        figure_of(marker, pays)
+
+
+def test_charts_are_drawn_and_old_ones_go(pays: Sources, tmp_path: Path) -> None:
+    assert pays.pays is not None
+    document = tmp_path / "pays.json"
+    body = {"crop": 256, "seed": 0, **pays.pays.to_json(), "hashes": {}}
+    write_json(document, KIND, SCHEMA, body)
+    assert read_pays(document) == pays.pays
+    folder = tmp_path / "docs" / "explanation" / "pays"
+    folder.mkdir(parents=True)
+    (folder / "old.svg").write_text("")
+    (tmp_path / "docs" / "data").mkdir()
+    statements.draw(tmp_path, document)
+    drawn = {path.name: path.read_text() for path in folder.iterdir()}
+    assert drawn == charts(pays.pays) and len(drawn) == 2 * len(pays.pays.models)
+    document.write_text(document.read_text().replace('"rate": 0.125', '"rate": "much"'))
+    with pytest.raises(ArtifactError, match="make it again"):
+        read_pays(document)
+
+
+def test_the_charts_in_the_docs_are_those_of_their_data() -> None:
+    report = Sources.of(ROOT / "docs" / "data").pays
+    if report is None:
+        pytest.skip("docs/data/pays.json is not there")
+    folder = ROOT / "docs" / "explanation" / "pays"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == charts(report)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def student(name: str, rate: float, standing: float | None, ratio: float) -> StudentPoint:
-    held = Standing("exact-ops", "qann", "int8", ratio, standing, "")
+    held = Standing("exact-ops", "qann", "int8", "", ratio, standing, "")
     return StudentPoint(name, "binary, T = 4", 4, 200.0, rate, 1.0, 1, "relay", (held,))
 
 

@@ -165,6 +165,8 @@ def _count_image(
         count_accumulators(engine, lowered, stages, {IMAGE: image[None], **trace.spikes}),
         network_macs(network.topology, height, width),
         image.size,
+        network.levels,
+        network.signed,
     )
 
 

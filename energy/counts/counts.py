@@ -120,6 +120,8 @@ class ImageActivity:
         accumulators: empty unless the lowering is `relay`.
         layers: the ANN twin's MACs of each synapse at this size.
         skip_adds: the global skip, one add per output value.
+        levels: largest magnitude of a spike.
+        signed: spikes may be negative.
     """
 
     height: int
@@ -132,6 +134,8 @@ class ImageActivity:
     accumulators: tuple[AccumulatorCount, ...]
     layers: tuple[LayerMacs, ...]
     skip_adds: int
+    levels: int = 1
+    signed: bool = False
 
     @property
     def shared_edges(self) -> tuple[EdgeCount, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense_layer import DenseLayer
 from snn_tool.energy.estimators.charges import SpikeCharge
+from snn_tool.energy.estimators.chip_use import ChipUse
 from snn_tool.energy.estimators.prices import Precision, Prices
 from snn_tool.errors import UnsupportedLayerError
 
@@ -81,6 +82,7 @@ class Reading:
         charge: how spikes are charged; None where a load has no spikes, or a model counts a mean rate.
         memory: what it assumes of memories, by a name that student and rivals share (`arrays.READINGS`); None
             where the model charges none.
+        chip: what a model of a chip says beside the energy; None elsewhere, and for a dense network.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Reading:
     once: frozenset[str] = frozenset()
     charge: SpikeCharge | None = None
     memory: str | None = None
+    chip: ChipUse | None = None
 
     @property
     def total_pj(self) -> float:

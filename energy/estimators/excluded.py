@@ -14,6 +14,7 @@ SCALARS = "costlier scalar operations of teacher, twin and qann"
 WIDE = "width of accumulated streams (lowering relay)"
 PAYLOAD = "payload of graded spikes"
 INPUT = "reading the image and writing the result"
+IMAGE_BITS = "bits of the image where spikes are binary"
 NEURONS = "neurons: bias, leak, threshold, reset"
 LOWERING = "fan-out of membrane shortcuts and the relays that balance skips"
 CHIP_LINKS = "links between chips, host, and embedded processors"
@@ -70,6 +71,11 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "student",
         "the image enters a dense network once; the deployed student is sent it at every timestep, once for "
         "each depth at which a population reads it",
+    ),
+    IMAGE_BITS: (
+        "student",
+        "a connection from the image is charged as one synaptic operation, but a chip of binary spikes is "
+        "sent each bit of it, or turns pixels into spikes in neurons of their own",
     ),
     CHIP_LINKS: (
         "student",

@@ -1,9 +1,9 @@
 """Loihi 1 by its published per-event energies, against an int8 network on an edge accelerator."""
 
-from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
-from snn_tool.energy.estimators.charges import SpikeCharge
-from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.chip_use import ChipUse
+from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load
+from snn_tool.energy.estimators.loihi1 import Traffic
 from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(("synops", "relay updates by spikes", "spike packets", "static power, spikes"))
@@ -18,21 +18,21 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 
     Picojoules of the packaged table. S includes a synaptic operation for each connection from the image and
     timestep, relays and accumulators; `loihi1.Traffic` says what is active. A packet goes to each reader of a
-    spike's source; hops are assumed, because nothing is placed here. Time, cores and chips are low
-    (`loihi1.static_items` says how), so that the student's figure is a lower bound in all but the time of a
-    synaptic operation. It is the "same product, real parts"
-    row: two chips that exist, in different processes, one by simulation and one by its vendor's peak.
+    spike's source; hops are assumed, because nothing is placed here. A graded student is priced as sign pairs
+    with a step for each level (`loihi1.codings`). Time, cores and chips are low (`loihi1.chip_use` says how),
+    so that the student's figure is a lower bound in all but the time of a synaptic operation. It is the "same
+    product, real parts" row: two chips that exist, in different processes, one by simulation and one by its
+    vendor's peak.
 
     Source: Davies et al., Loihi, IEEE Micro 38(1), 2018, Table 2; static power after Frady et al., NICE 2020.
     """
-    return loihi1.estimate(load, prices, _reading)
+    return loihi1.estimate(load, prices, _items, SPIKE_DRIVEN)
 
 
-def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, charge: SpikeCharge) -> Reading:
-    counts = loihi1.traffic(load, charge)
+def _items(counts: Traffic, use: ChipUse, prices: Prices) -> dict[str, float]:
     active, idle = prices["loihi1-neuron-active"], prices["loihi1-neuron-idle"]
-    packet = prices["loihi1-spike"] + prices["loihi1-hop"] * loihi1.hops(load, prices)
-    items = {
+    packet = prices["loihi1-spike"] + prices["loihi1-hop"] * loihi1.hops(use, prices)
+    return {
         "first layer synops": prices["loihi1-synop"] * counts.image_synops,
         "synops": prices["loihi1-synop"] * counts.synops,
         "stream synops": prices["loihi1-synop"] * counts.stream_synops,
@@ -40,9 +40,7 @@ def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, cha
         "relay updates by spikes": (active - idle) * counts.woken,
         "spike packets": packet * counts.packets,
         "stream packets": packet * counts.stream_packets,
-        **loihi1.static_items(load, counts, prices),
     }
-    return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
 
 MODEL = EnergyModel(

@@ -1,9 +1,9 @@
 """Loihi 1 by regressions on real chips (SANA-FE), against an int8 network on an edge accelerator."""
 
-from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.estimators import loihi1
-from snn_tool.energy.estimators.charges import SpikeCharge
-from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load, Reading
+from snn_tool.energy.estimators.chip_use import ChipUse
+from snn_tool.energy.estimators.estimate import COLUMNS, EnergyModel, Estimate, Load
+from snn_tool.energy.estimators.loihi1 import Traffic
 from snn_tool.energy.estimators.prices import Prices
 
 SPIKE_DRIVEN = frozenset(
@@ -32,13 +32,12 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     Source: Boyle et al., SANA-FE, IEEE TCAD; the profile arch/loihi.yaml of its repository, whose error
     against chips the authors put at 11.7 % or less.
     """
-    return loihi1.estimate(load, prices, _reading)
+    return loihi1.estimate(load, prices, _items, SPIKE_DRIVEN)
 
 
-def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, charge: SpikeCharge) -> Reading:
-    counts = loihi1.traffic(load, charge)
-    packet = prices["sanafe-packet"] + prices["loihi1-hop"] * loihi1.hops(load, prices)
-    items = {
+def _items(counts: Traffic, use: ChipUse, prices: Prices) -> dict[str, float]:
+    packet = prices["sanafe-packet"] + prices["loihi1-hop"] * loihi1.hops(use, prices)
+    return {
         "first layer synops": prices["sanafe-synop"] * counts.image_synops,
         "synops": prices["sanafe-synop"] * counts.synops,
         "stream synops": prices["sanafe-synop"] * counts.stream_synops,
@@ -49,9 +48,7 @@ def _reading(load: ImageActivity, prices: Prices, name: str, deployed: bool, cha
         "stream spikes out": prices["sanafe-spike-out"] * counts.stream_spikes,
         "spike packets": packet * counts.packets,
         "stream packets": packet * counts.stream_packets,
-        **loihi1.static_items(load, counts, prices),
     }
-    return Reading(name, deployed, items, SPIKE_DRIVEN, charge=charge)
 
 
 MODEL = EnergyModel(

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from snn_tool.energy.estimators import data_movement, exact_ops, loihi1_davies, loihi1_sanafe, memory, paper
+from snn_tool.energy.estimators import (
+    data_movement,
+    exact_ops,
+    loihi1_davies,
+    loihi1_sanafe,
+    loihi2,
+    memory,
+    paper,
+)
 from snn_tool.energy.estimators.estimate import EnergyModel
 
 MODELS: Mapping[str, EnergyModel] = MappingProxyType(
@@ -16,6 +24,7 @@ MODELS: Mapping[str, EnergyModel] = MappingProxyType(
             memory.FULL_REUSE,
             loihi1_davies.MODEL,
             loihi1_sanafe.MODEL,
+            loihi2.MODEL,
             data_movement.MODEL,
         )
     }

@@ -48,6 +48,21 @@ def reversal(report: EnergyReport) -> str:
     )
 
 
+def chips(report: EnergyReport) -> tuple[str, ...]:
+    """What each deployment on a chip lacks or needs, and where a simulation goes beyond the registers."""
+    lines = []
+    for row in report.chips:
+        if row.deployed:
+            lacks = "".join(f" It cannot run: {text}." for text in row.lacks)
+            lines.append(f"{row.model}, {row.reading}, on {row.chip} needs {'; '.join(row.needs)}.{lacks}")
+    for note in report.registers:
+        lines.append(
+            f"{note.where}: a {note.quantity} of {note.value:,} is simulated, a register holds "
+            f"{note.limit:,}; a chip would take {note.remedy}."
+        )
+    return tuple(dict.fromkeys(lines))
+
+
 def _mean(values: Iterable[float]) -> float:
     """Mean of logarithms: factors multiply."""
     return fmean(math.log(value) for value in values)

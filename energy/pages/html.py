@@ -27,6 +27,7 @@ def render(report: EnergyReport) -> str:
         count=numbers.count,
         factor=numbers.factor,
         percent=numbers.percent,
+        deviation=numbers.deviation,
         number=numbers.number,
     )
     return environment.get_template("energy.html").render(_context(report))
@@ -54,6 +55,7 @@ def _context(report: EnergyReport) -> dict[str, Any]:
         "memory_rows": readings.memory_rows(report),
         "memory_names": [memories.name for memories in READINGS],
         "all_readings": list(readings.other_rows(report)),
+        "hardware": findings.chips(report),
         "grid": charts.grid(report),
         "marks": charts.MARKS,
         "standing": lambda ratio: charts.standing(report, ratio),

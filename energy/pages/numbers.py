@@ -55,6 +55,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def deviation(value: float) -> str:
+    """A relative difference in whole percent with its sign."""
+    return f"{100 * value:+.0f} %"
+
+
 def versus(report: EnergyReport) -> str:
     """What is divided by what."""
     return f"{_REFERENCES[report.reference][0]} / student"

@@ -52,6 +52,7 @@ def judgement(report: EnergyReport) -> Iterator[TextTable]:
     yield _grid(report, f"Estimated ratio {numbers.versus(report)}", lambda r: r.ratio)
     yield from _readings(report)
     yield _energies(report)
+    yield from chips(report)
     yield _break_even(report)
     yield _sensitivity(report)
     if report.unsourced:
@@ -98,6 +99,50 @@ def _energies(report: EnergyReport) -> TextTable:
     for model, cells in rows.items():
         means = (numbers.energy(cells[n].headline.energy_pj.mean) if n in cells else "–" for n in names)
         table.add_row(model, *means)
+    return table
+
+
+def chips(report: EnergyReport) -> Iterator[TextTable]:
+    """What stands beside a chip's joules: chips, watts and time, and how far a measurement is."""
+    yield _chips(report)
+    yield _calibration(report)
+
+
+def _chips(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "The student on chips, deployed readings (time: image to image, without gaps)",
+        ("model", "runs"),
+        ("chips", "static W", "ms", "frames/s", "static"),
+    )
+    for row in report.chips:
+        if row.deployed:
+            table.add_row(
+                row.model,
+                "no" if row.lacks else "yes",
+                f"{row.chips:,}",
+                numbers.number(row.static_w),
+                numbers.number(row.time_ms),
+                numbers.number(row.frames_per_s),
+                numbers.percent(row.static_share),
+            )
+    return table
+
+
+def _calibration(report: EnergyReport) -> TextTable:
+    table = plain_table(
+        "Counts times constants against a PilotNet measured on Loihi 2",
+        ("model",),
+        ("mJ", "measured", "deviation", "without static", "time"),
+    )
+    for row in report.calibration:
+        table.add_row(
+            row.model,
+            numbers.number(row.total_mj),
+            numbers.number(row.measured_total_mj),
+            numbers.deviation(row.total_deviation),
+            f"{numbers.deviation(row.dynamic_deviation)}{' (fitted)' if row.fitted else ''}",
+            numbers.deviation(row.time_deviation),
+        )
     return table
 
 
@@ -286,6 +331,7 @@ def print_report(report: EnergyReport, console: Console) -> None:
     for tables in (judgement, counts, spikes):
         for table in tables(report):
             _table(console, table)
+    _print_chips(report, console)
     _print_small_print(report, console)
 
 
@@ -303,6 +349,12 @@ def _print_sides(report: EnergyReport, console: Console) -> None:
     if report.verdict.outcome == "depends":
         _line(console, f"For: {', '.join(report.verdict.supporting)}.")
         _line(console, f"Against: {', '.join(report.verdict.refuting)}.")
+
+
+def _print_chips(report: EnergyReport, console: Console) -> None:
+    """What a chip needs or lacks to run the student as it is priced, and what its registers do not hold."""
+    for line in findings.chips(report):
+        _line(console, line, DIM)
 
 
 def _print_small_print(report: EnergyReport, console: Console) -> None:

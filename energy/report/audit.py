@@ -14,6 +14,7 @@ from snn_tool.energy.estimators.estimate import COLUMNS
 from snn_tool.energy.estimators.excluded import excluded_terms
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.report.balance import spike_balance
+from snn_tool.energy.report.chips import calibrations, chip_rows, register_notes
 from snn_tool.energy.report.columns import Cnn, Teacher, activation_bits, column, loaded_columns
 from snn_tool.energy.report.firing import firing_maps
 from snn_tool.energy.report.networks import Quality, Sweep
@@ -171,6 +172,9 @@ def audit(
         unsourced=unsourced(moved, used),
         thresholds=thresholds(activity),
         cells=tuple(cell.cell for row in priced for cell in row.cells.values()),
+        chips=chip_rows(priced),
+        registers=register_notes(network),
+        calibration=calibrations(priced),
         layers=layer_rows(activity, _charge(priced, SHARES_AT), pricing.at(SHARES_AT)),
         relays=relay_rows(activity),
         accumulators=accumulator_rows(activity),

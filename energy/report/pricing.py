@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 
 from snn_tool.energy.estimators.charges import SpikeCharge
+from snn_tool.energy.estimators.chip_use import ChipUse
 from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.estimators.prices import Precision, Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
@@ -35,11 +36,16 @@ class LoadedColumn:
 
 @dataclass(frozen=True, slots=True)
 class PricedCell:
-    """A cell, the energies of single images in picojoules by reading name, and the headline's charge."""
+    """A cell, the energies of single images in picojoules by reading name, and the headline's charge.
+
+    Attributes:
+        chips: by reading name what each image fills; empty by models of no chip.
+    """
 
     cell: Cell
     per_image_pj: dict[str, tuple[float, ...]]
     charge: SpikeCharge | None
+    chips: Mapping[str, tuple[ChipUse, ...]]
 
     @property
     def headline_pj(self) -> tuple[float, ...]:
@@ -93,7 +99,8 @@ def price(column: LoadedColumn, model: EnergyModel, prices: Prices, names: Seque
     per_image = {readings[0].name: tuple(r.total_pj for r in readings) for readings in by_reading}
     cell = Cell(column.name, model.name, prices.precision.name, headline, others)
     charges = {readings[0].name: readings[0].charge for readings in by_reading}
-    return PricedCell(cell, per_image, charges[headline.name])
+    chips = {readings[0].name: tuple(r.chip for r in readings if r.chip) for readings in by_reading}
+    return PricedCell(cell, per_image, charges[headline.name], chips)
 
 
 def _distinct(loads: Sequence[Load]) -> list[Load]:

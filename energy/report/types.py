@@ -15,6 +15,7 @@ from typing import Any, Literal
 from snn_tool.energy.estimators.constants import Constant, Traced
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
+from snn_tool.energy.report.hardware import Calibration, ChipRow, RegisterNote
 from snn_tool.energy.report.networks import (
     AccumulatorRow,
     Column,
@@ -376,6 +377,9 @@ class EnergyReport:
         break_even: a row for each row of `ratios` that has a ratio.
         sensitivity: the constants of each such row, those that move the ratio most first within a row.
         unsourced: what the constants decide that were not found at a source.
+        chips: the student on each chip by each reading of its model.
+        registers: numbers that a simulation takes and a register does not.
+        calibration: the chip models against a workload that was measured.
         firing: where in one image the student fires.
         sweep: quality against spikes over T or levels, or None if it was skipped or has one point only.
         sanafe: tiles of the student on SANA-FE's Loihi, or None if no such check was given.
@@ -406,6 +410,9 @@ class EnergyReport:
     unsourced: tuple[Unsourced, ...]
     thresholds: tuple[Threshold, ...]
     cells: tuple[Cell, ...]
+    chips: tuple[ChipRow, ...]
+    registers: tuple[RegisterNote, ...]
+    calibration: tuple[Calibration, ...]
     layers: tuple[LayerRow, ...]
     relays: tuple[RelayRow, ...]
     accumulators: tuple[AccumulatorRow, ...]

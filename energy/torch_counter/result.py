@@ -18,6 +18,7 @@ LEFT_OUT: Mapping[str, str] = {
     "memory-full-reuse": _TRAFFIC,
     "loihi1-davies": _CHIP,
     "loihi1-sanafe": _CHIP,
+    "loihi2": _CHIP,
     "data-movement": "needs the fan-in of each neuron and a quantised rival, which a NIR file does not have",
 }
 """Models of `estimators.registry` that counts alone cannot feed without assumptions, and why."""

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.counts.counts import ImageActivity
-from snn_tool.energy.estimators import loihi1
+from snn_tool.energy.estimators import loihi1, loihi2
 from snn_tool.energy.estimators.arrays import (
     BESIDE,
     CORES,
@@ -27,13 +27,13 @@ from snn_tool.energy.estimators.arrays import (
     size_pj,
     tier,
 )
-from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.data_movement import mac_pj
 from snn_tool.energy.estimators.estimate import AnnLoad, Reading
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.columns import activation_bits, twin_load
 from snn_tool.errors import UnsupportedLayerError
+from snn_tool.exporters.loihi.chips import LOIHI_1, LOIHI_2
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
@@ -343,11 +343,91 @@ def test_streams_by_hand() -> None:
     assert moved == pytest.approx((full + 3.0) * stream + 0.05448 * 2 * 2 * 4)
 
 
-def test_a_level_is_that_many_binary_spikes_on_loihi_1() -> None:
+def test_a_graded_student_is_priced_on_loihi_1_as_what_could_run_there() -> None:
+    """Levels 3 and -3 of at most 4, signed: two neurons for each of nine, four steps, three spikes a value.
+
+    The head reaches both neurons of a pair, 2 x 27 connections; the read-out is no pair, 3 x 39 deliveries.
+    Three cores of one tile: 18 neurons, and 27 of the read-out.
+    """
     found = readings("loihi1-davies", active("graded"))
-    assert [reading.deployed for reading in found.values()] == [True, False]
+    assert {name: reading.deployed for name, reading in found.items()} == {
+        "sign pairs, a step for each level": True,
+        "levels as unit spikes": False,
+        "one event per graded spike": False,
+    }
+    items = found["sign pairs, a step for each level"].items
+    updates = 4 * (2 * 9 + 27)
+    assert items["first layer synops"] == pytest.approx(23.6 * 2 * 27)
+    assert items["synops"] == pytest.approx(23.6 * 3 * 39)
+    assert items["neuron updates"] == pytest.approx(81 * updates)
+    assert items["spike packets"] == pytest.approx(1.7 * 2 * 3)
+    static = 104 * (((54 + 117) * 3.5 + updates * 8.4) / 2 + 4 * 113)
+    assert sum(v for k, v in items.items() if k.startswith("static")) == pytest.approx(static)
     assert found["levels as unit spikes"].items["synops"] == pytest.approx(23.6 * 3 * 39)
+    assert found["levels as unit spikes"].items["neuron updates"] == pytest.approx(81 * (9 + 27))
     assert found["one event per graded spike"].items["synops"] == pytest.approx(23.6 * 39)
+
+
+def test_unsigned_levels_need_steps_but_no_pairs() -> None:
+    load = replace(active("graded"), signed=False)
+    found = only("loihi1-davies", load)
+    assert found.name == "a step for each level"
+    assert found.items["neuron updates"] == pytest.approx(81 * 4 * (9 + 27))
+    assert found.items["first layer synops"] == pytest.approx(23.6 * 27)
+    assert found.chip and not any("two neurons" in text for text in found.chip.needs)
+
+
+def test_relays_of_a_signed_student_are_pairs_too() -> None:
+    """The shortcut's relay holds four values: eight neurons, updated in four steps; a and b are pairs."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 1, 1] = 10
+    wirings = [
+        (Synapse(name, IMAGE if name == "head" else name[0], 3 if name == "head" else 1, out, kernel=1), w)
+        for name, out, w in (("head", 1, 1), ("ab", 1, 2), ("ao", 3, 1), ("bo", 3, 1))
+    ]
+    populations = [
+        (Population("a", ("head",), 1), 4),
+        (Population("b", ("head", "ab"), 1), 4),
+        (Population("readout", ("ao", "bo"), 3), 0),
+    ]
+    load = count_network(network(wirings, populations, "graded"), [image]).images[0]
+    (paired, *_) = loihi1.codings(load)
+    counts = loihi1.traffic(load, paired)
+    # a: round(10 / 4) = 3, b: round(16 / 4) = 4; a is read by the pair b, by the read-out, and by its relay.
+    assert counts.image_synops == 2 * 12 + 2 * 12
+    assert counts.synops == 2 * 3 + 3 * 3 + 3 * 4 + 3
+    assert counts.active == 4 * (2 * 4 + 2 * 4 + 12)
+    assert counts.idle == 4 * 2 * 4
+    assert loihi1.cores(load, pairs=True) == loihi1.cores(load) == 4
+
+
+@pytest.mark.parametrize("model", ["loihi1-davies", "loihi1-sanafe"])
+def test_what_loihi_1_cannot_run_says_so(model: str) -> None:
+    runs = {name: found.chip.lacks for name, found in readings(model, active("graded")).items() if found.chip}
+    assert runs["sign pairs, a step for each level"] == ()
+    assert all("spike" in runs[name][0] for name in ("levels as unit spikes", "one event per graded spike"))
+    (relayed,) = readings(model, shortcut("relay")).values()
+    assert relayed.chip and "24 bits" in relayed.chip.lacks[0]
+    assert relayed.chip and "binary spikes or biases" in relayed.chip.needs[0]
+
+
+def test_more_chips_than_any_system_has_are_said() -> None:
+    """769 chips of 128 cores of 1,024 neurons are one more than Pohoiki Springs'."""
+    load = active()
+    for chips, lacks in ((768, 0), (769, 1)):
+        cell = replace(load.populations[0], neurons=chips * 128 * 1024 - 1024)
+        use = only("loihi1-davies", replace(load, populations=(cell, load.populations[1]))).chip
+        assert use and (use.chips, len(use.lacks)) == (chips, lacks)
+
+
+def test_chips_power_and_time_by_hand() -> None:
+    """Two cores of one chip: 54 + 39 operations of 3.5 ns, 72 updates of 8.4 ns, two barriers of 113 ns."""
+    use = only("loihi1-davies", active()).chip
+    assert use
+    assert (use.chip, use.cores, use.chips, use.static_mw, use.steps) == ("Loihi 1", 2, 1, 104, 2)
+    time = ((54 + 39) * 3.5 + 72 * 8.4) / 2 + 2 * 113
+    assert use.time_ns == pytest.approx(time)
+    assert use.static_pj == pytest.approx(104 * time)
 
 
 def test_cores_chips_tiles_and_hops(
@@ -360,19 +440,84 @@ def test_cores_chips_tiles_and_hops(
     expected = sum(-(-n // 1024) for n in neurons.values())
     expected += sum(r.stages * -(-(r.neurons // r.stages) // 1024) for r in load.relays)
     assert loihi1.cores(load) == expected > 128
-    packets = loihi1.traffic(load, SpikeCharge.EVENTS).packets
-    assert only("loihi1-davies", load).items["spike packets"] == pytest.approx((1.7 + 3.0) * packets)
-    counts = loihi1.traffic(load, SpikeCharge.EVENTS)
-    static = loihi1.static_items(load, counts, INT8)
+    (coding,) = loihi1.codings(load)
+    counts = loihi1.traffic(load, coding)
+    reading = only("loihi1-davies", load)
+    assert reading.items["spike packets"] == pytest.approx((1.7 + 3.0) * counts.packets)
     chips = -(-expected // 128)
     assert chips > 1
-    assert static["static power, barriers"] == pytest.approx(104 * chips * 4 * 465)
+    assert reading.chip and reading.chip.chips == chips
+    assert reading.items["static power, barriers"] == pytest.approx(104 * chips * 4 * 465)
     spikes = (counts.synops * 3.5 + counts.woken * 3.1) / expected
-    assert static["static power, spikes"] == pytest.approx(104 * chips * spikes)
+    assert reading.items["static power, spikes"] == pytest.approx(104 * chips * spikes)
+
+
+# --- Loihi 2
+
+
+def test_loihi_2_by_hand() -> None:
+    """Two cores, so that every packet makes one hop; all energies are the fitted ones."""
+    reading = only("loihi2", active())
+    use = reading.chip
+    assert use
+    assert (use.chip, use.cores, use.chips, use.static_mw) == ("Loihi 2", 2, 1, 232.078)
+    time = ((54 + 39) * 0.66 + 72 * 4.0) / 2 + 2 * 10_000
+    assert use.time_ns == pytest.approx(time)
+    events = 19.15 * (54 + 39) + 65.71 * 72 + (1.379 + 2.434) * 2
+    assert reading.total_pj == pytest.approx(events + 232.078 * time)
+
+
+def test_loihi_2_charges_a_graded_spike_once() -> None:
+    found = readings("loihi2", active("graded"))
+    assert {name: reading.deployed for name, reading in found.items()} == {
+        "one event per graded spike": True,
+        "levels as unit spikes": False,
+    }
+    event, level = found["one event per graded spike"], found["levels as unit spikes"]
+    assert event.items["synops"] == pytest.approx(19.15 * 39)
+    assert level.items["synops"] == pytest.approx(19.15 * 3 * 39)
+    assert event.items["neuron updates"] == pytest.approx(65.71 * 36)
+    assert event.chip and event.chip.lacks == () and "microcode" in event.chip.needs[0]
+    (binary,) = readings("loihi2", active()).values()
+    assert binary.chip and not any("microcode" in text for text in binary.chip.needs)
+
+
+def test_relays_on_loihi_2_idle_until_a_spike_arrives() -> None:
+    """Four cores: a, b, read-out, relay. 16 deliveries, 8 relay updates of which two take a spike."""
+    image, synops, active_updates = 2 * 24, 2 + 6 + 6 + 2, 2 * (4 + 4 + 12)
+    time = ((image + synops) * 0.66 + (active_updates + 8) * 4.0) / 4 + 2 * 10_000
+    events = 19.15 * (image + synops) + 65.71 * active_updates + 42.18 * 8 + (65.71 - 42.18) * 2
+    total = events + (1.379 + 2.434) * 8 + 232.078 * time
+    assert only("loihi2", shortcut()).total_pj == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "cores", "chips"),
+    [(8192, 2, 1), (8193, 3, 1), (8192 * 127, 128, 1), (8192 * 127 + 1, 129, 2)],
+)
+def test_loihi_2_cores_hold_8192_neurons(neurons: int, cores: int, chips: int) -> None:
+    load = active()
+    cell = replace(load.populations[0], neurons=neurons)
+    use = only("loihi2", replace(load, populations=(cell, load.populations[1]))).chip
+    assert use and (use.cores, use.chips) == (cores, chips)
+
+
+def test_the_capacities_are_those_of_the_exporter() -> None:
+    """Two rooms that do not know each other count the same chips."""
+    assert (LOIHI_1.neurons, LOIHI_1.synapse_bytes, LOIHI_1.cores) == (
+        loihi1.NEURONS_PER_CORE,
+        loihi1.WEIGHT_BYTES_PER_CORE,
+        loihi1.CORES_PER_CHIP,
+    )
+    assert (LOIHI_2.neurons, LOIHI_2.synapse_bytes, LOIHI_2.cores) == (
+        loihi2.NEURONS_PER_CORE,
+        loihi1.WEIGHT_BYTES_PER_CORE,
+        loihi2.CORES_PER_CHIP,
+    )
 
 
 def test_the_dense_rival_computes_padded_macs_at_its_utilisation() -> None:
-    for model in ("loihi1-davies", "loihi1-sanafe"):
+    for model in ("loihi1-davies", "loihi1-sanafe", "loihi2"):
         for bits in (None, 2):
             reading = only(model, twin_load(two_layers().topology, 3, 3, bits))
             assert reading.total_pj == pytest.approx(1.0 / 0.25 * (27 + 243))
@@ -419,7 +564,7 @@ def test_graded_events_move_once_and_multiply_or_as_often_as_their_level() -> No
     assert found["levels as unit spikes"].items["synops"] == pytest.approx((0.05448 + 3.0) * 3 * 39)
 
 
-@pytest.mark.parametrize("model", ["loihi1-davies", "loihi1-sanafe", "data-movement"])
+@pytest.mark.parametrize("model", ["loihi1-davies", "loihi1-sanafe", "loihi2", "data-movement"])
 def test_a_model_with_prices_of_its_own_uses_none_of_the_precision(model: str) -> None:
     """So that the sensitivity of a report does not list what cannot move it."""
     assert MODELS[model].constants_at(PRICING.precisions["int8"]) == tuple(sorted(MODELS[model].constants))

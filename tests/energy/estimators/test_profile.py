@@ -194,6 +194,18 @@ def test_hops_and_neurons_are_not_added_to_an_all_in_synop(tmp_path: Path) -> No
     assert load_profile(written(tmp_path, synop + silent + static)).constants["loihi1-synop"].value == 26
 
 
+def test_a_chip_priced_without_a_scope_is_refused_and_an_all_in_one_without_silent_companions(
+    tmp_path: Path,
+) -> None:
+    own = written(tmp_path, constant("loihi2-synop", value="15.0", scope=None))
+    with pytest.raises(ConfigError, match=re.escape(f"{own}: constants.loihi2-synop.scope is missing")):
+        load_profile(own)
+    whole = written(tmp_path, constant("loihi2-synop", value="22.7", scope='"all-in"'))
+    message = "loihi2-synop is all-in.*loihi2 would add loihi2-neuron-active, loihi2-neuron-idle"
+    with pytest.raises(ConfigError, match=message):
+        load_profile(whole)
+
+
 def test_memory_is_not_charged_beside_an_all_in_access(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="dram is all-in.*memory-no-reuse would add"):
         load_profile(written(tmp_path, constant("dram", scope='"all-in"')))

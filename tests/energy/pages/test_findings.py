@@ -157,7 +157,7 @@ def test_the_grid_marks_every_standing(report: EnergyReport) -> None:
         for model, row in grid(report)
         for precision, cell in zip(report.precisions, row, strict=True)
     }
-    assert len(cells) == 7 * 4
+    assert len(cells) == 8 * 4
     for row in report.ratios:
         cell = cells.pop(row.model)
         assert cell.ratio == figures.factor(row.ratio)

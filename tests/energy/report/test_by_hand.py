@@ -14,6 +14,7 @@ from snn_tool.energy.estimators.exact_ops import estimate as exact_ops
 from snn_tool.energy.estimators.paper import estimate as paper
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.chips import register_notes
 from snn_tool.energy.report.columns import Cnn, Teacher
 from snn_tool.energy.report.robustness import PUBLISHED, _placed, per_step, per_synapse
 from snn_tool.energy.report.rows import layer_rows
@@ -318,6 +319,63 @@ def test_a_spike_rate_is_per_timestep(report: EnergyReport) -> None:
             "spikes per synapse per inference": 39 / 147 / 2,
         }
     )
+
+
+def test_chips_stand_beside_joules_by_hand(report: EnergyReport) -> None:
+    """Two cores: 54 operations on the image, 39 deliveries in one image of two, 72 updates, two barriers."""
+    rows = {(row.model, row.reading): row for row in report.chips}
+    assert rows.keys() == {
+        (f"{model}/int8", "binary spikes") for model in ("loihi1-davies", "loihi1-sanafe", "loihi2")
+    }
+    first, second = rows["loihi1-davies/int8", "binary spikes"], rows["loihi2/int8", "binary spikes"]
+    deliveries = 39 / 2
+    loihi1_ns = ((54 + deliveries) * 3.5 + 72 * 8.4) / 2 + 2 * 113
+    loihi2_ns = ((54 + deliveries) * 0.66 + 72 * 4.0) / 2 + 2 * 10_000
+    for row, chip, watts, time_ns in (
+        (first, "Loihi 1", 0.104, loihi1_ns),
+        (second, "Loihi 2", 0.232078, loihi2_ns),
+    ):
+        assert (row.chip, row.cores, row.chips, row.steps) == (chip, 2, 1, 2)
+        assert (row.static_w, row.time_ms) == pytest.approx((watts, time_ns / 1e6))
+        assert row.frames_per_s == pytest.approx(1e9 / time_ns)
+        energy_pj = headline(report, "student", row.model).energy_pj.mean
+        assert row.energy_mj == pytest.approx(energy_pj / 1e9)
+        assert row.static_share == pytest.approx(1000 * watts * time_ns / energy_pj)
+        assert row.deployed and row.lacks == ()
+    assert [row.model for row in report.calibration] == ["loihi1-davies", "loihi1-sanafe", "loihi2"]
+
+
+def test_registers_that_a_simulation_exceeds_by_hand(report: EnergyReport) -> None:
+    """Weights of 1 fit eight bits; shifted by 7 they are 128. No register of 17 bits holds 2^18."""
+    (readout,) = report.registers
+    assert (readout.where, readout.quantity, readout.value, readout.limit) == (
+        "readout",
+        "threshold",
+        262_144,
+        131_071,
+    )
+    head, tail = two_layers().synapses
+    shifted = replace(two_layers(), synapses=(replace(head, exponent=6), replace(tail, exponent=7)))
+    weight, threshold = register_notes(shifted)
+    assert (weight.where, weight.quantity, weight.value, weight.limit) == ("tail", "weight", 128, 127)
+    assert threshold == readout
+
+
+def test_a_graded_students_chips_by_hand() -> None:
+    """One image [3, 2, 2], four levels with signs: sign pairs in four steps run, and graded events."""
+    image = np.zeros((3, 2, 2), np.int16)
+    image[0, 0, 1] = 10
+    graded = audit(with_shortcut("graded"), [image], claim=2.0)
+    deployed = {row.model: row for row in graded.chips if row.deployed}
+    assert {model: row.reading for model, row in deployed.items()} == {
+        "loihi1-davies/int8": "sign pairs, a step for each level",
+        "loihi1-sanafe/int8": "sign pairs, a step for each level",
+        "loihi2/int8": "one event per graded spike",
+    }
+    assert [row.steps for row in deployed.values()] == [4, 4, 1]
+    assert all(row.lacks == () for row in deployed.values())
+    others = [row for row in graded.chips if not row.deployed and row.chip == "Loihi 1"]
+    assert len(others) == 4 and all(row.lacks for row in others)
 
 
 def test_the_report_says_what_unsourced_constants_decide(report: EnergyReport) -> None:

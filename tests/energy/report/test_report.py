@@ -62,7 +62,7 @@ def report(network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Te
 def test_columns_models_and_precisions_form_the_grid_that_makes_sense(report: EnergyReport) -> None:
     precisions = ("fp32", "fp16", "int8", "int8-narrow")
     every = ("paper", "exact-ops", "memory-no-reuse", "memory-full-reuse")
-    int8_only = ("loihi1-davies", "loihi1-sanafe", "data-movement")
+    int8_only = ("loihi1-davies", "loihi1-sanafe", "loihi2", "data-movement")
     rows = [f"{model}/{p}" for model in every for p in precisions] + [f"{model}/int8" for model in int8_only]
     assert [row.model for row in report.ratios] == rows
     cells = [(f"{cell.model}/{cell.precision}", cell.column) for cell in report.cells]

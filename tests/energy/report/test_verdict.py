@@ -108,7 +108,7 @@ def test_every_constant_has_its_provenance() -> None:
         if constant.grade == "assumed":
             assert constant.source.startswith(("assumption:", "derived from")), key
         else:
-            assert re.search(r"20(14|18|20|26)|SANA-FE|Edge TPU|2409", constant.source), key
+            assert re.search(r"20(14|18|20|26)|SANA-FE|Edge TPU|2409|lava-dl|loihi1-", constant.source), key
     assert {key for key, c in table.items() if c.scope == "all-in"} == {"edge-mac"}
     for precision in packaged_pricing().precisions.values():
         assert set(precision.constants) <= set(table)

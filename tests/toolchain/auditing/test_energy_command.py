@@ -16,6 +16,7 @@ from snn_tool.cli.app import run
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
+from snn_tool.energy.report import hardware as report_hardware
 from snn_tool.energy.report import networks as report_layers
 from snn_tool.energy.report import networks as report_networks
 from snn_tool.energy.report import networks as report_spikes
@@ -343,6 +344,7 @@ DOCUMENTATION = Path(__file__).parents[3] / "docs" / "reference" / "energy-json.
 MODULES = (
     report_chip,
     report_estimates,
+    report_hardware,
     report_layers,
     report_networks,
     report_robustness,

@@ -156,6 +156,8 @@ class Bundle(Export):
         document, arrays = plan_arrays_and_json(deployment.plan)
         counts = resource_document(report_resources(deployment))
         stated_resources = read_json(self.folder / RESOURCES, report.KIND, report.SCHEMA)
+        if report.EMULATED not in stated_resources:
+            del counts[report.EMULATED]
         held = merged(
             compare_document(MANIFEST, manifest, _facts(deployment)),
             compare_document(PLAN, stated_plan, {**tool, **document}),

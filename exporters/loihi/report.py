@@ -20,6 +20,7 @@ from snn_tool.exporters.loihi.chips import (
     total_of,
 )
 from snn_tool.exporters.loihi.deployment import Deployment, size_multiple
+from snn_tool.exporters.loihi.registers import Emulated, emulated
 from snn_tool.files.artifacts import write_json
 
 
@@ -77,6 +78,7 @@ class ResourceReport:
         tile_on_chip, tile_on_board: side in pixels of the largest square tile that fits by the low bound on
             one Loihi 2 chip, and on the eight of a Kapoho Point board; 0 if none does.
         tile_multiple: sides of images are multiples of this.
+        emulated: numbers that the simulation takes and a register does not.
     """
 
     width: int
@@ -88,6 +90,7 @@ class ResourceReport:
     tile_on_chip: int
     tile_on_board: int
     tile_multiple: int
+    emulated: tuple[Emulated, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -136,10 +139,13 @@ def report_resources(deployment: Deployment) -> ResourceReport:
         tile_on_chip=largest_tile(deployment, LOIHI_2, 1),
         tile_on_board=largest_tile(deployment, LOIHI_2, KAPOHO_POINT_CHIPS),
         tile_multiple=size_multiple(program),
+        emulated=emulated(plan),
     )
 
 
 KIND, SCHEMA = "loihi-resources", 1
+EMULATED = "beyond_registers"
+"""Key of a later version than the schema's first: a file without it is none the worse."""
 
 
 def resource_document(report: ResourceReport) -> dict[str, Any]:
@@ -168,6 +174,7 @@ def resource_document(report: ResourceReport) -> dict[str, Any]:
             "one_chip": report.tile_on_chip,
             "kapoho_point": report.tile_on_board,
         },
+        EMULATED: [asdict(one) for one in report.emulated],
     }
 
 

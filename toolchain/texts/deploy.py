@@ -125,6 +125,7 @@ def resources_text(report: ResourceReport) -> str:
         " name+k: its k-th delay relay."
         f" {report.relay_neurons:,} of {total.neurons:,} neurons are relays and accumulators.",
         summary_text(report),
+        registers_text(report),
     )
 
 
@@ -135,6 +136,18 @@ def summary_text(report: ResourceReport) -> str:
         f"tile by the low count: {_tile(report.tile_on_chip)} on a Loihi 2 chip, "
         f"{_tile(report.tile_on_board)} on the {KAPOHO_POINT_CHIPS} of a Kapoho Point"
     )
+
+
+def registers_text(report: ResourceReport) -> str:
+    """Where the simulation goes beyond the registers; empty if nowhere."""
+    if not report.emulated:
+        return ""
+    notes = "; ".join(
+        f"{printable(one.where)} {one.quantity} {one.value:,} (register: {one.limit:,}; "
+        f"a chip holds {one.on_chip})"
+        for one in report.emulated
+    )
+    return f"simulated beyond the registers: {notes}"
 
 
 def _tile(side: int) -> str:
@@ -169,6 +182,9 @@ def export_document(exported: Exported) -> dict[str, Any]:
         "lowerings": [asdict(cost) for cost in exported.lowerings],
         "resources": asdict(bundle.resources) if bundle else None,
         "ranges": _weakest_statements(bundle.made) if bundle and bundle.made else None,
+        "beyond_registers": [asdict(one) for one in bundle.made.resources.emulated]
+        if bundle and bundle.made
+        else None,
         "netx": asdict(exported.netx) if exported.netx else None,
         "made_by": exported.made_by or None,
         "verification": report.to_json() if report else None,
@@ -231,6 +247,7 @@ def export_text(exported: Exported) -> str:
         lines += [lowering_text(cost, bundle.lowering) for cost in exported.lowerings]
         if bundle.made:
             lines += [summary_text(bundle.made.resources), ranges_text(bundle.made.ranges)]
+            lines += filter(None, [registers_text(bundle.made.resources)])
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:

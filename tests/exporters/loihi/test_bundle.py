@@ -63,6 +63,14 @@ def test_a_bundle_holds_what_was_given(
         np.testing.assert_array_equal(bundle.golden.membranes[name], trace.membranes[name])
     assert (bundle.folder / "network.nir").read_bytes() == nir_path.read_bytes()
     assert not bundle.statements().contradictions
+    # A bundle of an older version says nothing of registers, and contradicts nothing.
+    resources = json.loads((bundle.folder / "resources.json").read_text())
+    assert resources.pop("beyond_registers")
+    older = json.dumps(resources)
+    written = (bundle.folder / "resources.json").read_text()
+    (bundle.folder / "resources.json").write_text(older)
+    assert not bundle.statements().contradictions
+    (bundle.folder / "resources.json").write_text(written)
     manifest = json.loads((bundle.folder / "bundle.json").read_text())
     assert (manifest["kind"], manifest["schema"], manifest["lowering"]) == ("loihi-bundle", 1, "fanout")
     assert manifest["files"] == {name: sha256_file(bundle.folder / name) for name in FILES}

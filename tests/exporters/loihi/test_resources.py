@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.cli.app import run
+from snn_tool.energy.report.chips import register_notes
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.loihi.chips import (
     LABEL,
@@ -32,6 +33,7 @@ from snn_tool.exporters.loihi.deployment import Deployment, resized, size_multip
 from snn_tool.exporters.loihi.lowering import _source_range
 from snn_tool.exporters.loihi.plan import build_plan
 from snn_tool.exporters.loihi.plan_file import plan_arrays_and_json
+from snn_tool.exporters.loihi.registers import emulated
 from snn_tool.exporters.loihi.report import (
     largest_side,
     largest_tile,
@@ -263,6 +265,32 @@ def test_the_report_is_the_plans(make_network: MakeNetwork, neuron: str) -> None
     for spec in plan.neurons:
         short = spec.name.replace("_relay", "+")
         assert sum(line.startswith(f" {short} ") for line in text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("neuron", ["lif", "graded"])
+def test_numbers_beyond_the_registers_are_said(make_network: MakeNetwork, neuron: str) -> None:
+    """A mantissa of -100 shifted by 3 is 800 in eight bits; a read-out that never fires has 2^18 in 17."""
+    network = make_network(neuron)
+    weights = [np.clip(synapse.mantissa, -5, 5).astype(np.int8) for synapse in network.synapses]
+    weights[1].flat[0] = -100
+    synapses = tuple(
+        replace(synapse, mantissa=values, exponent=3 if index == 1 else 0)
+        for index, (synapse, values) in enumerate(zip(network.synapses, weights, strict=True))
+    )
+    shifted = replace(network, synapses=synapses)
+    deployment = Deployment(program_of(shifted))
+    weight, threshold = emulated(deployment.plan)
+    name = network.synapses[1].wiring.name
+    assert (weight.where, weight.quantity, weight.value, weight.limit) == (name, "weight", 800, 127)
+    assert "exponent of 3" in weight.on_chip
+    assert (threshold.quantity, threshold.value, threshold.limit) == ("vth", 1 << 18, (1 << 17) - 1)
+    report = report_resources(deployment)
+    assert report.emulated == (weight, threshold)
+    assert [one["value"] for one in resource_document(report)["beyond_registers"]] == [800, 1 << 18]
+    assert "vth 262,144" in resources_text(report).replace("\n", " ")
+    # The audit, which does not know the exporters, notes the same numbers.
+    notes = register_notes(shifted)
+    assert [(note.value, note.limit) for note in notes] == [(800, 127), (1 << 18, (1 << 17) - 1)]
 
 
 def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> None:

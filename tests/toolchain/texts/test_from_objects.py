@@ -33,4 +33,8 @@ def test_an_export_is_told_without_its_folder(
         )
         for population, convs in stated["ranges"]["inputs"].items()
     }
+    # The read-out never fires, by a threshold of 2^18; 17 bits hold 131,071.
+    assert document["beyond_registers"] == stated["resources"]["beyond_registers"]
+    assert [one["value"] for one in document["beyond_registers"] if one["quantity"] == "vth"] == [262_144]
+    assert "simulated beyond the registers:" in text and "vth 262,144 (register: 131,071" in text
     assert document["ranges"] == {name: strength[index] for name, index in weakest.items()}

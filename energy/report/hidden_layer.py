@@ -108,6 +108,8 @@ class HiddenLayer:
             accumulators=(),
             layers=(self._macs(),),
             skip_adds=0,
+            levels=max(-kind.low, kind.high),
+            signed=kind.low < 0,
         )
 
     def _population(self, kind: Neurons, updates: int, levels: int) -> PopulationCount:

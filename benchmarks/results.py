@@ -26,7 +26,7 @@ from snn_tool.errors import ConfigError, SnnToolError
 from snn_tool.files.artifacts import write_bytes, write_text
 from snn_tool.files.ownership import claim, disown, is_ours, owned_path
 from snn_tool.networks.open import open_student
-from snn_tool.networks.running import Student
+from snn_tool.networks.running import RestoringStudent
 from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names, student_path
 from snn_tool.terminal import Terminal
 
@@ -111,7 +111,7 @@ def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[Teache
     path = student_path(card.name, arguments.students)
     track = Terminal(quiet=arguments.quiet).track
     scores = score_sets(card, path, dict(arguments.test), dict(arguments.pairs), track)
-    student = Student.of(open_student(path))
+    student = RestoringStudent.of(open_student(path))
     trials = run_trials(lambda image: student.restore(image, TILE), conditions(card), PHOTOGRAPHS)
     return Examined(card, scores, trials, [teacher for teacher in teachers if teacher.fits(card)])
 

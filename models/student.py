@@ -16,7 +16,7 @@ from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.topology import Topology, chain, flat, unet
 
 _TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
-KIND, SCHEMA = "student", 1
+STUDENT_KIND, SCHEMA = "student", 1
 
 
 def build_topology(config: StudentConfig) -> Topology:
@@ -58,7 +58,9 @@ def save_student(
 ) -> None:
     """Write a student; `training` says how it was made (task, seed, hashes, validation figures)."""
     defining = {"config": asdict(config)}
-    write_tensors(path, KIND, SCHEMA, student.state_dict(), defining, {"training": dict(training)}, opener)
+    write_tensors(
+        path, STUDENT_KIND, SCHEMA, student.state_dict(), defining, {"training": dict(training)}, opener
+    )
 
 
 def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:
@@ -67,7 +69,7 @@ def load_student(path: Path) -> tuple[Network, StudentConfig, dict[str, Any]]:
     Raises:
         ArtifactError: not a student of this schema, or damaged.
     """
-    pair = read_tensors(path, KIND, {SCHEMA: StudentSidecar}, "training")
+    pair = read_tensors(path, STUDENT_KIND, {SCHEMA: StudentSidecar}, "training")
     student = build_student(pair.sidecar.config)
     load_into(student, pair.tensors, path)
     return student.eval(), pair.sidecar.config, pair.document.get("training", {})

@@ -17,9 +17,9 @@ from lightning.pytorch.callbacks import Callback
 from snn_tool.errors import Interrupted, SnnToolError
 from snn_tool.files.artifacts import read_json, sha256_file, write_json
 from snn_tool.networks.evaluation import KIND, SCHEMA, EvaluationFiles, run_evaluation
-from snn_tool.networks.locate import Spec
+from snn_tool.networks.locate import STUDENT_FILE, Spec
 from snn_tool.training.run_folder import LAST, RunFolder
-from snn_tool.training.runs import STUDENT_FILE, TaskOptions, distill_student
+from snn_tool.training.runs import TaskOptions, distill_student
 from snn_tool.training.settings import RunSettings
 
 COST_KIND, COST_SCHEMA, COST_FILE = "training-cost", 1, "cost.json"

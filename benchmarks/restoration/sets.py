@@ -8,8 +8,9 @@ from typing import Any
 from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import TrainedFor, bounds_of, degradation_for, strength_option, strength_text
 from snn_tool.errors import ArtifactError
-from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, Track, run_evaluation
+from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, run_evaluation
 from snn_tool.networks.shipped import Card
+from snn_tool.terminal import Track
 
 SEED, TILE = 0, 512
 AGREEMENT_DB = 0.001

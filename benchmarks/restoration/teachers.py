@@ -7,10 +7,11 @@ from typing import Any
 
 from snn_tool.degradations.tasks import bounds_of, strength_option, strength_text
 from snn_tool.errors import ConfigError
-from snn_tool.networks.evaluation import EvaluationFiles, Track, run_evaluation
+from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
 from snn_tool.networks.open import open_teacher
 from snn_tool.networks.running import RestoringTeacher
 from snn_tool.networks.shipped import Card
+from snn_tool.terminal import Track
 
 from restoration.sets import SEED, TILE, SetScore, synthetic_tasks
 from restoration.tables import number, spread, table

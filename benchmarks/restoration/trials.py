@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.degradations.crops import SCIKIT_IMAGE, read_photograph
+from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import (
     TASKS,
-    Degradation,
     TrainedFor,
     bounds_of,
     degradation_for,

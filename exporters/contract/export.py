@@ -20,7 +20,7 @@ from snn_tool.files.artifacts import sha256_file
 from snn_tool.files.documents import Name
 from snn_tool.models.topology import Side
 
-NETWORK = "network.nir"
+EXPORT, NETWORK = "export.json", "network.nir"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ class NirExport(Export):
     """network.nir and its manifest; the golden integers are kept in memory only."""
 
     manifest: NirManifest
-    manifest_name = "export.json"
+    manifest_name = EXPORT
     target = "nir"
     usual = ("nir",)
 

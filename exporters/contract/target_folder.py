@@ -13,7 +13,7 @@ from typing import Any
 
 from snn_tool.errors import ExportError
 from snn_tool.exporters.contract.backends import foreign_code
-from snn_tool.exporters.contract.export import NETWORK, Export, NetworkFile
+from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
     REMEDY,
@@ -30,8 +30,8 @@ from snn_tool.files.artifacts import LARGEST_JSON, parse_json, read_json, sha256
 from snn_tool.files.documents import Name, read_document
 from snn_tool.models.topology import Side
 
-MANIFEST, VERIFICATION = "export.json", "verification.json"
-OURS = (MANIFEST, VERIFICATION)
+VERIFICATION = "verification.json"
+OURS = (EXPORT, VERIFICATION)
 KIND, SCHEMA = "target-export", 1
 
 
@@ -50,7 +50,7 @@ class TargetFolder(Export):
     """An export by another package's target, every file as its manifest says."""
 
     manifest: TargetManifest
-    manifest_name = MANIFEST
+    manifest_name = EXPORT
 
     @property
     def target(self) -> str:
@@ -64,10 +64,10 @@ class TargetFolder(Export):
 
     def statements(self) -> Statements:
         """Derive again what the manifest states; the target's own files are not checked."""
-        stated = read_json(self.folder / MANIFEST, KIND, SCHEMA)
+        stated = read_json(self.folder / EXPORT, KIND, SCHEMA)
         theirs = sorted(stated["files"].keys() - {NETWORK, GOLDEN})
         return merged(
-            compare_document(MANIFEST, stated, image_size(self.program)),
+            compare_document(EXPORT, stated, image_size(self.program)),
             golden_statements(self.program, self.golden),
             Statements({}, {f"what is in {shown(name)}": () for name in theirs}),
         )
@@ -111,7 +111,7 @@ def write_target(plugin: Plugin, folder: Path, body: Mapping[str, Any]) -> None:
         raise ExportError(f"{item} wrote no file")
     head = {"target": item.name, "package": item.package, "package_version": item.version}
     runs = plugin.backend is not None
-    write_json(folder / MANIFEST, KIND, SCHEMA, {**head, "runs": runs, **body, "files": files})
+    write_json(folder / EXPORT, KIND, SCHEMA, {**head, "runs": runs, **body, "files": files})
 
 
 def _files(folder: Path, who: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _files(folder: Path, who: str) -> dict[str, str]:
 def is_target_folder(folder: Path) -> bool:
     """Whether a folder's manifest says that another package's target made it."""
     try:
-        with (folder / MANIFEST).open("rb") as stream:
+        with (folder / EXPORT).open("rb") as stream:
             document = parse_json(stream.read(LARGEST_JSON + 1))
     except (OSError, ValueError, RecursionError):
         return False
@@ -152,8 +152,8 @@ def read_target_folder(folder: Path, network: NetworkFile | None = None) -> Targ
             incomplete or of another schema.
     """
     manifest = read_manifest(folder)
-    hashes_of(manifest, folder / MANIFEST, (NETWORK, GOLDEN))
-    check_hashes(folder, manifest.files, MANIFEST)
+    hashes_of(manifest, folder / EXPORT, (NETWORK, GOLDEN))
+    check_hashes(folder, manifest.files, EXPORT)
     found = network or NetworkFile(folder / NETWORK)
     return TargetFolder(folder, manifest, read_golden(folder / GOLDEN), found)
 
@@ -164,4 +164,4 @@ def read_manifest(folder: Path) -> TargetManifest:
     Raises:
         ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
     """
-    return read_document(folder / MANIFEST, KIND, SCHEMA, TargetManifest, REMEDY)
+    return read_document(folder / EXPORT, KIND, SCHEMA, TargetManifest, REMEDY)

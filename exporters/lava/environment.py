@@ -109,7 +109,7 @@ def probe(python: Path, origin: str) -> LavaEnvironment:
         ) from error
 
 
-def cache_folder() -> Path:
+def lava_folder() -> Path:
     """The folder of the environment that `provision_lava` makes (`installation`)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "snn-tool" / "lava"
@@ -154,7 +154,7 @@ def demand(finished: Finished, what: str, limit_s: float) -> None:
 
 def cached() -> LavaEnvironment | None:
     """The environment in the cache folder; None if it is not there or does not import Lava."""
-    python = cache_folder() / "bin" / "python"
+    python = lava_folder() / "bin" / "python"
     if not python.exists():
         return None
     with suppress(BackendUnavailableError):

@@ -24,12 +24,12 @@ from snn_tool.exporters.lava.environment import (
     REMEDY,
     VARIABLE,
     LavaEnvironment,
-    cache_folder,
     cached,
     clean_variables,
     demand,
     find_lava,
     interpreters_310,
+    lava_folder,
     probe,
 )
 
@@ -67,7 +67,7 @@ def provision_lava(log: Callable[[str], None]) -> LavaEnvironment:
         BackendUnavailableError: no way worked; the message names each and what pip said last.
     """
     found = find_lava()
-    home = cache_folder()
+    home = lava_folder()
     if found and (found.lava_dl or found.origin != CACHED):
         sweep_stages(home)
         return found

@@ -37,7 +37,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 from snn_tool.errors import TargetLimitError, UnsupportedLayerError
-from snn_tool.exporters.contract.export import NETWORK, Export, NetworkFile
+from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
     REMEDY,
@@ -237,9 +237,9 @@ def _run_of(program: Program) -> NetxRun:
     )
 
 
-NETX, MANIFEST = "network.net", "export.json"
-HASHED = (NETWORK, NETX, GOLDEN)
-KIND, SCHEMA = "netx-export", 2
+NETX = "network.net"
+NETX_HASHED = (NETWORK, NETX, GOLDEN)
+NETX_KIND, NETX_SCHEMA = "netx-export", 2
 
 
 class NetxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -277,7 +277,7 @@ class NetxFolder(Export):
     """A netx export, every file as its manifest says."""
 
     manifest: NetxManifest
-    manifest_name = MANIFEST
+    manifest_name = EXPORT
     target = "netx"
     usual = ("nir", "netx")
 
@@ -302,7 +302,7 @@ class NetxFolder(Export):
             "netx": run_entry(run, self.program),
         }
         return merged(
-            compare_document(MANIFEST, read_json(self.folder / MANIFEST, KIND, SCHEMA), facts),
+            compare_document(EXPORT, read_json(self.folder / EXPORT, NETX_KIND, NETX_SCHEMA), facts),
             compare_arrays(NETX, read_netx(self.folder / NETX), expected),
             golden_statements(self.program, self.golden),
         )
@@ -325,7 +325,7 @@ def read_netx_folder(folder: Path, network: NetworkFile | None = None) -> NetxFo
             damaged or reaches outside itself, or the manifest is incomplete or of another schema.
     """
     manifest = read_manifest(folder)
-    check_hashes(folder, hashes_of(manifest, folder / MANIFEST, HASHED), MANIFEST)
+    check_hashes(folder, hashes_of(manifest, folder / EXPORT, NETX_HASHED), EXPORT)
     read_netx(folder / NETX)  # lava-dl would follow its links and read whatever it holds
     found = network or NetworkFile(folder / NETWORK)
     return NetxFolder(folder, manifest, read_golden(folder / GOLDEN), found)
@@ -337,7 +337,7 @@ def read_manifest(folder: Path) -> NetxManifest:
     Raises:
         ArtifactError: it is missing, of another schema, or a key is missing, unknown or not allowed.
     """
-    return read_document(folder / MANIFEST, KIND, SCHEMA, NetxManifest, REMEDY)
+    return read_document(folder / EXPORT, NETX_KIND, NETX_SCHEMA, NetxManifest, REMEDY)
 
 
 def read_netx(path: Path) -> dict[str, NDArray[Any]]:

@@ -37,8 +37,7 @@ from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.loihi import ranges, report
 from snn_tool.exporters.loihi.chips import Resources, count_resources
 from snn_tool.exporters.loihi.deployment import Deployment
-from snn_tool.exporters.loihi.plan_file import SCHEMA as PLAN_SCHEMA
-from snn_tool.exporters.loihi.plan_file import npz_bytes, plan_arrays_and_json
+from snn_tool.exporters.loihi.plan_file import PLAN_KIND, PLAN_SCHEMA, npz_bytes, plan_arrays_and_json
 from snn_tool.exporters.loihi.ranges import (
     RangeProof,
     derive_ranges,
@@ -149,7 +148,7 @@ class Bundle(Export):
             ArtifactError: a file cannot be read.
             TargetLimitError: the network leaves the hardware's ranges.
         """
-        stated_plan = read_json(self.folder / PLAN, "loihi-plan", PLAN_SCHEMA)
+        stated_plan = read_json(self.folder / PLAN, PLAN_KIND, PLAN_SCHEMA)
         deployment = _deployment_of(stated_plan, self.deployment)
         manifest = read_json(self.folder / MANIFEST, KIND, SCHEMA)
         tool = {"tool_version": manifest.get("tool_version")}

@@ -22,7 +22,7 @@ from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Document, Name, Positive, read_document
 from snn_tool.models.topology import Channels, Padding, Stride, Timesteps, Upsample
 
-KIND, SCHEMA = "loihi-plan", 1
+PLAN_KIND, PLAN_SCHEMA = "loihi-plan", 1
 
 Bits = Annotated[int, Meta(ge=0, le=24)]
 Depth = Annotated[int, Meta(ge=0, le=1 << 16)]
@@ -118,7 +118,7 @@ def read_plan(path: Path) -> PlanDocument:
     Raises:
         ArtifactError: missing, of another schema, or a key is missing, unknown or not allowed.
     """
-    return read_document(path, KIND, SCHEMA, PlanDocument, REMEDY)
+    return read_document(path, PLAN_KIND, PLAN_SCHEMA, PlanDocument, REMEDY)
 
 
 Arrays = dict[str, NDArray[np.int32]]
@@ -134,8 +134,8 @@ def plan_arrays_and_json(plan: Plan) -> tuple[dict[str, Any], Arrays]:
     arrays = {f"weight.{conv.synapse}": conv.weight for conv in plan.convs}
     arrays |= {f"bias.{neuron.name}": _bias(neuron) for neuron in plan.neurons}
     document = {
-        "kind": KIND,
-        "schema": SCHEMA,
+        "kind": PLAN_KIND,
+        "schema": PLAN_SCHEMA,
         "timesteps": plan.timesteps,
         "depth": plan.depth,
         "steps": plan.steps,

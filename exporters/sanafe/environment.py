@@ -19,8 +19,7 @@ from pathlib import Path
 from filelock import Timeout
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.contract.process import run_group
-from snn_tool.exporters.lava.environment import CACHED, PROBE_S, clean_variables, demand
-from snn_tool.exporters.lava.environment import cache_folder as lava_folder
+from snn_tool.exporters.lava.environment import CACHED, PROBE_S, clean_variables, demand, lava_folder
 from snn_tool.exporters.lava.installation import installing, sweep_stages
 
 VARIABLE = "SNN_TOOL_SANAFE_PYTHON"

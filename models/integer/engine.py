@@ -200,7 +200,7 @@ def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNe
     return LifNeurons(bias, threshold, network.decay_of(population), bound, network.timesteps)
 
 
-def restore(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:
+def restore_integers(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:
     """Restored images [N, 3, H, W], not clamped: the scaled read-out, plus `base_image` if it is a residual.
 
     Of a network that does not restore, e.g. a classifier, it is the output [N, C, h, w].

@@ -48,7 +48,7 @@ from snn_tool.models.topology import (
 )
 
 INTEGER_SUFFIX = ".int.safetensors"
-KIND, SCHEMA, SCHEMA_ELSEWHERE = "integer-network", 1, 2
+INTEGER_KIND, SCHEMA, SCHEMA_ELSEWHERE = "integer-network", 1, 2
 """Students are written in schema 1; what schema 1 would lose of a network trained elsewhere makes it 2."""
 
 _SCALARS = ("neuron", "timesteps", "levels", "signed", "decay", "input_step")
@@ -143,7 +143,7 @@ def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mappin
         "populations": [_population_entry(p, network, elsewhere) for p in network.populations],
     }
     schema = SCHEMA_ELSEWHERE if elsewhere else SCHEMA
-    write_tensors(path, KIND, schema, tensors, description, {"provenance": dict(provenance)})
+    write_tensors(path, INTEGER_KIND, schema, tensors, description, {"provenance": dict(provenance)})
 
 
 def _synapse_entry(synapse: IntegerSynapse, elsewhere: bool) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def load_integer_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
         ArtifactError: not an integer network of this schema, or damaged; a number lies outside its range, or
             parts do not fit each other.
     """
-    pair = read_tensors(path, KIND, SCHEMAS, "provenance")
+    pair = read_tensors(path, INTEGER_KIND, SCHEMAS, "provenance")
     sidecar = pair.sidecar
     expected = {f"{entry.name}.{part}" for entry in sidecar.synapses for part in ("mantissa", "bias")}
     if odd := sorted(expected ^ pair.tensors.keys()):

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError, UnsupportedLayerError
 from snn_tool.models.config import LEAK_STEPS, StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import (
     CURRENT_SHIFT,
     THRESHOLD_LIMIT,
@@ -270,7 +270,8 @@ def _correct_readout(
     with torch.no_grad():
         errors = [
             (
-                student(torch.from_numpy(image)[None])[0].double().numpy() - restore(engine, image[None])[0]
+                student(torch.from_numpy(image)[None])[0].double().numpy()
+                - restore_integers(engine, image[None])[0]
             ).mean((1, 2))
             for image in calibration
         ]

@@ -26,7 +26,7 @@ from snn_tool.models.teachers.restormer import Restormer
 from snn_tool.models.topology import Topology, chain, flat, unet
 from torch import Tensor, nn
 
-KIND, SCHEMA = "teacher", 1
+TEACHER_KIND, SCHEMA = "teacher", 1
 
 Option = (
     bool
@@ -113,7 +113,9 @@ def save_teacher(
 ) -> None:
     """Write a teacher; `training` says how it was made."""
     defining = {"architecture": architecture, "options": dict(options)}
-    write_tensors(path, KIND, SCHEMA, teacher.state_dict(), defining, {"training": dict(training)}, opener)
+    write_tensors(
+        path, TEACHER_KIND, SCHEMA, teacher.state_dict(), defining, {"training": dict(training)}, opener
+    )
 
 
 def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -122,7 +124,7 @@ def load_teacher(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         ArtifactError: not a teacher of this schema, or damaged.
     """
-    pair = read_tensors(path, KIND, {SCHEMA: TeacherSidecar}, "training")
+    pair = read_tensors(path, TEACHER_KIND, {SCHEMA: TeacherSidecar}, "training")
     architecture, options = pair.sidecar.architecture, pair.sidecar.options
     try:
         with torch.device("meta"):  # takes no memory, whatever the options say

@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 from skimage import data
 from snn_tool.degradations.crops import read_photograph
+from snn_tool.degradations.noise import GaussianNoise
 from snn_tool.degradations.pairs import open_pairs
-from snn_tool.degradations.tasks import GaussianNoise, degradation_from_options, strength_text
+from snn_tool.degradations.tasks import degradation_from_options, strength_text
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.images.files import write_image
 from snn_tool.images.metrics import psnr_db, to_uint8

@@ -25,7 +25,7 @@ from snn_tool.exporters.verify.report import VerificationReport
 from snn_tool.files.temporaries import new_place
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND
+from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX
 from snn_tool.models.integer.quantize import check_deployable
 from snn_tool.models.network import Network
 from snn_tool.models.streams import FANOUT
@@ -80,7 +80,7 @@ def quantize(
             check_deployable(student, config)
             assert isinstance(student, Network)
             source = source_for(pairs, task or USUAL_TASK, strength_text(strength), TrainedFor())
-            refuse_existing_pair(path, overwrite, KIND, "integer network")
+            refuse_existing_pair(path, overwrite, INTEGER_KIND, "integer network")
             quantize_network(student.eval(), config, {}, clean, path, source)
         else:
             given = _path_of(student)

@@ -23,8 +23,7 @@ from snn_tool.networks.open import (
     open_student,
     open_teacher,
 )
-from snn_tool.networks.running import RestoringTeacher
-from snn_tool.networks.running import Student as RestoringStudent
+from snn_tool.networks.running import RestoringStudent, RestoringTeacher
 from torch import nn
 
 TILE = 512

@@ -14,7 +14,7 @@ from snn_tool.energy.report.networks import Quality
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
-from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
@@ -195,7 +195,7 @@ def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
 
 def _by_integers(network: IntegerNetwork) -> Restore:
     engine = IntegerEngine(network)
-    return lambda image: restore(engine, image[None])[0]
+    return lambda image: restore_integers(engine, image[None])[0]
 
 
 def _by_module(module: nn.Module) -> Restore:

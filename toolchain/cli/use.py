@@ -31,11 +31,11 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
         student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     from snn_tool.networks.open import open_student
-    from snn_tool.networks.running import Student
+    from snn_tool.networks.running import RestoringStudent
 
     opened = open_student(student)
     origin = opened.provenance
-    restore_files(Student.of(opened), outputs, options.tile, terminal.track)
+    restore_files(RestoringStudent.of(opened), outputs, options.tile, terminal.track)
     document = {
         "student": str(student),
         "student_kind": str(origin.kind),

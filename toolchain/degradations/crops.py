@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.pairs import Source, degrade, read_source
-from snn_tool.degradations.tasks import Degradation, image_rng
+from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.ownership import claim, owned_path
 from snn_tool.images.files import Pixels, find_images, read_image, write_image

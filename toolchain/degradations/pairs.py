@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for, known_task
+from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.tasks import TrainedFor, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import refuse_missing
 from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from snn_tool.degradations.blur import Defocus, MotionBlur
 from snn_tool.degradations.haze import Haze
-from snn_tool.degradations.noise import Degradation as Degradation
-from snn_tool.degradations.noise import GaussianNoise as GaussianNoise
+from snn_tool.degradations.noise import Degradation, GaussianNoise
 from snn_tool.degradations.rain import RainStreaks
 from snn_tool.errors import ConfigError, check_known
 

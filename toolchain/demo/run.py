@@ -19,7 +19,7 @@ from snn_tool.files.ownership import claim, holding, of_kind, owned_path, refuse
 from snn_tool.images.files import find_images, read_image
 from snn_tool.images.metrics import to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
-from snn_tool.models.integer.file import KIND as INTEGERS
+from snn_tool.models.integer.file import INTEGER_KIND
 from snn_tool.networks.evaluation import KIND, Evaluation, EvaluationFiles, load_pair, run_evaluation
 from snn_tool.networks.locate import STUDENT_FILE, TEACHER_FILE
 from snn_tool.terminal import Terminal
@@ -138,7 +138,7 @@ def _claim(demo: DemoPlan) -> None:
     claim_demo_folders(out / "photographs")
     for what, network in (("teacher", TEACHER_FILE), ("twin", TEACHER_FILE), ("student", STUDENT_FILE)):
         claim_run(demo.folder(what), network)
-    refuse_existing_pair(out / "student" / "student.int.safetensors", True, INTEGERS, "integer network")
+    refuse_existing_pair(out / "student" / "student.int.safetensors", True, INTEGER_KIND, "integer network")
     for target in ("nir", "loihi"):
         claim_export(out / target, target, True)
     claim([out / SCORES], of_kind(KIND))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import ImagesUsed, channels_first, draw_counted
-from snn_tool.degradations.tasks import Degradation
+from snn_tool.degradations.noise import Degradation
 from snn_tool.errors import (
     BackendUnavailableError,
     ConfigError,

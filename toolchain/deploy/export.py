@@ -13,12 +13,20 @@ from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.contract.export import NETWORK, Export, NirExport, NirManifest
+from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NirExport, NirManifest
 from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden
 from snn_tool.exporters.contract.target_folder import open_target, read_target_folder, write_target
 from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, DEFAULT, Context, Plugin, plugin_names
-from snn_tool.exporters.lava import netx as netx_folder
-from snn_tool.exporters.lava.netx import NETX, NetxRun, read_netx_folder, run_entry, write_netx
+from snn_tool.exporters.lava.netx import (
+    NETX,
+    NETX_HASHED,
+    NETX_KIND,
+    NETX_SCHEMA,
+    NetxRun,
+    read_netx_folder,
+    run_entry,
+    write_netx,
+)
 from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, Bundle, export_bundle
 from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.verify.report import VerificationReport, verify_golden, write_verification
@@ -29,8 +37,8 @@ from snn_tool.files.temporaries import temporary_folder
 from snn_tool.models.streams import FANOUT, check_lowering
 
 TARGETS = tuple(BUILT_IN_TARGETS)
-EXPORT, VERIFICATION = netx_folder.MANIFEST, "verification.json"
-KINDS = {"nir": ("nir-export", 1), "netx": (netx_folder.KIND, netx_folder.SCHEMA)}
+VERIFICATION = "verification.json"
+KINDS = {"nir": ("nir-export", 1), "netx": (NETX_KIND, NETX_SCHEMA)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +140,7 @@ def claim_export(out: Path, target: str, overwrite: bool) -> None:
     Raises:
         ConfigError: `out` is not empty and `overwrite` is false, or a file that is not ours is in the way.
     """
-    own = {"loihi": (*HASHED, MANIFEST), "netx": (*netx_folder.HASHED, EXPORT)}.get(target, (NETWORK, EXPORT))
+    own = {"loihi": (*HASHED, MANIFEST), "netx": (*NETX_HASHED, EXPORT)}.get(target, (NETWORK, EXPORT))
     check_folder(out, overwrite, (*own, VERIFICATION))
 
 
@@ -175,7 +183,7 @@ def _export_netx(job: _Job) -> Exported:
         run = write_netx(stage / NETX, program)
         write_golden(stage / GOLDEN, golden_arrays(program, golden.tiles, golden.trace))
         body = {"netx": run_entry(run, program)}
-        _write_manifest(stage, "netx", golden, netx_folder.HASHED, ("nir", "h5py", "numpy"), body)
+        _write_manifest(stage, "netx", golden, NETX_HASHED, ("nir", "h5py", "numpy"), body)
         report = job.verified(read_netx_folder(stage, network), stage)
     return job.done(report, netx=run)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles, to_channels
-from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for
+from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.export import NETWORK, NetworkFile

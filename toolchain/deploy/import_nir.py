@@ -16,7 +16,8 @@ from snn_tool.degradations.crops import (
     name_below,
     to_channels,
 )
-from snn_tool.degradations.tasks import Degradation, TrainedFor, degradation_for, image_rng
+from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.tasks import TrainedFor, degradation_for, image_rng
 from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
 from snn_tool.errors import ConfigError
@@ -30,7 +31,7 @@ from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.integer.engine import IntegerEngine, base_image, quantize_image
-from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_network
+from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize_real import quantize_real
 from snn_tool.terminal import Track
@@ -266,7 +267,7 @@ def import_network(options: ImportOptions, out: Path, overwrite: bool, track: Tr
     """
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer network ends in {INTEGER_SUFFIX}")
-    refuse_existing_pair(out, overwrite, KIND, "integer network")
+    refuse_existing_pair(out, overwrite, INTEGER_KIND, "integer network")
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
     graph = read_foreign(options.nir)
     if KEY in graph.metadata:

@@ -23,7 +23,7 @@ from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form, readout
 from snn_tool.exporters.onnx.traced import Traceable, traced_model
 from snn_tool.images.metrics import to_uint8
 from snn_tool.images.tiling import pad_to_multiple
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
@@ -350,7 +350,7 @@ def restored_pixels(engine: IntegerEngine, images: Image) -> Any:
     """What `snn-tool restore` writes for images of any size, uint8 [N, C, H, W]."""
     height, width = images.shape[2:]
     fitting = pad_to_multiple(images, engine.network.topology.multiple)
-    return to_uint8(restore(engine, fitting).astype(np.float32))[:, :, :height, :width]
+    return to_uint8(restore_integers(engine, fitting).astype(np.float32))[:, :, :height, :width]
 
 
 def _require_equal(out: Path, name: str, found: Any, expected: Any) -> None:

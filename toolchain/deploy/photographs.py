@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import channels_first, draw_tiles, to_channels
-from snn_tool.degradations.tasks import Degradation
+from snn_tool.degradations.noise import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.traces import MISMATCH, BackendResult
 from snn_tool.exporters.verify.images import WholeImageResult, verify_tiles, verify_whole_image

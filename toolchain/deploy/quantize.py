@@ -14,8 +14,8 @@ from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.checkpoints import refuse_existing_pair
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, restore
-from snn_tool.models.integer.file import INTEGER_SUFFIX, KIND, save_integer_network
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
+from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
@@ -78,7 +78,7 @@ def quantize_student(
     """
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer student ends in {INTEGER_SUFFIX}")
-    refuse_existing_pair(out, overwrite, KIND, "integer network")
+    refuse_existing_pair(out, overwrite, INTEGER_KIND, "integer network")
     opened = open_float(student_path)
     provenance = opened.provenance
     degradation = source_for(pairs, None, sigma, provenance.trained_for)
@@ -158,7 +158,10 @@ def _mean_psnr_db(student: Network, network: IntegerNetwork, crops: list[Crop]) 
         with torch.inference_mode():
             return np.asarray(student(torch.from_numpy(batch)))
 
-    runs: tuple[Callable[[np.ndarray], np.ndarray], ...] = (by_float, lambda batch: restore(engine, batch))
+    runs: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+        by_float,
+        lambda batch: restore_integers(engine, batch),
+    )
     means = []
     for run in runs:
         restored = [run(channels_first(crop.degraded)[None])[0].transpose(1, 2, 0) for crop in crops]

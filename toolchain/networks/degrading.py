@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from snn_tool.degradations.tasks import Degradation
+from snn_tool.degradations.noise import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.files.ownership import claim, owned_path, refuse_existing
 from snn_tool.images.files import Pixels, find_images, in_colour, write_image

@@ -18,17 +18,14 @@ import msgspec
 from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ArtifactError
 from snn_tool.files.artifacts import sha256_bytes, sha256_file
-from snn_tool.models import student as student_file
 from snn_tool.models.accounts import Training
 from snn_tool.models.checkpoints import kind_of
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer import file as integer_file
-from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.integer.file import INTEGER_KIND, load_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.student import load_student
-from snn_tool.models.teachers import registry as teacher_file
-from snn_tool.models.teachers.registry import build_teacher, load_teacher, recognise
+from snn_tool.models.student import STUDENT_KIND, load_student
+from snn_tool.models.teachers.registry import TEACHER_KIND, build_teacher, load_teacher, recognise
 from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.weights import fitting_names, load_strictly, read_weights
 from snn_tool.networks.code import build_from_factory, recognise_by_spandrel
@@ -36,9 +33,9 @@ from snn_tool.networks.locate import ANY, STUDENTS, TEACHERS, Form, Kind, Locate
 from torch import Tensor, nn
 
 FILE_KINDS = {
-    integer_file.KIND: Kind.INTEGER,
-    student_file.KIND: Kind.FLOAT,
-    teacher_file.KIND: Kind.TEACHER,
+    INTEGER_KIND: Kind.INTEGER,
+    STUDENT_KIND: Kind.FLOAT,
+    TEACHER_KIND: Kind.TEACHER,
 }
 """What a tensor file is by the kind that its sidecar says."""
 
@@ -229,19 +226,18 @@ def _teacher(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:
     return OpenedTeacher(_tapped(network, hints), provenance, built)
 
 
-_others = partial(Provenance, Kind.TEACHER)
+_of_others = partial(Provenance, Kind.TEACHER)
 """Provenance of a network that this tool did not train."""
 
 
 def _onnx(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
-    from snn_tool.models.teachers.onnx import (
-        OnnxTeacher,
-    )  # onnx takes as long to import as an image to restore
+    # onnx takes as long to import as an image to restore
+    from snn_tool.models.teachers.onnx import OnnxTeacher
 
     path = found.path
     origin = {"onnx": path.name}
     return OpenedTeacher(
-        OnnxTeacher(path, hints), _others(path.name, sha256_file(path), path=path, origin=origin)
+        OnnxTeacher(path, hints), _of_others(path.name, sha256_file(path), path=path, origin=origin)
     )
 
 
@@ -251,7 +247,7 @@ def _factory(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
         load_strictly(network, read_weights(weights), weights)
     digest = sha256_file(weights) if weights else _hash(network.state_dict())
     origin = {"factory": found.named, **({"weights": weights.name} if weights else {})}
-    return OpenedTeacher(_tapped(network, hints), _others(found.named, digest, origin=origin))
+    return OpenedTeacher(_tapped(network, hints), _of_others(found.named, digest, origin=origin))
 
 
 def teacher_of_module(module: nn.Module, hints: tuple[str, ...] = ()) -> OpenedTeacher:
@@ -263,7 +259,7 @@ def teacher_of_module(module: nn.Module, hints: tuple[str, ...] = ()) -> OpenedT
     """
     name, digest = type(module).__name__, _hash(module.state_dict())
     frozen = _tapped(copy.deepcopy(module), hints)
-    return OpenedTeacher(frozen, _others(name, digest, origin={"module": name}))
+    return OpenedTeacher(frozen, _of_others(name, digest, origin={"module": name}))
 
 
 def _architecture(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
@@ -271,7 +267,7 @@ def _architecture(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
     if weights is None:
         network = _tapped(build_teacher(name, {}), hints)
         return OpenedTeacher(
-            network, _others(f"{name}, untrained, at its default size", "", origin={"architecture": name})
+            network, _of_others(f"{name}, untrained, at its default size", "", origin={"architecture": name})
         )
     tensors = read_weights(weights)
     recognised = recognise(name, tensors, _fits)
@@ -294,7 +290,7 @@ def _spandrel(found: Located, hints: tuple[str, ...]) -> OpenedTeacher:
 def _published(found: Located, weights: Path, network: nn.Module) -> OpenedTeacher:
     origin = {"architecture": found.named, "weights": weights.name}
     return OpenedTeacher(
-        network, _others(f"{found.named}, {weights.name}", sha256_file(weights), origin=origin)
+        network, _of_others(f"{found.named}, {weights.name}", sha256_file(weights), origin=origin)
     )
 
 

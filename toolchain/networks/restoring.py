@@ -14,7 +14,7 @@ from snn_tool.images.files import check_image, find_images, read_picture, write_
 from snn_tool.terminal import Track
 
 if TYPE_CHECKING:
-    from snn_tool.networks.running import Student
+    from snn_tool.networks.running import RestoringStudent
 
 LOGGER = logging.getLogger("snn_tool")
 
@@ -47,7 +47,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
 
 
 def restore_files(
-    student: "Student",
+    student: "RestoringStudent",
     outputs: Mapping[Path, Path],
     tile: int,
     track: Track,
@@ -72,7 +72,7 @@ def restore_files(
         _refuse_damaged(damaged, len(outputs))
 
 
-def restore_file(student: "Student", source: Path, target: Path, tile: int) -> bool:
+def restore_file(student: "RestoringStudent", source: Path, target: Path, tile: int) -> bool:
     """Restore one image file and say whether it was grey; the PNG appears whole or not at all.
 
     Grey stays grey, and a profile that says sRGB is kept.

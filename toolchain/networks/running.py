@@ -13,8 +13,7 @@ from snn_tool.errors import ConfigError
 from snn_tool.images.files import Pixels
 from snn_tool.images.metrics import to_uint8
 from snn_tool.images.tiling import pad_to_multiple, restore_tiled, through_colour
-from snn_tool.models.integer.engine import IntegerEngine
-from snn_tool.models.integer.engine import restore as restore_integers
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.topology import Topology
@@ -30,7 +29,7 @@ FINITE = "give other weights, or leave out images that hold NaN"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Student:
+class RestoringStudent:
     """A student, ready to restore.
 
     Attributes:
@@ -44,7 +43,7 @@ class Student:
     restore_batch: Callable[[Batch], Batch]
 
     @classmethod
-    def of(cls, opened: IntegerStudent | FloatStudent) -> "Student":
+    def of(cls, opened: IntegerStudent | FloatStudent) -> "RestoringStudent":
         """Make an opened student ready to restore.
 
         Raises:
@@ -59,7 +58,7 @@ class Student:
         run = _by_integers(network) if isinstance(network, IntegerNetwork) else _by_floats(network)
         return cls(opened.provenance, network.topology, run)
 
-    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    def restore_integers(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] or [H, W, 1] of any size, in tiles of at most `tile` pixels, unseen.
 
         The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the
@@ -120,7 +119,7 @@ class RestoringTeacher:
         """Trainable values; 0 for a graph of ONNX."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
-    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    def restore_integers(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] or [H, W, 1] of any size.
 
         It is never cut into tiles: attention and pooled statistics, as NAFNet and Restormer have, depend on
@@ -153,7 +152,7 @@ class RestoringTeacher:
         return output
 
 
-Restorer = Student | RestoringTeacher
+Restorer = RestoringStudent | RestoringTeacher
 
 
 def restorer_of(opened: Opened) -> Restorer:
@@ -162,4 +161,4 @@ def restorer_of(opened: Opened) -> Restorer:
     Raises:
         ConfigError: an imported network that restores no image.
     """
-    return RestoringTeacher.of(opened) if isinstance(opened, OpenedTeacher) else Student.of(opened)
+    return RestoringTeacher.of(opened) if isinstance(opened, OpenedTeacher) else RestoringStudent.of(opened)

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from snn_tool.deploy.export import EXPORT, Exported
+from snn_tool.deploy.export import Exported
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.deploy.photographs import photograph_lines
 from snn_tool.energy.pages.numbers import count
+from snn_tool.exporters.contract.export import EXPORT
 from snn_tool.exporters.lava.netx import NETX
 from snn_tool.exporters.loihi.bundle import MANIFEST, MadeBundle
 from snn_tool.exporters.loihi.chips import (

@@ -13,9 +13,9 @@ import torch
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import read_json, shown, write_json
 from snn_tool.files.ownership import claim, disown, is_kind, is_ours, owned_path, refuse_existing
-from snn_tool.models import student
 from snn_tool.models.checkpoints import is_pair, sidecar_of
-from snn_tool.models.teachers import registry
+from snn_tool.models.student import STUDENT_KIND
+from snn_tool.models.teachers.registry import TEACHER_KIND
 from snn_tool.models.teachers.weights import reason_of
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
@@ -97,7 +97,7 @@ def _is_of_a_run(path: Path) -> bool:
         except ArtifactError:
             return False
         return True
-    return any(is_pair(path, kind) for kind in (student.KIND, registry.KIND))
+    return any(is_pair(path, kind) for kind in (STUDENT_KIND, TEACHER_KIND))
 
 
 def require_same(path: Path, asked: Mapping[str, Any]) -> None:

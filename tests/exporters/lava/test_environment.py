@@ -16,9 +16,9 @@ from snn_tool.exporters.lava import environment as lava_environment
 from snn_tool.exporters.lava.environment import (
     RUNNER,
     VARIABLE,
-    cache_folder,
     clean_variables,
     find_lava,
+    lava_folder,
     probe,
 )
 from snn_tool.exporters.lava.installation import provision_lava
@@ -136,18 +136,18 @@ def test_provisioning_installs_once_for_calls_that_overlap(tmp_path: Path) -> No
         "--disable-pip-version-check --no-input lava-nc==0.10.0 numpy<2 h5py",
         "--disable-pip-version-check --no-input --ignore-requires-python --no-deps lava-dl==0.6.0",
     ]
-    assert [environment.python for environment in found] == [cache_folder() / "bin" / "python"] * 3
-    assert sorted(path.name for path in cache_folder().parent.iterdir()) == ["lava", "lava.lock"]
+    assert [environment.python for environment in found] == [lava_folder() / "bin" / "python"] * 3
+    assert sorted(path.name for path in lava_folder().parent.iterdir()) == ["lava", "lava.lock"]
     again = find_lava()
     assert again is not None and again.origin == "cached environment"
 
 
 def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     complete_python(tmp_path / "bin" / "python3.10", tmp_path / "journal")
-    script(cache_folder() / "bin" / "python", "exit 1")
-    (cache_folder() / "old").touch()
-    assert provision_lava(lambda _: None).python == cache_folder() / "bin" / "python"
-    assert not (cache_folder() / "old").exists()
+    script(lava_folder() / "bin" / "python", "exit 1")
+    (lava_folder() / "old").touch()
+    assert provision_lava(lambda _: None).python == lava_folder() / "bin" / "python"
+    assert not (lava_folder() / "old").exists()
 
 
 def test_the_running_python_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ case "$*" in
   *"-m pip install"*) sleep 0.3; echo "$*" >> {journal}; {pip} || exit 1; : > "$(dirname "$0")/lava-dl" ;;
   *--probe*) if [ -e "$(dirname "$0")/lava-dl" ]; then {WORKS}; else {WITHOUT_NETX}; fi ;;
 esac"""
-    return script(cache_folder() / "bin" / "python", body)
+    return script(lava_folder() / "bin" / "python", body)
 
 
 def test_an_older_cached_environment_is_completed_once(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_failure_names_every_attempt_and_the_remedy(tmp_path: Path) -> None:
     ):
         assert part in message
     assert "\n" not in message
-    assert [path.name for path in cache_folder().parent.iterdir()] == ["lava.lock"]
+    assert [path.name for path in lava_folder().parent.iterdir()] == ["lava.lock"]
 
 
 def test_python_variables_do_not_cross_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from snn_tool.degradations.crops import read_photograph
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, base_image, quantize_image, restore
+from snn_tool.models.integer.engine import IntegerEngine, base_image, quantize_image, restore_integers
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
@@ -70,7 +70,7 @@ def test_it_restores_as_they_do(
     path, config = quantised
     network, _ = load_integer_network(path)
     image = base_image(quantize_image(photograph[None], network), network)
-    integers = restore(IntegerEngine(network), image.astype(np.float32))
+    integers = restore_integers(IntegerEngine(network), image.astype(np.float32))
     with torch.no_grad():
         restored = load_dequantized(path)[0].double()(torch.from_numpy(image)).numpy()
     equal = np.isclose(restored, integers, rtol=0, atol=1e-9)

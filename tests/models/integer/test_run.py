@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.errors import QuantizationError
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers
 from snn_tool.models.integer.network import WRAP, IntegerNetwork, population_range
 from snn_tool.models.network import Network
 
@@ -135,7 +135,7 @@ def test_integer_output_is_close_to_the_float_student(
     student, _ = make_student(neuron, body)
     with torch.no_grad():
         expected = student(torch.from_numpy(photograph[None])).numpy()
-    restored = restore(IntegerEngine(make_network(neuron, body)), photograph[None])
+    restored = restore_integers(IntegerEngine(make_network(neuron, body)), photograph[None])
     residual = np.std(expected - photograph[None])
     # Untrained spiking layers amplify rounding, most in a stack without shortcuts; a trained student loses
     # about 0.01 dB (README).
@@ -153,10 +153,10 @@ def test_the_residual_is_added_to_what_the_network_saw(
     levels = np.floor((photograph[None].astype(np.float64) * 255 - 128) / step + 0.5)
     on_grid = (levels * step + 128) / 255
     within = np.random.default_rng(0).uniform(-0.49, 0.49, on_grid.shape) * step / 255
-    restored = restore(engine, (on_grid + within).astype(np.float32))
+    restored = restore_integers(engine, (on_grid + within).astype(np.float32))
     readout = engine.run(levels.astype(np.int16)).readout
     np.testing.assert_allclose(restored - on_grid, readout * network.residual_scale, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(restored, restore(engine, photograph[None]))
+    np.testing.assert_array_equal(restored, restore_integers(engine, photograph[None]))
     assert np.abs(readout).max() > 0
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from snn_tool.api.training import keywords, strength_text
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.networks.open import open_student
-from snn_tool.networks.running import Student as RestoringStudent
+from snn_tool.networks.running import RestoringStudent
 
 pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {"max_steps": 3, "batch": 2, "patch": 32, "validate_every": 3}

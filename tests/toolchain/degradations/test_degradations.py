@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snn_tool.degradations.tasks import (
-    GaussianNoise,
-    TrainedFor,
-    degradation_for,
-    degradation_from_options,
-    image_rng,
-)
+from snn_tool.degradations.noise import GaussianNoise
+from snn_tool.degradations.tasks import TrainedFor, degradation_for, degradation_from_options, image_rng
 from snn_tool.errors import ConfigError
 
 GREY = np.full((256, 256, 3), 0.5, np.float32)

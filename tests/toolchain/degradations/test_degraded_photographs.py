@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.degradations.blur import Defocus, MotionBlur, disk, rasterised, shake
 from snn_tool.degradations.haze import AIRLIGHT, Haze, smooth_depth
-from snn_tool.degradations.noise import NOISE_SIGMA, blur
+from snn_tool.degradations.noise import NOISE_SIGMA, Degradation, blur
 from snn_tool.degradations.rain import RainStreaks, rain_layer, streak
 from snn_tool.degradations.tasks import (
     TASKS,
-    Degradation,
     TrainedFor,
     degradation_for,
     degradation_from_options,

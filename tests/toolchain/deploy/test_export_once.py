@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from snn_tool.deploy.export import Exported, export_student
-from snn_tool.deploy.golden import GoldenOptions
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.contract import export as contract
 from snn_tool.exporters.contract.export import NetworkFile

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from snn_tool.cli.app import run
-from snn_tool.exporters.lava import netx as netx_folder
+from snn_tool.exporters.lava.netx import read_netx_folder
 from snn_tool.exporters.loihi.bundle import read_bundle
 from snn_tool.exporters.loihi.plan_file import read_plan
 from snn_tool.exporters.loihi.ranges import read_ranges
@@ -103,7 +103,7 @@ def test_bundles_open_and_are_still_exact(
 
 
 def test_a_netx_folder_opens_and_follows_its_network(old: Path) -> None:
-    folder = netx_folder.read_netx_folder(old / "netx")
+    folder = read_netx_folder(old / "netx")
     assert (folder.run.depth, folder.run.shapes[-1], folder.run.timesteps) == (7, (8, 8, 3), 4)
     assert not folder.statements().contradictions
 

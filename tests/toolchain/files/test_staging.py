@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.contract import target_folder
-from snn_tool.exporters.lava import netx as netx_folder
+from snn_tool.exporters.contract.export import EXPORT
+from snn_tool.exporters.lava.netx import NETX_KIND, NETX_SCHEMA
 from snn_tool.exporters.loihi import bundle as loihi_bundle
 from snn_tool.exporters.verify import report as verification
 from snn_tool.files.artifacts import sha256_bytes, sha256_file, write_json, write_text
@@ -135,10 +136,10 @@ def test_a_verification_belongs_to_the_manifest_whose_hash_it_has(old: Path) -> 
 
 
 def test_the_kinds_of_manifests_are_those_that_are_written() -> None:
-    bundle, netx, target = (loihi_bundle, netx_folder, target_folder)
+    bundle, target = (loihi_bundle, target_folder)
     assert MANIFESTS[bundle.MANIFEST] == {bundle.KIND: (bundle.SCHEMA,)}
-    kinds = {"nir-export": (1,), netx.KIND: (netx.SCHEMA,), target.KIND: (target.SCHEMA,)}
-    assert MANIFESTS[MANIFEST] == kinds and {netx.MANIFEST, target.MANIFEST} == {MANIFEST}
+    kinds = {"nir-export": (1,), NETX_KIND: (NETX_SCHEMA,), target.KIND: (target.SCHEMA,)}
+    assert MANIFESTS[MANIFEST] == kinds and EXPORT == MANIFEST
     assert verification.KIND == VERIFICATION_KIND
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from snn_tool.degradations.tasks import GaussianNoise
+from snn_tool.degradations.noise import GaussianNoise
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 
@@ -36,8 +36,8 @@ elif what in ("derain", "dehaze", "deblur", "defocus"):
 elif what == "restore":
     from snn_tool.networks.open import open_student
     from snn_tool.networks.restoring import restore_file
-    from snn_tool.networks.running import Student
-    opened = Student.of(open_student(student))
+    from snn_tool.networks.running import RestoringStudent
+    opened = RestoringStudent.of(open_student(student))
     work = lambda path: restore_file(opened, path, folder / (path.stem + ".png"), 64)
 else:
     from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 from snn_tool.images.tiling import pad_to_multiple, restore_tiled
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.topology import Topology, flat, unet
@@ -95,7 +95,11 @@ def test_integer_students_do_not_depend_on_the_tile(
     for image in noisy_parts(photograph):
         whole, *cut = (
             restore_tiled(
-                lambda batch: restore(engine, batch), image, tile, halo_of(topology), topology.multiple
+                lambda batch: restore_integers(engine, batch),
+                image,
+                tile,
+                halo_of(topology),
+                topology.multiple,
             )
             for tile in (1024, 8, 14, 32)
         )
@@ -142,11 +146,11 @@ def test_the_radius_is_a_tight_bound(
     """One changed pixel never shows beyond the radius; a changed half plane shows within 4 pixels of it."""
     network = make_network(neuron, body)
     engine, radius = IntegerEngine(network), network.topology.receptive_radius
-    before = restore(engine, photograph[None])
+    before = restore_integers(engine, photograph[None])
     for row, column in ((30, 30), (31, 31), (30, 31)):
         changed = photograph.copy()
         changed[:, row, column] = 1 - np.round(changed[:, row, column])
-        rows, columns = np.nonzero((restore(engine, changed[None]) != before).any(axis=(0, 1)))
+        rows, columns = np.nonzero((restore_integers(engine, changed[None]) != before).any(axis=(0, 1)))
         assert rows.size > 1
         assert np.abs(rows - row).max() <= radius and np.abs(columns - column).max() <= radius
     reached = 0
@@ -154,6 +158,6 @@ def test_the_radius_is_a_tight_bound(
         for edge in (32, 33):
             changed = photograph.copy()
             changed[:, :, :edge] = np.random.default_rng(seed).random((3, 64, edge))
-            columns = np.nonzero((restore(engine, changed[None]) != before).any(axis=(0, 1, 2)))[0]
+            columns = np.nonzero((restore_integers(engine, changed[None]) != before).any(axis=(0, 1, 2)))[0]
             reached = max(reached, int(columns.max()) - (edge - 1))
     assert radius - 4 <= reached <= radius

@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from skimage import data
-from snn_tool.degradations.tasks import GaussianNoise, TrainedFor
+from snn_tool.degradations.noise import GaussianNoise
+from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ConfigError, DataError, TeacherError
 from snn_tool.files.artifacts import read_json, sha256_bytes, sha256_file
 from snn_tool.images.files import read_image, write_image
@@ -30,7 +31,7 @@ from snn_tool.networks.evaluation import (
     score,
 )
 from snn_tool.networks.open import open_student, open_teacher
-from snn_tool.networks.running import RestoringTeacher, Student
+from snn_tool.networks.running import RestoringStudent, RestoringTeacher
 
 NOISE = GaussianNoise(25, 25)
 
@@ -143,7 +144,7 @@ def test_a_run_leaves_scores_and_images_that_agree(folder: Path, student: Path, 
         pair = load_pair(folder / found.name, folder, NOISE, seed=4)
         restored = read_image(tmp_path / "restored" / found.name)
         np.testing.assert_array_equal(
-            restored, to_uint8(Student.of(open_student(student)).restore(pair.degraded, 1024))
+            restored, to_uint8(RestoringStudent.of(open_student(student)).restore(pair.degraded, 1024))
         )
         assert found.psnr_db == pytest.approx(psnr(restored, pair.clean), abs=1e-5)
         assert found.degraded_psnr_db == pytest.approx(psnr(to_uint8(pair.degraded), pair.clean), abs=1e-5)
@@ -164,7 +165,7 @@ def test_grey_is_scored_on_its_one_channel(folder: Path, student: Path, tmp_path
     assert [score.channels for score in made.scores] == [3, 3, 1, 3]
     pair = load_pair(folder / "grey.png", folder, NOISE, seed=4)
     assert pair.degraded.shape == (30, 40, 1)
-    colour = Student.of(open_student(student)).restore(np.repeat(pair.degraded, 3, axis=2), 64)
+    colour = RestoringStudent.of(open_student(student)).restore(np.repeat(pair.degraded, 3, axis=2), 64)
     restored = to_uint8(colour.mean(axis=2, keepdims=True))
     assert found["grey.png"].psnr_db == pytest.approx(psnr(restored, grey), abs=1e-9)
     assert found["grey.png"].sha256 == sha256_bytes(grey.tobytes())

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from snn_tool.cli.app import run as run_command
-from snn_tool.degradations.tasks import GaussianNoise, TrainedFor
+from snn_tool.degradations.noise import GaussianNoise
+from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.models.config import StudentConfig

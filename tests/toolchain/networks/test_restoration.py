@@ -15,7 +15,7 @@ from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import to_uint8
 from snn_tool.models.config import StudentConfig
-from snn_tool.models.integer.engine import IntegerEngine, restore
+from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
@@ -23,7 +23,7 @@ from snn_tool.models.student import save_student
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.networks.open import open_student
 from snn_tool.networks.restoring import plan_outputs, restore_file, restore_files
-from snn_tool.networks.running import Student
+from snn_tool.networks.running import RestoringStudent
 
 Photograph = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
@@ -40,7 +40,7 @@ def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     return caplog
 
 
-def named(student: Student) -> tuple[str, str, object]:
+def named(student: RestoringStudent) -> tuple[str, str, object]:
     """What a student says of itself: its kind, its file's hash, what it was trained for."""
     origin = student.provenance
     return str(origin.kind), origin.sha256, origin.trained_for.described
@@ -65,11 +65,13 @@ def test_an_integer_student_from_disk_gives_the_engines_bits(
 ) -> None:
     network = make_network(neuron, body)
     path = saved_integer(tmp_path, network)
-    student = Student.of(open_student(path))
+    student = RestoringStudent.of(open_student(path))
     assert named(student) == ("integer", sha256_file(path), TASK)
     restored = student.restore(photograph.transpose(1, 2, 0), tile=16)
     assert restored.shape == (64, 64, 3) and restored.dtype == np.float32
-    expected = restore(IntegerEngine(network), photograph[None])[0].transpose(1, 2, 0).astype(np.float32)
+    expected = (
+        restore_integers(IntegerEngine(network), photograph[None])[0].transpose(1, 2, 0).astype(np.float32)
+    )
     np.testing.assert_array_equal(restored, expected)
 
 
@@ -79,7 +81,7 @@ def test_a_float_student_from_disk_gives_the_networks_values(
 ) -> None:
     network, config = make_student("graded", body)
     path = saved_float(tmp_path, network, config)
-    student = Student.of(open_student(path))
+    student = RestoringStudent.of(open_student(path))
     assert named(student) == ("float", sha256_file(path), TASK)
     with torch.no_grad():
         expected = network(torch.from_numpy(photograph[None]))[0].numpy().transpose(1, 2, 0)
@@ -93,7 +95,7 @@ def test_a_float_student_from_disk_gives_the_networks_values(
 def test_every_size_comes_back_the_same_for_every_tile(
     tmp_path: Path, make_network: MakeNetwork, size: tuple[int, int]
 ) -> None:
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "unet"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "unet"))))
     image = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
     whole = student.restore(image, tile=256)
     assert whole.shape == image.shape
@@ -124,7 +126,7 @@ def test_a_teacher_and_a_missing_file_are_no_students(tmp_path: Path) -> None:
 
 
 def test_a_restored_file_is_the_rounded_result(tmp_path: Path, make_network: MakeNetwork) -> None:
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     noisy = np.random.default_rng(1).integers(0, 256, (9, 21, 3)).astype(np.uint8)
     write_image(tmp_path / "noisy.png", noisy)
     restore_file(student, tmp_path / "noisy.png", tmp_path / "out" / "noisy.png", tile=8)
@@ -173,7 +175,7 @@ def test_damaged_images_do_not_keep_the_others(
     tmp_path: Path, make_network: MakeNetwork, warned: pytest.LogCaptureFixture, damaged: int
 ) -> None:
     """The damage shows when the file is decoded; the line that ends the run names it."""
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     for name in ("a.png", "b.png", "c.png"):
         write_image(tmp_path / "in" / name, np.full((8, 8, 3), 9, np.uint8))
     for name in ("a.png", "b.png")[:damaged]:
@@ -210,7 +212,7 @@ def test_each_file_is_decoded_once_and_warns_once(
 
     monkeypatch.setattr(PngImageFile, "load_prepare", counted)
     outputs = plan_outputs([tmp_path / "clear.png"], tmp_path / "out", overwrite=False)
-    restore_files(Student.of(open_student(student)), outputs, 16, untracked)
+    restore_files(RestoringStudent.of(open_student(student)), outputs, 16, untracked)
     assert decoded == ["clear.png"]
     (message,) = [record.getMessage() for record in warned.records]
     assert message == f"{tmp_path / 'clear.png'}: alpha channel dropped"
@@ -220,7 +222,7 @@ def test_grey_in_is_grey_out(
     tmp_path: Path, make_network: MakeNetwork, warned: pytest.LogCaptureFixture
 ) -> None:
     """The mean of the three outputs, at every tile; a warning for the first of several files."""
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "unet"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "unet"))))
     grey = np.random.default_rng(0).integers(0, 256, (24, 40, 1)).astype(np.uint8)
     for name in ("a.png", "b.png"):
         write_image(tmp_path / "in" / name, grey)
@@ -242,7 +244,7 @@ def test_grey_in_is_grey_out(
 
 def test_results_are_no_inputs(tmp_path: Path, make_network: MakeNetwork) -> None:
     """A second run into a folder below the first finds what the first found."""
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     write_image(tmp_path / "a.png", np.full((8, 8, 3), 9, np.uint8))
     for _ in range(2):
         outputs = plan_outputs([tmp_path], tmp_path / "restored", overwrite=True)
@@ -253,7 +255,7 @@ def test_results_are_no_inputs(tmp_path: Path, make_network: MakeNetwork) -> Non
 
 
 def test_a_profile_of_srgb_stays_with_the_picture(tmp_path: Path, make_network: MakeNetwork) -> None:
-    student = Student.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
+    student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("RGB", (8, 8), (90, 120, 30)).save(tmp_path / "a.png", icc_profile=profile)
     restore_file(student, tmp_path / "a.png", tmp_path / "out.png", 16)

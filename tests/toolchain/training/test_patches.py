@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from snn_tool.degradations.tasks import GaussianNoise, image_rng
+from snn_tool.degradations.noise import GaussianNoise
+from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.training.data import Batch, ImageSet, PatchBatches, ValidationSet, split_validation

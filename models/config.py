@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 from snn_tool.errors import ConfigError
 from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
-from snn_tool.flags import Flag
+from snn_tool.flags import Flag, grouped
 from snn_tool.models.topology import Timesteps
 
 NEURONS = ("graded", "lif")
@@ -28,6 +28,7 @@ LINEAR, NO_ADAPTER = "linear", "none"
 ADAPTERS = (LINEAR, NO_ADAPTER)
 
 
+@grouped("Student")
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
     """What defines a student's function, apart from its weights.
@@ -83,6 +84,7 @@ def default_config(neuron: str, body: str = "unet") -> StudentConfig:
     return StudentConfig(body, neuron, width)
 
 
+@grouped("Loss")
 @dataclass(frozen=True, slots=True)
 class LossWeights:
     """Weights of the five terms of `losses`, and what the hints compare.

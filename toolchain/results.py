@@ -2,10 +2,29 @@
 
 import importlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from snn_tool.errors import BackendUnavailableError
+
+
+class Result(ABC):
+    """What a command or a function found: as plain values by `to_dict`, as text by `to_json`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+
+    def to_json(self) -> str:
+        """The values of `to_dict` as indented text.
+
+        Raises:
+            ValueError: a number is NaN or infinite (a bug: neither is JSON).
+        """
+        return json_text(self.to_dict())
 
 
 def json_text(values: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,16 @@ class Terminal:
         """A line about what goes on, on stderr."""
         if not self.quiet:
             _notes().print(Text(printable(text, keep="\n")), soft_wrap=True)
+
+    def then(self, *words: object, why: str) -> None:
+        """The command to type next, on stderr; not under --json.
+
+        Args:
+            words: after `snn-tool`; those in capitals stand for the user's own.
+            why: what it is for.
+        """
+        if not self.as_json:
+            self.note(f"next: snn-tool {shlex.join(map(str, words))}  ({why})")
 
     def track(self, items: Sequence[_Item], label: str) -> Iterator[_Item]:
         """Go through `items` under a bar on stderr with a rate and the time left."""

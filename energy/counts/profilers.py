@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from snn_tool.energy.counts.dense import MacRow, count_macs
+from snn_tool.results import Result
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
@@ -155,7 +156,7 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterAudit:
+class ParameterAudit(Result):
     """All modules that have or compute something, and the totals.
 
     Attributes:
@@ -188,7 +189,7 @@ class ParameterAudit:
                 )
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON values; `docs/guides/audit-params.md` lists them."""
         reasons = [
             {"reason": reason, "modules": modules, "parameters": parameters, "macs": macs}

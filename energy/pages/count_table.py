@@ -1,8 +1,10 @@
 """The price of a torch SNN's products, and the table in which people read its counts."""
 
+from typing import Literal, overload
+
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.torch_counter.result import INTEGRATOR, NEURON, SpikeCount
-from snn_tool.tables import TableText, plain_table, rendered
+from snn_tool.tables import TableText, TextTable, plain_table, rendered
 
 _SHORT = {NEURON: "(neuron)", INTEGRATOR: "(integ.)"}
 _COLUMNS = {
@@ -34,10 +36,18 @@ def arithmetic_pj(count: SpikeCount, precision: str = "fp32", pricing: Pricing |
     return count.synops * prices.ac_pj + count.macs * prices.mac_pj
 
 
-def count_table(count: SpikeCount) -> TableText:
+@overload
+def count_table(count: SpikeCount, rich: Literal[False] = False) -> TableText: ...
+@overload
+def count_table(count: SpikeCount, rich: Literal[True]) -> TextTable: ...
+def count_table(count: SpikeCount, rich: bool = False) -> TableText | TextTable:
     """One line for each row with products or neurons, and the totals, as text of 80 columns.
 
     Long names are folded; numbers never are, so that very large ones make the text wider.
+
+    Args:
+        count: of `count_spikes`.
+        rich: give a `rich.table.Table` instead, which fits the console that prints it.
     """
     table = plain_table(f"{count.network}, {count.calls} call(s)", ("module", "reads"), tuple(_COLUMNS))
     for row in count.rows:
@@ -46,4 +56,4 @@ def count_table(count: SpikeCount) -> TableText:
             table.add_row(row.name, row.source or _SHORT[row.kind], *cells)
     table.add_section()
     table.add_row("total", "", *(f"{count.total(name):,}" for name in _COLUMNS.values()))
-    return TableText(rendered(table))
+    return table if rich else TableText(rendered(table))

@@ -12,16 +12,14 @@ from snn_tool.energy.report.types import EnergyReport
 from snn_tool.tables import printable_in_page
 
 
+def base_style() -> str:
+    """The style that all pages of the tool begin with, without its tag."""
+    return _templates().get_template("base_style.html").render()
+
+
 def render(report: EnergyReport) -> str:
     """The page as a string; every value from the caller is escaped."""
-    environment = Environment(
-        loader=PackageLoader("snn_tool.energy.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=printable_in_page,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = _templates()
     environment.filters.update(
         energy=numbers.energy,
         count=numbers.count,
@@ -31,6 +29,17 @@ def render(report: EnergyReport) -> str:
         number=numbers.number,
     )
     return environment.get_template("energy.html").render(_context(report))
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("snn_tool.energy.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=printable_in_page,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _context(report: EnergyReport) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The energy report on a rich console of 80 columns; energy.json and the page hold the rest."""
 
 from collections.abc import Callable, Iterator
+from statistics import fmean
 
 from rich.console import Console
 from rich.text import Text
@@ -9,7 +10,7 @@ from snn_tool.energy.pages import equal_integers, findings, numbers, readings
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
-from snn_tool.tables import TextTable, plain_table, printable
+from snn_tool.tables import TextTable, plain_table, printable, rendered
 
 MOST_SENSITIVE = 3
 """Constants shown; energy.json holds all of them."""
@@ -304,6 +305,30 @@ def _chip(chip: ChipCheck) -> TextTable:
     ):
         table.add_row(name, numbers.energy(energy_pj), numbers.number(per_synop), numbers.number(modelled))
     return table
+
+
+def headlines_text(report: EnergyReport) -> str:
+    """What an audit found, in few lines: what spikes save, the ratio, the verdict, and what was counted."""
+    student = next(column for column in report.columns if column.name == "student")
+    quality = ", ".join(
+        f"{column.name} {column.quality.psnr_db:.2f} dB"
+        for column in report.columns
+        if column.quality and column.quality.psnr_db is not None
+    )
+    lines = [
+        f"Spikes at equal integers, quantised ANN twin / student: {numbers.span(report.qann_headline)}; "
+        f"they save energy in {len(report.spikes.saving)} of {report.spikes.cells} estimates."
+    ]
+    if report.reference != "qann":
+        lines.append(
+            f"Estimated {numbers.versus(report)}: {numbers.span(report.headline)}. {numbers.outcome(report)}"
+        )
+    else:
+        lines.append(numbers.outcome(report))
+    synops = fmean(image.synops_levels for image in report.images)
+    exact = f"Exact: {synops:,.0f} synops per image, {student.parameters:,} parameters"
+    exact += f"; {quality}" if quality else ""
+    return rendered(*lines, exact)
 
 
 def print_report(report: EnergyReport, console: Console) -> None:

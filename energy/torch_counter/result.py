@@ -6,7 +6,7 @@ from typing import Any
 
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.errors import ConfigError
-from snn_tool.results import dataframe, json_text
+from snn_tool.results import Result, dataframe
 
 SCHEMA = 1
 NEURON, INTEGRATOR, PARAMETERS_ONLY = "spiking neuron", "integrator", "parameters"
@@ -73,7 +73,7 @@ TOTALS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class SpikeCount:
+class SpikeCount(Result):
     """Rows in the order in which modules first computed.
 
     Attributes:
@@ -116,10 +116,6 @@ class SpikeCount:
             if row.name == name and kind in (None, row.kind):
                 return row
         raise ConfigError(f"no row '{name}'; there are {', '.join(dict.fromkeys(r.name for r in self.rows))}")
-
-    def to_json(self) -> str:
-        """The values of `to_dict` as JSON text."""
-        return json_text(self.to_dict())
 
     def to_dataframe(self) -> Any:
         """A pandas table with a line for each row of `rows`.

@@ -84,6 +84,7 @@ def run_group(
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_output: Callable[[str], None] | None = None,
 ) -> Finished:
     """Run a program to its end, or end its whole process group at the time limit or on any exception here.
 
@@ -92,6 +93,7 @@ def run_group(
         timeout_s: time limit in seconds of wall clock.
         environment: the program's environment variables; this process's own if None.
         on_line: called with each complete line of stderr while the program runs.
+        on_output: likewise with those of stdout.
 
     Raises:
         BackendUnavailableError: the program cannot be started.
@@ -106,7 +108,7 @@ def run_group(
     ):
         process = _start(command, (watched, failed), out, err, environment)
         try:
-            code = _wait(process, timeout_s, err, on_line)
+            code = _wait(process, timeout_s, ((err, on_line), (out, on_output)))
         finally:
             _end_group(process)
         _demand_start(command[0], status)
@@ -162,26 +164,26 @@ def _demand_start(program: str | Path, status: int) -> None:
 def _wait(
     process: "subprocess.Popen[bytes]",
     timeout_s: float,
-    err: BinaryIO,
-    on_line: Callable[[str], None] | None,
+    watched: Sequence[tuple[BinaryIO, Callable[[str], None] | None]],
 ) -> int | None:
     deadline = time.monotonic() + timeout_s
-    seen = 0
+    seen = [0] * len(watched)
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=POLL_S)
-        if on_line is not None:
-            seen = _report(err, seen, on_line)
+        for index, (stream, on_line) in enumerate(watched):
+            if on_line is not None:
+                seen[index] = _report(stream, seen[index], on_line)
         if process.returncode is not None:
             return process.returncode
         if time.monotonic() > deadline:
             return None
 
 
-def _report(err: BinaryIO, seen: int, on_line: Callable[[str], None]) -> int:
+def _report(stream: BinaryIO, seen: int, on_line: Callable[[str], None]) -> int:
     """Pass on the complete lines after byte `seen`; returns the byte after the last of them."""
     # pread leaves the file's position alone, which the program shares.
-    fresh = os.pread(err.fileno(), 1 << 20, seen)
+    fresh = os.pread(stream.fileno(), 1 << 20, seen)
     complete = fresh[: fresh.rfind(b"\n") + 1]
     for line in complete.decode(errors="replace").splitlines():
         on_line(line)

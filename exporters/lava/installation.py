@@ -5,6 +5,7 @@ which netx does not need. Where it cannot be had, Lava works without it and the 
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,8 @@ from snn_tool.exporters.lava.environment import (
     probe,
 )
 
+PIP_STEP = re.compile(r"(Collecting|Downloading|Building wheel for) \S+|Installing collected packages: .*")
+"""What is passed on of a line of pip."""
 CHECK_S, VENV_S, INSTALL_S, LOCK_S = 30.0, 300.0, 1800.0, 3600.0
 
 SUPPORTED = (LAVA, "numpy<2", "h5py")
@@ -160,7 +163,7 @@ def _make(recipe: _Recipe, stage: Path, log: Callable[[str], None]) -> None:
     demand(created, recipe.create[0], VENV_S)
     python = stage / "bin" / "python"
     for requirements in recipe.requirements:
-        _pip_install(python, requirements)
+        _pip_install(python, requirements, log)
     _add_lava_dl(python, log)
     probe(python, recipe.origin)
 
@@ -169,12 +172,24 @@ def _add_lava_dl(python: Path, log: Callable[[str], None]) -> None:
     """Install lava-dl alone; a failure is said and no more, because Lava works without it."""
     log(f"adding {LAVA_DL} for .net files")
     try:
-        _pip_install(python, LAVA_DL_ALONE)
+        _pip_install(python, LAVA_DL_ALONE, log)
     except BackendUnavailableError as error:
         log(f"without {LAVA_DL}: {error}")
 
 
-def _pip_install(python: Path, requirements: tuple[str, ...]) -> None:
+def pip_steps(log: Callable[[str], None]) -> Callable[[str], None]:
+    """Passes on what pip says of each package that it fetches and installs, and nothing else."""
+    seen: set[str] = set()
+
+    def on_output(line: str) -> None:
+        if (found := PIP_STEP.match(line)) and found[0] not in seen:
+            seen.add(found[0])
+            log(f"pip: {found[0]}")
+
+    return on_output
+
+
+def _pip_install(python: Path, requirements: tuple[str, ...], log: Callable[[str], None]) -> None:
     command: tuple[str | Path, ...] = (
         python,
         "-m",
@@ -184,5 +199,7 @@ def _pip_install(python: Path, requirements: tuple[str, ...]) -> None:
         "--no-input",
         *requirements,
     )
-    finished = run_group(command, timeout_s=INSTALL_S, environment=clean_variables())
+    finished = run_group(
+        command, timeout_s=INSTALL_S, environment=clean_variables(), on_output=pip_steps(log)
+    )
     demand(finished, "pip install", INSTALL_S)

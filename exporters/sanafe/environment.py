@@ -20,7 +20,7 @@ from filelock import Timeout
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.contract.process import run_group
 from snn_tool.exporters.lava.environment import CACHED, PROBE_S, clean_variables, demand, lava_folder
-from snn_tool.exporters.lava.installation import installing, sweep_stages
+from snn_tool.exporters.lava.installation import installing, pip_steps, sweep_stages
 
 VARIABLE = "SNN_TOOL_SANAFE_PYTHON"
 REMEDY = "snn-tool backend install sanafe"
@@ -131,8 +131,8 @@ def _install(home: Path, log: Callable[[str], None]) -> SanafeEnvironment:
     stage = Path(tempfile.mkdtemp(prefix=".sanafe.", dir=home.parent))
     pip = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input")
     try:
-        _run("venv", (sys.executable, "-m", "venv", stage), VENV_S)
-        _run("pip install", (stage / "bin" / "python", *pip, *REQUIREMENTS), INSTALL_S)
+        _run("venv", (sys.executable, "-m", "venv", stage), VENV_S, log)
+        _run("pip install", (stage / "bin" / "python", *pip, *REQUIREMENTS), INSTALL_S, log)
         probe(stage / "bin" / "python", CACHED)
         shutil.rmtree(home, ignore_errors=True)
         os.replace(stage, home)
@@ -146,5 +146,6 @@ def _install(home: Path, log: Callable[[str], None]) -> SanafeEnvironment:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _run(what: str, command: tuple[str | Path, ...], limit_s: float) -> None:
-    demand(run_group(command, timeout_s=limit_s, environment=clean_variables()), what, limit_s)
+def _run(what: str, command: tuple[str | Path, ...], limit_s: float, log: Callable[[str], None]) -> None:
+    finished = run_group(command, timeout_s=limit_s, environment=clean_variables(), on_output=pip_steps(log))
+    demand(finished, what, limit_s)

@@ -10,6 +10,7 @@ from snn_tool.exporters.contract.traces import EXACT, BackendResult
 from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy, Joules
 from snn_tool.files.artifacts import read_json, write_json
 from snn_tool.files.documents import Count, convert
+from snn_tool.results import Result
 
 EXCLUDED = (
     "static power and synchronisation of the chip: too low",
@@ -39,7 +40,7 @@ class TileCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class SanafeReport:
+class SanafeReport(Result):
     """What sanafe.json holds."""
 
     result: BackendResult
@@ -76,14 +77,14 @@ class SanafeReport:
         """The part of it that images in a row would share."""
         return sum(tile.idle_access_j for tile in self.tiles) / len(self.tiles)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The file's body."""
         return {"passed": self.passed, **asdict(self)}
 
 
 def write_sanafe(path: Path, report: SanafeReport) -> None:
     """Write a report, whole or not at all."""
-    write_json(path, KIND, SCHEMA, report.to_json())
+    write_json(path, KIND, SCHEMA, report.to_dict())
 
 
 def read_sanafe(path: Path) -> SanafeReport:

@@ -19,6 +19,7 @@ from snn_tool.exporters.contract.traces import EXACT, MISMATCH, NOT_RUN, Backend
 from snn_tool.exporters.verify.images import WholeImageResult
 from snn_tool.exporters.verify.running import Runner, check_backends
 from snn_tool.files.artifacts import sha256_file, write_json
+from snn_tool.results import Result
 
 KIND, SCHEMA = "verification", 2
 
@@ -49,7 +50,7 @@ class PhotographReport:
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationReport:
+class VerificationReport(Result):
     """All implementations' outcomes for one export.
 
     Attributes:
@@ -82,7 +83,7 @@ class VerificationReport:
     def _contradicted(self) -> bool:
         return bool(self.statements and self.statements.contradictions)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
         return {"passed": self.passed, **asdict(self)}
 
@@ -124,4 +125,4 @@ def hold(runner: Runner, name: str) -> BackendResult:
 
 def write_verification(path: Path, report: VerificationReport) -> None:
     """Write verification.json; a backend that was not run keeps its reason."""
-    write_json(path, KIND, SCHEMA, report.to_json())
+    write_json(path, KIND, SCHEMA, report.to_dict())

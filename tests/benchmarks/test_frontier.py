@@ -79,6 +79,7 @@ def document(root: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_shape_is_measured(report: Path) -> None:
     shapes = {shape["name"]: shape for shape in document(report)["shapes"]}
     assert list(shapes) == ["twin", "levels", "dense", "spikes"]

@@ -10,6 +10,7 @@ from snn_tool.cli.app import run
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "import.md"
 
 
+@pytest.mark.slow
 def test_the_example_prints_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

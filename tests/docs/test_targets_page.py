@@ -155,6 +155,7 @@ def folder(make_bundle: MakeBundle, tmp_path_factory: pytest.TempPathFactory) ->
     os.chdir(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "lines"), COMMANDS[1:], ids=[c.split("snn-tool ")[1] for c, _ in COMMANDS[1:]]
 )
@@ -189,6 +190,7 @@ def test_the_export_of_the_page_holds_the_weights_and_all_hashes(folder: Path, i
     assert run(["-q", "verify", str(out)]) == 1
 
 
+@pytest.mark.slow
 def test_a_nir_file_is_held_against_the_engine(
     folder: Path, make_bundle: MakeBundle, installed: None
 ) -> None:

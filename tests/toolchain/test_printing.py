@@ -414,6 +414,7 @@ NAMED = {"check": SHOWN_NAME, "energy nir": SHOWN_NAME[:12], "verify": HOSTILE, 
 """What of the name stands in the text; tables fold it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--json"]], ids=["text", "verbose", "json"])
 def test_commands_take_any_name_of_a_population(

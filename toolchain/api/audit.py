@@ -18,7 +18,8 @@ from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import write_text
 from snn_tool.files.ownership import refuse_existing_file
 from snn_tool.files.temporaries import new_place
-from snn_tool.results import dataframe, json_text
+from snn_tool.results import Result, dataframe
+from torch import nn
 
 _Item = TypeVar("_Item")
 
@@ -29,7 +30,7 @@ def _untracked(items: Sequence[_Item], label: str) -> Iterable[_Item]:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Audit:
+class Audit(Result):
     """An energy audit; every joule in it is an estimate: an exact count times a published price.
 
     Attributes:
@@ -53,10 +54,6 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """JSON values; docs/reference/energy-json.md says what each is."""
         return self.report.to_json()
-
-    def to_json(self) -> str:
-        """The values of `to_dict` as text."""
-        return json_text(self.to_dict())
 
     def to_html(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write the audit as one self-contained page and return its path.
@@ -87,7 +84,7 @@ def audit(
     student: Student | str | os.PathLike[str],
     images: Images,
     *,
-    teacher: Teacher | str | os.PathLike[str] | None = None,
+    teacher: Teacher | nn.Module | str | os.PathLike[str] | None = None,
     degraded: Images | None = None,
     twin: Teacher | str | os.PathLike[str] | None = None,
     qann: Student | str | os.PathLike[str] | None = None,
@@ -100,7 +97,9 @@ def audit(
     Args:
         student: of `quantize`, or what `load` opens as one.
         images: clean ones that both restore; a folder, paths, or arrays.
-        teacher: the rival; the name of an architecture without weights is counted, but has no PSNR.
+        teacher: the rival: of `train_teacher`, what `load` opens as one, or a torch module of yours that maps
+            RGB images [N, 3, H, W] in [0, 1] to restored ones; the name of an architecture without weights is
+            counted, but has no PSNR.
         degraded: the recorded partners of `images`.
         twin: a trained network of the student's shape with ReLU.
         qann: the bit-matched quantised twin of a `lif` student.
@@ -117,8 +116,10 @@ def audit(
     if not isinstance(opened, Student) or opened.kind != "integer":
         raise ConfigError(f"{getattr(opened, 'name', student)}: an audit needs integers; quantize it first")
     source = teacher.source if isinstance(teacher, Teacher) else None
+    module = teacher if isinstance(teacher, nn.Module) else None
+    named = None if teacher is None or module is not None else str(teacher)
     rival = {
-        "teacher": source.named if source else None if teacher is None else str(teacher),
+        "teacher": source.named if source else named,
         "weights": source.weights if source else None,
         "twin": Path(twin.source.named) if isinstance(twin, Teacher) else twin and Path(twin),
         "qann": qann.path if isinstance(qann, Student) else qann and Path(qann),
@@ -127,4 +128,4 @@ def audit(
     folder = Path(out or new_place("audit"))
     with folders_of(images, degraded) as (clean, partners):
         asked = filled(AuditOptions, options, student=opened.path, images=clean, degraded=partners, **given)
-        return Audit(run_audit(asked, folder, overwrite, _untracked), folder)
+        return Audit(run_audit(asked, folder, overwrite, _untracked, module), folder)

@@ -29,7 +29,7 @@ from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX
 from snn_tool.models.integer.quantize import check_deployable
 from snn_tool.models.network import Network
 from snn_tool.models.streams import FANOUT
-from snn_tool.results import dataframe, json_text
+from snn_tool.results import Result, dataframe
 from torch import nn
 
 CONFIGLESS = (
@@ -97,7 +97,7 @@ def _path_of(student: Student | str | os.PathLike[str]) -> Path:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Bundle:
+class Bundle(Result):
     """An export: a folder with network.nir, golden vectors, and what its target needs.
 
     Attributes:
@@ -123,10 +123,6 @@ class Bundle:
             "cores": list(self.cores) if self.cores else None,
             "verification": self.report.to_dict() if self.report else None,
         }
-
-    def to_json(self) -> str:
-        """The values of `to_dict` as text."""
-        return json_text(self.to_dict())
 
     def __repr__(self) -> str:
         cores = f", {self.cores[0]} to {self.cores[1]} cores of Loihi 2" if self.cores else ""
@@ -202,7 +198,7 @@ def _bundle_of(made: Exported, target: str) -> Bundle:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Report:
+class Report(Result):
     """What independent implementations gave for an export, bit for bit.
 
     Attributes:
@@ -226,11 +222,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, as in `verification.json`."""
-        return self.verification.to_json()
-
-    def to_json(self) -> str:
-        """The values of `to_dict` as text."""
-        return json_text(self.to_dict())
+        return self.verification.to_dict()
 
     def to_dataframe(self) -> Any:
         """A pandas table with a line for each result.

@@ -16,7 +16,7 @@ from snn_tool.files.temporaries import new_place
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.teachers.registry import size_options
 from snn_tool.networks.locate import Spec
-from snn_tool.results import json_text
+from snn_tool.results import Result
 from snn_tool.training import runs
 from snn_tool.training.data import Batch, PatchBatches, ValidationSet
 from snn_tool.training.run_folder import RunFolder
@@ -90,7 +90,7 @@ def strength_text(strength: Strength) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Run:
+class Run(Result):
     """What a distillation ended with.
 
     Attributes:
@@ -115,10 +115,6 @@ class Run:
             "student": str(self.student.path),
             "training": dict(self.training),
         }
-
-    def to_json(self) -> str:
-        """The values of `to_dict` as text."""
-        return json_text(self.to_dict())
 
     def __repr__(self) -> str:
         steps = f"step {self.training['best_step']} of {self.training['steps']}"

@@ -19,7 +19,14 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Spec, locate_teacher
-from snn_tool.networks.open import FloatStudent, OpenedTeacher, open_integers, open_network, open_teacher
+from snn_tool.networks.open import (
+    FloatStudent,
+    OpenedTeacher,
+    open_integers,
+    open_network,
+    open_teacher,
+    teacher_of_module,
+)
 from snn_tool.networks.rivals import CNN, TWIN, rivals_of
 from torch import nn
 
@@ -98,13 +105,19 @@ def restorers(
     return found
 
 
-def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Teacher | None, dict[str, str]]:
+def audited_teacher(
+    named: str | nn.Module | None, weights: Path | None = None
+) -> tuple[Teacher | None, dict[str, str]]:
     """The teacher and the hash of its weights; an architecture's name alone gives an untrained one.
+
+    A module is copied: what is audited does not change with it.
 
     Raises:
         ConfigError: no such teacher, a factory that fails, or ONNX, whose operations are not counted.
         ArtifactError: a file is damaged, refused, or does not fit.
     """
+    if isinstance(named, nn.Module):
+        return _audited(teacher_of_module(named))
     found = locate_teacher(named or NO_TEACHER, weights, untrained=True)
     if found is None:
         return None, {}
@@ -116,8 +129,12 @@ def audited_teacher(named: str | None, weights: Path | None = None) -> tuple[Tea
     is_untrained = found.form is Form.ARCHITECTURE and found.weights is None
     with torch.device("meta") if is_untrained else nullcontext():
         opened = open_teacher(found)
-    title, digest = opened.provenance.title, opened.provenance.sha256
-    return Teacher(title, opened.module), {} if is_untrained else {"teacher": digest}
+    teacher, hashes = _audited(opened)
+    return teacher, {} if is_untrained else hashes
+
+
+def _audited(opened: OpenedTeacher) -> tuple[Teacher, dict[str, str]]:
+    return Teacher(opened.provenance.title, opened.module), {"teacher": opened.provenance.sha256}
 
 
 def audited_module(named: Spec) -> nn.Module:

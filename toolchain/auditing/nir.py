@@ -33,6 +33,7 @@ from snn_tool.exporters.nir_foreign.module_neurons import NirIntegrator, NirSpik
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing_file
 from snn_tool.images.files import find_images
+from snn_tool.results import Result
 from snn_tool.terminal import Track
 from torch import Tensor
 
@@ -64,7 +65,7 @@ class ImageCount:
 
 
 @dataclass(frozen=True, slots=True)
-class NirEnergyReport:
+class NirEnergyReport(Result):
     """All images of one file.
 
     Attributes:
@@ -126,7 +127,7 @@ class NirEnergyReport:
             for name, p in packaged_pricing().precisions.items()
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data; docs/guides/energy-nir.md describes it."""
         return {
             "nir": {"file": self.file, "sha256": self.sha256},
@@ -213,7 +214,7 @@ def run_nir_energy(
     about = (str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s)
     report = NirEnergyReport(*about, counted, work, used, fitting)
     if out:
-        write_json(out / JSON_FILE, KIND, SCHEMA, report.to_json(), owned_path)
+        write_json(out / JSON_FILE, KIND, SCHEMA, report.to_dict(), owned_path)
     return report
 
 

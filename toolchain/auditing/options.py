@@ -6,7 +6,7 @@ from typing import Annotated
 
 from snn_tool.degradations.options import DegradedFolder, PairsFolder, TrainedStrength, TrainedTask
 from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
-from snn_tool.flags import Flag
+from snn_tool.flags import IMAGES, NETWORKS, Flag, grouped
 from snn_tool.models.streams import FANOUT
 from snn_tool.networks.locate import integer_file, teacher_file
 
@@ -47,26 +47,35 @@ class AuditOptions:
         Flag(
             "student.int.safetensors, the deployed network, its run folder, or a name from 'models'.",
             read=integer_file,
+            group=NETWORKS,
         ),
     ]
-    images: Annotated[Path | None, Flag("Folder of clean images.")] = None
+    images: Annotated[Path | None, Flag("Folder of clean images.", group=IMAGES)] = None
     teacher: Annotated[
         str | None,
-        Flag("teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer)."),
+        Flag(
+            "teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer).",
+            group=NETWORKS,
+        ),
     ] = None
     twin: Annotated[
-        Path | None, Flag("A trained ANN of the student's shape, for its PSNR.", read=teacher_file)
+        Path | None,
+        Flag("A trained ANN of the student's shape, for its PSNR.", read=teacher_file, group=NETWORKS),
     ] = None
     claim: Annotated[float, Flag("How many times less energy is claimed.")] = 50.0
-    crop: Annotated[int, Flag("Centre crops of this side; 0 takes whole images.")] = 256
-    limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
+    crop: Annotated[int, Flag("Centre crops of this side; 0 takes whole images.", group=IMAGES)] = 256
+    limit: Annotated[int, Flag("Use the first N images; 0 takes all.", group=IMAGES)] = 0
     task: TrainedTask = None
     sigma: TrainedStrength = None
-    seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
+    seed: Annotated[int, Flag("Seed of the synthetic degradation.", group=IMAGES)] = 0
     lowering: Annotated[str, Flag("Of membrane shortcuts, as deployed: fanout or relay.")] = FANOUT
     qann: Annotated[
         Path | None,
-        Flag("A lif student's quantised twin (unsigned graded, T levels), for its PSNR.", read=integer_file),
+        Flag(
+            "A lif student's quantised twin (unsigned graded, T levels), for its PSNR.",
+            read=integer_file,
+            group=NETWORKS,
+        ),
     ] = None
     profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
     against: Annotated[
@@ -85,7 +94,9 @@ class AuditOptions:
     sanafe: Annotated[
         Path | None, Flag("File of 'snn-tool energy sanafe' for this student, to show beside.")
     ] = None
-    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.")] = None
+    weights: Annotated[
+        Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)
+    ] = None
     pairs: PairsFolder = None
     degraded: DegradedFolder = None
 
@@ -118,6 +129,7 @@ class PaysOptions:
     profile: Annotated[Path | None, Flag("TOML with constants and precisions of your own.")] = None
 
 
+@grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
 class NirEnergyOptions:
     """What is counted, and on what.

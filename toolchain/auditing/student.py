@@ -43,6 +43,7 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import check_lowering
 from snn_tool.networks.open import open_integers
 from snn_tool.terminal import Track
+from torch import nn
 
 
 def load_crops(
@@ -229,7 +230,9 @@ TITLE = b"<title>Energy audit: "
 """By which a page of ours is known."""
 
 
-def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -> EnergyReport:
+def run_audit(
+    options: AuditOptions, out: Path, overwrite: bool, track: Track, module: nn.Module | None = None
+) -> EnergyReport:
     """Measure, count, price, and write `energy.json` and `energy.html`.
 
     Args:
@@ -237,6 +240,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         out: folder of the two files.
         overwrite: replace them.
         track: shows how far the images are, e.g. `Terminal.track`.
+        module: a teacher that is at hand, instead of `options.teacher`.
 
     Raises:
         ConfigError: the student restores no image, a twin has another shape than the student, an option is
@@ -248,7 +252,8 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
     check_lowering(options.lowering)
     check_claim(options.claim)
     rivals = dense_rivals(options.student, options.twin, options.cnn, options.qann)
-    check_reference(options.against, options.teacher is not None, rivals.cnn is not None)
+    taught = options.teacher if module is None else module
+    check_reference(options.against, taught is not None, rivals.cnn is not None)
     pricing = load_profile(options.profile) if options.profile else packaged_pricing()
     for name in (JSON_FILE, HTML_FILE):
         refuse_existing_file(out / name, overwrite)
@@ -263,7 +268,7 @@ def run_audit(options: AuditOptions, out: Path, overwrite: bool, track: Track) -
         )
     images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
     degradation = source_for(pairs, options.task, options.sigma, trained_for)
-    teacher, hashes = audited_teacher(options.teacher, options.weights)
+    teacher, hashes = audited_teacher(taught, options.weights)
     by_column = restorers(network, teacher if hashes else None, rivals)
     sides = (options.crop, options.limit, _multiple(network, teacher))
     crops = load_crops(images, degradation, *sides, options.seed)

@@ -23,6 +23,8 @@ from snn_tool.cli.deploy import (
     verify,
 )
 from snn_tool.cli.energy import audit_app, energy_app
+from snn_tool.cli.options import Command, CommandGroup
+from snn_tool.cli.refusals import reason
 from snn_tool.cli.train import distill, train
 from snn_tool.cli.use import degrade, demo, doctor, evaluate, models, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError, is_out_of_memory
@@ -36,6 +38,7 @@ UsageFault: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__
 app = typer.Typer(
     help="Distil an image-restoration network into a spiking one, prove what a Loihi-class chip would "
     "compute, and audit its energy.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,7 +60,8 @@ def root(
     ] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="More log lines.")] = 0,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Options that every command shares."""
@@ -82,7 +86,7 @@ for _name, _command in (
     ("demo", demo),
     ("doctor", doctor),
 ):
-    app.command(_name)(_command)
+    app.command(_name, cls=Command)(_command)
 app.add_typer(energy_app, name="energy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(backend_app, name="backend")
@@ -113,7 +117,7 @@ def run(arguments: list[str]) -> int:
         return NO_READER
     except UsageFault as error:
         if text := error.format_message():  # type: ignore[attr-defined]
-            say(f"usage: {text}{_hint(error)}")
+            say(f"usage: {text}{reason(error)}{_hint(error)}")
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")

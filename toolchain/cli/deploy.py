@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from snn_tool.cli.options import command, images_or_pairs
+from snn_tool.cli.options import Command, CommandGroup, command, images_or_pairs
 from snn_tool.deploy.options import (
     ConformanceOptions,
     ExportOptions,
@@ -14,7 +14,7 @@ from snn_tool.deploy.options import (
     VerifyOptions,
     usual_out,
 )
-from snn_tool.flags import Flag, Overwrite
+from snn_tool.flags import OUTPUT, Flag, Overwrite
 from snn_tool.networks.locate import exported_file, float_file
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from snn_tool.deploy.onnx_networks import OnnxOptions
 
 CHECK_FAILED = 3
+LOIHI, NIR = "loihi", "nir"
+ON_YOURS = "on photographs of yours"
+WHY = {NIR: "what simulators would make of it"}
 
 Bundle = Annotated[Path, Flag("Bundle folder, from export --target loihi.", argument=True)]
+
+
+def following(folder: Path, target: str) -> tuple[object, ...]:
+    """The command to type after an export."""
+    if target == NIR:
+        return ("check", folder / "network.nir")
+    return ("verify", folder, "--images", "PHOTOS")
 
 
 @command
@@ -53,7 +63,9 @@ def quantize(
         f"{made.calibration_images} of {made.calibration_of} images calibrated, {made.images} of "
         f"{made.images_of} measured (at most {MOST_IMAGES} of each)"
     )
-    terminal_of(context).result(text, {**asdict(made), "loss_db": made.loss_db})
+    terminal = terminal_of(context)
+    terminal.result(text, {**asdict(made), "loss_db": made.loss_db})
+    terminal.then("export", made.path, "--target", "loihi", why="files for a chip, verified bit for bit")
 
 
 @command
@@ -75,6 +87,7 @@ def export(
         Flag(
             "Folder to make; for onnx a file.",
             shown="NAME-TARGET, for onnx NAME.onnx, beside its input, or here for a name from 'models'",
+            group=OUTPUT,
         ),
     ] = None,
 ) -> None:
@@ -101,6 +114,7 @@ def export(
             context=Context(conv=options.conv, log=log),
         )
     terminal.result(export_text(exported), export_document(exported))
+    terminal.then(*following(exported.folder, options.target), why=WHY.get(options.target, ON_YOURS))
     if exported.verification and exported.verification.failed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -112,6 +126,7 @@ def _export_onnx(terminal: Terminal, source: Path, out: Path, options: "OnnxOpti
 
     exported = export_onnx(source, out, options)
     terminal.result(export_text(exported), {**asdict(exported), "path": str(exported.path)})
+    terminal.then("export", "--help", why="targets that are verified by other implementations, too")
 
 
 @command
@@ -119,7 +134,9 @@ def verify(
     context: typer.Context,
     bundle: Annotated[Path, Flag("Folder, from export; not of --target nir.", argument=True)],
     options: VerifyOptions,
-    out: Annotated[Path | None, Flag("File for the report.", shown="verification.json in the folder")] = None,
+    out: Annotated[
+        Path | None, Flag("File for the report.", shown="verification.json in the folder", group=OUTPUT)
+    ] = None,
 ) -> None:
     """Hold a bundle against independent implementations, on its golden tiles and on your images.
 
@@ -145,15 +162,21 @@ def verify(
         how = Context(conv=options.conv, log=log)
         shown = photographs if options.images else None
         report = verify_export(export, options.backend or None, shown, how, out)
-    terminal.result(verification_text(report), report.to_json())
+    terminal.result(verification_text(report), report.to_dict())
+    if export.target == LOIHI:
+        terminal.then("conformance", bundle, why="the same network in five simulators")
+    else:
+        terminal.then("verify", bundle, "--images", "PHOTOS", why=ON_YOURS)
     if report.failed or (options.backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)
 
 
-backend_app = typer.Typer(help="What networks are exported for and verified by.", no_args_is_help=True)
+backend_app = typer.Typer(
+    help="What networks are exported for and verified by.", cls=CommandGroup, no_args_is_help=True
+)
 
 
-@backend_app.command("list")
+@backend_app.command("list", cls=Command)
 def list_backends(context: typer.Context) -> None:
     """List all targets and backends, those of other packages included."""
     from dataclasses import asdict
@@ -161,10 +184,12 @@ def list_backends(context: typer.Context) -> None:
     from snn_tool.deploy.backends import list_all, list_text
 
     items = list_all()
-    terminal_of(context).result(list_text(items), {"schema": 1, "items": [asdict(item) for item in items]})
+    terminal = terminal_of(context)
+    terminal.result(list_text(items), {"schema": 1, "items": [asdict(item) for item in items]})
+    terminal.then("doctor", why="which of them work here")
 
 
-@backend_app.command("install")
+@backend_app.command("install", cls=Command)
 @command
 def install_backend(
     context: typer.Context, name: Annotated[str, Flag("lava or sanafe.", argument=True)]
@@ -183,12 +208,14 @@ def install_backend(
         netx = f"netx of lava-dl {lava.lava_dl}" if lava.lava_dl else f"without netx ({lava.netx_fault})"
         what = f"lava-nc {lava.version} on Python {lava.python_version}, {where}; {netx}"
         terminal.result(what, {**asdict(lava), "python": str(lava.python)})
+        terminal.then("verify", "BUNDLE", "--backend", "lava", why="what a Loihi computes, in Lava")
     elif name == "sanafe":
         chip = provision_sanafe(terminal.note)
         what = (
             f"sanafe {chip.version} on Python {chip.python_version}, {chip.origin}: {printable(chip.python)}"
         )
         terminal.result(what, {**asdict(chip), "python": str(chip.python)})
+        terminal.then("energy", "sanafe", "BUNDLE", why="energy on a simulated Loihi")
     else:
         raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")
 
@@ -198,7 +225,7 @@ def import_nir(
     context: typer.Context,
     options: ImportOptions,
     out: Annotated[
-        Path | None, Flag("Integer network.", shown="NAME.int.safetensors beside NAME.nir")
+        Path | None, Flag("Integer network.", shown="NAME.int.safetensors beside NAME.nir", group=OUTPUT)
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -214,6 +241,7 @@ def import_nir(
     path = out or options.nir.with_suffix(INTEGER_SUFFIX)
     imported = import_network(options, path, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
+    terminal.then("export", imported.path, "--target", "loihi", why="files for a chip, verified bit for bit")
 
 
 @command
@@ -222,7 +250,8 @@ def conformance(
     bundle: Bundle,
     options: ConformanceOptions,
     out: Annotated[
-        Path | None, Flag("Folder for conformance.json and conformance.html.", shown="none are written")
+        Path | None,
+        Flag("Folder for conformance.json and conformance.html.", shown="none are written", group=OUTPUT),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -254,6 +283,10 @@ def conformance(
     if out:
         write_conformance(out, made, conformance_page(made))
     terminal.result(conformance_text(made), made.document())
+    if out:
+        terminal.then("resources", bundle, why="cores and chips that it fills")
+    else:
+        terminal.then("conformance", bundle, "--out", "conformance", why="the table as a page")
     if not made.passed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -292,7 +325,9 @@ def check(
     notes = [UNREADABLE.format(fault)] if fault else []
     document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
     document["findings"] = [asdict(f) for f in findings]
-    terminal_of(context).result("\n".join(map(printable, [*lines, *notes])), document)
+    terminal = terminal_of(context)
+    terminal.result("\n".join(map(printable, [*lines, *notes])), document)
+    terminal.then("import", source, "--images", "PHOTOS", why="its integers, and what they change")
     if lost:
         raise typer.Exit(CHECK_FAILED)
 
@@ -305,7 +340,9 @@ def resources(
     ],
     size: Annotated[int | None, Flag("Side of a square image.", shown="the file's size")] = None,
     lowering: Annotated[str | None, Flag("fanout or relay.", shown="the bundle's, or fanout")] = None,
-    out: Annotated[Path | None, Flag("SVG picture of the cores by layer.", shown="none is drawn")] = None,
+    out: Annotated[
+        Path | None, Flag("SVG picture of the cores by layer.", shown="none is drawn", group=OUTPUT)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
@@ -331,4 +368,9 @@ def resources(
         write_text(out, cores_svg(report, LOIHI_2))
     picture = f"\n{printable(out)}" if out else ""
     document = {**resource_document(report), "picture": str(out) if out else None}
-    terminal_of(context).result(resources_text(report) + picture, document)
+    terminal = terminal_of(context)
+    terminal.result(resources_text(report) + picture, document)
+    if bundle:
+        terminal.then("verify", source, "--images", "PHOTOS", why=ON_YOURS)
+    else:
+        terminal.then("export", source, "--target", LOIHI, why="the bundle that is counted here")

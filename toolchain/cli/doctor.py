@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,18 @@ REQUIRED = (
 BROKEN = (ImportError, RuntimeError, AttributeError, OSError)
 """What an import raises when compiled packages do not fit each other."""
 INSTALL = "pip install -c constraints.txt snn-tool"
+
+
+OF_EXTRA = "pip install 'snn-tool[{}]'"
+SIMULATORS = {
+    "norse": OF_EXTRA.format("simulators"),
+    "snntorch": OF_EXTRA.format("simulators"),
+    "spikingjelly": OF_EXTRA.format("simulators"),
+    "sinabs": "pip install --no-deps sinabs",
+    "nirtorch": INSTALL,
+}
+"""Backends that are packages, and the command for each; sinabs declares a nir that no resolver has for it."""
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+).*;\s*extra == ['\"](?P<extra>[\w.-]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ def examine() -> list[Finding]:
         *(_python, _torchvision, _accelerator, _training, _onnxruntime, _nir),
     )
     ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
-    return [*ours, *_plugins()]
+    return [*ours, *(_simulator(*pair) for pair in SIMULATORS.items()), *_extras(), *_plugins()]
 
 
 def _package(name: str) -> Finding:
@@ -139,6 +152,41 @@ def _lava() -> tuple[Finding, Finding]:
     return lava, Finding(
         "backend netx", True, f"lava-dl {environment.lava_dl}, .net files load without torch"
     )
+
+
+def _simulator(name: str, remedy: str) -> Finding:
+    """A simulator that is a package; it is not imported, for that takes seconds."""
+    if version := _installed(name):
+        return Finding(f"backend {name}", True, f"{name} {version}")
+    return Finding(f"backend {name}", None, "not installed", remedy)
+
+
+def _extras() -> list[Finding]:
+    """What the package's own metadata calls extras, and what of each is missing."""
+    try:
+        lines = importlib.metadata.requires("snn-tool") or []
+    except importlib.metadata.PackageNotFoundError:  # run from its folders
+        return []
+    extras: dict[str, list[str]] = {}
+    for line in lines:
+        if found := REQUIREMENT.match(line):
+            extras.setdefault(found["extra"], []).append(found["name"])
+    return [_extra(name, packages) for name, packages in sorted(extras.items())]
+
+
+def _extra(name: str, packages: list[str]) -> Finding:
+    missing = [package for package in packages if not _installed(package)]
+    if not missing:
+        return Finding(f"extra {name}", True, ", ".join(packages))
+    return Finding(f"extra {name}", None, f"without {', '.join(missing)}", OF_EXTRA.format(name))
+
+
+def _installed(package: str) -> str:
+    """Its version; empty if it is not there."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _no_netx(why: str, remedy: str) -> Finding:

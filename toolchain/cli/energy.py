@@ -6,21 +6,24 @@ from typing import Annotated, Any
 import typer
 from snn_tool.auditing.options import AuditOptions, NirEnergyOptions, PaysOptions
 from snn_tool.cli.deploy import CHECK_FAILED
-from snn_tool.cli.options import Given, check_images, command, options_of
-from snn_tool.flags import Flag, Overwrite
-from snn_tool.networks.locate import Kind, locate, locate_teacher
+from snn_tool.cli.options import Command, CommandGroup, Given, check_images, command, options_of
+from snn_tool.flags import OUTPUT, Flag, Overwrite
+from snn_tool.networks.locate import Kind, beside, locate, locate_teacher
 from snn_tool.tables import printable
 from snn_tool.terminal import output_console, terminal_of
 
-energy_app = typer.Typer(help="Energy estimates with their provenance.", no_args_is_help=True)
-audit_app = typer.Typer(help="Counts that papers quote, checked.", no_args_is_help=True)
+energy_app = typer.Typer(
+    help="Energy estimates with their provenance.", cls=CommandGroup, no_args_is_help=True
+)
+audit_app = typer.Typer(help="Counts that papers quote, checked.", cls=CommandGroup, no_args_is_help=True)
+AUDIT = ("energy", "report", "--student", "STUDENT", "--images", "PHOTOS")
 Asked = Annotated[dict[str, Any], Given(AuditOptions)]
 AskedOfNir = Annotated[
     dict[str, Any], Given(NirEnergyOptions, only=("timesteps", "dt_s"), before="With --nir: ")
 ]
 
 
-@energy_app.command("report")
+@energy_app.command("report", cls=Command)
 @command
 def energy_report(
     context: typer.Context,
@@ -28,8 +31,14 @@ def energy_report(
     of_nir: AskedOfNir,
     nir: Annotated[Path | None, Flag("Instead of --student: the same as 'energy nir FILE'.")] = None,
     out: Annotated[
-        Path | None, Flag("Folder for energy.json and energy.html (with --nir only the first).")
+        Path | None,
+        Flag(
+            "Folder for energy.json and energy.html (with --nir only the first).",
+            shown="NAME-energy beside the student, or here for a name from 'models'; none with --nir",
+            group=OUTPUT,
+        ),
     ] = None,
+    tables: Annotated[bool, Flag("Print every table, not ten lines.", group=OUTPUT)] = False,
     strict: Annotated[bool, Flag("Exit 3 unless the claim holds in every model.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -42,12 +51,13 @@ def energy_report(
         raise typer.BadParameter("give --student, or --nir for a file of another tool")
     for name in of_nir:
         raise typer.BadParameter(f"{_flag(name)} does not go with --student")
-    if out is None:
-        raise typer.BadParameter("--student needs --out, a folder for energy.json and energy.html")
     options = AuditOptions(**asked)
     locate_teacher(options.teacher, options.weights, untrained=True)
     check_images(options.images, "--images", options.pairs, options.degraded)
-    _report_student(context, options, out, overwrite, strict)
+    place = out or beside(options.student, "-energy")
+    outcome = _report_student(context, options, place, overwrite, tables)
+    if strict and outcome != "holds":
+        raise typer.Exit(CHECK_FAILED)
 
 
 def _check_nir(asked: dict[str, Any], strict: bool) -> None:
@@ -66,19 +76,23 @@ def _flag(name: str) -> str:
 
 
 def _report_student(
-    context: typer.Context, options: AuditOptions, out: Path, overwrite: bool, strict: bool
-) -> None:
+    context: typer.Context, options: AuditOptions, out: Path, overwrite: bool, tables: bool
+) -> str:
+    """Audit a student and print what was found; returns the verdict on the claim."""
     from snn_tool.auditing.student import run_audit
-    from snn_tool.energy.pages.terminal import print_report
+    from snn_tool.energy.pages.terminal import headlines_text, print_report
 
     terminal = terminal_of(context)
     report = run_audit(options, out, overwrite, terminal.track)
-    if not terminal.as_json:
+    if tables and not terminal.as_json:
         print_report(report, output_console())
-    files = "\n".join(printable(out / name) for name in ("energy.json", "energy.html"))
-    terminal.result(files, report.to_json())
-    if strict and report.verdict.outcome != "holds":
-        raise typer.Exit(CHECK_FAILED)
+    files = "\n".join(printable(out / name) for name in ("energy.html", "energy.json"))
+    terminal.result(files if tables else f"{headlines_text(report)}\n{files}", report.to_json())
+    if not tables:
+        terminal.then(*AUDIT, "--tables", why="every table here; energy.html has them with their sources")
+    elif options.sanafe is None:
+        terminal.then("energy", "sanafe", "BUNDLE", why="the same network on a simulated Loihi")
+    return report.verdict.outcome
 
 
 def _report_nir(context: typer.Context, options: NirEnergyOptions, out: Path | None, overwrite: bool) -> None:
@@ -88,27 +102,32 @@ def _report_nir(context: typer.Context, options: NirEnergyOptions, out: Path | N
     terminal = terminal_of(context)
     report = run_nir_energy(options, out, overwrite, terminal.track)
     written = f"\n{printable(out / 'energy.json')}" if out else ""
-    terminal.result(nir_report_text(report) + written, report.to_json())
+    terminal.result(nir_report_text(report) + written, report.to_dict())
+    terminal.then("import", options.nir, "--images", options.images, why="its integers, for a chip")
 
 
-@energy_app.command("nir")
+@energy_app.command("nir", cls=Command)
 @command
 def energy_nir(
     context: typer.Context,
     options: NirEnergyOptions,
-    out: Annotated[Path | None, Flag("Folder for energy.json.", shown="none is written")] = None,
+    out: Annotated[
+        Path | None, Flag("Folder for energy.json.", shown="none is written", group=OUTPUT)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Count what a NIR file of any tool computes on images, layer by layer, and price it."""
     _report_nir(context, options, out, overwrite)
 
 
-@energy_app.command("pays")
+@energy_app.command("pays", cls=Command)
 @command
 def energy_pays(
     context: typer.Context,
     options: PaysOptions,
-    out: Annotated[Path, Flag("The page, a .html file; the JSON document stands beside it.")],
+    out: Annotated[
+        Path, Flag("The page, a .html file; the JSON document stands beside it.", group=OUTPUT)
+    ] = Path("pays.html"),
     overwrite: Overwrite = False,
 ) -> None:
     """Draw when spikes pay: break-even spike rates over fan-out and timesteps, by every model."""
@@ -119,9 +138,10 @@ def energy_pays(
     report = run_pays(options, out, overwrite, terminal.track)
     files = (printable(out), printable(out.with_suffix(".json")))
     terminal.result("\n".join([*map(printable, answers(report)), *files]), report.to_json())
+    terminal.then(*AUDIT, why="what one student costs, by every model")
 
 
-@energy_app.command("sanafe")
+@energy_app.command("sanafe", cls=Command)
 @command
 def energy_sanafe(
     context: typer.Context,
@@ -129,7 +149,8 @@ def energy_sanafe(
         Path, Flag("Bundle folder of a lif student, from export --target loihi --size 10.", argument=True)
     ],
     out: Annotated[
-        Path | None, Flag("File for energies and comparison.", shown="sanafe.json beside the bundle")
+        Path | None,
+        Flag("File for energies and comparison.", shown="sanafe.json beside the bundle", group=OUTPUT),
     ] = None,
     tiles: Annotated[int, Flag("Use the first N golden tiles; 0 takes all.")] = 0,
     overwrite: Overwrite = False,
@@ -154,7 +175,8 @@ def energy_sanafe(
     with terminal.steps() as log:
         report = check_on_chip(read_bundle(bundle), found, tiles, log)
     write_sanafe(out, report)
-    terminal.result(f"{chip_check_text(report)}\n{printable(out)}", report.to_json())
+    terminal.result(f"{chip_check_text(report)}\n{printable(out)}", report.to_dict())
+    terminal.then(*AUDIT, "--sanafe", out, why="these energies beside the models'")
     if not report.passed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -164,7 +186,7 @@ def _audit() -> None:
     """A group even with one command."""
 
 
-@audit_app.command("params")
+@audit_app.command("params", cls=Command)
 @command
 def audit_params(
     context: typer.Context,
@@ -188,4 +210,5 @@ def audit_params(
 
     terminal = terminal_of(context)
     counted = audit_parameters(audited_module(found), (1, channels, *size))
-    terminal.result(audit_text(module, counted, rows), {"module": module, **counted.to_json()})
+    terminal.result(audit_text(module, counted, rows), {"module": module, **counted.to_dict()})
+    terminal.then(*AUDIT, "--teacher", module, why="what a student saves against it")

@@ -20,6 +20,7 @@ import typer
 from msgspec import Meta
 from rich.markup import escape
 from snn_tool.flags import Flag
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from snn_tool.degradations.pairs import Pairs
@@ -51,12 +52,14 @@ class Option:
         default: `MISSING` if a value must be given.
         annotation: its type and what stands beside it.
         flag: its words.
+        group: of the dataclass that it is a field of.
     """
 
     name: str
     default: Any
     annotation: Any
     flag: Flag
+    group: str = ""
 
     @property
     def kind(self) -> Any:
@@ -114,7 +117,9 @@ class Option:
         if self.flag.argument:
             info = typer.Argument(**words)
         else:
-            info = typer.Option(*self.names, min=self.flag.least, **words)
+            group = self.flag.group or self.group or None
+            words |= {"metavar": value_name(kind), "rich_help_panel": group, "min": self.flag.least}
+            info = typer.Option(*self.names, **words)
         return inspect.Parameter(
             self.key,
             inspect.Parameter.KEYWORD_ONLY,
@@ -123,12 +128,24 @@ class Option:
         )
 
 
+VALUES = {bool: "", Path: "PATH", str: "TEXT", int: "N", float: "X"}
+"""What stands in `--help` for the value of an option; a switch has none."""
+
+
+def value_name(kind: Any) -> str:
+    """What stands for an option's value, one word for each of its parts."""
+    parts = [part for part in get_args(kind) if part is not type(None)]
+    if not parts:
+        return VALUES[kind]
+    return " ".join(map(value_name, parts)) if get_origin(kind) is tuple else value_name(parts[0])
+
+
 def options_of(cls: type) -> Iterator[Option]:
     """The fields of a dataclass that have a `Flag`."""
     hints = get_type_hints(cls, include_extras=True)
     for field in fields(cls):
         if flag := _flag_of(hints[field.name]):
-            yield Option(field.name, field.default, hints[field.name], flag)
+            yield Option(field.name, field.default, hints[field.name], flag, getattr(cls, "GROUP", ""))
 
 
 def _flag_of(annotation: Any) -> Flag | None:
@@ -169,6 +186,26 @@ def _chosen(part: Given) -> Iterator[Option]:
     for option in options_of(part.of):
         if option.name not in part.without and (not part.only or option.name in part.only):
             yield replace(option, flag=replace(option.flag, help=part.before + option.flag.help))
+
+
+class _PlainHelp:
+    """No word for a value stands beside a switch, be it typer's own, as `--help` is."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """As typer makes them, the switches without such a word."""
+        found = super().get_params(ctx)  # type: ignore[misc]
+        for option in found:
+            if getattr(option, "is_flag", False) or getattr(option, "count", False):
+                option.metavar = ""
+        return found
+
+
+class Command(_PlainHelp, TyperCommand):
+    """What typer makes of a command here."""
+
+
+class CommandGroup(_PlainHelp, TyperGroup):
+    """What typer makes of a group of commands here."""
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

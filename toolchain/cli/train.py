@@ -1,5 +1,6 @@
 """The commands that fit networks: `train` and `distill`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from snn_tool.training.run_folder import RunFolder
     from snn_tool.training.runs import TaskOptions, TrainedNetwork
 
+TEACHER, STUDENT = "teacher", "student"
+"""What is trained, and the usual name of its run folder."""
 OF_STUDENTS = ("qat", "synop_budget")
 """Settings that mean nothing to a teacher."""
 
@@ -36,8 +39,14 @@ def train(
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss})
     build = parse_teacher_options(teacher.arch, list(teacher.option), teacher.size)
-    trained = train_teacher(teacher.arch, build, _task(learnt), settings, _folder(run, terminal))
-    _report(terminal, "teacher", trained)
+    trained = train_teacher(teacher.arch, build, _task(learnt), settings, _folder(run, TEACHER, terminal))
+    _report(
+        terminal,
+        TEACHER,
+        trained,
+        ("distill", "--teacher", trained.path, *_images(learnt)),
+        "a spiking student of it",
+    )
 
 
 @command
@@ -57,9 +66,9 @@ def distill(
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss, "student": student})
     initial = read_initial(distillation.init, settings.student) if distillation.init else None
-    task, folder = _task(learnt, distillation.split_seed), _folder(run, terminal)
+    task, folder = _task(learnt, distillation.split_seed), _folder(run, STUDENT, terminal)
     trained = distill_student(source, distillation.features, task, settings, folder, terminal.note, initial)
-    _report(terminal, "student", trained)
+    _report(terminal, STUDENT, trained, ("quantize", trained.path, *_images(learnt)), "its integers")
 
 
 def _task(learnt: LearntOptions, split_seed: int | None = None) -> "TaskOptions":
@@ -70,13 +79,23 @@ def _task(learnt: LearntOptions, split_seed: int | None = None) -> "TaskOptions"
     return TaskOptions(clean, task, learnt.sigma, partners, split_seed)
 
 
-def _folder(run: RunOptions, terminal: Terminal) -> "RunFolder":
+def _folder(run: RunOptions, kind: str, terminal: Terminal) -> "RunFolder":
     from snn_tool.training.run_folder import RunFolder
 
-    return RunFolder(run.out, run.resume, run.overwrite, terminal.quiet)
+    return RunFolder(run.out or Path(kind), run.resume, run.overwrite, terminal.quiet)
 
 
-def _report(terminal: Terminal, kind: str, trained: "TrainedNetwork") -> None:
+def _images(learnt: LearntOptions) -> tuple[object, ...]:
+    """The images again, as the next command takes them."""
+    if learnt.pairs:
+        return ("--pairs", learnt.pairs)
+    partners = ("--degraded", learnt.degraded) if learnt.degraded else ()
+    return ("--data", learnt.data, *partners)
+
+
+def _report(
+    terminal: Terminal, kind: str, trained: "TrainedNetwork", following: tuple[object, ...], why: str
+) -> None:
     from snn_tool.training.ranks import is_first
 
     if not is_first():
@@ -87,3 +106,4 @@ def _report(terminal: Terminal, kind: str, trained: "TrainedNetwork") -> None:
         f"{training['validation_psnr_db']:.2f} dB at step {training['best_step']} of {training['steps']}"
     )
     terminal.result(text, {"path": str(trained.path), "parameters": trained.parameters, **training})
+    terminal.then(*following, why=why)

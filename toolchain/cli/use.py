@@ -21,14 +21,14 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
     from snn_tool.networks.restoring import plan_outputs, restore_files
 
     terminal = terminal_of(context)
-    student = options.student
+    student = named = options.student
     if student is not None and options.task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
     # cheap checks first: torch follows
     outputs = plan_outputs(options.images, options.out, options.overwrite)
     if student is None:
         card = shipped_for(options.task or USUAL_TASK)
-        student = card.path
+        student, named = card.path, Path(card.name)
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     from snn_tool.networks.open import open_student
     from snn_tool.networks.running import RestoringStudent
@@ -44,6 +44,7 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
         "images": {str(source): str(target) for source, target in outputs.items()},
     }
     terminal.result("\n".join(map(printable, outputs.values())), document)
+    terminal.then("evaluate", "--student", named, "--data", "PHOTOS", why="its PSNR on clean photographs")
 
 
 @command
@@ -61,15 +62,25 @@ def evaluate(context: typer.Context, options: EvaluateOptions) -> None:
     files = EvaluationFiles(options.out, options.save, options.overwrite)
     how = (options.task, options.sigma, options.seed)
     scored = run_evaluation(network, clean, how, options.tile, files, terminal.track, partners)
-    terminal.result(evaluation_text(scored), scored.document())
+    terminal.result(evaluation_text(scored, options.per_image), scored.document())
+    if student is None:
+        terminal.then("distill", "--teacher", options.teacher, "--data", "DIR", why="a spiking student of it")
+    elif scored.kind == "integer":
+        images = ("--pairs", options.pairs) if options.pairs else ("--images", clean)
+        terminal.then("energy", "report", "--student", student, *images, why="what it costs")
+    else:
+        terminal.then("quantize", student, "--data", "DIR", why="its integers")
 
 
 @command
 def demo(
     context: typer.Context,
-    out: Annotated[Path, Flag("Folder for everything.")],
+    out: Annotated[Path, Flag("Folder for everything.")] = Path("demo-out"),
     seed: Annotated[int, Flag("Seed of weights, patches, noise, split.")] = 0,
-    quick: Annotated[bool, Flag("A twentieth of the training: shows the path, not the quality.")] = False,
+    quick: Annotated[
+        bool,
+        Flag("Little training, small crops: two minutes. Shows the path, not the quality."),
+    ] = False,
     resume: Annotated[bool, Flag("Go on after an interruption.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -79,6 +90,7 @@ def demo(
     terminal = terminal_of(context)
     summary = run_demo(out, seed, quick, resume, overwrite, terminal)
     terminal.result(summary.text(), summary.document())
+    terminal.then("restore", "PHOTO.png", "--student", out / "student", why="with the student that was made")
     if summary.differs:
         raise typer.Exit(CHECK_FAILED)
 
@@ -96,7 +108,9 @@ def doctor(context: typer.Context) -> None:
         for f in findings
     ]
     text = "\n".join(map(printable, lines))
-    terminal_of(context).result(text, {"findings": [asdict(finding) for finding in findings]})
+    terminal = terminal_of(context)
+    terminal.result(text, {"findings": [asdict(finding) for finding in findings]})
+    terminal.then("demo", "--quick", why="everything once, on photographs that come along")
     if any(finding.works is False for finding in findings):
         raise typer.Exit(1)
 
@@ -116,21 +130,23 @@ def models(
     cards = [read_card(each) for each in ([name] if name else shipped_names())]
     text = card_text(cards[0]) if name else list_text(cards)
     terminal.result(text, {"students": [{**asdict(card), "path": str(card.path)} for card in cards]})
+    terminal.then("restore", "PHOTO.png", "--student", cards[0].name, why="a photograph of yours")
 
 
 @command
 def degrade(context: typer.Context, options: DegradeOptions) -> None:
     """Degrade photographs as a training would, rounded to 8 bits, with a sheet that shows both.
 
-    OUT/degraded and OUT/clean are pairs, ready for --pairs OUT.
+    OUT/degraded and OUT/clean are pairs, ready for --pairs OUT, which knows the task.
     """
     from snn_tool.degradations.tasks import degradation_from_options, task_text
-    from snn_tool.networks.degrading import degrade_folder
+    from snn_tool.networks.degrading import degrade_folder, usual_folder
 
     terminal = terminal_of(context)
     degradation = degradation_from_options(options.task, options.strength)
+    out = options.out or usual_folder(options.images)
     written = degrade_folder(
-        options.images, options.out, degradation, options.seed, options.overwrite, terminal.track
+        options.images, out, degradation, options.seed, options.overwrite, terminal.track
     )
     document = {
         "degradation": degradation.describe(),
@@ -140,3 +156,4 @@ def degrade(context: typer.Context, options: DegradeOptions) -> None:
     }
     text = f"{len(written.copies)} images, {task_text(degradation.describe())}, seed {options.seed}"
     terminal.result(f"{text}\n{printable(written.sheet)}", document)
+    terminal.then("distill", "--pairs", out, why="a student that undoes this")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from snn_tool.flags import Flag
+from snn_tool.flags import IMAGES, Flag
 
 TASK_NAMES = "denoise, derain, dehaze, deblur or defocus"
 USUAL_TASK = "denoise"
@@ -15,17 +15,18 @@ STRENGTHS = (
 )
 STRENGTH_NAMES = ("--strength", "--sigma")
 
-Task = Annotated[str | None, Flag(f"What degrades the images: {TASK_NAMES}.", shown=USUAL_TASK)]
-Strength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES)]
-TrainedTask = Annotated[str | None, Flag(f"Degradation: {TASK_NAMES}.", shown="as trained")]
-TrainedStrength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES, shown="as trained")]
+Task = Annotated[str | None, Flag(f"What degrades the images: {TASK_NAMES}.", shown=USUAL_TASK, group=IMAGES)]
+Strength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES, group=IMAGES)]
+TrainedTask = Annotated[str | None, Flag(f"Degradation: {TASK_NAMES}.", shown="as trained", group=IMAGES)]
+TrainedStrength = Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES, shown="as trained", group=IMAGES)]
 PairsFolder = Annotated[
     Path | None,
     Flag(
         "Instead of clean images: a folder with clean/ and degraded/ (or rainy/, hazy/, blurry/, noisy/) in "
-        "it, partners of the same name."
+        "it, partners of the same name.",
+        group=IMAGES,
     ),
 ]
 DegradedFolder = Annotated[
-    Path | None, Flag("Instead of synthetic ones: the degraded partners of the clean images.")
+    Path | None, Flag("Instead of synthetic ones: the degraded partners of the clean images.", group=IMAGES)
 ]

@@ -13,11 +13,16 @@ import numpy as np
 from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import TrainedFor, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
-from snn_tool.files.artifacts import refuse_missing
+from snn_tool.files.artifacts import refuse_missing, write_json
+from snn_tool.files.documents import Document, read_document
+from snn_tool.files.ownership import is_kind, owned_path
 from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture
 
 CLEAN_NAMES = ("clean",)
 DEGRADED_NAMES = ("degraded", "rainy", "hazy", "blurry", "noisy")
+RECORD = "degradation.json"
+"""What `degrade` leaves beside its pairs, so that `--pairs` knows what degraded them."""
+KIND, SCHEMA = "degradation", 1
 MOST_NAMED = 3
 Image = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -29,7 +34,7 @@ class Pairs:
     Attributes:
         clean: folder of the clean images.
         partners: the degraded image of every clean one.
-        task: what restoring them is called; the folders do not say it.
+        task: what restoring them is called; empty where nobody wrote it down.
     """
 
     clean: Path
@@ -101,7 +106,7 @@ def source_for(
         return degradation_for(task, strength, trained_for)
     if strength is not None:
         raise ConfigError(f"--strength {strength}: pairs have the strength that they have; leave it out")
-    name = task or trained_for.task
+    name = task or pairs.task or trained_for.task
     if not name:
         raise ConfigError("pairs do not say what degraded them; name it with --task, e.g. --task derain")
     known_task(name)
@@ -137,10 +142,36 @@ def images_and_partners(
 def open_pairs(folder: Path) -> Pairs:
     """The pairs below a folder with `clean` and `degraded` (or rainy, hazy, blurry, noisy) inside.
 
+    Their task is the one that `degrade` recorded there, if it made them.
+
     Raises:
         DataError: a folder is missing, or images have no partner (named).
+        ArtifactError: the record of `degrade` is damaged.
     """
-    return match_pairs(_inside(folder, DEGRADED_NAMES), _inside(folder, CLEAN_NAMES))
+    found = match_pairs(_inside(folder, DEGRADED_NAMES), _inside(folder, CLEAN_NAMES))
+    return replace(found, task=_recorded_task(folder / RECORD))
+
+
+class DegradationRecord(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema of degradation.json: a degradation as it describes itself, and the seed of its draws."""
+
+    degradation: dict[str, Any]
+    seed: int
+
+
+def record_degradation(folder: Path, degradation: Degradation, seed: int) -> None:
+    """Write down what degraded the images of a folder."""
+    body = {"degradation": degradation.describe(), "seed": seed}
+    write_json(folder / RECORD, KIND, SCHEMA, body, owned_path)
+
+
+def _recorded_task(path: Path) -> str:
+    """The task that `degrade` recorded; empty where it did not make the pairs."""
+    if not is_kind(path, KIND):
+        return ""
+    task = str(read_document(path, KIND, SCHEMA, DegradationRecord).degradation.get("task"))
+    known_task(task)
+    return task
 
 
 def _inside(folder: Path, names: tuple[str, ...]) -> Path:

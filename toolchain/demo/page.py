@@ -163,10 +163,14 @@ def crop(shown: Photograph) -> Crop:
     return Crop(shown.name, degraded, restored, clean, shown.degraded_psnr_db, shown.psnr_db)
 
 
+STYLES = jinja2.PackageLoader("snn_tool.energy.pages")
+"""Where the style is that all pages share."""
+
+
 def render_page(facts: dict[str, Any]) -> str:
     """Fill the template; a fact that is missing is an error, not a blank."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("snn_tool.demo"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader("snn_tool.demo"), STYLES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable_in_page,

@@ -1,6 +1,7 @@
 """`snn-tool demo`: the whole mission on photographs that ship with scikit-image and scikit-learn."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from snn_tool.auditing.options import AuditOptions
@@ -36,11 +37,42 @@ PAGE, SCORES, RESTORED = "index.html", "evaluation.json", "restored"
 TITLE = b"<title>snn-tool demo"
 """By which a page of ours is known."""
 
+PARTS = {
+    "photographs": "photographs, to train on and to test on",
+    "teacher": "train the teacher",
+    "twin": "train an ANN of the student's shape",
+    "student": "distil the student",
+    "integers": "turn the student into integers",
+    "lava": "find Lava, or install it",
+    "export": "export to NIR and to a Loihi-style bundle, and verify",
+    "evaluate": "restore photographs that no training saw",
+    "energy": "audit the energy",
+}
+"""What the demo does, in this order."""
 SIGMA = "25"
 CLAIM = 50.0
 TEACHER_WIDTH, STUDENT_WIDTH = 40, 24
-STEPS = {"teacher": 1600, "student": 3200, "twin": 1600}
-QUICK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSize:
+    """How much a demo trains and measures; the parts and their checks are the same.
+
+    Attributes:
+        steps: of each training.
+        validations: of each training.
+        training: other settings than the usual ones.
+        crop: side in pixels of the crops that are audited.
+    """
+
+    steps: Mapping[str, int]
+    validations: int = 8
+    training: Mapping[str, int] = field(default_factory=dict)
+    crop: int = 256
+
+
+FULL = DemoSize({"teacher": 1600, "student": 3200, "twin": 1600})
+QUICK = DemoSize({"teacher": 60, "student": 80, "twin": 60}, 2, {"batch": 4, "patch": 32, "warmup": 10}, 96)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +87,28 @@ class DemoPlan:
 
     def settings(self, what: str) -> RunSettings:
         """The settings of `teacher`, `twin` or `student`."""
-        steps = STEPS[what] // (QUICK if self.quick else 1)
-        training = {
-            "max_steps": steps,
-            "validate_every": max(steps // 8, 1),
-            "seed": self.seed,
-            "device": "cpu",
-        }
-        return load_settings(None, {"training": training})
+        return load_settings(None, {"training": {**self.training(what), "device": "cpu"}})
+
+    def training(self, what: str) -> dict[str, int]:
+        """What is not as usual in its training."""
+        steps = self.size.steps[what]
+        every = max(steps // self.size.validations, 1)
+        return {"max_steps": steps, "validate_every": every, "seed": self.seed, **self.size.training}
+
+    @property
+    def size(self) -> DemoSize:
+        """How much is trained and measured."""
+        return QUICK if self.quick else FULL
 
     def folder(self, what: str) -> RunFolder:
         """A training that had begun goes on; all others start."""
         path = self.out / what
         begun = self.resume and (path / "checkpoints" / LAST).exists()
         return RunFolder(path, begun, True, self.terminal.quiet)
+
+    def begin(self, part: str) -> None:
+        """Say which part begins, and of how many it is."""
+        self.terminal.note(f"{list(PARTS).index(part) + 1} of {len(PARTS)}: {PARTS[part]}")
 
     @property
     def task(self) -> TaskOptions:
@@ -84,21 +124,26 @@ class DemoPlan:
 def commands(demo: DemoPlan) -> list[str]:
     """The demo by hand; the steps are those that it used."""
     data, test, out = f"{demo.out}/photographs/train", f"{demo.out}/photographs/test", "RUN"
-    steps = {what: demo.settings(what).training.max_steps for what in STEPS}
+    how = {what: _options(demo.training(what)) for what in demo.size.steps}
     student = f"{out}/student/student.int.safetensors"
     return [
         f"snn-tool train --data {data} --sigma {SIGMA} --option width={TEACHER_WIDTH} "
-        f"--max-steps {steps['teacher']} --out {out}/teacher",
+        f"{how['teacher']} --out {out}/teacher",
         f"snn-tool train --data {data} --sigma {SIGMA} --option width={STUDENT_WIDTH} "
-        f"--max-steps {steps['twin']} --out {out}/twin",
+        f"{how['twin']} --out {out}/twin",
         f"snn-tool distill --data {data} --sigma {SIGMA} --teacher {out}/teacher/teacher.safetensors "
-        f"--max-steps {steps['student']} --out {out}/student",
+        f"{how['student']} --out {out}/student",
         f"snn-tool quantize {out}/student/student.safetensors --data {data}",
         f"snn-tool export {student} --target loihi --images {test} --out {out}/loihi",
         f"snn-tool evaluate --student {student} --data {test} --out {out}/evaluation.json",
         f"snn-tool energy report --student {student} --teacher {out}/teacher/teacher.safetensors "
-        f"--twin {out}/twin/teacher.safetensors --images {test} --out {out}/energy",
+        f"--twin {out}/twin/teacher.safetensors --images {test} "
+        f"--claim {CLAIM:g} --crop {demo.size.crop} --out {out}/energy",
     ]
+
+
+def _options(values: Mapping[str, object]) -> str:
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in values.items())
 
 
 def run_demo(
@@ -113,15 +158,19 @@ def run_demo(
     refuse_existing(out, overwrite or resume)
     demo = DemoPlan(out, seed, quick, resume, terminal)
     _claim(demo)
+    demo.begin("photographs")
     write_demo_folders(out / "photographs")
     teacher, twin, student = _train(demo)
     integers = out / "student" / "student.int.safetensors"
+    demo.begin("integers")
     made = quantize_student(student.path, demo.task.data, integers, None, True)
     terminal.note(f"integers: {made.integer_psnr_db:.2f} dB, float {made.float_psnr_db:.2f} dB")
     exported = _export(demo, integers)
     files = EvaluationFiles(out / SCORES, out / RESTORED, True, owned_path)
+    demo.begin("evaluate")
     scored = run_evaluation(integers, demo.test, (None, None, seed), 512, files, terminal.track)
-    audited = AuditOptions(integers, demo.test, str(teacher.path), twin.path, CLAIM)
+    audited = AuditOptions(integers, demo.test, str(teacher.path), twin.path, CLAIM, demo.size.crop)
+    demo.begin("energy")
     report = run_audit(audited, out / "energy", True, terminal.track)
     summary = DemoSummary(out / PAGE, teacher, student, scored, exported, report)
     write_text(summary.page, _page(demo, summary).html(), owned_path)
@@ -151,8 +200,10 @@ def _train(demo: DemoPlan) -> tuple[TrainedNetwork, TrainedNetwork, TrainedNetwo
     """The teacher, the twin of the student's shape, and the student."""
     networks = []
     for what, width in (("teacher", TEACHER_WIDTH), ("twin", STUDENT_WIDTH)):
+        demo.begin(what)
         folder = demo.folder(what)
         networks.append(train_teacher("unet", {"width": width}, demo.task, demo.settings(what), folder))
+    demo.begin("student")
     student = distill_student(
         networks[0].path, (), demo.task, demo.settings("student"), demo.folder("student")
     )
@@ -162,10 +213,12 @@ def _train(demo: DemoPlan) -> tuple[TrainedNetwork, TrainedNetwork, TrainedNetwo
 def _export(demo: DemoPlan, integers: Path) -> Exported:
     """A NIR folder and a verified bundle; Lava is installed if it is not there."""
     options = GoldenOptions(demo.test)
+    demo.begin("lava")
     try:
         provision_lava(demo.terminal.note)
     except BackendUnavailableError as error:
         demo.terminal.note(f"without Lava: {error}")
+    demo.begin("export")
     export_student(integers, "nir", demo.out / "nir", options, overwrite=True)
     with demo.terminal.steps() as log:
         return export_student(

@@ -15,9 +15,9 @@ from snn_tool.degradations.options import (
 )
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
-from snn_tool.flags import Flag, Overwrite
+from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.models.streams import FANOUT
-from snn_tool.networks.shipped import FOLDER
+from snn_tool.networks.locate import beside
 
 ONNX = "onnx"
 MOST_TIMESTEPS, MOST_STEP = 64, 16
@@ -40,14 +40,19 @@ class QuantizeOptions:
         overwrite: replace what is there.
     """
 
-    data: Annotated[Path | None, Flag("Folder of clean images: calibrates, and measures the loss.")] = None
+    data: Annotated[
+        Path | None, Flag("Folder of clean images: calibrates, and measures the loss.", group=IMAGES)
+    ] = None
     pairs: PairsFolder = None
     degraded: DegradedFolder = None
-    out: Annotated[Path | None, Flag("Integer student.", shown="student.int.safetensors beside it")] = None
+    out: Annotated[
+        Path | None, Flag("Integer student.", shown="student.int.safetensors beside it", group=OUTPUT)
+    ] = None
     sigma: TrainedStrength = None
     overwrite: Overwrite = False
 
 
+@grouped("Golden tiles")
 @dataclass(frozen=True, slots=True)
 class GoldenOptions:
     """Where the golden tiles come from.
@@ -132,16 +137,18 @@ class VerifyOptions:
         ),
     ] = ()
     images: Annotated[
-        Path | None, Flag("Folder of clean images to verify on as well.", shown="golden tiles only")
+        Path | None,
+        Flag("Folder of clean images to verify on as well.", shown="golden tiles only", group=IMAGES),
     ] = None
-    tiles: Annotated[int, Flag("With --images: tiles, compared layer by layer.")] = 20
-    whole: Annotated[int, Flag("With --images: whole images, compared by their read-outs.")] = 0
+    tiles: Annotated[int, Flag("With --images: tiles, compared layer by layer.", group=IMAGES)] = 20
+    whole: Annotated[int, Flag("With --images: whole images, compared by their read-outs.", group=IMAGES)] = 0
     task: TrainedTask = None
     sigma: TrainedStrength = None
-    seed: Annotated[int, Flag("Seed of places and noise.")] = 0
+    seed: Annotated[int, Flag("Seed of places and noise.", group=IMAGES)] = 0
     conv: Convolution = "stock"
 
 
+@grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
 class ConformanceOptions:
     """On which tiles simulators are compared, and which other implementations.
@@ -161,6 +168,7 @@ class ConformanceOptions:
     seed: Annotated[int, Flag("Seed of places and noise.")] = 0
 
 
+@grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """What is imported, and on which images its loss is measured.
@@ -220,8 +228,4 @@ class ImportOptions:
 
 def usual_out(source: Path, target: str) -> Path:
     """Where an export goes unless it is said: beside its source, or here for a student that comes along."""
-    name = source.name
-    for suffix in (source.suffix, ".int"):
-        name = name.removesuffix(suffix)
-    folder = Path() if source.parent == FOLDER else source.parent
-    return folder / (f"{name}.onnx" if target == ONNX else f"{name}-{target}")
+    return beside(source, ".onnx" if target == ONNX else f"-{target}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.pairs import RECORD, record_degradation
 from snn_tool.errors import ConfigError
 from snn_tool.files.ownership import claim, owned_path, refuse_existing
 from snn_tool.images.files import Pixels, find_images, in_colour, write_image
@@ -25,10 +26,16 @@ class DegradedFolder:
     sheet: Path
 
 
+def usual_folder(images: Path) -> Path:
+    """Where the copies go unless it is said: beside the images."""
+    place = images.resolve()
+    return place.with_name(f"{place.stem if place.is_file() else place.name}-degraded")
+
+
 def degrade_folder(
     images: Path, out: Path, degradation: Degradation, seed: int, overwrite: bool, track: Track
 ) -> DegradedFolder:
-    """Write `out`/degraded, `out`/clean (PNG, 8 bits) and the contact sheet.
+    """Write `out`/degraded, `out`/clean (PNG, 8 bits), the contact sheet, and what the degradation was.
 
     Raises:
         ConfigError: `out` is not empty and `overwrite` is false, a file in it is in the way, or two images
@@ -38,7 +45,7 @@ def degrade_folder(
     refuse_existing(out, overwrite)
     copies = _targets(images, out)
     originals = {target: out / "clean" / target.relative_to(out / "degraded") for target in copies.values()}
-    claim([*originals, *originals.values(), out / SHEET])
+    claim([*originals, *originals.values(), out / SHEET, out / RECORD])
     columns: list[tuple[Pixels, Pixels]] = []
     for path in track(list(copies), "degrade"):
         pair = load_pair(path, images, degradation, seed)
@@ -48,6 +55,7 @@ def degrade_folder(
         if len(columns) < MOST_COLUMNS:
             columns.append((thumbnail(in_colour(pair.clean)), thumbnail(in_colour(degraded))))
     write_image(out / SHEET, contact_sheet(columns), opener=owned_path)
+    record_degradation(out, degradation, seed)
     return DegradedFolder(copies, out / SHEET)
 
 

@@ -180,12 +180,17 @@ def _luma_figures(
     return dict(zip(LUMA_FIGURES, figures, strict=True))
 
 
-def evaluation_text(scored: Evaluation) -> str:
-    """A line for each image and one for the means."""
-    names = [printable(item.name, LONGEST_CELL) for item in scored.scores]
+WORST = 3
+"""Images whose scores are printed unless all are wanted."""
+
+
+def evaluation_text(scored: Evaluation, per_image: bool = False) -> str:
+    """A line for each of the worst images, or for all, and one for the means."""
+    shown = scored.scores if per_image else tuple(sorted(scored.scores, key=lambda s: s.psnr_db)[:WORST])
+    names = [printable(item.name, LONGEST_CELL) for item in shown]
     width = max(len("image"), *map(cell_len, names))
     lines = [f"{'image':{width}}  degraded dB  restored dB  degraded SSIM  restored SSIM"]
-    for name, item in zip(names, scored.scores, strict=True):
+    for name, item in zip(names, shown, strict=True):
         similarity = [
             "     -" if value is None else f"{value:.4f}" for value in (item.degraded_ssim, item.ssim)
         ]
@@ -193,6 +198,8 @@ def evaluation_text(scored: Evaluation) -> str:
             f"{name}{' ' * (width - cell_len(name))}  {item.degraded_psnr_db:11.2f}  {item.psnr_db:11.2f}  "
             f"{similarity[0]:>13}  {similarity[1]:>13}"
         )
+    if len(shown) < len(scored.scores):
+        lines[0:0] = [f"the worst {len(shown)} of {len(scored.scores)} images (--per-image shows all)"]
     lines.append(
         f"{len(scored.scores)} images, {scored.what}, {task_text(scored.task)}, seed {scored.seed}: "
         f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB"

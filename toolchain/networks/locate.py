@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.networks.shipped import read_card, shipped_names
+from snn_tool.networks.shipped import FOLDER, read_card, shipped_names
 from snn_tool.terminal import LOGGER
 
 
@@ -167,6 +167,18 @@ def _reader(*accept: Kind) -> Read:
 student_file, integer_file, float_file = _reader(*STUDENTS), _reader(Kind.INTEGER), _reader(Kind.FLOAT)
 teacher_file, initial_file, exported_file = _reader(*TEACHERS), _reader(*STUDENTS[::-1]), _reader(*ANY)
 """By option: `--student`, of a network in integers, of one in float, `--twin`, `--init`, of `export`."""
+
+
+def beside(source: Path, ending: str) -> Path:
+    """Where something made of `source` goes unless it is said: NAME and `ending` beside it.
+
+    What is made of a student that comes along goes into the current folder.
+    """
+    name = source.name
+    for suffix in (SAFETENSORS, ONNX_SUFFIX, NIR_SUFFIX, ".int"):
+        name = name.removesuffix(suffix)
+    folder = Path() if source.parent == FOLDER else source.parent
+    return folder / f"{name}{ending}"
 
 
 def _architecture(name: str, weights: Path | None, accept: Sequence[Kind], untrained: bool) -> Located:

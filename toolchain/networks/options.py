@@ -13,7 +13,7 @@ from snn_tool.degradations.options import (
     TrainedStrength,
     TrainedTask,
 )
-from snn_tool.flags import Flag, Overwrite
+from snn_tool.flags import IMAGES, NETWORKS, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.networks.locate import student_file
 from snn_tool.networks.shipped import DEFAULT
 
@@ -61,49 +61,66 @@ class EvaluateOptions:
         degraded: folder of the degraded partners of `data`.
         out: file for the scores.
         save: folder for the restored images.
+        per_image: print a line for each image.
         task, sigma: degradation; None takes the one that the network was trained for.
         seed: of the synthetic degradation.
         tile: largest side in pixels that is restored at once.
         overwrite: replace what is there.
     """
 
-    student: Annotated[Path | None, Flag(_STUDENT, read=student_file)] = None
+    student: Annotated[Path | None, Flag(_STUDENT, read=student_file, group=NETWORKS)] = None
     teacher: Annotated[
         str | None,
         Flag(
             "Instead of --student: teacher.safetensors, a run folder, model.onnx, package.module:factory, or "
-            "an architecture with --weights."
+            "an architecture with --weights.",
+            group=NETWORKS,
         ),
     ] = None
-    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.")] = None
-    data: Annotated[Path | None, Flag("Folder of clean test images.")] = None
+    weights: Annotated[
+        Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)
+    ] = None
+    data: Annotated[Path | None, Flag("Folder of clean test images.", group=IMAGES)] = None
     pairs: PairsFolder = None
     degraded: DegradedFolder = None
     out: Annotated[
-        Path | None, Flag("File for the scores, e.g. evaluation.json.", shown="none is written")
+        Path | None, Flag("File for the scores, e.g. evaluation.json.", shown="none is written", group=OUTPUT)
     ] = None
-    save: Annotated[Path | None, Flag("Folder for the restored images.", shown="none are written")] = None
+    save: Annotated[
+        Path | None, Flag("Folder for the restored images.", shown="none are written", group=OUTPUT)
+    ] = None
+    per_image: Annotated[
+        bool, Flag("Print a line for each image, not for the worst three alone.", group=OUTPUT)
+    ] = False
     task: TrainedTask = None
     sigma: TrainedStrength = None
-    seed: Annotated[int, Flag("Seed of the synthetic degradation.")] = 0
+    seed: Annotated[int, Flag("Seed of the synthetic degradation.", group=IMAGES)] = 0
     tile: Tile = TILE
     overwrite: Overwrite = False
 
 
+@grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
 class DegradeOptions:
     """What degrades photographs, and where the copies go.
 
     Attributes:
         images: folder of clean images.
-        out: folder for the copies and their sheet.
+        out: folder for the copies and their sheet; None takes `NAME-degraded` beside the images.
         task, strength: of the degradation.
         seed: with an image's name, its draw.
         overwrite: replace what is there.
     """
 
     images: Annotated[Path, Flag("Folder of clean images.")]
-    out: Annotated[Path, Flag("Folder for the copies (PNG) and contact-sheet.png.")]
+    out: Annotated[
+        Path | None,
+        Flag(
+            "Folder for the copies (PNG) and contact-sheet.png.",
+            shown="NAME-degraded beside the images",
+            group=OUTPUT,
+        ),
+    ] = None
     task: Annotated[str, Flag(f"What degrades the images: {TASK_NAMES}.")] = USUAL_TASK
     strength: Strength = None
     seed: Annotated[int, Flag("With an image's name, its draw.")] = 0

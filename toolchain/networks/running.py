@@ -58,7 +58,7 @@ class RestoringStudent:
         run = _by_integers(network) if isinstance(network, IntegerNetwork) else _by_floats(network)
         return cls(opened.provenance, network.topology, run)
 
-    def restore_integers(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] or [H, W, 1] of any size, in tiles of at most `tile` pixels, unseen.
 
         The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the
@@ -119,7 +119,7 @@ class RestoringTeacher:
         """Trainable values; 0 for a graph of ONNX."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
-    def restore_integers(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    def restore(self, image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
         """A restored image [H, W, 3] or [H, W, 1] of any size.
 
         It is never cut into tiles: attention and pooled statistics, as NAFNet and Restormer have, depend on

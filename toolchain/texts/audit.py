@@ -114,7 +114,7 @@ def layer_table(report: NirEnergyReport) -> TextTable:
         stored = (row.parameters * WORD_BYTES, row.state_bytes // RUN_BYTES * WORD_BYTES)
         table.add_row(row.name, row.source or _SHORT.get(row.kind, ""), *cells, *(f"{n:,}" for n in stored))
     table.add_section()
-    mean = report.to_json()["totals"]
+    mean = report.to_dict()["totals"]
     table.add_row(
         "total",
         "",

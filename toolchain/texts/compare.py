@@ -6,16 +6,14 @@ from typing import Any
 from snn_tool.deploy.conformance import TITLE, Conformance, Row
 from snn_tool.deploy.import_nir import Comparison, ImportedNetwork
 from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
+from snn_tool.energy.pages.html import base_style
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.neurons import DECAY_STEPS
 from snn_tool.tables import LONGEST_CELL, plain_table, printable, rendered
 
 IMPORT_SCHEMA = 1
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ccc;"
-    "text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}tr.bad{background:#fde8e8}"
-)
+STYLE = "tr.bad{background:#fde8e8;color:inherit}tr.good{color:inherit}"
+"""Rows say how they ended by their ground; their text is that of the page."""
 
 
 def conformance_text(made: Conformance) -> str:
@@ -60,10 +58,13 @@ def conformance_page(made: Conformance) -> str:
     remarks = "".join(f"<li>{_html(line)}</li>" for line in _remarks(made))
     title = f"{TITLE}{_html(made.bundle)}"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{base_style()}{STYLE}</style>"
         f"<h1>{title}</h1><p>{made.tiles} tiles of {made.width}x{made.height} pixels, {_html(made.images)}; "
         f"integer engine {made.reference_psnr_db:.2f} dB; {'passed' if made.passed else 'failed'}.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{remarks}</ul></html>\n"
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div><ul>{remarks}</ul></html>\n"
     )
 
 

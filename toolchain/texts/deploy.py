@@ -188,7 +188,7 @@ def export_document(exported: Exported) -> dict[str, Any]:
         else None,
         "netx": asdict(exported.netx) if exported.netx else None,
         "made_by": exported.made_by or None,
-        "verification": report.to_json() if report else None,
+        "verification": report.to_dict() if report else None,
     }
 
 

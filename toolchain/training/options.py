@@ -5,27 +5,31 @@ from pathlib import Path
 from typing import Annotated
 
 from snn_tool.degradations.options import DegradedFolder, PairsFolder, Strength, Task
-from snn_tool.flags import Flag, Overwrite
+from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.networks.locate import initial_file
 
 
+@grouped(OUTPUT)
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """Where a run lives, and whether it starts, starts over, or goes on.
 
     Attributes:
-        out: the run folder.
+        out: the run folder; None takes `teacher` or `student`, here.
         config: TOML file of settings; what is given beside it comes first.
         resume: go on from the last checkpoint.
         overwrite: replace what is in the folder.
     """
 
-    out: Annotated[Path, Flag("Run folder: log, checkpoints, network.")]
+    out: Annotated[
+        Path | None, Flag("Run folder: log, checkpoints, network.", shown="teacher or student, here")
+    ] = None
     config: Annotated[Path | None, Flag("TOML file with tables training, loss, student.")] = None
     resume: Annotated[bool, Flag("Go on from the run folder's last checkpoint.")] = False
     overwrite: Overwrite = False
 
 
+@grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
 class LearntOptions:
     """What is learnt: which images, and what degrades them.
@@ -44,6 +48,7 @@ class LearntOptions:
     sigma: Strength = None
 
 
+@grouped("Teacher")
 @dataclass(frozen=True, slots=True)
 class TeacherOptions:
     """Which teacher is built.
@@ -63,6 +68,7 @@ class TeacherOptions:
     ] = ()
 
 
+@grouped("Teacher")
 @dataclass(frozen=True, slots=True)
 class DistillOptions:
     """What a student is distilled from, and where it starts.

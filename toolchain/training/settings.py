@@ -9,7 +9,7 @@ from msgspec import Meta
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Count, NotNegative, Positive, check_fields, convert, one_of, read_toml
-from snn_tool.flags import Flag
+from snn_tool.flags import Flag, grouped
 from snn_tool.models.config import BODIES, NEURONS, LossWeights, StudentConfig, default_config
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -18,6 +18,7 @@ OPTIMIZERS = ("muon", "adamw")
 Steps = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
+@grouped("Training")
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """The optimisation: Muon or AdamW, linear warm-up, cosine to zero, gradient clipping.
@@ -50,7 +51,7 @@ class TrainingSettings:
     optimizer: Annotated[str, one_of(*OPTIMIZERS), Flag("Optimiser of the hidden kernels.")] = "muon"
     lr: Annotated[Positive, Flag("AdamW's peak learning rate.")] = 2.5e-3
     kernel_lr: Annotated[Positive, Flag("Muon's peak learning rate.")] = 0.02
-    warmup: Count = 50
+    warmup: Annotated[Count, Flag("Steps of linear warm-up.")] = 50
     clip: Positive = 1.0
     ema: Annotated[
         float,

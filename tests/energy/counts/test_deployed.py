@@ -67,6 +67,7 @@ def deliveries(conv: ConvSpec, spikes: NDArray[np.int64]) -> int:
     return int(reached.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body", "lowering"), KINDS)
 def test_the_deployed_graph_is_what_is_counted(
     make_network: Make, photograph: NDArray[np.float32], neuron: str, body: str, lowering: str
@@ -116,6 +117,7 @@ def test_the_deployed_graph_is_what_is_counted(
         assert (accumulator.neurons, accumulator.stages) == (chain[0], len(chain) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body", "lowering"), KINDS)
 def test_an_export_prints_what_the_audit_counts(
     make_network: Make, photograph: NDArray[np.float32], neuron: str, body: str, lowering: str

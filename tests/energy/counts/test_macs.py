@@ -187,6 +187,7 @@ def uncharged(topology: Topology, height: int, width: int) -> int:
     return 3 * height * width + means
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 @given(st.integers(4, 9), st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=10, deadline=None)

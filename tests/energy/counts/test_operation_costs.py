@@ -88,6 +88,7 @@ def fits(conv: Conv) -> bool:
     return all(size + 2 * p > d * (k - 1) for size, k, p, d in lines)
 
 
+@pytest.mark.slow
 @given(convolutions().filter(fits))
 @settings(max_examples=150, deadline=None)
 def test_a_convolution_equals_an_integer_convolution_of_ones(conv: Conv) -> None:

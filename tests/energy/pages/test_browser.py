@@ -202,6 +202,7 @@ def test_a_table_that_hides_columns_shows_it_on_a_phone(page: Path) -> None:
     assert max(shade for _, shade in shades(page, ".scroll { background: none !important; }")) < 30
 
 
+@pytest.mark.slow
 def test_the_measure_would_notice(page: Path) -> None:
     """A box too wide, and a picture from elsewhere."""
     bad = '<p style="width: 900px">x</p><img src="http://elsewhere.example/x.png" alt=""></main>'

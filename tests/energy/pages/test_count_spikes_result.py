@@ -4,6 +4,7 @@ import json
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from snn_tool.energy import arithmetic_pj, count_table
 from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.torch_counter.result import TOTALS, SpikeCount, SpikeRow
@@ -63,6 +64,21 @@ def test_price_by_own_constants() -> None:
     assert arithmetic_pj(COUNT, "fp32", own) == pytest.approx(21_000 * 1.8 + 70 * (3.7 + 1.8), rel=1e-12)
     with pytest.raises(ConfigError, match="precision int4 is unknown; use one of fp32, fp16, int8"):
         arithmetic_pj(COUNT, "int4")
+
+
+def test_a_rich_table_fits_the_console_that_prints_it() -> None:
+    table = count_table(COUNT, rich=True)
+    assert isinstance(table, Table) and [str(column.header) for column in table.columns][:2] == [
+        "module",
+        "reads",
+    ]
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(table)
+    printed, text = capture.get(), count_table(COUNT)
+    assert [line.split() for line in printed.split("\n") if line.strip()] == [
+        line.split() for line in text.split("\n") if line.strip()
+    ]
 
 
 def test_the_table_shows_products_neurons_and_totals() -> None:

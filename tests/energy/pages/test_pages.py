@@ -14,7 +14,7 @@ from rich.console import Console
 from snn_tool.energy.pages import numbers as figures
 from snn_tool.energy.pages.charts import ratio_axis
 from snn_tool.energy.pages.html import render
-from snn_tool.energy.pages.terminal import print_report
+from snn_tool.energy.pages.terminal import headlines_text, print_report
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
 from snn_tool.energy.report.types import EnergyReport, Range
@@ -103,6 +103,7 @@ def test_the_style_asks_for_nothing(build: Callable[[], EnergyReport]) -> None:
     assert not re.search(r"@import|@font-face|url\(|https?:|//", style)
 
 
+@pytest.mark.slow
 def test_equal_reports_give_equal_bytes(build: Callable[[], EnergyReport]) -> None:
     first, second = build(), build()
     assert first is not second and first == second
@@ -197,3 +198,17 @@ def test_an_energy_reads_back_within_three_digits(picojoules: float) -> None:
     assert float(number) * UNITS[unit] == pytest.approx(picojoules, rel=5.001e-3)
     assert "e" not in number
     assert sum(character.isdigit() for character in number.lstrip("0.")) == 3
+
+
+@pytest.mark.parametrize("claim", [1e-3, 1e6])
+def test_an_audit_is_told_in_eight_lines(make_network: Callable[..., IntegerNetwork], claim: float) -> None:
+    """With the two files that is ten; the synops are the mean of what was counted on each image."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(-64, 64, (3, 8, 8)).astype(np.int16) for _ in range(2)]
+    report = audit(make_network("lif"), images, claim=claim)
+    lines = headlines_text(report).splitlines()
+    assert len(lines) <= 8 and max(map(len, lines)) <= 80
+    text = " ".join(lines)
+    assert f"The claim of {claim:g}× less energy" in text
+    counted = [image.synops_levels for image in report.images]
+    assert len(counted) == 2 and f"Exact: {sum(counted) / 2:,.0f} synops per image" in text

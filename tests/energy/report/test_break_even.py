@@ -192,6 +192,7 @@ def repriced(key: str, factor: float) -> Pricing:
     return Pricing({**PRICING.constants, key: changed}, PRICING.precisions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", ["add-fp32", "mul-int8", "dram", "loihi1-static", "sanafe-packet", "edge-mac", "yan-sparse-hop"]
 )

@@ -130,6 +130,7 @@ def test_the_order_of_images_changes_no_number(
     assert forward.images == backward.images[::-1]
 
 
+@pytest.mark.slow
 def test_accumulators_are_shown_where_there_are_some(
     network: IntegerNetwork, images: list[NDArray[np.int16]], report: EnergyReport
 ) -> None:

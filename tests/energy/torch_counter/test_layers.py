@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,7 @@ def spikes_for(geometry: Geometry, kind: Spikes) -> Tensor:
     return levels((geometry.batch, channels, *(axis[0] for axis in geometry.axes)), kind, geometry.seed)
 
 
+@pytest.mark.slow
 @given(geometries().filter(is_a_conv), st.sampled_from([UNIT, GRADED]))
 @settings(max_examples=200, deadline=None)
 def test_convolutions(geometry: Geometry, kind: Spikes) -> None:
@@ -132,6 +134,7 @@ def test_convolutions(geometry: Geometry, kind: Spikes) -> None:
     assert (row.source, row.kind) == ("spikes", "convolution")
 
 
+@pytest.mark.slow
 @given(geometries().filter(is_a_transposed_conv), st.sampled_from([UNIT, GRADED]))
 @settings(max_examples=200, deadline=None)
 def test_transposed_convolutions(geometry: Geometry, kind: Spikes) -> None:
@@ -219,6 +222,7 @@ def behind_a_pool(pooled: list[list[list[int]]]) -> int:
     return total
 
 
+@pytest.mark.slow
 @given(poolings(), st.sampled_from(["sum", "average", "max"]))
 @settings(max_examples=120, deadline=None)
 def test_pools_are_read_through(pool: Pooling, how: str) -> None:

@@ -48,6 +48,7 @@ def stepped(cell: nn.Module, images: Tensor) -> Tensor:
     return torch.stack(fired)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("name", NORSE)
 def test_a_sequence_of_norse_equals_its_cell(name: str, named: bool) -> None:

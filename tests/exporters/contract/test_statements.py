@@ -125,6 +125,7 @@ def test_an_untouched_bundle_says_what_was_derived_and_what_was_not(
     assert written["unchecked"]["bundle.json"] == ["tool_version", "student_sha256", "golden", "versions"]
 
 
+@pytest.mark.slow
 def test_another_exports_ranges(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -153,6 +154,7 @@ def observed(make_network: Callable[..., IntegerNetwork], tmp_path: Path) -> Pat
     return export_bundle(tmp_path / "s.nir", tmp_path / "out", tiles, trace, student_sha256="5" * 64).folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["proved", "saturates"])
 def test_observed_edited_to_more(
     status: str, observed: Path, forge: Callable[..., Path], capsys: Capture
@@ -342,6 +344,7 @@ def test_tiles_outside_the_input_range_are_not_run(
     assert code == 3 and "golden.npz: range of tiles[1]: stated 300, derived 63" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [

@@ -162,6 +162,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_no_trace_is_refused_by_name(
     case: str, install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
@@ -286,6 +287,7 @@ def test_what_a_target_states_is_derived_again_where_it_can_be(
 OUTSIDE = ("../stranger", "sub/../../stranger", "/etc/hostname", ".", "l", "d/stranger")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_manifest_does_not_reach_out_of_its_folder(
     name: str, install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from snn_tool.exporters.lava.environment import (
     lava_folder,
     probe,
 )
-from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.exporters.lava.installation import pip_steps, provision_lava
 
 ANSWER = {
     "lava": "0.10.0",
@@ -281,3 +281,19 @@ def test_lines_are_passed_on_while_the_program_runs(tmp_path: Path) -> None:
     finished = run_group([script(tmp_path / "talker", body)], timeout_s=10, on_line=lines.append)
     assert (lines, finished.code, finished.stdout) == (["one", "two"], 7, "three\n")
     assert finished.last_words == "one | two"
+
+
+def test_an_installation_says_what_pip_does(tmp_path: Path) -> None:
+    """One line for each package that is fetched or installed; nothing of what else pip prints."""
+    said: list[str] = []
+    body = """
+echo "Collecting numpy<2 (from somewhere)"; echo "  Using cached numpy.whl"; echo "Collecting numpy<2"
+echo "Downloading h5py-3.11-cp310.whl (5.0 MB)"; echo "WARNING: old" >&2
+echo "Installing collected packages: a, b"
+"""
+    run_group((script(tmp_path / "pip", body),), timeout_s=20, on_output=pip_steps(said.append))
+    assert said == [
+        "pip: Collecting numpy<2",
+        "pip: Downloading h5py-3.11-cp310.whl",
+        "pip: Installing collected packages: a, b",
+    ]

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.api.training import keywords, strength_text
 from snn_tool.degradations.crops import read_photograph
+from snn_tool.exporters.lava.environment import find_lava
 from snn_tool.networks.open import open_student
 from snn_tool.networks.running import RestoringStudent
 
@@ -46,6 +47,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     net = st.quantize(run.student, images)
     bundle = st.export(net, "loihi", folder / "bundle", size=16, tiles=1, verify=False)
     return Made(images, folder, teacher, run, net, bundle)
+
+
+@pytest.fixture(scope="module")
+def lava() -> None:
+    try:
+        if find_lava() is None:
+            pytest.skip("Lava is not installed; run `snn-tool backend install lava`")
+    except st.BackendUnavailableError as error:
+        pytest.skip(str(error))
 
 
 def test_every_object_says_what_it_is(made: Made) -> None:
@@ -106,6 +116,24 @@ def test_an_audit_has_a_headline_and_a_page(made: Made, tmp_path: Path) -> None:
     assert page.read_bytes() == (audit.folder / "energy.html").read_bytes()
     with pytest.raises(st.ConfigError, match="exists"):
         audit.to_html(page)
+
+
+def test_an_audit_takes_a_module_at_hand(made: Made, tmp_path: Path) -> None:
+    """It is counted and scored as the teacher that it came from."""
+    options: dict[str, Any] = {"limit": 1, "crop": 32, "sweep": False}
+    module = made.teacher.network
+    named, given = (st.audit(made.net, made.images, teacher=t, **options) for t in (made.teacher, module))
+    assert given.headline == named.headline and given.report.reference == "teacher"
+    columns = {column.name: column for column in given.report.columns}
+    assert columns["teacher"].title == type(module).__name__
+    assert columns["teacher"].quality == next(c.quality for c in named.report.columns if c.name == "teacher")
+    assert len(given.report.hashes["teacher"]) == 64
+
+
+def test_lava_gives_the_same_integers(made: Made, lava: None) -> None:
+    report = st.verify(made.bundle, backends=["nir", "lava"])
+    found = {result.backend: (result.status, result.mismatches) for result in report.results}
+    assert found == {"nir": ("exact", 0), "lava": ("exact", 0)} and report.passed
 
 
 def test_tables_are_pandas_where_it_is(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

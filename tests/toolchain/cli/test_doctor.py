@@ -1,6 +1,7 @@
 """The doctor reports broken installations instead of breaking with them."""
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,12 @@ def no_lava(monkeypatch: pytest.MonkeyPatch) -> None:
 def finding(name: str) -> Finding:
     (found,) = (found for found in examine() if found.name == name)
     return found
+
+
+def extras() -> list[str]:
+    """As the project declares them."""
+    declared = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    return sorted(declared["project"]["optional-dependencies"])
 
 
 def one_line(found: Finding) -> bool:
@@ -61,10 +68,13 @@ def test_the_tested_environment_is_healthy() -> None:
         "backend lava",
         "backend netx",
         "backend sanafe",
+        *(f"backend {name}" for name in doctor.SIMULATORS),
+        *(f"extra {name}" for name in extras()),
     ]
     assert all(one_line(found) for found in findings)
     for found in findings:
-        if found.name not in ("torchvision", "backend lava", "backend netx", "backend sanafe"):
+        optional = ("torchvision", "lava", "netx", "sanafe", *extras(), *doctor.SIMULATORS)
+        if found.name.split()[-1] not in optional:
             assert found.works is True and not found.remedy, found
     details = {found.name: found.detail for found in findings}
     assert details["numpy"] == np.__version__
@@ -155,3 +165,29 @@ def test_lava_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.works, found.detail) == (None, "lava-dl is not installed")
     assert found.remedy == "/py -m pip install --ignore-requires-python --no-deps lava-dl==0.6.0"
     assert finding("backend lava").works is True
+
+
+def test_a_simulator_and_an_extra_that_are_missing_say_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: REQUIRES)
+    there = {"numpy": "2.1", "norse": "1.1"}
+
+    def version(name: str) -> str:
+        if name not in there:
+            raise doctor.importlib.metadata.PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    assert doctor._simulator("norse", "x") == Finding("backend norse", True, "norse 1.1")
+    assert doctor._simulator("sinabs", "x") == Finding("backend sinabs", None, "not installed", "x")
+    simulators, teachers = doctor._extras()
+    expected = Finding("extra simulators", None, "without snntorch", "pip install 'snn-tool[simulators]'")
+    assert simulators == expected
+    assert teachers == Finding("extra teachers", True, "numpy")
+
+
+REQUIRES = [
+    "numpy>=2.0",
+    "norse>=1.1; extra == 'simulators'",
+    'snntorch>=1.0; extra == "simulators"',
+    "numpy>=2; extra == 'teachers'",
+]

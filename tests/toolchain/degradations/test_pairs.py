@@ -1,5 +1,6 @@
 """Recorded pairs: matched by name, cut and turned together, hashed together, and every fault in one line."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,8 +10,16 @@ from PIL import Image
 from skimage import color, data
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import load_crop
-from snn_tool.degradations.pairs import degrade, match_pairs, open_pairs, source_for
-from snn_tool.degradations.tasks import TrainedFor, image_rng
+from snn_tool.degradations.pairs import (
+    RECORD,
+    Pairs,
+    degrade,
+    match_pairs,
+    open_pairs,
+    record_degradation,
+    source_for,
+)
+from snn_tool.degradations.tasks import TrainedFor, degradation_from_options, image_rng
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.images.files import read_image, write_image
 from snn_tool.images.metrics import luma, to_uint8
@@ -185,3 +194,20 @@ def test_a_contact_sheet_shows_both_rows() -> None:
     sheet = contact_sheet([(thumbnail(large), thumbnail(small))] * 3)
     assert sheet.shape == (2 * THUMBNAIL + GAP, 3 * THUMBNAIL + 2 * GAP, 3)
     np.testing.assert_array_equal(sheet[-THUMBNAIL:, -THUMBNAIL:], thumbnail(small))
+
+
+def test_what_degrade_recorded_names_the_task(tmp_path: Path) -> None:
+    for name in ("clean", "degraded"):
+        write_image(tmp_path / name / "a.png", np.full((8, 8, 3), 7, np.uint8))
+    assert open_pairs(tmp_path).task == ""
+    record_degradation(tmp_path, degradation_from_options("derain"), 3)
+    found = open_pairs(tmp_path)
+    assert found.task == "derain"
+    named = [source_for(found, task, None, TrainedFor("denoise")) for task in (None, "dehaze")]
+    assert [one.task for one in named if isinstance(one, Pairs)] == ["derain", "dehaze"]
+    record = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps({**record, "degradation": {"task": "defog"}}))
+    with pytest.raises(ConfigError, match="--task defog"):
+        open_pairs(tmp_path)
+    (tmp_path / RECORD).write_text('{"task": "of another tool"}')
+    assert open_pairs(tmp_path).task == ""

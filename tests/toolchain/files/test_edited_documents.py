@@ -101,7 +101,7 @@ OLD = {
     "plan": Kind("b-graded-relay/plan.json", lambda f: read_plan(f / "b-graded-relay/plan.json")),
     "ranges": Kind("b-lif-fanout/ranges.json", lambda f: read_ranges(f / "b-lif-fanout/ranges.json")),
     "netx": Kind("netx/export.json", lambda f: read_netx_folder(f / "netx").run),
-    "sanafe": Kind("sanafe.json", lambda f: read_sanafe(f / "sanafe.json").to_json()),
+    "sanafe": Kind("sanafe.json", lambda f: read_sanafe(f / "sanafe.json").to_dict()),
     "run": Kind("run/settings.json", lambda f: run_settings(f / "run/settings.json")),
 }
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,18 @@ def test_the_text_shows_every_image_and_the_means(folder: Path, student: Path) -
     assert len(lines) == 1 + 3 + 1
     assert lines[3].startswith("sub/a.png") and lines[3].endswith("-")
     assert f"{made.mean('degraded_psnr_db'):.2f} -> {made.mean('psnr_db'):.2f} dB" in lines[-1]
+
+
+def test_the_worst_three_of_many_are_shown(folder: Path, student: Path) -> None:
+    made = run_evaluation(student, folder, (None, None, 4), 64, EvaluationFiles(), untracked)
+    scores = (replace(made.scores[0], name=f"{n}.png", psnr_db=n) for n in (9, 3, 7, 5, 8))
+    many = replace(made, scores=tuple(scores))
+    lines = evaluation_text(many).splitlines()
+    assert lines[0] == "the worst 3 of 5 images (--per-image shows all)"
+    assert [line.split()[0] for line in lines[2:5]] == ["3.png", "5.png", "7.png"]
+    assert lines[5].startswith("5 images, ") and " 6.40 dB" in lines[5]  # (9 + 3 + 7 + 5 + 8) / 5
+    whole = evaluation_text(many, per_image=True).splitlines()
+    assert [line.split()[0] for line in whole[1:6]] == [f"{n}.png" for n in (9, 3, 7, 5, 8)]
 
 
 def test_files_are_refused_before_anything_is_computed(folder: Path, student: Path, tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ class _RealSynapse:
 
 
 def quantize(
-    student: Network, config: StudentConfig, calibration: list[NDArray[np.float32]]
+    student: Network,
+    config: StudentConfig,
+    calibration: list[NDArray[np.float32]],
+    for_array: bool = False,
 ) -> IntegerNetwork:
     """Quantise a float student.
 
@@ -57,6 +60,8 @@ def quantize(
         student: `lif` or `graded` network in the topology of `config`.
         config: its configuration.
         calibration: degraded images [3, H, W] in [0, 1], for the read-out's bias; may be empty.
+        for_array: for an array of multipliers with 32-bit accumulators instead of a chip: the read-out need
+            hold no more than a change by the full scale, where a chip's must hold what any image gives.
 
     Raises:
         QuantizationError: a weight is not finite or absurdly large, or a threshold does not fit; the layer is
@@ -67,11 +72,11 @@ def quantize(
     synapses = {s.name: _real_synapse(student, s, config) for s in student.topology.synapses}
     lsb = _common_exponents(student.topology, {name: best_exponent(s.weight) for name, s in synapses.items()})
     network = _assemble(student, config, synapses, lsb)
-    while too_wide := _overflowing(network):
+    while too_wide := _overflowing(network, for_array):
         for member in _meeting_group(student.topology, too_wide):
             lsb[member] += 1
         network = _assemble(student, config, synapses, lsb)
-    return _correct_readout(network, student, calibration)
+    return _correct_readout(network, student, calibration, for_array)
 
 
 def check_deployable(student: nn.Module, config: StudentConfig) -> None:
@@ -239,10 +244,14 @@ def _integer_synapse(synapse: _RealSynapse, lsb: int) -> IntegerSynapse:
     return IntegerSynapse(synapse.wiring, mantissa, exponent - lsb, bias)
 
 
-def _overflowing(network: IntegerNetwork) -> str | None:
+def _overflowing(network: IntegerNetwork, for_array: bool = False) -> str | None:
     """The first synapse of a population whose worst-case current or bias exceeds its range."""
     for population in network.populations:
         is_readout = population is network.populations[-1]
+        if is_readout and for_array:
+            return (
+                population.wiring.inputs[0] if LIF_CURRENT_LIMIT * 2.0**population.lsb_exponent < 1 else None
+            )
         stock_lif = network.neuron == "lif" or is_readout
         limit = LIF_CURRENT_LIMIT if stock_lif else WRAP
         steps = network.timesteps if is_readout else 1
@@ -261,7 +270,7 @@ def max_bias(population: IntegerPopulation, network: IntegerNetwork) -> int:
 
 
 def _correct_readout(
-    network: IntegerNetwork, student: Network, calibration: list[NDArray[np.float32]]
+    network: IntegerNetwork, student: Network, calibration: list[NDArray[np.float32]], for_array: bool
 ) -> IntegerNetwork:
     """Shift the read-out's bias by the mean difference to the float student, channel by channel."""
     if not calibration:
@@ -279,4 +288,4 @@ def _correct_readout(
     per_step = np.mean(errors, axis=0) / (network.residual_scale * (1 << CURRENT_SHIFT) * network.timesteps)
     shifted = np.clip(last.bias + np.round(per_step), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
     corrected = replace(network, synapses=(*network.synapses[:-1], replace(last, bias=shifted)))
-    return network if _overflowing(corrected) else corrected
+    return network if _overflowing(corrected, for_array) else corrected

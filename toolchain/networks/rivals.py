@@ -27,7 +27,7 @@ class RivalDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The schema of a card; see `Rival`."""
 
     summary: Text
-    student: Name
+    students: Annotated[tuple[Name, ...], Meta(min_length=1)]
     role: Annotated[str, one_of(TWIN, CNN)]
     parameters: Count
     figures: Annotated[tuple[FigureEntry, ...], Meta(min_length=1)]
@@ -43,7 +43,7 @@ class Rival:
         name: of its files.
         path: its integers.
         summary: one line for people.
-        student: name of the shipped student whose rival it is.
+        students: names of the shipped students whose rival it is.
         role: `twin` or `cnn`.
         parameters: trainable values.
         figures: as on a student's card.
@@ -54,7 +54,7 @@ class Rival:
     name: str
     path: Path
     summary: str
-    student: str
+    students: tuple[str, ...]
     role: str
     parameters: int
     figures: tuple[Mapping[str, Any], ...]
@@ -76,7 +76,7 @@ def shipped_rivals(folder: Path = RIVALS) -> Iterator[Rival]:
             name=name,
             path=rival_path(name, folder),
             summary=checked.summary,
-            student=checked.student,
+            students=checked.students,
             role=checked.role,
             parameters=checked.parameters,
             figures=tuple(document["figures"]),
@@ -99,5 +99,6 @@ def rivals_of(student: Path, folder: Path = RIVALS) -> dict[str, Rival]:
     """
     digest = sha256_file(student)
     known = list(shipped_rivals(folder))
-    own = {name for name in {rival.student for rival in known} if sha256_file(student_path(name)) == digest}
-    return {rival.role: rival for rival in known if rival.student in own}
+    names = {name for rival in known for name in rival.students}
+    own = {name for name in names if sha256_file(student_path(name)) == digest}
+    return {rival.role: rival for rival in known if own & set(rival.students)}

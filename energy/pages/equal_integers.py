@@ -1,13 +1,44 @@
 """The first table of both pages: student against its own integers on a dense array, then against the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from snn_tool.energy.pages import numbers
+from snn_tool.energy.report.split import Split
 from snn_tool.energy.report.types import EnergyReport, RatioRow, SpikeBalance, model_of
 
 TITLE = "Equal integers first: what is divided by the student's energy"
 SPIKES_MARK = "●"
 """Beside a row in which spikes save energy."""
+
+
+class SplitOf(Protocol):
+    """A row of the grid with its factors."""
+
+    @property
+    def model(self) -> str:
+        """`model/precision`."""
+
+    @property
+    def split(self) -> Split:
+        """Its factors."""
+
+
+class Balanced(Protocol):
+    """What is said of spikes, and of what: a report, or as much of one as was read from its file."""
+
+    @property
+    def timesteps(self) -> int:
+        """T of the student."""
+
+    @property
+    def spikes(self) -> SpikeBalance:
+        """Where they pay."""
+
+    @property
+    def ratios(self) -> Sequence[SplitOf]:
+        """The rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +108,7 @@ def grouped(rows: list[str], known: list[str]) -> list[str]:
     return list(dict.fromkeys(name if model_of(name) in split else model_of(name) for name in rows))
 
 
-def pays(report: EnergyReport) -> str:
+def pays(report: Balanced) -> str:
     """In how many estimates spikes save energy at equal integers, and in which."""
     balance = report.spikes
     said = f"At equal integers spikes save energy in {len(balance.saving)} of {balance.cells} estimates"
@@ -86,7 +117,7 @@ def pays(report: EnergyReport) -> str:
     return f"{said}: {', '.join(grouped(list(balance.saving), [row.model for row in report.ratios]))}."
 
 
-def why(report: EnergyReport) -> str:
+def why(report: Balanced) -> str:
     """What decides it: what one spike costs, how many are delivered, and what membranes cost."""
     balance = report.spikes
     steps = f"T = {report.timesteps} step{'s' if report.timesteps > 1 else ''}"

@@ -131,6 +131,17 @@ class PaysOptions:
 
 @grouped(IMAGES)
 @dataclass(frozen=True, slots=True)
+class BesideOptions:
+    """Which reports are set side by side.
+
+    Attributes:
+        reports: `energy.json` of each student.
+    """
+
+    reports: Annotated[tuple[Path, ...], Flag("energy.json of each student.", argument=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class NirEnergyOptions:
     """What is counted, and on what.
 

@@ -322,6 +322,22 @@ def _measured(
     )
 
 
+def priced_counts(options: AuditOptions, track: Track) -> EnergyReport:
+    """The audit of one student without a measure of quality, and without a file.
+
+    Raises:
+        ConfigError, UnsupportedLayerError: as `run_audit` does.
+    """
+    opened = open_integers(options.student)
+    images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
+    degradation = source_for(pairs, options.task, options.sigma, opened.provenance.trained_for)
+    teacher, _ = audited_teacher(options.teacher, options.weights)
+    sides = (options.crop, options.limit, _multiple(opened.network, teacher))
+    crops = load_crops(images, degradation, *sides, options.seed)
+    unswept = replace(options, sweep=False)
+    return _measured(unswept, opened.network, teacher, None, {}, crops, {}, packaged_pricing(), track)
+
+
 def claim_report(out: Path) -> None:
     """Make sure that only a report stands where one will be written.
 

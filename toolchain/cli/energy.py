@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from snn_tool.auditing.options import AuditOptions, NirEnergyOptions, PaysOptions
+from snn_tool.auditing.options import AuditOptions, BesideOptions, NirEnergyOptions, PaysOptions
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Command, CommandGroup, Given, check_images, command, options_of
 from snn_tool.flags import OUTPUT, Flag, Overwrite
@@ -139,6 +139,38 @@ def energy_pays(
     files = (printable(out), printable(out.with_suffix(".json")))
     terminal.result("\n".join([*map(printable, answers(report)), *files]), report.to_json())
     terminal.then(*AUDIT, why="what one student costs, by every model")
+
+
+@energy_app.command("beside", cls=Command)
+@command
+def energy_beside(
+    context: typer.Context,
+    options: BesideOptions,
+    out: Annotated[Path | None, Flag("Markdown file for the table.", shown="none is written")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Set reports of several students side by side, with the cells marked in which spikes save energy."""
+    from snn_tool.auditing.beside import read_reports
+    from snn_tool.energy.pages.beside import beside_markdown, beside_table, sentences
+    from snn_tool.files.artifacts import write_text
+    from snn_tool.files.ownership import refuse_existing_file
+    from snn_tool.tables import rendered
+
+    if out is not None:
+        refuse_existing_file(out, overwrite)
+    found = read_reports(options.reports)
+    said = sentences(found)
+    text = rendered(beside_table(found), *said)
+    if out is not None:
+        write_text(out, "\n\n".join([beside_markdown(found), *said]) + "\n")
+        text += f"\n{printable(out)}"
+    terminal_of(context).result(
+        text,
+        {
+            name: {"saving": list(report.spikes.saving), "cells": report.spikes.cells}
+            for name, report in found.items()
+        },
+    )
 
 
 @energy_app.command("sanafe", cls=Command)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from snn_tool.degradations.crops import centre_crop
 from snn_tool.deploy.export import Exported
 from snn_tool.energy.pages.charts import data_uri
-from snn_tool.energy.pages.numbers import number, outcome, span
+from snn_tool.energy.pages.numbers import count, number, outcome, span
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.networks.evaluation import Evaluation
 from snn_tool.tables import printable, printable_in_page
@@ -25,7 +25,17 @@ CROP = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoSummary:
-    """What the demo ended with, and where its page lies."""
+    """What the demo ended with, and where its page lies.
+
+    Attributes:
+        page: of the demo.
+        teacher: trained here.
+        student: distilled from it.
+        evaluation: of the integer student.
+        exported: the verified bundle.
+        report: against the teacher that was trained here.
+        claimed: against the shape that the claim is about.
+    """
 
     page: Path
     teacher: TrainedNetwork
@@ -33,6 +43,7 @@ class DemoSummary:
     evaluation: Evaluation
     exported: Exported
     report: EnergyReport
+    claimed: EnergyReport
 
     @property
     def gain_db(self) -> float:
@@ -52,8 +63,21 @@ class DemoSummary:
             f"{self.evaluation.mean('psnr_db'):.2f} dB, gain {self.gain_db:.2f} dB\n"
             f"{verification_text(self.exported.verification)}\n"
             f"energy, teacher / student: {span(self.report.headline)}. {outcome(self.report)}\n"
-            f"energy, ANN twin / student: {span(self.report.twin_headline)}\n"
+            f"energy, quantised ANN twin / student: {span(self.report.qann_headline)}\n"
             f"{printable(self.page)}"
+        )
+
+    def standing(self) -> tuple[str, str, str]:
+        """The claim against its own shape, against the demo's teacher, and against equal integers."""
+        shape, own = (_parameters(report) for report in (self.claimed, self.report))
+        return (
+            f"The claim is about a teacher of Restormer's published shape, {shape} parameters, counted and "
+            f"not trained here: against it the estimates are {span(self.claimed.headline)}. "
+            f"{outcome(self.claimed)}",
+            f"The teacher that this demo trained has {own} parameters: against it they are "
+            f"{span(self.report.headline)}.",
+            f"Against the student's own integers on a dense array, without a spike, they are "
+            f"{span(self.report.qann_headline)}.",
         )
 
     def document(self) -> dict[str, Any]:
@@ -126,17 +150,25 @@ class DemoPage:
             "verdict": report.verdict.outcome,
             "crops": [crop(photograph) for photograph in self.photographs],
             "curves": curves_svg(self.curves),
+            "standing": self.summary.standing(),
             "ratios": [
                 {
                     "label": row.model,
                     "total": row.split.teacher_over_student,
                     "smaller": row.split.teacher_over_twin,
-                    "spikes": row.split.twin_over_student,
+                    "bits": row.split.twin_over_qann,
+                    "spikes": row.split.qann_over_student,
                 }
                 for row in report.ratios
             ],
             "commands": self.commands,
         }
+
+
+def _parameters(report: EnergyReport) -> str:
+    """Of a report's teacher, with a suffix."""
+    teacher = next(column for column in report.columns if column.name == "teacher")
+    return count(teacher.parameters)
 
 
 def _backend(result: dict[str, Any]) -> dict[str, Any]:

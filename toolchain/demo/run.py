@@ -1,11 +1,11 @@
 """`snn-tool demo`: the whole mission on photographs that ship with scikit-image and scikit-learn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snn_tool.auditing.options import AuditOptions
-from snn_tool.auditing.student import claim_report, run_audit
+from snn_tool.auditing.student import claim_report, priced_counts, run_audit
 from snn_tool.degradations.crops import TEST, claim_demo_folders, write_demo_folders
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.demo.page import DemoPage, DemoSummary, Photograph
@@ -50,7 +50,9 @@ PARTS = {
 }
 """What the demo does, in this order."""
 SIGMA = "25"
-CLAIM = 50.0
+CLAIM, CLAIMED_TEACHER = 50.0, "restormer"
+"""The claim is about a network of that shape, which is counted and not trained here."""
+
 TEACHER_WIDTH, STUDENT_WIDTH = 40, 24
 
 
@@ -172,7 +174,8 @@ def run_demo(
     audited = AuditOptions(integers, demo.test, str(teacher.path), twin.path, CLAIM, demo.size.crop)
     demo.begin("energy")
     report = run_audit(audited, out / "energy", True, terminal.track)
-    summary = DemoSummary(out / PAGE, teacher, student, scored, exported, report)
+    shape = priced_counts(replace(audited, teacher=CLAIMED_TEACHER, twin=None), terminal.track)
+    summary = DemoSummary(out / PAGE, teacher, student, scored, exported, report, shape)
     write_text(summary.page, _page(demo, summary).html(), owned_path)
     return summary
 

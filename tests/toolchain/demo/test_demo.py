@@ -63,6 +63,7 @@ def test_the_page_stands_alone(demo: Path) -> None:
     )
     assert "<script" not in page and "<svg" in page
     assert page.count("exact</td>") == 2
+    assert "published shape, 26.1 M parameters" in page and "has 219 k parameters" in page
 
 
 def test_an_interrupted_demo_goes_on_and_a_second_one_is_refused(demo: Path) -> None:

@@ -41,7 +41,10 @@ def facts() -> dict[str, Any]:
         "verdict": "not supported",
         "crops": [Crop("<b>&.png", uri, uri, uri, 20.123, 27.456)],
         "curves": "<svg id='curves'></svg>",
-        "ratios": [{"label": "model, int8", "total": 0.01234, "smaller": 2.2, "spikes": 0.005609}],
+        "ratios": [
+            {"label": "model, int8", "total": 0.01234, "smaller": 1.1, "bits": 2.0, "spikes": 0.005609}
+        ],
+        "standing": ("The claim is about <Restormer>.", "The demo's own teacher.", "Equal integers."),
         "commands": ["snn-tool train --data 'a & b'"],
     }
 
@@ -90,9 +93,18 @@ def test_curves_are_one_line_each_and_the_same_bytes_each_time(tmp_path: Path) -
 def test_a_small_ratio_is_the_product_that_it_is_said_to_be() -> None:
     """Three significant digits each, so that rounding moves the product by less than 1.5 %."""
     (row,) = re.findall(r"<tr><td>model, int8</td>(.*?)</tr>", render_page(facts()), re.DOTALL)
-    total, smaller, spikes = map(float, re.findall(r">([\d.]+)</td>", row))
-    assert (total, smaller, spikes) == (0.0123, 2.2, 0.00561)
-    assert smaller * spikes == pytest.approx(total, rel=0.015)
+    total, smaller, bits, spikes = map(float, re.findall(r">([\d.]+)</td>", row))
+    assert (total, smaller, bits, spikes) == (0.0123, 1.1, 2.0, 0.00561)
+    assert smaller * bits * spikes == pytest.approx(total, rel=0.015)
+
+
+def test_three_sentences_set_the_claim_before_the_table() -> None:
+    page = render_page(facts())
+    places = [
+        page.index(text)
+        for text in ("&lt;Restormer&gt;", "own teacher.", "Equal integers.", "model, precision")
+    ]
+    assert places == sorted(places)
 
 
 def test_the_page_shows_the_facts() -> None:

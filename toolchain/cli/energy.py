@@ -146,7 +146,9 @@ def energy_pays(
 def energy_beside(
     context: typer.Context,
     options: BesideOptions,
-    out: Annotated[Path | None, Flag("Markdown file for the table.", shown="none is written")] = None,
+    out: Annotated[
+        Path | None, Flag("Markdown file for the table.", shown="none is written", group=OUTPUT)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Set reports of several students side by side, with the cells marked in which spikes save energy."""

@@ -54,7 +54,7 @@ def chips(report: EnergyReport) -> tuple[str, ...]:
     for row in report.chips:
         if row.deployed:
             lacks = "".join(f" It cannot run: {text}." for text in row.lacks)
-            lines.append(f"{row.model}, {row.reading}, on {row.chip} needs {'; '.join(row.needs)}.{lacks}")
+            lines.append(f"{row.chip}, {row.reading}, needs {'; '.join(row.needs)}.{lacks}")
     for note in report.registers:
         lines.append(
             f"{note.where}: a {note.quantity} of {note.value:,} is simulated, a register holds "

@@ -12,6 +12,7 @@ from snn_tool.api.training import filled
 from snn_tool.auditing.options import AuditOptions
 from snn_tool.auditing.student import run_audit
 from snn_tool.energy.pages.html import render
+from snn_tool.energy.pages.latex import render_latex
 from snn_tool.energy.pages.numbers import outcome, span, versus
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ConfigError
@@ -64,6 +65,22 @@ class Audit(Result):
         refuse_existing_file(Path(path), overwrite)
         write_text(Path(path), render(self.report))
         return Path(path)
+
+    def to_latex(self, path: str | os.PathLike[str] | None = None, overwrite: bool = False) -> str:
+        r"""The energies and ratios of every model as a table for a paper, which needs `booktabs`.
+
+        Args:
+            path: file to write it into as well, for `\input`; None writes none.
+            overwrite: replace that file.
+
+        Raises:
+            ConfigError: the file exists and `overwrite` is false.
+        """
+        text = render_latex(self.report)
+        if path is not None:
+            refuse_existing_file(Path(path), overwrite)
+            write_text(Path(path), text)
+        return text
 
     def to_dataframe(self) -> Any:
         """A pandas table with a line for each model and precision: `model`, `ratio`, `least`, `most`.

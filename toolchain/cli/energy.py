@@ -40,11 +40,14 @@ def energy_report(
     ] = None,
     tables: Annotated[bool, Flag("Print every table, not ten lines.", group=OUTPUT)] = False,
     strict: Annotated[bool, Flag("Exit 3 unless the claim holds in every model.")] = False,
+    latex: Annotated[
+        Path | None, Flag("File for the table of a paper, too: LaTeX with booktabs.", group=OUTPUT)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
     if nir is not None:
-        _check_nir(asked, strict)
+        _check_nir(asked, strict, latex)
         shared = {name: asked[name] for name in ("images", "limit") if name in asked}
         return _report_nir(context, NirEnergyOptions(nir=nir, **shared, **of_nir), out, overwrite)
     if "student" not in asked:
@@ -55,15 +58,16 @@ def energy_report(
     locate_teacher(options.teacher, options.weights, untrained=True)
     check_images(options.images, "--images", options.pairs, options.degraded)
     place = out or beside(options.student, "-energy")
-    outcome = _report_student(context, options, place, overwrite, tables)
+    outcome = _report_student(context, options, place, overwrite, tables, latex)
     if strict and outcome != "holds":
         raise typer.Exit(CHECK_FAILED)
 
 
-def _check_nir(asked: dict[str, Any], strict: bool) -> None:
+def _check_nir(asked: dict[str, Any], strict: bool, latex: Path | None) -> None:
     """Refuse what has no meaning for a NIR file, as a fault of usage."""
     known = {option.name for option in options_of(NirEnergyOptions)}
     foreign = [_flag(name) for name in asked if name not in known] + ["--strict"] * strict
+    foreign += ["--latex"] * (latex is not None)
     if foreign:
         raise typer.BadParameter(f"{foreign[0]} does not go with --nir")
     if "images" not in asked:
@@ -76,17 +80,30 @@ def _flag(name: str) -> str:
 
 
 def _report_student(
-    context: typer.Context, options: AuditOptions, out: Path, overwrite: bool, tables: bool
+    context: typer.Context,
+    options: AuditOptions,
+    out: Path,
+    overwrite: bool,
+    tables: bool,
+    latex: Path | None,
 ) -> str:
     """Audit a student and print what was found; returns the verdict on the claim."""
     from snn_tool.auditing.student import run_audit
+    from snn_tool.energy.pages.latex import MARK, render_latex
     from snn_tool.energy.pages.terminal import headlines_text, print_report
+    from snn_tool.files.artifacts import write_text
+    from snn_tool.files.ownership import holding, refuse_existing_file
 
     terminal = terminal_of(context)
+    if latex:
+        refuse_existing_file(latex, overwrite, holding(MARK.encode()), "LaTeX table")
     report = run_audit(options, out, overwrite, terminal.track)
     if tables and not terminal.as_json:
         print_report(report, output_console())
-    files = "\n".join(printable(out / name) for name in ("energy.html", "energy.json"))
+    if latex:
+        write_text(latex, render_latex(report))
+    written = [out / "energy.html", out / "energy.json", *([latex] if latex else ())]
+    files = "\n".join(map(printable, written))
     terminal.result(files if tables else f"{headlines_text(report)}\n{files}", report.to_json())
     if not tables:
         terminal.then(*AUDIT, "--tables", why="every table here; energy.html has them with their sources")

@@ -19,6 +19,8 @@ from snn_tool.networks.locate import Spec
 from snn_tool.results import Result
 from snn_tool.training import runs
 from snn_tool.training.data import Batch, PatchBatches, ValidationSet
+from snn_tool.training.live_logs import Chosen, check_logger
+from snn_tool.training.options import CSV
 from snn_tool.training.run_folder import RunFolder
 from snn_tool.training.runs import TaskOptions, load_training_data
 from snn_tool.training.settings import RunSettings, TrainingSettings, load_settings
@@ -95,7 +97,7 @@ class Run(Result):
 
     Attributes:
         student: the best by validation.
-        folder: log (`metrics.csv`), checkpoints, settings and the student's file.
+        folder: log (`metrics.csv`, drawn in `curves.svg`), checkpoints, settings and the student's file.
         training: how it was trained, as JSON values; `validation_psnr_db` is that of `student`.
     """
 
@@ -135,6 +137,7 @@ def train_teacher(
     overwrite: bool = False,
     resume: bool = False,
     quiet: bool = True,
+    logger: Chosen = CSV,
     **options: Any,
 ) -> Teacher:
     """Train an ANN that restores, as `snn-tool train` does.
@@ -151,16 +154,19 @@ def train_teacher(
         overwrite: replace what is there.
         resume: go on from its last checkpoint.
         quiet: show no progress.
+        logger: `csv` for `metrics.csv` alone, `tensorboard`, or a logger of Lightning, told as well.
         **options: fields of `TrainingSettings`, and `loss_l1`, `loss_mse`, `loss_fft`.
 
     Raises:
         ConfigError: an option is unknown or out of range, or `out` exists.
+        BackendUnavailableError: TensorBoard is not installed.
         DataError: fewer than two images, or one that cannot be used.
         Interrupted: by a signal; `resume` goes on.
     """
     settings = settings_of(("training", "loss"), options)
+    check_logger(logger)
     shape = {**size_options(arch, size), **(build or {})}
-    folder = RunFolder(Path(out or new_place("teacher")), resume, overwrite, quiet)
+    folder = RunFolder(Path(out or new_place("teacher")), resume, overwrite, quiet, logger)
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
         learned = TaskOptions(clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs)
@@ -182,6 +188,7 @@ def distill(
     overwrite: bool = False,
     resume: bool = False,
     quiet: bool = True,
+    logger: Chosen = CSV,
     note: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Run:
@@ -201,6 +208,7 @@ def distill(
         overwrite: replace what is there.
         resume: go on from its last checkpoint.
         quiet: show no progress.
+        logger: `csv` for `metrics.csv` alone, `tensorboard`, or a logger of Lightning, told as well.
         split_seed: of the validation split, by default `seed`.
         note: is told what the teacher gives on the first batch, line by line.
         **options: fields of `TrainingSettings`, `StudentConfig`, and `LossWeights` (`loss_l1`, `loss_mse`,
@@ -208,12 +216,14 @@ def distill(
 
     Raises:
         ConfigError: an option is unknown or out of range, or `out` exists.
+        BackendUnavailableError: TensorBoard is not installed.
         DataError: fewer than two images, or one that cannot be used.
         TeacherError: the teacher cannot guide this student.
         Interrupted: by a signal; `resume` goes on.
     """
     settings = settings_of(("training", "loss", "student"), options)
-    folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet)
+    check_logger(logger)
+    folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet, logger)
     source = teacher if isinstance(teacher, nn.Module) else _spec(teacher)
     start = _spec(init)
     initial = runs.read_initial(start, settings.student) if start else None

@@ -80,9 +80,11 @@ def _task(learnt: LearntOptions, split_seed: int | None = None) -> "TaskOptions"
 
 
 def _folder(run: RunOptions, kind: str, terminal: Terminal) -> "RunFolder":
+    from snn_tool.training.live_logs import check_logger
     from snn_tool.training.run_folder import RunFolder
 
-    return RunFolder(run.out or Path(kind), run.resume, run.overwrite, terminal.quiet)
+    check_logger(run.logger)
+    return RunFolder(run.out or Path(kind), run.resume, run.overwrite, terminal.quiet, run.logger)
 
 
 def _images(learnt: LearntOptions) -> tuple[object, ...]:

@@ -15,9 +15,8 @@ from snn_tool.energy.pages.numbers import count, number, outcome, span
 from snn_tool.energy.report.types import EnergyReport
 from snn_tool.networks.evaluation import Evaluation
 from snn_tool.tables import printable, printable_in_page
-from snn_tool.texts.charts import curves_svg
 from snn_tool.texts.deploy import verification_text
-from snn_tool.training.run_folder import Curve
+from snn_tool.training.curves import Curve, curves_svg
 from snn_tool.training.runs import TrainedNetwork
 
 CROP = 128

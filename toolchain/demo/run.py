@@ -24,7 +24,8 @@ from snn_tool.models.integer.file import INTEGER_KIND
 from snn_tool.networks.evaluation import KIND, Evaluation, EvaluationFiles, load_pair, run_evaluation
 from snn_tool.networks.locate import STUDENT_FILE, TEACHER_FILE
 from snn_tool.terminal import Terminal
-from snn_tool.training.run_folder import LAST, METRICS, RunFolder, claim_run, read_curve
+from snn_tool.training.curves import read_curve
+from snn_tool.training.run_folder import LAST, METRICS, RunFolder, claim_run
 from snn_tool.training.runs import (
     TaskOptions,
     TrainedNetwork,

@@ -1,20 +1,9 @@
-"""Charts for people as SVG text: the cores that a network fills, and how trainings went.
-
-The same numbers give the same bytes. matplotlib is imported when the first chart is drawn.
-"""
-
-import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+"""Charts for people as SVG text: the cores that a network fills. The same numbers give the same bytes."""
 
 from snn_tool.exporters.loihi.chips import LABEL, Chip
 from snn_tool.exporters.loihi.report import ResourceReport
 from snn_tool.tables import printable
-from snn_tool.training.run_folder import Curve
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from snn_tool.training.curves import drawing
 
 INCHES_PER_LAYER = 0.28
 
@@ -23,7 +12,7 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
     """For each layer two bars on a logarithmic axis, with shared kernels and with every connection stored."""
     use = report.use(chip)
     places = range(len(report.layers))
-    with _drawing(8, 1.5 + INCHES_PER_LAYER * len(report.layers)) as (figure, text):
+    with drawing(8, 1.5 + INCHES_PER_LAYER * len(report.layers)) as (figure, text):
         axes = figure.subplots()
         for shift, label, cores in (
             (-0.2, "low: shared kernels", [span.low for span in use.by_layer]),
@@ -41,29 +30,3 @@ def cores_svg(report: ResourceReport, chip: Chip) -> str:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
         axes.grid(axis="x", alpha=0.3)
     return text.getvalue()
-
-
-def curves_svg(curves: Mapping[str, Curve]) -> str:
-    """Validation PSNR against steps, one line per run, as an element to stand in a page."""
-    with _drawing(8, 3) as (figure, text):
-        axes = figure.subplots()
-        for label, curve in curves.items():
-            axes.plot(curve.steps, curve.psnr_db, marker="o", markersize=3, label=label)
-        axes.set(xlabel="optimiser steps", ylabel="validation PSNR (dB)")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    drawn = text.getvalue()
-    return drawn[drawn.index("<svg") :]
-
-
-@contextmanager
-def _drawing(width: float, height: float) -> Iterator[tuple["Figure", io.StringIO]]:
-    """A figure in inches to draw on, and the text that it becomes at the end."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "snn-tool"}):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, text
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

@@ -21,7 +21,9 @@ from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import round_parameters
 from snn_tool.models.network import Network
 from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
+from snn_tool.training.curves import write_curves
 from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
+from snn_tool.training.live_logs import EVERY_STEPS, logger_of
 from snn_tool.training.module import Batch, Guide, RestorationModule
 from snn_tool.training.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.training.run_folder import BEST, LAST, METRICS, RunFolder, read_checkpoint
@@ -120,7 +122,9 @@ def fit(
     Raises:
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; `last.ckpt` is written.
         ArtifactError: a checkpoint is damaged.
-        ConfigError: the batch cannot be shared equally by the processes of torchrun.
+        ConfigError: the batch cannot be shared equally by the processes of torchrun, or there is no such
+            logger.
+        BackendUnavailableError: the logger is not installed.
     """
     device = resolve_device(settings)
     module = RestorationModule(network, settings, weights, guide, student)
@@ -130,6 +134,8 @@ def fit(
     start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
         _run(trainer, module, data, settings, start, last)
+    if is_first():
+        write_curves(folder.path / METRICS)
     account = _keep_best(network, folder.checkpoints / BEST, settings)
     if module.rounding_from is not None and student:
         assert isinstance(network, Network)
@@ -191,7 +197,8 @@ def _trainer(
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         callbacks=[*_callbacks(settings, folder), *callbacks],
-        logger=False,
+        logger=logger_of(folder.logger, folder.path, folder.resume) or False,
+        log_every_n_steps=EVERY_STEPS,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -8,6 +8,10 @@ from snn_tool.degradations.options import DegradedFolder, PairsFolder, Strength,
 from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.networks.locate import initial_file
 
+CSV, TENSORBOARD = "csv", "tensorboard"
+LOGGERS = (CSV, TENSORBOARD)
+"""What `--logger` takes; `metrics.csv` is written by both."""
+
 
 @grouped(OUTPUT)
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class RunOptions:
         config: TOML file of settings; what is given beside it comes first.
         resume: go on from the last checkpoint.
         overwrite: replace what is in the folder.
+        logger: who is told of the losses while the run goes on, beside `metrics.csv`.
     """
 
     out: Annotated[
@@ -27,6 +32,9 @@ class RunOptions:
     config: Annotated[Path | None, Flag("TOML file with tables training, loss, student.")] = None
     resume: Annotated[bool, Flag("Go on from the run folder's last checkpoint.")] = False
     overwrite: Overwrite = False
+    logger: Annotated[
+        str, Flag("csv: metrics.csv alone; tensorboard: also RUN/tensorboard, losses every 10 steps.")
+    ] = CSV
 
 
 @grouped(IMAGES)

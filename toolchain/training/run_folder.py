@@ -1,6 +1,5 @@
 """The folder of a run: what was asked (`settings.json`), the log, the checkpoints, and at last a network."""
 
-import csv
 import json
 import pickle
 import warnings
@@ -12,11 +11,14 @@ from typing import Any
 import torch
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import read_json, shown, write_json
-from snn_tool.files.ownership import claim, disown, is_kind, is_ours, owned_path, refuse_existing
+from snn_tool.files.ownership import claim, disown, holding, is_kind, is_ours, owned_path, refuse_existing
 from snn_tool.models.checkpoints import is_pair, sidecar_of
 from snn_tool.models.student import STUDENT_KIND
 from snn_tool.models.teachers.registry import TEACHER_KIND
 from snn_tool.models.teachers.weights import reason_of
+from snn_tool.training.curves import CURVES, TITLE
+from snn_tool.training.live_logs import Chosen
+from snn_tool.training.options import CSV
 
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -30,17 +32,23 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run lives, and whether it starts, starts over, or goes on."""
+    """Where a run lives, whether it starts, starts over, or goes on, and who is told of it meanwhile."""
 
     path: Path
     resume: bool
     overwrite: bool
     quiet: bool = False
+    logger: Chosen = CSV
 
     @property
     def checkpoints(self) -> Path:
         """The folder of `last.ckpt` and `best.ckpt`."""
         return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> tuple[Path, Path]:
+        """The log, and the picture that is drawn of it."""
+        return self.path / METRICS, self.path / CURVES
 
 
 def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> None:
@@ -60,7 +68,7 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> 
     if not folder.resume:
         refuse_existing(folder.path, folder.overwrite)
         claim_run(folder, network)
-        disown((folder.checkpoints / LAST, folder.checkpoints / BEST, folder.path / METRICS))
+        disown((folder.checkpoints / LAST, folder.checkpoints / BEST, *folder.logs))
         write_json(path, RUN_KIND, RUN_SCHEMA, asked, owned_path)
         return
     require_same(path, asked)
@@ -81,7 +89,7 @@ def claim_run(folder: RunFolder, network: str = "") -> None:
     tensors = folder.path / (network or "none")
     pair = (tensors, sidecar_of(tensors)) if network else ()
     checkpoints = (folder.checkpoints / LAST, folder.checkpoints / BEST)
-    claim((folder.path / SETTINGS, folder.path / METRICS, *checkpoints, *pair), _is_of_a_run)
+    claim((folder.path / SETTINGS, *folder.logs, *checkpoints, *pair), _is_of_a_run)
 
 
 def _is_of_a_run(path: Path) -> bool:
@@ -91,6 +99,8 @@ def _is_of_a_run(path: Path) -> bool:
     if path.name == METRICS:
         # Columns may have been added since; the first three never changed.
         return path.read_bytes().startswith(",".join(COLUMNS[:3]).encode())
+    if path.name == CURVES:
+        return holding(TITLE.encode())(path)
     if path.suffix == ".ckpt":
         try:
             read_checkpoint(path)
@@ -115,21 +125,6 @@ def require_same(path: Path, asked: Mapping[str, Any]) -> None:
                 f"{path}: this run was started with {table} = {shown(before.get(table), 400)}, not "
                 f"{shown(values, 400)}; resume with the same options or start anew with --overwrite"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Validation PSNR in dB of a run, at its optimiser steps."""
-
-    steps: tuple[int, ...]
-    psnr_db: tuple[float, ...]
-
-
-def read_curve(path: Path) -> Curve:
-    """Read the curve from a run's metrics.csv."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return Curve(tuple(int(row["step"]) for row in rows), tuple(float(row["val_psnr_db"]) for row in rows))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from PIL import Image
 from snn_tool.degradations.crops import centre_crop
 from snn_tool.demo.page import CROP, Crop, Photograph, crop, render_page
 from snn_tool.energy.pages.charts import data_uri
-from snn_tool.texts.charts import curves_svg
-from snn_tool.training.run_folder import Curve, read_curve
+from snn_tool.training.curves import Curve, curves_svg, read_curve
 
 CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
 

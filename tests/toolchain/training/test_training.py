@@ -241,6 +241,8 @@ def test_a_line_after_a_resume_averages_the_steps_before_the_interruption_too(
     distill(folder, tmp_path / "cut", 8, resume=True)
     whole_log, cut_log = ((tmp_path / run / "metrics.csv").read_bytes() for run in ("whole", "cut"))
     assert whole_log == cut_log and whole_log.count(b"\n") == 3
+    whole_picture, cut_picture = ((tmp_path / run / "curves.svg").read_bytes() for run in ("whole", "cut"))
+    assert whole_picture == cut_picture
 
 
 def test_a_resume_with_other_options_names_the_difference(folder: Path, tmp_path: Path) -> None:

@@ -31,10 +31,16 @@ PAGE = (Path(__file__).parents[2] / "docs/guides/targets.md").read_text(encoding
 BLOCKS = re.split(r"^\$ ", CONSOLE, flags=re.MULTILINE)[1:]
 COMMANDS = [(block.splitlines()[0], block.splitlines()[1:]) for block in BLOCKS]
 PROVENANCE = {"noise": {"task": "denoise", "sigma": [25.0, 25.0]}}
+PACKAGE = Path(__file__).parents[2] / "examples" / "target_package"
 EXPORT = ("-q", "export", "student.int.safetensors", "--target", "plain", "--size", "8", "--out")
 COMBINATIONS = [(neuron, body) for neuron in ("lif", "graded") for body in ("unet", "flat")]
 
 MakeBundle = Callable[..., Bundle]
+
+
+def test_the_package_of_the_page_stands_among_the_examples() -> None:
+    assert (PACKAGE / "pyproject.toml").read_text(encoding="utf-8") == PYPROJECT
+    assert (PACKAGE / "snn_tool_plain.py").read_text(encoding="utf-8") == MODULE
 
 
 def pip_install(folder: Path, module: str) -> Path:

@@ -8,7 +8,7 @@ OUT ?= demo-out
 SOURCES := $(shell find toolchain models exporters energy -type f -not -path '*/__pycache__/*')
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick coverage lint dist clean
+.PHONY: demo test quick coverage lint docs dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/snn-tool demo --out $(OUT) --overwrite
@@ -29,6 +29,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p snn_tool
+
+# The site, build/site/index.html, which opens from disk; a warning, such as a link that leads nowhere, is an error.
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
 
 # Source archive, the wheel made from it, and the wheel tried where nothing of this folder is in reach (docs/guides/release.md).
 dist: $(VENV)/installed
@@ -59,4 +63,9 @@ $(VENV)/installed: $(VENV)/environment pyproject.toml $(SOURCES)
 	rm -rf build *.egg-info
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	rm -rf build *.egg-info
+	touch $@
+
+# What builds the site stands in a list of its own, which shares no package with requirements.lock and fits it.
+$(VENV)/docs: $(VENV)/installed requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-docs.lock
 	touch $@

@@ -136,7 +136,7 @@ def why(report: Balanced) -> str:
 def _fan_out(balance: SpikeBalance) -> str:
     if balance.fan_out == 1:
         return "each synapse is delivered once"
-    return f"{numbers.factor(balance.fan_out)} of it by the fan-out of shortcuts"
+    return f"the fan-out of shortcuts multiplies them by {numbers.number(balance.fan_out)}"
 
 
 def _membranes(balance: SpikeBalance) -> str:

@@ -71,7 +71,7 @@ def test_the_sentence_says_what_decides_it(report: EnergyReport) -> None:
     assert "T = 1 step deliver" in equal_integers.why(graded) or "T = 1 step delivers" in equal_integers.why(
         graded
     )
-    assert "2.50× of it by the fan-out" in equal_integers.why(graded)
+    assert "the fan-out of shortcuts multiplies them by 2.50" in equal_integers.why(graded)
     silent = replace(report.spikes, membranes_least=None, membranes_most=None)
     assert "membranes" not in equal_integers.why(replace(report, spikes=silent))
 

@@ -405,3 +405,31 @@ def test_every_key_that_is_written_is_documented_and_the_other_way_round(
         name: sorted(keys) for name, keys in sections.items() if name != "The file"
     }
     assert len(found) >= 26
+
+
+# --- the int8 CNN
+
+
+def test_a_cnn_is_a_network_of_int8_activations(
+    call: Run, students: dict[str, Path], tmp_path: Path, photograph: NDArray[np.float32]
+) -> None:
+    """Priced as a twin of its own wiring would be, at full width, and measured on the same images."""
+    cnn = tmp_path / "cnn.int.safetensors"
+    save_integer_network(cnn, graded(127, True, 8, photograph), NOISE)
+    code, out, _ = call(students["graded"], "--cnn", cnn, "--against", "cnn", "--no-sweep")
+    report = body(out)
+    assert code == 0
+    columns = {column["name"]: column for column in report["columns"]}
+    assert columns["cnn"]["quality"]["psnr_db"] is not None
+    assert columns["cnn"]["padded_macs"]["mean"] > columns["twin"]["padded_macs"]["mean"]
+    assert all(row["ratio"] == row["split"]["cnn_over_student"] for row in report["ratios"])
+    assert report["hashes"]["cnn"] == sha256_file(cnn)
+
+
+@pytest.mark.parametrize(("name", "has"), [("lif", "binary spikes"), ("signed", "4 levels")])
+def test_what_spikes_or_has_few_levels_is_no_int8_cnn(
+    call: Run, students: dict[str, Path], name: str, has: str
+) -> None:
+    code, out, err = call(students["graded"], "--cnn", students[name])
+    assert (code, out) == (1, "")
+    assert f"no int8 CNN, it has {has}" in err and len(err.strip().splitlines()) == 1

@@ -19,7 +19,7 @@ test: $(VENV)/installed
 
 # The tests that answer at once: no training, no simulator, no test that takes seconds.
 quick: $(VENV)/installed
-	$(TEST) -m "not slow and not lava and not sanafe"
+	$(TEST) -m "not slow and not lava and not sanafe and not zigzag"
 
 # Lines and branches that the whole suite reaches; what programs of their own run (Lava, torchrun) is not seen.
 coverage: $(VENV)/installed

@@ -14,7 +14,7 @@ from snn_tool.models.network import Network
 from snn_tool.models.student import build_student
 
 Image = NDArray[np.float32]
-PROGRAM_FIXTURES = ("lava", "sanafe")
+PROGRAM_FIXTURES = ("lava", "sanafe", "zigzag")
 """Fixtures that look for an interpreter of their own, and start programs in it."""
 
 

@@ -17,7 +17,7 @@ LEAVES = ("errors", "flags", "signals", "tables", "results", "terminal")
 """Files of the package's top that every room may import; each imports only those before it."""
 LEAF_MODULES = {"snn_tool", *(f"snn_tool.{leaf}" for leaf in LEAVES)}
 ONLY_IN_EXPORTERS = {"nir", "h5py", "nirtorch"}
-FOREIGN = {"lava", "pickle", "sanafe", "sanafecpp"}
+FOREIGN = {"lava", "pickle", "sanafe", "sanafecpp", "zigzag"}
 CATCHES_UNPICKLING = {"snn_tool.training.run_folder", "snn_tool.models.teachers.weights"}
 OF_OBJECTS = ("snn_tool.texts.", "snn_tool.energy.pages.", "snn_tool.demo.page")
 """Texts and pages: they take results, and read no file."""

@@ -11,7 +11,18 @@ import pytest
 PROGRAM = Path(__file__).parent / "fuzz/fuzz_readers.py"
 MUTANTS = 200
 READERS = (
-    *("nir", "foreign-nir", "nir-module", "netx", "golden", "bundle", "ranges", "sanafe", "student"),
+    *(
+        "nir",
+        "foreign-nir",
+        "nir-module",
+        "netx",
+        "golden",
+        "bundle",
+        "ranges",
+        "sanafe",
+        "mapping",
+        "student",
+    ),
     *("integers", "teacher", "weights", "torch-weights", "onnx", "profile", "settings", "run", "checkpoint"),
     *("metrics", "png", "tiff", "wide-tiff", "jpeg", "webp", "bmp"),
 )

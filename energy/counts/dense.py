@@ -13,6 +13,7 @@ import torch
 from snn_tool.energy.counts.dense_layer import DenseLayer
 from snn_tool.energy.counts.operation_costs import OperationCost, operation_cost
 from snn_tool.energy.counts.torch_calls import bound, name_of, written
+from snn_tool.energy.counts.torch_nests import torch_nests
 from snn_tool.errors import UnsupportedLayerError
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -66,6 +67,7 @@ def dense_layer(
         weights=sum(map(_values, read.stored)) - biases,
         biases=biases,
         outputs=next(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)),
+        nests=torch_nests(name, call, out),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from snn_tool.models.loop_nest import LoopNest
+
 
 @dataclass(frozen=True, slots=True)
 class DenseLayer:
@@ -16,6 +18,8 @@ class DenseLayer:
         biases: likewise.
         outputs: values written.
         input_bits, output_bits: width of the activations; None where the precision decides.
+        nests: loops of its products, which sum to `padded_macs`; empty for scalar operations, and for
+            products that have no such form.
     """
 
     name: str
@@ -28,3 +32,4 @@ class DenseLayer:
     outputs: int
     input_bits: int | None = None
     output_bits: int | None = None
+    nests: tuple[LoopNest, ...] = ()

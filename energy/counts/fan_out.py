@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import DataError
+from snn_tool.models.loop_nest import LoopNest, synapse_nest
 from snn_tool.models.topology import IMAGE, Synapse, Topology
 
 Counts = NDArray[np.int64]
@@ -131,6 +132,7 @@ class LayerMacs:
         exact_macs: only products with a real input, as on the spiking side ("edge-exact").
         weights, biases: stored values.
         inputs, outputs: values read and written, each once.
+        nest: its loops, whose products are the padded ones; None where a layer stands for no convolution.
     """
 
     synapse: str
@@ -141,6 +143,7 @@ class LayerMacs:
     biases: int
     inputs: int
     outputs: int
+    nest: LoopNest | None = None
 
     @property
     def parameters(self) -> int:
@@ -169,6 +172,7 @@ def synapse_macs(synapse: Synapse, height: int, width: int) -> LayerMacs:
         biases=biases,
         inputs=synapse.in_channels * height * width,
         outputs=synapse.out_channels * rows * columns,
+        nest=synapse_nest(synapse, height, width),
     )
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 from snn_tool.energy.estimators.arrays import READINGS
 from snn_tool.energy.pages import equal_integers, findings, numbers, readings
+from snn_tool.energy.pages.mapped import mapped_tables
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import strongest_by
 from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
@@ -271,6 +272,8 @@ def spikes(report: EnergyReport) -> Iterator[TextTable]:
         yield _sweep(report.sweep)
     if report.sanafe:
         yield _chip(report.sanafe)
+    if report.mapping:
+        yield from mapped_tables(report.mapping)
 
 
 def _sweep(sweep: Sweep) -> TextTable:

@@ -182,6 +182,7 @@ def audit(
         firing=firing_maps(network, images[shown], names[shown]),
         sweep=sweep,
         sanafe=None,
+        mapping=None,
         excluded=excluded_terms({row.model.name: row.model.excluded for row in priced}),
         precisions=tuple(pricing.precisions.values()),
         constants=used,

@@ -60,7 +60,7 @@ def loaded_columns(
     sizes = sorted({(image.height, image.width) for image in images})
     dense: dict[str, dict[tuple[int, int], AnnLoad]] = {}
     if teacher is not None:
-        dense["teacher"] = {size: _teacher_load(teacher, *size) for size in sizes}
+        dense["teacher"] = {size: teacher_load(teacher, *size) for size in sizes}
     dense["twin"] = {size: twin_load(topology, *size) for size in sizes}
     if cnn is not None:
         dense["cnn"] = {size: twin_load(cnn.topology, *size) for size in sizes}
@@ -75,7 +75,12 @@ def loaded_columns(
     return {**columns, "student": LoadedColumn("student", images)}
 
 
-def _teacher_load(teacher: Teacher, height: int, width: int) -> AnnLoad:
+def teacher_load(teacher: Teacher, height: int, width: int) -> AnnLoad:
+    """What the teacher computes and moves for one image, on sides extended to its multiple.
+
+    Raises:
+        UnsupportedLayerError: it holds an operation that cannot be counted.
+    """
     multiple = int(getattr(teacher.module, "multiple", 1))
     counted = count_macs(teacher.module, (1, 3, height + -height % multiple, width + -width % multiple))
     return AnnLoad.of(counted.calls)
@@ -131,6 +136,7 @@ def _products(topology: Topology, height: int, width: int, bits: int | None) -> 
             outputs=layer.outputs,
             input_bits=None if layer.source == IMAGE else bits,
             output_bits=None if layer.synapse in summed else bits,
+            nests=(layer.nest,) if layer.nest else (),
         )
 
 

@@ -16,6 +16,7 @@ from snn_tool.energy.estimators.constants import Constant, Traced
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
 from snn_tool.energy.report.hardware import Calibration, ChipRow, RegisterNote
+from snn_tool.energy.report.mapped import MappedRival
 from snn_tool.energy.report.networks import (
     AccumulatorRow,
     Column,
@@ -383,6 +384,7 @@ class EnergyReport:
         firing: where in one image the student fires.
         sweep: quality against spikes over T or levels, or None if it was skipped or has one point only.
         sanafe: tiles of the student on SANA-FE's Loihi, or None if no such check was given.
+        mapping: the dense columns mapped onto an accelerator, or None if no such file was given.
         excluded: what models leave out; each term names its models.
         constants: those that a model of this report uses, in the order of their table.
         profile: name of the file that overrode or added constants, or None.
@@ -420,6 +422,7 @@ class EnergyReport:
     firing: FiringMaps
     sweep: Sweep | None
     sanafe: ChipCheck | None
+    mapping: MappedRival | None
     excluded: tuple[Excluded, ...]
     precisions: tuple[Precision, ...]
     constants: Mapping[str, Constant]

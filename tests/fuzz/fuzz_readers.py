@@ -13,6 +13,7 @@ import faulthandler
 import json
 import random
 import resource
+import shutil
 import tempfile
 import time
 import traceback
@@ -42,6 +43,7 @@ from snn_tool.exporters.nir.reading import read_foreign_nir
 from snn_tool.exporters.nir_foreign.module import load_nir_module
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, read_sanafe, write_sanafe
 from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
+from snn_tool.exporters.zigzag.report import read_mapping
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.images.files import read_image
 from snn_tool.models.config import default_config
@@ -56,6 +58,7 @@ from snn_tool.training.callbacks import TrainingLog
 from snn_tool.training.run_folder import COLUMNS, read_checkpoint, require_same
 from snn_tool.training.settings import load_settings
 
+MAPPING = Path(__file__).parents[1] / "data" / "mapping.json"
 MEMORY = 1 << 30
 SLOW_S, HUNG_S = 5, 60
 LONGEST = 2000
@@ -147,6 +150,7 @@ READERS = {
     "bundle": Reader(lambda f: refitted_bundle(f / "bundle"), ("bundle/bundle.json", "bundle/golden.npz")),
     "ranges": Reader(lambda f: read_ranges(f / "bundle/ranges.json"), ("bundle/ranges.json",)),
     "sanafe": Reader(lambda f: read_sanafe(f / "sanafe.json"), ("sanafe.json",)),
+    "mapping": Reader(lambda f: read_mapping(f / "mapping.json"), ("mapping.json",)),
     "student": Reader(
         lambda f: load_student(f / "student.safetensors"), ("student.json", "student.safetensors")
     ),
@@ -184,6 +188,7 @@ def write_samples(folder: Path) -> None:
     write_networks(folder, image)
     write_weights(folder)
     write_sanafe(folder / "sanafe.json", sanafe_report())
+    shutil.copy(MAPPING, folder / "mapping.json")
     pixels = (image.transpose(1, 2, 0) * 255).astype(np.uint8)
     for suffix in ("png", "jpg", "webp", "bmp"):
         Image.fromarray(pixels).save(folder / f"a.{suffix}")

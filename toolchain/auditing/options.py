@@ -37,6 +37,7 @@ class AuditOptions:
             student.
         sweep: measure quality and synops with fewer timesteps or levels, too.
         sanafe: file of `snn-tool energy sanafe` for this student.
+        mapping: file of `snn-tool energy map` for this student.
         weights: of a teacher that is given as code or by its architecture's name.
         pairs: folder of recorded pairs, in place of `images` and what degrades them.
         degraded: folder of the degraded partners of `images`.
@@ -93,6 +94,9 @@ class AuditOptions:
     ] = True
     sanafe: Annotated[
         Path | None, Flag("File of 'snn-tool energy sanafe' for this student, to show beside.")
+    ] = None
+    mapping: Annotated[
+        Path | None, Flag("File of 'snn-tool energy map' for this student: mapped rivals, beside.")
     ] = None
     weights: Annotated[
         Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)
@@ -158,3 +162,40 @@ class NirEnergyOptions:
     timesteps: Annotated[int, Flag("Steps per image.")] = TIMESTEPS
     dt_s: Annotated[float, Flag("Seconds per step.", ("--dt",))] = DT_S
     limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapOptions:
+    """Which dense rivals are mapped onto the accelerator.
+
+    Attributes:
+        student: `student.int.safetensors`, whose twins are mapped.
+        teacher: as in `AuditOptions`; None maps the twins alone.
+        weights: of a teacher that is given as code or by its architecture's name.
+        cnn: as in `AuditOptions`.
+        size: side of the image in pixels; a multiple of the student's.
+        clock: of the accelerator in MHz; an assumption, which energies do not depend on.
+    """
+
+    student: Annotated[
+        Path,
+        Flag(
+            "student.int.safetensors, the deployed network, its run folder, or a name from 'models'.",
+            read=integer_file,
+            group=NETWORKS,
+        ),
+    ]
+    teacher: Annotated[
+        str | None,
+        Flag(
+            "teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer).",
+            group=NETWORKS,
+        ),
+    ] = None
+    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)] = None
+    cnn: Annotated[
+        Path | None,
+        Flag("An int8 CNN of the student's PSNR, quantised.", read=integer_file, shown="if shipped", group=NETWORKS),
+    ] = None
+    size: Annotated[int, Flag("Side of the image in pixels.", least=1)] = 256
+    clock: Annotated[float, Flag("Of the accelerator in MHz, to turn cycles into time; assumed.")] = 500.0

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from snn_tool.auditing.mapping import mapped_rival, read_rivals
 from snn_tool.auditing.networks import (
     Restore,
     audited_cnn,
@@ -22,6 +23,7 @@ from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit, check_reference
 from snn_tool.energy.report.columns import Cnn, Teacher
+from snn_tool.energy.report.mapping import with_mapping
 from snn_tool.energy.report.networks import Sweep, SweepPoint
 from snn_tool.energy.report.types import (
     KIND,
@@ -244,9 +246,9 @@ def run_audit(
 
     Raises:
         ConfigError: the student restores no image, a twin has another shape than the student, an option is
-            out of range, a file exists, or the profile holds what cannot be used, or the check on SANA-FE is
-            of another student.
-        ArtifactError: the check on SANA-FE is damaged.
+            out of range, a file exists, or the profile holds what cannot be used, or the check on SANA-FE
+            or the mapping is of another student or teacher.
+        ArtifactError: the check on SANA-FE or the mapping is damaged.
         UnsupportedLayerError: the teacher holds an operation that cannot be counted.
     """
     check_lowering(options.lowering)
@@ -259,6 +261,7 @@ def run_audit(
         refuse_existing_file(out / name, overwrite)
     claim_report(out)
     check = read_check(options.sanafe, options.student) if options.sanafe else None
+    mapped = read_rivals(options.mapping, options.student) if options.mapping else None
     opened = open_integers(options.student)
     network, trained_for = opened.network, opened.provenance.trained_for
     if not network.topology.restores:
@@ -277,6 +280,8 @@ def run_audit(
     report = _measured(options, network, teacher, cnn, by_column, crops, given, pricing, track)
     if check:
         report = replace(report, sanafe=chip_check(check, report))
+    if mapped:
+        report = with_mapping(report, mapped_rival(mapped, pricing))
     body = {
         "degradation": degradation.describe(),
         "seed": options.seed,
@@ -354,6 +359,6 @@ def _multiple(network: IntegerNetwork, teacher: Teacher | None) -> int:
 
 def _hashes(options: AuditOptions, of_networks: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 of the files that are no images, by their role."""
-    files = {"profile": options.profile, "sanafe": options.sanafe}
+    files = {"profile": options.profile, "sanafe": options.sanafe, "mapping": options.mapping}
     given = {role: sha256_file(path) for role, path in files.items() if path}
     return {"student": sha256_file(options.student), **of_networks, **given}

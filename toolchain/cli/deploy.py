@@ -192,14 +192,15 @@ def list_backends(context: typer.Context) -> None:
 @backend_app.command("install", cls=Command)
 @command
 def install_backend(
-    context: typer.Context, name: Annotated[str, Flag("lava or sanafe.", argument=True)]
+    context: typer.Context, name: Annotated[str, Flag("lava, sanafe or zigzag.", argument=True)]
 ) -> None:
-    """Install a simulator into an environment of its own, or find it there."""
+    """Install a simulator, or what maps layers, into an environment of its own, or find it there."""
     from dataclasses import asdict
 
     from snn_tool.errors import ConfigError
     from snn_tool.exporters.lava.installation import provision_lava
     from snn_tool.exporters.sanafe.environment import provision_sanafe
+    from snn_tool.exporters.zigzag.environment import provision_zigzag
 
     terminal = terminal_of(context)
     if name == "lava":
@@ -216,8 +217,17 @@ def install_backend(
         )
         terminal.result(what, {**asdict(chip), "python": str(chip.python)})
         terminal.then("energy", "sanafe", "BUNDLE", why="energy on a simulated Loihi")
+    elif name == "zigzag":
+        mapper = provision_zigzag(terminal.note)
+        what = f"zigzag-dse {mapper.version} on Python {mapper.python_version}, {mapper.origin}"
+        terminal.result(
+            f"{what}: {printable(mapper.python)}", {**asdict(mapper), "python": str(mapper.python)}
+        )
+        terminal.then("energy", "map", "--student", "STUDENT", why="its dense rivals on an accelerator")
     else:
-        raise ConfigError(f"backend {name} is unknown; lava and sanafe have environments of their own")
+        raise ConfigError(
+            f"backend {name} is unknown; lava, sanafe and zigzag have environments of their own"
+        )
 
 
 @command

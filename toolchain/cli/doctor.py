@@ -59,8 +59,9 @@ def examine() -> list[Finding]:
     checks: tuple[Callable[[], Finding], ...] = (
         *(_python, _torchvision, _accelerator, _training, _onnxruntime, _nir),
     )
-    ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks), *_lava(), _sanafe()]
-    return [*ours, *(_simulator(*pair) for pair in SIMULATORS.items()), *_extras(), *_plugins()]
+    ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks)]
+    isolated = [*_lava(), _sanafe(), _zigzag()]
+    return [*ours, *isolated, *(_simulator(*pair) for pair in SIMULATORS.items()), *_extras(), *_plugins()]
 
 
 def _package(name: str) -> Finding:
@@ -205,6 +206,20 @@ def _sanafe() -> Finding:
         return Finding("backend sanafe", None, "not installed", REMEDY)
     detail = f"sanafe {found.version}, Python {found.python_version} ({found.origin})"
     return Finding("backend sanafe", True, detail)
+
+
+def _zigzag() -> Finding:
+    """What maps dense layers onto an accelerator."""
+    from snn_tool.exporters.zigzag.environment import REMEDY, find_zigzag
+
+    try:
+        found = find_zigzag()
+    except SnnToolError as error:
+        return Finding("backend zigzag", False, str(error), REMEDY)
+    if found is None:
+        return Finding("backend zigzag", None, "not installed", REMEDY)
+    detail = f"zigzag-dse {found.version}, Python {found.python_version} ({found.origin})"
+    return Finding("backend zigzag", True, detail)
 
 
 def _plugins() -> list[Finding]:

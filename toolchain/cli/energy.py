@@ -1,10 +1,16 @@
-"""The commands that count and price: `energy report`, `pays`, `nir`, `sanafe`, and `audit params`."""
+"""The commands that count and price: `energy report`, `pays`, `nir`, `sanafe`, `map`, and `audit params`."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from snn_tool.auditing.options import AuditOptions, BesideOptions, NirEnergyOptions, PaysOptions
+from snn_tool.auditing.options import (
+    AuditOptions,
+    BesideOptions,
+    MapOptions,
+    NirEnergyOptions,
+    PaysOptions,
+)
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Command, CommandGroup, Given, check_images, command, options_of
 from snn_tool.flags import OUTPUT, Flag, Overwrite
@@ -230,6 +236,38 @@ def energy_sanafe(
     terminal.then(*AUDIT, "--sanafe", out, why="these energies beside the models'")
     if not report.passed:
         raise typer.Exit(CHECK_FAILED)
+
+
+@energy_app.command("map", cls=Command)
+@command
+def energy_map(
+    context: typer.Context,
+    options: MapOptions,
+    out: Annotated[
+        Path | None,
+        Flag("File for the mappings.", shown="NAME-mapping.json beside the student, or here", group=OUTPUT),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Map teacher, twin, CNN and quantised twin onto an edge accelerator: energy, cycles, utilisation."""
+    from snn_tool.auditing.mapping import map_rivals
+    from snn_tool.errors import BackendUnavailableError
+    from snn_tool.exporters.zigzag.environment import REMEDY, find_zigzag
+    from snn_tool.exporters.zigzag.report import KIND, write_mapping
+    from snn_tool.files.ownership import of_kind, refuse_existing_file
+    from snn_tool.texts.mapping import mapping_text
+
+    out = out or beside(options.student, "-mapping.json")
+    refuse_existing_file(out, overwrite, of_kind(KIND), "mapping")
+    locate_teacher(options.teacher, options.weights, untrained=True)
+    terminal, found = terminal_of(context), find_zigzag()
+    if found is None:
+        raise BackendUnavailableError(f"ZigZag is not installed; run `{REMEDY}`")
+    with terminal.steps() as log:
+        report = map_rivals(options, found, log)
+    write_mapping(out, report)
+    terminal.result(f"{mapping_text(report)}\n{printable(out)}", report.to_dict())
+    terminal.then(*AUDIT, "--mapping", out, why="the mapped rivals beside the student")
 
 
 @audit_app.callback()

@@ -10,7 +10,7 @@ import pytest
 from snn_tool.cli import doctor
 from snn_tool.cli.app import run
 from snn_tool.errors import BackendUnavailableError
-from snn_tool.exporters.sanafe import environment as sanafe_environment
+from snn_tool.exporters.lava import isolated
 from snn_tool.exporters.sanafe.environment import VARIABLE, cache_folder, find_sanafe, probe, provision_sanafe
 
 ANSWER = {
@@ -46,7 +46,7 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache in which there is nothing, and a running Python that makes no environment."""
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sanafe_environment, "PROBE_S", 1.0)
+    monkeypatch.setattr(isolated, "PROBE_S", 1.0)
     monkeypatch.setattr(sys, "executable", str(script(tmp_path / "running", "echo no venv here >&2; exit 1")))
 
 

@@ -17,6 +17,7 @@ from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
 from snn_tool.energy.report import hardware as report_hardware
+from snn_tool.energy.report import mapped as report_mapped
 from snn_tool.energy.report import networks as report_layers
 from snn_tool.energy.report import networks as report_networks
 from snn_tool.energy.report import networks as report_spikes
@@ -346,6 +347,7 @@ MODULES = (
     report_estimates,
     report_hardware,
     report_layers,
+    report_mapped,
     report_networks,
     report_robustness,
     report_spikes,
@@ -388,13 +390,19 @@ def typed_fields(annotation: type) -> dict[str, type]:
 
 @pytest.mark.slow
 def test_every_key_that_is_written_is_documented_and_the_other_way_round(
-    call: Run, students: dict[str, Path], tmp_path: Path
+    call: Run, students: dict[str, Path], tmp_path: Path, formula_mapper: Callable[..., object]
 ) -> None:
     found: dict[str, set[str]] = {}
     sections = documented()
     check = tmp_path / "sanafe.json"
     write_sanafe(check, chip_report(students["lif"]))
-    for name, *extra in (("lif", "--sanafe", check), ("graded", "--lowering", "relay")):
+    formula_mapper()
+    rivals = tmp_path / "mapping.json"
+    assert run(["-q", "energy", "map", *map(str, ("--student", students["lif"], "--out", rivals))]) == 0
+    for name, *extra in (
+        ("lif", "--sanafe", check, "--mapping", rivals),
+        ("graded", "--lowering", "relay"),
+    ):
         assert call(students[name], "--teacher", "restormer", *extra)[0] == 0
         written = read_json(tmp_path / "energy/energy.json", KIND, SCHEMA)
         fields = {field.name for field in dataclasses.fields(EnergyReport)}

@@ -15,6 +15,7 @@ from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.lava import environment as lava_environment
 from snn_tool.exporters.lava.environment import LavaEnvironment
 from snn_tool.exporters.sanafe import environment as sanafe_environment
+from snn_tool.exporters.zigzag import environment as zigzag_environment
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,7 @@ def no_lava(monkeypatch: pytest.MonkeyPatch) -> None:
     """No search for other interpreters."""
     monkeypatch.setattr(lava_environment, "find_lava", lambda: None)
     monkeypatch.setattr(sanafe_environment, "find_sanafe", lambda: None)
+    monkeypatch.setattr(zigzag_environment, "find_zigzag", lambda: None)
 
 
 def finding(name: str) -> Finding:
@@ -68,12 +70,13 @@ def test_the_tested_environment_is_healthy() -> None:
         "backend lava",
         "backend netx",
         "backend sanafe",
+        "backend zigzag",
         *(f"backend {name}" for name in doctor.SIMULATORS),
         *(f"extra {name}" for name in extras()),
     ]
     assert all(one_line(found) for found in findings)
     for found in findings:
-        optional = ("torchvision", "lava", "netx", "sanafe", *extras(), *doctor.SIMULATORS)
+        optional = ("torchvision", "lava", "netx", "sanafe", "zigzag", *extras(), *doctor.SIMULATORS)
         if found.name.split()[-1] not in optional:
             assert found.works is True and not found.remedy, found
     details = {found.name: found.detail for found in findings}

@@ -1,0 +1,1 @@
+"""ZigZag's mapping of dense layers onto an accelerator, in an interpreter of its own."""

@@ -192,10 +192,17 @@ class MapOptions:
             group=NETWORKS,
         ),
     ] = None
-    weights: Annotated[Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)] = None
+    weights: Annotated[
+        Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)
+    ] = None
     cnn: Annotated[
         Path | None,
-        Flag("An int8 CNN of the student's PSNR, quantised.", read=integer_file, shown="if shipped", group=NETWORKS),
+        Flag(
+            "An int8 CNN of the student's PSNR, quantised.",
+            read=integer_file,
+            shown="if shipped",
+            group=NETWORKS,
+        ),
     ] = None
     size: Annotated[int, Flag("Side of the image in pixels.", least=1)] = 256
     clock: Annotated[float, Flag("Of the accelerator in MHz, to turn cycles into time; assumed.")] = 500.0

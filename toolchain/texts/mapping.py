@@ -32,9 +32,9 @@ def mapping_text(report: MappingReport) -> str:
 def _networks(report: MappingReport) -> TextTable:
     title = f"One image of {report.width}x{report.height}, int8, {report.clock_mhz:g} MHz"
     headings = ("MACs", "µJ", "DRAM", "pJ/MAC", "cycles", "ms", "util.")
-    table = plain_table(title, ("column", "network"), headings)
+    table = plain_table(title, ("column",), headings)
     for network in report.networks:
-        table.add_row(network.column, network.title, *_cells(report, report.totals(network)))
+        table.add_row(network.column, *_cells(report, report.totals(network)))
     return table
 
 

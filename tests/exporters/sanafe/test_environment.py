@@ -126,7 +126,7 @@ def test_what_cannot_be_installed_leaves_nothing_and_names_the_remedy(
     assert "venv: exit code 1: no venv here" in message and "snn-tool backend install sanafe" in message
     assert message.count("\n") == 1 and os.listdir(cache_folder().parent) == ["sanafe.lock"]
     assert run(["backend", "install", "brian"]) == 1
-    assert "backend brian is unknown; lava and sanafe" in capsys.readouterr().err
+    assert "backend brian is unknown; lava, sanafe and zigzag" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,7 +172,7 @@ def test_mapped_rivals_stand_beside_the_student(
     assert twin["time_ms"] == pytest.approx(twin["cycles"] / 500e3)
     page = (tmp_path / "energy" / "energy.html").read_text(encoding="utf-8")
     assert 'id="mapped"' in page and "edge_tpu_like" in page and "static power of the accelerator" in page
-    text = call(*asked, *written, "--teacher", "restormer", "--mapping", rivals)[1]
+    text = call(*asked, *written, "--teacher", "restormer", "--mapping", rivals, "--tables")[1]
     assert "Mapped by ZigZag 3.9.1" in text and "Mapped rival / student" in text
 
     code, out, err = call(*asked, *written, "--teacher", "nafnet", "--mapping", rivals)

@@ -118,6 +118,7 @@ def test_counts_equal_counts_by_convolution(bundle: Bundle, network: IntegerNetw
     assert bundle.resources.neurons == neurons + relays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_changed_and_missing_files_are_named(bundle: Bundle, name: str) -> None:
     path = bundle.folder / name
@@ -131,6 +132,7 @@ def test_changed_and_missing_files_are_named(bundle: Bundle, name: str) -> None:
         read_bundle(bundle.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [

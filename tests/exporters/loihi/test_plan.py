@@ -92,6 +92,7 @@ def fire(neuron: LifSpec | GradedSpec, v: Array, a_in: Array) -> tuple[Array, Ar
     return s, v * (1 - s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [False, True])
 @pytest.mark.parametrize(("neuron", "body", "lowering"), LOWERED)
 def test_the_plan_computes_what_the_program_computes(

@@ -211,6 +211,7 @@ def small_programs(draw: st.DrawFn) -> Program:
     return Program((head, side, back, tail), nodes, timesteps, 1e-4, low, high, 1, 1, 1, 1.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(small_programs())
 def test_all_images_of_a_tiny_network_stay_inside(program: Program) -> None:

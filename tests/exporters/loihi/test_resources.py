@@ -105,6 +105,7 @@ def test_synapses_and_axons_equal_enumeration(conv: ConvSpec) -> None:
     assert len({source for source, _ in pairs}) == axons(conv)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_layers_equal_enumeration(make_network: MakeNetwork, neuron: str, body: str) -> None:
     plan = build_plan(program_of(make_network(neuron, body)))
@@ -302,6 +303,7 @@ def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> 
         assert f"<!-- {layer.name} -->" in once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [r"$\no{such}$", "[/b]", "a\x1b[2J<b>", "-->", "x" * 5000])
 def test_a_population_of_any_name_is_shown_as_it_is(make_network: MakeNetwork, name: str) -> None:
     """No formula for matplotlib, no markup for rich, no escape for a terminal, no tag in a picture."""

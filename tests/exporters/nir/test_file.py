@@ -38,6 +38,7 @@ def refusal(path: Path) -> str:
     return message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 @pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 def test_a_program_holds_every_integer_of_the_network(
@@ -68,6 +69,7 @@ def test_a_program_holds_every_integer_of_the_network(
         assert getattr(found, "signed", network.signed) == network.signed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_writing_again_gives_the_same_bytes(
     make_network: MakeNetwork, files: dict[str, bytes], tmp_path: Path, neuron: str

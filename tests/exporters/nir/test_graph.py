@@ -19,6 +19,7 @@ MakeNetwork = Callable[..., IntegerNetwork]
 KINDS = [(n, b) for n in ("lif", "graded") for b in ("unet", "flat", "chain")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_plain_nir_reads_and_type_checks_the_file(
     make_network: MakeNetwork, tmp_path: Path, neuron: str, body: str

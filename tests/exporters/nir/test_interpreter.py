@@ -61,6 +61,7 @@ def test_photographs_give_equal_bits(
         assert all(np.abs(trace.spikes[p.wiring.name]).mean() > 0.005 for p in network.populations[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "body"), KINDS)
 def test_inputs_at_the_ends_of_their_range_give_equal_bits(
     make_network: MakeNetwork, tmp_path: Path, kind: str, body: str

@@ -349,6 +349,7 @@ def test_any_wiring_with_loops_is_refused_if_and_only_if_it_raises(target: str, 
     assert ("refused" if refusals(found) else "runs") == outcome, (made.edges, list(made.nodes), found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

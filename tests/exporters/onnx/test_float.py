@@ -80,6 +80,7 @@ def test_the_bound_by_hand(make_student: MakeStudent) -> None:
     np.testing.assert_allclose(exact.bound, roundings * UNIT / (1 - roundings * UNIT) * magnitude, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
 def test_a_weight_off_by_a_thousandth_is_found_where_it_acts(make_student: MakeStudent, neuron: str) -> None:
     student, config = make_student(neuron)

@@ -51,6 +51,7 @@ def assert_equal(network: IntegerNetwork, images: Image, stateful: bool = False)
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_every_integer_of_two_photographs(make_network: MakeNetwork, neuron: str, body: str) -> None:
     expected = assert_equal(make_network(neuron, body), photographs(40, 72))

@@ -52,6 +52,7 @@ def dense(edges: Connections, shape: tuple[int, int], values: NDArray[np.int64])
     return matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["unet", "flat", "chain"])
 def test_every_connection_is_one_tap_of_torchs_convolution(make_network: MakeNetwork, body: str) -> None:
     """Weights by unit impulses, and numbers of connections by a kernel of ones; relays copy."""

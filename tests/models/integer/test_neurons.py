@@ -68,6 +68,7 @@ def test_lif_equals_integers(
         assert response.spikes.flatten().tolist() == spikes.flatten().tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [1, 2, 64, 512, 2048])
 def test_float32_decays_every_membrane_exactly(decay: int) -> None:
     """All 2^24 - 1 of them, where the decay is a power of two and no bound is asked for."""

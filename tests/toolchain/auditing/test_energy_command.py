@@ -192,6 +192,7 @@ def test_a_profile_changes_prices_and_is_named(call: Run, students: dict[str, Pa
 # --- the quantised twin
 
 
+@pytest.mark.slow
 def test_the_quantised_twin_of_a_graded_student_is_the_student_computed_densely(
     call: Run, students: dict[str, Path]
 ) -> None:

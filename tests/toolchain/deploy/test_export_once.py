@@ -50,6 +50,7 @@ def student(make_network: MakeNetwork, folder: Path, body: str = "unet") -> Path
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lowering", ["fanout", "relay"])
 def test_a_bundle(make_network: MakeNetwork, tmp_path: Path, calls: Counter[str], lowering: str) -> None:
     """Written, counted at many sizes, derived again, verified: one plan of each lowering."""

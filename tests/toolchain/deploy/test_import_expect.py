@@ -86,6 +86,7 @@ def imported(capsys: pytest.CaptureFixture[str], tmp_path: Path, *options: Any) 
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["spikes", "counts", "counts per step", "outputs", "outputs per step"])
 def test_a_hard_reset_is_in_the_file_and_a_soft_one_is_not(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
@@ -207,6 +208,7 @@ def in_steps(path: Path, kind: str) -> float:
     return dt_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sinabs IF", "sinabs LIF", "snntorch in ms", "norse"])
 def test_nothing_fires_and_the_step_that_fits_is_named(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str

@@ -50,12 +50,13 @@ dist: $(VENV)/installed
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
-# torch first, alone: from an index its wheel brings gigabytes of CUDA, and nothing else may pull another version.
+# torch first, alone: from an index its wheel brings gigabytes of CUDA, and nothing else may pull another version. pip says
+# what it fetches: it takes minutes.
 $(VENV)/environment: requirements.lock
 	@test -n "$(PYTHON)" || { echo "snn-tool needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements.lock
 	touch $@
 
 # A regular install, so that the tests see what users get; stale build folders would ship deleted modules.

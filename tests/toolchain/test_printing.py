@@ -273,7 +273,7 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(arguments: list
 def test_a_command_without_stdout_does_its_work() -> None:
     """Its number must not go to a file, nor to what a child process prints into."""
     process = subprocess.run(
-        ["/bin/sh", "-c", f"exec {sys.executable} -c '{SCRIPT}' models >&- <&-"], capture_output=True
+        ["/bin/sh", "-c", f"exec {sys.executable} -c '{SCRIPT}' -q models >&- <&-"], capture_output=True
     )
     assert (process.returncode, process.stderr) == (0, b"")
 

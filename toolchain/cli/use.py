@@ -8,7 +8,7 @@ from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import command, images_or_pairs
 from snn_tool.degradations.options import USUAL_TASK
 from snn_tool.flags import Flag, Overwrite
-from snn_tool.networks.locate import locate_teacher
+from snn_tool.networks.locate import locate_teacher, shortest
 from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
 from snn_tool.networks.shipped import shipped_for
 from snn_tool.tables import printable
@@ -21,14 +21,14 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
     from snn_tool.networks.restoring import plan_outputs, restore_files
 
     terminal = terminal_of(context)
-    student = named = options.student
+    student = options.student
     if student is not None and options.task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
     # cheap checks first: torch follows
     outputs = plan_outputs(options.images, options.out, options.overwrite)
     if student is None:
         card = shipped_for(options.task or USUAL_TASK)
-        student, named = card.path, Path(card.name)
+        student = card.path
         terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
     from snn_tool.networks.open import open_student
     from snn_tool.networks.running import RestoringStudent
@@ -44,7 +44,9 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
         "images": {str(source): str(target) for source, target in outputs.items()},
     }
     terminal.result("\n".join(map(printable, outputs.values())), document)
-    terminal.then("evaluate", "--student", named, "--data", "PHOTOS", why="its PSNR on clean photographs")
+    terminal.then(
+        "evaluate", "--student", shortest(student), "--data", "PHOTOS", why="its PSNR on clean photographs"
+    )
 
 
 @command
@@ -67,7 +69,7 @@ def evaluate(context: typer.Context, options: EvaluateOptions) -> None:
         terminal.then("distill", "--teacher", options.teacher, "--data", "DIR", why="a spiking student of it")
     elif scored.kind == "integer":
         images = ("--pairs", options.pairs) if options.pairs else ("--images", clean)
-        terminal.then("energy", "report", "--student", student, *images, why="what it costs")
+        terminal.then("energy", "report", "--student", shortest(student), *images, why="what it costs")
     else:
         terminal.then("quantize", student, "--data", "DIR", why="its integers")
 

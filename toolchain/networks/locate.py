@@ -174,11 +174,20 @@ def beside(source: Path, ending: str) -> Path:
 
     What is made of a student that comes along goes into the current folder.
     """
+    folder = Path() if source.parent == FOLDER else source.parent
+    return folder / f"{_bare(source)}{ending}"
+
+
+def shortest(source: Path) -> str:
+    """How people name a network's file: by its path, or by the name of a student that comes along."""
+    return _bare(source) if source.parent == FOLDER else str(source)
+
+
+def _bare(source: Path) -> str:
     name = source.name
     for suffix in (SAFETENSORS, ONNX_SUFFIX, NIR_SUFFIX, ".int"):
         name = name.removesuffix(suffix)
-    folder = Path() if source.parent == FOLDER else source.parent
-    return folder / f"{name}{ending}"
+    return name
 
 
 def _architecture(name: str, weights: Path | None, accept: Sequence[Kind], untrained: bool) -> Located:

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,10 +11,14 @@ from xml.etree import ElementTree
 import jinja2
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from snn_tool.cli.app import app
 from snn_tool.degradations.crops import centre_crop
 from snn_tool.demo.page import CROP, Crop, Photograph, crop, render_page
+from snn_tool.demo.run import PARTS, DemoPlan, commands
 from snn_tool.energy.pages.charts import data_uri
+from snn_tool.terminal import Terminal
 from snn_tool.training.curves import Curve, curves_svg, read_curve
 
 CURVE = "step,val_psnr_db,lr,loss\n100,25.5000,0.001,0.2\n200,27.2500,0.0001,0.1\n"
@@ -139,3 +144,31 @@ def test_the_page_needs_nothing_beside_it_but_the_energy_report() -> None:
 def test_a_missing_fact_is_an_error(name: str) -> None:
     with pytest.raises((jinja2.UndefinedError, TypeError), match=f"{name}|StrictUndefined"):
         render_page({key: value for key, value in facts().items() if key != name})
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_demo_by_hand_is_commands_that_there_are(quick: bool) -> None:
+    """Each line is split as a shell would, and typer knows its command and every option of it."""
+    plan = DemoPlan(Path("out"), 3, quick, False, Terminal())
+    program = typer.main.get_command(app)
+    lines = [shlex.split(line) for line in commands(plan)]
+    assert [words[1] for words in lines] == [
+        *("train", "train", "distill", "quantize", "export", "evaluate", "energy")
+    ]
+    for tool, *words in lines:
+        assert tool == "snn-tool"
+        command: Any = program
+        while getattr(command, "commands", None):
+            command = command.commands[words.pop(0)]
+        values, _, _ = command.make_parser(typer.Context(command)).parse_args(words)
+        assert values
+    assert ("--warmup" in lines[2]) is quick and lines[2][lines[2].index("--seed") + 1] == "3"
+
+
+def test_the_parts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = DemoPlan(Path("out"), 0, True, False, Terminal())
+    for part in PARTS:
+        plan.begin(part)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 9 and said[2] == "3 of 9: train an ANN of the student's shape"
+    assert [line.split(" of 9: ")[0] for line in said] == [str(number) for number in range(1, 10)]

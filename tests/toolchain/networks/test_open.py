@@ -27,12 +27,14 @@ from snn_tool.networks.locate import (
     TEACHERS,
     Form,
     Kind,
+    beside,
     exported_file,
     float_file,
     initial_file,
     integer_file,
     locate,
     locate_teacher,
+    shortest,
     student_file,
 )
 from snn_tool.networks.open import (
@@ -62,6 +64,13 @@ def run(tmp_path: Path, make_network: MakeNetwork, make_student: MakeStudent) ->
     teacher = build_teacher("unet", {"width": 2})
     save_teacher(folder / TEACHER_FILE, teacher, "unet", {"width": 2}, {"task": BLIND})
     return folder
+
+
+def test_what_is_made_lies_beside_its_source_and_is_named_briefly(tmp_path: Path) -> None:
+    mine, shipped = tmp_path / "a.int.safetensors", student_path("denoise-25")
+    assert beside(mine, "-energy") == tmp_path / "a-energy" and shortest(mine) == str(mine)
+    assert beside(shipped, "-energy") == Path("denoise-25-energy") and shortest(shipped) == "denoise-25"
+    assert beside(tmp_path / "net.v2.nir", "-loihi") == tmp_path / "net.v2-loihi"
 
 
 def test_the_architectures_that_need_no_torch_to_be_named_are_those_that_there_are() -> None:

@@ -189,13 +189,15 @@ def energy_beside(
     if out is not None:
         write_text(out, "\n\n".join([beside_markdown(found), *said]) + "\n")
         text += f"\n{printable(out)}"
-    terminal_of(context).result(
+    terminal = terminal_of(context)
+    terminal.result(
         text,
         {
             name: {"saving": list(report.spikes.saving), "cells": report.spikes.cells}
             for name, report in found.items()
         },
     )
+    terminal.then("energy", "pays", "--student", "STUDENT", "--images", "PHOTOS", why="when spikes pay")
 
 
 @energy_app.command("sanafe", cls=Command)

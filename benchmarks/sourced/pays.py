@@ -8,7 +8,8 @@ from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.pages import numbers
 from snn_tool.energy.pages.break_even import AGAINST, answers, chart, rows, sentence
 from snn_tool.energy.pages.curves import SWEPT, rate_text
-from snn_tool.energy.report.pays import KIND, SCHEMA, USUAL, PaysReport, StudentPoint
+from snn_tool.energy.report.pays import KIND, SCHEMA, USUAL, PaysReport
+from snn_tool.energy.report.standings import StudentPoint
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import read_json
 
@@ -33,7 +34,7 @@ def _model(report: PaysReport, model: str) -> str:
 
 
 def _student(report: PaysReport, name: str) -> StudentPoint:
-    found = {student.name: student for student in report.students}
+    found = {student.name: student for student in report.students + report.measured}
     if name not in found:
         raise ConfigError(f"no student {name!r}; there are {', '.join(found)}")
     return found[name]
@@ -119,10 +120,10 @@ def pictures(report: PaysReport, model: str) -> str:
 
 def students_table(report: PaysReport) -> str:
     """What stands on the charts: synapses per spike, spike rate, mean level."""
-    heads = ["student", "spikes", "images", "synapses per spike", "spikes per neuron and step", "mean level"]
+    heads = ["network", "spikes", "images", "synapses per spike", "spikes per neuron and step", "mean level"]
     rows = [
         [f"`{s.name}`", s.neurons, f"{s.images}", *map(numbers.number, (s.fan_out, s.rate, s.mean_level))]
-        for s in report.students
+        for s in report.students + report.measured
     ]
     return _table(heads, rows)
 

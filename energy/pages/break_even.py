@@ -5,7 +5,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.pages import curves, numbers
-from snn_tool.energy.report.pays import RIVALS, USUAL, Curve, PaysReport, Standing, Swept
+from snn_tool.energy.report.equality import RIVALS
+from snn_tool.energy.report.pays import USUAL, Curve, PaysReport, Swept
+from snn_tool.energy.report.standings import Standing
 from snn_tool.tables import printable_in_page
 
 TITLE = "When do spikes pay?"

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from snn_tool.energy.pages.numbers import number
+from snn_tool.energy.report.equality import RIVALS
 from snn_tool.energy.report.hidden_layer import BINARY
-from snn_tool.energy.report.pays import RIVALS, USUAL, Bound, Curve, PaysReport, StudentPoint, Swept
+from snn_tool.energy.report.pays import USUAL, Bound, Curve, PaysReport, Swept
 from snn_tool.energy.report.robustness import PER_STEP
+from snn_tool.energy.report.standings import StudentPoint
 
 WIDTH, HEIGHT = 440, 340
 LEFT, RIGHT, TOP, BOTTOM = 46, 344, 14, 292
@@ -47,6 +49,9 @@ class Scale:
 
 
 UP = Scale(1e-4, 10, BOTTOM, TOP)
+MEASURED = "measured"
+"""Style of the dot of a network that somebody measured on a chip."""
+
 SWEPT: tuple[Swept, ...] = ("fan_out", "timesteps")
 UP_TICKS = ((10, "10"), (1, "1"), (0.1, "0.1"), (0.01, "0.01"), (1e-3, "10⁻³"), (1e-4, "10⁻⁴"))
 ACROSS: dict[Swept, Scale] = {
@@ -94,7 +99,7 @@ class Dot:
 
     Attributes:
         x, y: where it lies.
-        style: `binary` or `graded`.
+        style: `student` or `measured`.
         label: its name, or that of the first of a group; empty for the others.
         marks: its own break-even by rival; of labelled students alone.
         reach: upright extent of the line through dot and marks.
@@ -161,7 +166,7 @@ def panel(report: PaysReport, model: str, across: Swept) -> Panel:
         lines=tuple(line for line, _ in lines),
         labels=spaced(labels),
         diamonds=tuple((scale.at(b.timesteps), UP.at(b.low)) for b in known if b.timesteps),
-        dots=dots(report.students, model, across),
+        dots=dots(report.students, model, across) + dots(report.measured, model, across, MEASURED),
     )
 
 
@@ -258,7 +263,9 @@ def spaced(labels: Iterable[Label]) -> tuple[Label, ...]:
     return tuple(placed)
 
 
-def dots(students: Sequence[StudentPoint], model: str, across: Swept) -> tuple[Dot, ...]:
+def dots(
+    students: Sequence[StudentPoint], model: str, across: Swept, kind: str = "student"
+) -> tuple[Dot, ...]:
     """Every student; those of one kind that lie close together share the first one's label."""
     groups: list[list[StudentPoint]] = []
     for student in students:
@@ -269,7 +276,7 @@ def dots(students: Sequence[StudentPoint], model: str, across: Swept) -> tuple[D
         else:
             group.append(student)
     return tuple(
-        _dot(student, model, across, len(group) if student is group[0] else 0)
+        _dot(student, model, across, len(group) if student is group[0] else 0, kind)
         for group in groups
         for student in group
     )
@@ -285,11 +292,10 @@ def _close(one: StudentPoint, other: StudentPoint, across: Swept) -> bool:
     return math.dist(_place(one, across), _place(other, across)) < NEAR
 
 
-def _dot(student: StudentPoint, model: str, across: Swept, shared: int) -> Dot:
+def _dot(student: StudentPoint, model: str, across: Swept, shared: int, kind: str) -> Dot:
     """`shared` is the size of the group that it gives its name to, 0 for its other members."""
     x, y = _place(student, across)
     of_model = [s for s in student.standings if s.model == model and not s.memory]
-    kind = BINARY if student.neurons.startswith(BINARY) else "graded"
     if not shared or not of_model:
         return Dot(x, y, kind, "", (), (y, y), False)
     marks = tuple(

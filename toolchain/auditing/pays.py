@@ -11,15 +11,8 @@ from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.pages.break_even import TITLE, render
 from snn_tool.energy.report.hidden_layer import Neurons
-from snn_tool.energy.report.pays import (
-    KIND,
-    SCHEMA,
-    PaysReport,
-    StudentPoint,
-    kind_of,
-    pays_report,
-    student_point,
-)
+from snn_tool.energy.report.pays import KIND, SCHEMA, PaysReport, pays_report
+from snn_tool.energy.report.standings import StudentPoint, kind_of, student_point
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_file, write_json, write_text
 from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file

@@ -19,7 +19,8 @@ from snn_tool.energy.pages.curves import (
     rate_text,
     spaced,
 )
-from snn_tool.energy.report.pays import PaysReport, Standing, StudentPoint, Swept, pays_report
+from snn_tool.energy.report.pays import PaysReport, Swept, pays_report
+from snn_tool.energy.report.standings import Standing, StudentPoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,7 +64,8 @@ def test_every_mark_stands_within_the_plot(report: PaysReport, across: Swept) ->
 
 
 def test_students_that_lie_together_share_a_name(report: PaysReport) -> None:
-    first, second, loud = panel(report, "exact-ops", "fan_out").dots
+    first, second, loud, pilotnet = panel(report, "exact-ops", "fan_out").dots
+    assert (pilotnet.label, pilotnet.style, first.style) == ("PilotNet", "measured", "student")
     assert (first.label, second.label, loud.label) == ("<one> and 1 more", "", "loud")
     # a decade is (BOTTOM - TOP) / 5 high: its break-even at twice its rate stands log10 2 of that above it
     (mark,) = first.marks
@@ -75,7 +77,7 @@ def test_charts_stand_alone_and_are_well_formed(report: PaysReport) -> None:
     for model in report.models:
         for across in SWEPT:
             root = ElementTree.fromstring(chart(report, model, across))
-            assert root.tag == f"{SVG}svg" and len(root.findall(f"{SVG}circle")) == 3
+            assert root.tag == f"{SVG}svg" and len(root.findall(f"{SVG}circle")) == 4
             texts = [text.text for text in root.findall(f"{SVG}text")]
             assert "<one> and 1 more" in texts or model != "exact-ops"
 

@@ -9,18 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.estimators.prices import packaged_pricing
+from snn_tool.energy.estimators.workloads import measured_workloads
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.equality import Comparison, break_even_rate, comparisons, memory_comparisons
 from snn_tool.energy.report.hidden_layer import HiddenLayer, Neurons
-from snn_tool.energy.report.pays import (
-    Comparison,
-    break_even_rate,
-    comparisons,
-    distinct,
-    kind_of,
-    memory_comparisons,
-    pays_report,
-    student_point,
-)
+from snn_tool.energy.report.pays import distinct, pays_report
+from snn_tool.energy.report.standings import kind_of, measured_point, student_point
 from snn_tool.energy.report.types import row_name
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer.engine import quantize_image
@@ -241,6 +235,22 @@ def test_shipped_students_lie_on_the_side_of_the_curve_of_equal_integers(
     for standing in found:
         rate = break_even_rate(BY[standing.model, "qann", standing.precision], layer, kind)
         assert (rate is not None and point.rate < rate) == (standing.ratio > 1), standing
+
+
+def test_a_measured_network_is_counted_and_priced_like_any_other() -> None:
+    """PilotNet of LIF neurons: 741,321 spikes of 158,508 neurons in 16 steps, 48,267,067 deliveries."""
+    (workload,) = measured_workloads().values()
+    point = measured_point(workload, PRICING)
+    assert (point.name, point.neurons) == ("PilotNet", "binary, T = 16")
+    assert point.rate == pytest.approx(741_321 / 158_508 / 16, rel=1e-6)
+    assert point.fan_out == pytest.approx(48_267_067 / 741_321)
+    paper = next(s for s in point.standings if (s.model, s.precision) == ("paper", "fp32"))
+    macs = sum(layer.macs for layer in workload.layers)
+    spikes = {layer.name: layer.events.counted / layer.neurons for layer in workload.layers}
+    driven = sum(0.9 * spikes[layer.name] * layer.macs for layer in workload.layers)
+    assert paper.ratio == pytest.approx(4.6 * macs / driven)
+    assert paper.rate == pytest.approx(4.6 * macs / driven * point.rate)
+    assert all((s.rate is not None and point.rate < s.rate) == (s.ratio > 1) for s in point.standings)
 
 
 # --- the report

@@ -95,7 +95,7 @@ def row_text(model: str, memory: str) -> str:
 
 def _below(rate: float | None) -> str:
     if rate is None:
-        return "at no rate, not even in silence,"
+        return "at no rate"
     return "at any rate" if rate >= 1 else f"below {numbers.number(rate)} spikes per neuron and step"
 
 

@@ -26,7 +26,7 @@ def test_files_and_card_belong_together(rival: Rival) -> None:
     assert (figure["set"], figure["images"]) == ("CBSD68", 68)
 
 
-@pytest.mark.parametrize("name", ["denoise-25"])
+@pytest.mark.parametrize("name", ["denoise-25", "denoise-25-lif"])
 def test_a_student_has_a_twin_of_its_wiring_and_a_cnn_of_its_quality(name: str) -> None:
     """Equal quality: within 0.1 dB of the student's integers on CBSD68, both by the cards."""
     found = rivals_of(student_path(name))

@@ -75,7 +75,7 @@ class DemoSize:
 
 
 FULL = DemoSize({"teacher": 1600, "student": 3200, "twin": 1600})
-QUICK = DemoSize({"teacher": 60, "student": 80, "twin": 60}, 2, {"batch": 4, "patch": 32, "warmup": 10}, 96)
+QUICK = DemoSize({"teacher": 120, "student": 160, "twin": 80}, 2, {"batch": 4, "patch": 32, "warmup": 10}, 96)
 
 
 @dataclass(frozen=True, slots=True)

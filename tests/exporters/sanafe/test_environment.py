@@ -86,8 +86,9 @@ def test_what_fails_to_answer_is_refused(body: str, complaint: str) -> None:
     assert "\n" not in str(caught.value) and find_sanafe() is None
 
 
-def test_this_packages_own_python_has_no_sanafe() -> None:
+def test_this_packages_own_python_has_no_sanafe(monkeypatch: pytest.MonkeyPatch) -> None:
     """GPL code is not installed beside this package; the real runner says so."""
+    monkeypatch.setattr(isolated, "PROBE_S", 60.0)
     with pytest.raises(
         BackendUnavailableError, match="exit code 3: SANA-FE does not import: No module named"
     ):

@@ -120,14 +120,14 @@ def pays(report: Balanced) -> str:
 def why(report: Balanced) -> str:
     """What decides it: what one spike costs, how many are delivered, and what membranes cost."""
     balance = report.spikes
-    steps = f"T = {report.timesteps} step{'s' if report.timesteps > 1 else ''}"
+    steps = f"T = {report.timesteps} steps deliver" if report.timesteps > 1 else "T = 1 step delivers"
     kind = (
         "A binary spike costs an addition where the dense array multiplies and adds"
         if balance.binary
         else "A graded spike costs a small multiplication and addition, as a dense MAC does"
     )
     return (
-        f"{kind}; {steps} deliver {numbers.number(balance.deliveries_per_mac)} spikes for each dense MAC "
+        f"{kind}; {steps} {numbers.number(balance.deliveries_per_mac)} spikes for each dense MAC "
         f"({_fan_out(balance)}), and the image costs {numbers.factor(balance.image_macs)} the MACs of a "
         f"first layer computed once.{_membranes(balance)}"
     )

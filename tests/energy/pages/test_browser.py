@@ -42,6 +42,7 @@ SECTIONS = [
     "grid",
     "ratios",
     "readings",
+    "chips",
     "break-even",
     "sensitivity",
     "layers",

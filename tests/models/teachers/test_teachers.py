@@ -17,8 +17,8 @@ from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.student import build_twin
 from snn_tool.models.teachers.nafnet import NAFBlock, NAFNet
 from snn_tool.models.teachers.registry import (
-    KIND,
     SCHEMA,
+    TEACHER_KIND,
     TEACHERS,
     build_teacher,
     load_teacher,
@@ -359,7 +359,7 @@ def test_a_foreign_teacher_file_is_refused_in_one_line(
 def test_a_teacher_with_nan_names_the_tensor(tmp_path: Path) -> None:
     path, tensors = tmp_path / "teacher.safetensors", build_teacher("unet", {"width": 4}).state_dict()
     tensors["synapses.tail.bias"] = torch.tensor([0.0, float("nan"), 0.0])
-    write_tensors(path, KIND, SCHEMA, tensors, {"architecture": "unet", "options": {"width": 4}}, {})
+    write_tensors(path, TEACHER_KIND, SCHEMA, tensors, {"architecture": "unet", "options": {"width": 4}}, {})
     with pytest.raises(ArtifactError, match="tensor 'synapses.tail.bias' holds NaN"):
         load_teacher(path)
 

@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
+ARGS ?=
 # Everything that the wheel holds: code at any depth, page templates, constants, shipped students.
 SOURCES := $(shell find toolchain models exporters energy -type f -not -path '*/__pycache__/*')
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -11,7 +12,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --ma
 .PHONY: demo test quick coverage lint docs dist clean
 
 demo: $(VENV)/installed
-	$(BIN)/snn-tool demo --out $(OUT) --overwrite
+	$(BIN)/snn-tool demo --out $(OUT) --overwrite $(ARGS)
 
 # Whole files go to workers, which share what a file prepares; with a thread each, workers do not compete for cores.
 test: $(VENV)/installed

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.energy.pages import numbers
+from snn_tool.energy.report.document import EnergyReport, Sensitivity, model_of, row_name
 from snn_tool.energy.report.firing import block_sums, png
 from snn_tool.energy.report.networks import FiringMap
 from snn_tool.energy.report.robustness import strongest_by
-from snn_tool.energy.report.types import EnergyReport, Sensitivity, model_of, row_name
 
 MARKS = {"met": "●", "ahead": "◐", "behind": "○", "none": ""}
 """The claim is met; it is not, but the student needs less; the student does not need less."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from snn_tool.energy.pages import numbers
+from snn_tool.energy.report.document import EnergyReport, RatioRow, SpikeBalance, model_of
 from snn_tool.energy.report.split import Split
-from snn_tool.energy.report.types import EnergyReport, RatioRow, SpikeBalance, model_of
 
 TITLE = "Equal integers first: what is divided by the student's energy"
 SPIKES_MARK = "●"

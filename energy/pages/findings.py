@@ -6,7 +6,7 @@ from statistics import fmean
 
 from snn_tool.energy.pages import numbers
 from snn_tool.energy.pages.equal_integers import grouped
-from snn_tool.energy.report.types import EnergyReport, Range
+from snn_tool.energy.report.document import EnergyReport, Range
 
 _LIKE = {
     "twin": "Both networks have one shape: fewer bits and spikes alone can differ.",

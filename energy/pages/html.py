@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from snn_tool.energy.estimators.arrays import READINGS
 from snn_tool.energy.pages import charts, equal_integers, findings, numbers, readings
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.tables import printable_in_page
 
 

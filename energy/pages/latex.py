@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from snn_tool import __version__
 from snn_tool.energy.pages import numbers
-from snn_tool.energy.report.types import Cell, EnergyReport, RatioRow
+from snn_tool.energy.report.document import Cell, EnergyReport, RatioRow
 
 MARK = "% Energy table of snn-tool"
 """How a file begins that was written here."""

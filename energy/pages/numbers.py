@@ -2,7 +2,7 @@
 
 import math
 
-from snn_tool.energy.report.types import EnergyReport, Range
+from snn_tool.energy.report.document import EnergyReport, Range
 
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

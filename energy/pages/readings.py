@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from snn_tool.energy.estimators.arrays import PER_LAYER, READINGS
 from snn_tool.energy.pages import numbers
-from snn_tool.energy.report.types import Cell, EnergyReport, RatioRow
+from snn_tool.energy.report.document import Cell, EnergyReport, RatioRow
 
 WHAT = (
     "A reading is one answer to a question that a model leaves open, such as where memories lie or whether "

@@ -8,9 +8,9 @@ from rich.text import Text
 from snn_tool.energy.estimators.arrays import READINGS
 from snn_tool.energy.pages import equal_integers, findings, numbers, readings
 from snn_tool.energy.pages.mapped import mapped_tables
+from snn_tool.energy.report.document import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
 from snn_tool.energy.report.networks import Sweep
 from snn_tool.energy.report.robustness import strongest_by
-from snn_tool.energy.report.types import Cell, ChipCheck, EnergyReport, RatioRow, Sensitivity, row_name
 from snn_tool.tables import TextTable, plain_table, printable, rendered
 
 MOST_SENSITIVE = 3

@@ -16,6 +16,7 @@ from snn_tool.energy.estimators.prices import Pricing, packaged_pricing
 from snn_tool.energy.report.balance import spike_balance
 from snn_tool.energy.report.chips import calibrations, chip_rows, register_notes
 from snn_tool.energy.report.columns import Cnn, Teacher, activation_bits, column, loaded_columns
+from snn_tool.energy.report.document import EnergyReport, check_claim, verdict
 from snn_tool.energy.report.firing import firing_maps
 from snn_tool.energy.report.networks import Quality, Sweep
 from snn_tool.energy.report.pricing import PricedRow, extent, price_all, ratio_row
@@ -28,7 +29,6 @@ from snn_tool.energy.report.rows import (
     relay_rows,
     used_constants,
 )
-from snn_tool.energy.report.types import EnergyReport, check_claim, verdict
 from snn_tool.errors import ConfigError, check_known
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import FANOUT

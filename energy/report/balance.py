@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from snn_tool.energy.counts.counts import ImageActivity
+from snn_tool.energy.report.document import RatioRow, SpikeBalance
 from snn_tool.energy.report.pricing import PricedRow
-from snn_tool.energy.report.types import RatioRow, SpikeBalance
 from snn_tool.models.topology import IMAGE
 
 MEMBRANES = "membrane"

@@ -8,9 +8,9 @@ from snn_tool.energy.estimators.chip_use import ChipUse
 from snn_tool.energy.estimators.estimate import EnergyModel, Reading
 from snn_tool.energy.estimators.prices import Prices
 from snn_tool.energy.estimators.workloads import Workload, measured_workloads
+from snn_tool.energy.report.document import ReadingEnergy
 from snn_tool.energy.report.hardware import Calibration, ChipRow, RegisterNote
 from snn_tool.energy.report.pricing import PricedRow
-from snn_tool.energy.report.types import ReadingEnergy
 from snn_tool.models.integer.network import IntegerNetwork
 
 PJ_PER_MJ = 1e9

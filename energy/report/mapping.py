@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from snn_tool.energy.report.document import Cell, EnergyReport, ReadingEnergy
 from snn_tool.energy.report.mapped import MappedColumn, MappedRival, MappedRow
 from snn_tool.energy.report.networks import Spread
-from snn_tool.energy.report.types import Cell, EnergyReport, ReadingEnergy
 from snn_tool.errors import ConfigError
 
 CHIPS = "loihi"

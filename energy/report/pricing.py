@@ -9,9 +9,9 @@ from snn_tool.energy.estimators.chip_use import ChipUse
 from snn_tool.energy.estimators.estimate import EnergyModel, Load, Reading
 from snn_tool.energy.estimators.prices import Precision, Prices, Pricing
 from snn_tool.energy.estimators.registry import MODELS
+from snn_tool.energy.report.document import Cell, Range, RatioRow, ReadingEnergy, row_name
 from snn_tool.energy.report.networks import Spread
 from snn_tool.energy.report.split import split, why_one
-from snn_tool.energy.report.types import Cell, Range, RatioRow, ReadingEnergy, row_name
 from snn_tool.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ from statistics import fmean
 from snn_tool.energy.counts.counts import ImageActivity, NetworkActivity
 from snn_tool.energy.estimators.constants import Table, Traced
 from snn_tool.energy.estimators.prices import Prices
+from snn_tool.energy.report.document import BreakEven, ReadingEnergy, Sensitivity, Threshold, Unsourced
 from snn_tool.energy.report.pricing import LoadedColumn, PricedRow, price
-from snn_tool.energy.report.types import BreakEven, ReadingEnergy, Sensitivity, Threshold, Unsourced
 from snn_tool.models.topology import IMAGE
 
 SILENT = "the student needs more than the reference even without a spike"

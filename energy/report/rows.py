@@ -9,6 +9,7 @@ from snn_tool.energy.estimators.charges import SpikeCharge
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.estimate import COLUMNS
 from snn_tool.energy.estimators.prices import Prices, Pricing
+from snn_tool.energy.report.document import ModelRow
 from snn_tool.energy.report.networks import (
     AccumulatorRow,
     ImageRow,
@@ -16,7 +17,6 @@ from snn_tool.energy.report.networks import (
     RelayRow,
 )
 from snn_tool.energy.report.pricing import PricedRow
-from snn_tool.energy.report.types import ModelRow
 from snn_tool.models.topology import IMAGE
 
 

@@ -10,11 +10,11 @@ from snn_tool.energy.estimators.estimate import AnnLoad
 from snn_tool.energy.estimators.prices import Pricing
 from snn_tool.energy.estimators.workloads import Workload
 from snn_tool.energy.report.columns import loaded_columns
+from snn_tool.energy.report.document import Cell, ReadingEnergy
 from snn_tool.energy.report.equality import Comparison, comparisons, memory_comparisons
 from snn_tool.energy.report.hidden_layer import Neurons
 from snn_tool.energy.report.pricing import LoadedColumn, price
 from snn_tool.energy.report.robustness import equal_factor
-from snn_tool.energy.report.types import Cell, ReadingEnergy
 from snn_tool.models.integer.network import IntegerNetwork
 
 

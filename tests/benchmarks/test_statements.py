@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.energy.report.pays import KIND, SCHEMA, pays_report
 from snn_tool.energy.report.standings import Standing, StudentPoint
-from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.engine import quantize_image

@@ -14,7 +14,7 @@ from snn_tool.auditing.student import run_audit
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.latex import render_latex
 from snn_tool.energy.pages.numbers import outcome, span, versus
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import write_text
 from snn_tool.files.ownership import refuse_existing_file

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from snn_tool.energy.report.document import KIND, SCHEMA, SpikeBalance
 from snn_tool.energy.report.split import Split
-from snn_tool.energy.report.types import KIND, SCHEMA, SpikeBalance
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import read_json
 from snn_tool.files.documents import Name, convert

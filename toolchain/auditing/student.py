@@ -23,9 +23,7 @@ from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit, check_reference
 from snn_tool.energy.report.columns import Cnn, Teacher
-from snn_tool.energy.report.mapping import with_mapping
-from snn_tool.energy.report.networks import Sweep, SweepPoint
-from snn_tool.energy.report.types import (
+from snn_tool.energy.report.document import (
     KIND,
     SCHEMA,
     Cell,
@@ -35,6 +33,8 @@ from snn_tool.energy.report.types import (
     ReadingEnergy,
     check_claim,
 )
+from snn_tool.energy.report.mapping import with_mapping
+from snn_tool.energy.report.networks import Sweep, SweepPoint
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.exporters.sanafe.report import SanafeReport, read_sanafe
 from snn_tool.files.artifacts import sha256_file, write_json, write_text

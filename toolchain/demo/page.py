@@ -12,7 +12,7 @@ from snn_tool.degradations.crops import centre_crop
 from snn_tool.deploy.export import Exported
 from snn_tool.energy.pages.charts import data_uri
 from snn_tool.energy.pages.numbers import count, number, outcome, span
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.networks.evaluation import Evaluation
 from snn_tool.tables import printable, printable_in_page
 from snn_tool.texts.deploy import verification_text

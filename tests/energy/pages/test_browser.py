@@ -20,7 +20,7 @@ from snn_tool.degradations.crops import Crop, channels_first
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
-from snn_tool.energy.report.types import ChipCheck, ChipPart
+from snn_tool.energy.report.document import ChipCheck, ChipPart
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn

@@ -7,8 +7,8 @@ import pytest
 from snn_tool.energy.pages import equal_integers
 from snn_tool.energy.pages.html import render
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.document import EnergyReport, RatioRow
 from snn_tool.energy.report.split import FLOATS, split
-from snn_tool.energy.report.types import EnergyReport, RatioRow
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 

@@ -14,9 +14,9 @@ from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import print_report
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
+from snn_tool.energy.report.document import EnergyReport, RatioRow
 from snn_tool.energy.report.networks import Sweep, SweepPoint
 from snn_tool.energy.report.split import split
-from snn_tool.energy.report.types import EnergyReport, RatioRow
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 

@@ -11,7 +11,7 @@ import pytest
 from snn_tool.energy.pages.latex import MARK, escaped, render_latex
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
-from snn_tool.energy.report.types import EnergyReport
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.models.integer.network import IntegerNetwork
 from torch import nn
 

@@ -17,7 +17,7 @@ from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import headlines_text, print_report
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
-from snn_tool.energy.report.types import EnergyReport, Range
+from snn_tool.energy.report.document import EnergyReport, Range
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.tables import printable
 from torch import nn

@@ -16,9 +16,9 @@ from snn_tool.energy.estimators.prices import Prices, Pricing, packaged_pricing
 from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher, loaded_columns
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.energy.report.pricing import PricedRow, price
 from snn_tool.energy.report.robustness import break_even
-from snn_tool.energy.report.types import EnergyReport
 from snn_tool.errors import ConfigError
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import quantize_image

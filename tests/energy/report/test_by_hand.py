@@ -16,9 +16,9 @@ from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.chips import register_notes
 from snn_tool.energy.report.columns import Cnn, Teacher
+from snn_tool.energy.report.document import EnergyReport, ReadingEnergy
 from snn_tool.energy.report.robustness import PUBLISHED, _placed, per_step, per_synapse
 from snn_tool.energy.report.rows import layer_rows
-from snn_tool.energy.report.types import EnergyReport, ReadingEnergy
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 from torch import nn

@@ -11,11 +11,11 @@ from snn_tool.energy.counts.activity import count_network
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.estimators.workloads import measured_workloads
 from snn_tool.energy.report.audit import audit
+from snn_tool.energy.report.document import row_name
 from snn_tool.energy.report.equality import Comparison, break_even_rate, comparisons, memory_comparisons
 from snn_tool.energy.report.hidden_layer import HiddenLayer, Neurons
 from snn_tool.energy.report.pays import distinct, pays_report
 from snn_tool.energy.report.standings import kind_of, measured_point, student_point
-from snn_tool.energy.report.types import row_name
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork

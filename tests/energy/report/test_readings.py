@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Teacher
+from snn_tool.energy.report.document import EnergyReport
 from snn_tool.energy.report.pricing import like
-from snn_tool.energy.report.types import EnergyReport
 from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch import nn

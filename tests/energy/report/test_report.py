@@ -18,8 +18,8 @@ from snn_tool.energy.pages.html import render
 from snn_tool.energy.pages.terminal import most_sensitive, print_report
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import Cnn, Teacher
+from snn_tool.energy.report.document import KIND, SCHEMA, EnergyReport, Range
 from snn_tool.energy.report.networks import Quality
-from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport, Range
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import read_json, write_json
 from snn_tool.models.config import default_config

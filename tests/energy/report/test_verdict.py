@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from snn_tool.energy.estimators.prices import packaged_pricing
+from snn_tool.energy.report.document import verdict
 from snn_tool.energy.report.split import ANY_WIDTH, AS_WIDE, FLOATS, split, why_one
-from snn_tool.energy.report.types import verdict
 from snn_tool.errors import ConfigError
 
 positive = st.floats(1e-3, 1e9)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from snn_tool.cli.app import run
-from snn_tool.energy.report.types import KIND, SCHEMA
+from snn_tool.energy.report.document import KIND, SCHEMA
 
 Capture = pytest.CaptureFixture[str]
 

@@ -24,7 +24,7 @@ from snn_tool.energy.report import networks as report_spikes
 from snn_tool.energy.report import types as report_chip
 from snn_tool.energy.report import types as report_estimates
 from snn_tool.energy.report import types as report_robustness
-from snn_tool.energy.report.types import KIND, SCHEMA, EnergyReport, Split, Verdict
+from snn_tool.energy.report.document import KIND, SCHEMA, EnergyReport, Split, Verdict
 from snn_tool.exporters.contract.traces import EXACT, BackendResult
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, write_sanafe
 from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy

@@ -84,6 +84,6 @@ def break_even_rate(comparison: Comparison, layer: HiddenLayer, kind: Neurons) -
 
 
 def _rate(reading: Reading, reference_pj: float) -> float | None:
-    driven = sum(reading.items[item] for item in reading.spike_driven)
+    driven = sum(value for item, value in reading.items.items() if item in reading.spike_driven)
     fixed = sum(value for item, value in reading.items.items() if item not in reading.spike_driven)
     return None if reference_pj < fixed else (reference_pj - fixed) / driven

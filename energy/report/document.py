@@ -29,6 +29,7 @@ from snn_tool.energy.report.networks import (
 )
 from snn_tool.energy.report.split import Split
 from snn_tool.errors import ConfigError
+from snn_tool.results import Result
 
 Outcome = Literal["holds", "fails", "depends"]
 KIND = "energy"
@@ -362,7 +363,7 @@ class ChipCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyReport:
+class EnergyReport(Result):
     """A complete audit.
 
     Attributes:
@@ -429,7 +430,7 @@ class EnergyReport:
     profile: str | None
     hashes: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The body of `energy.json` (kind `energy`, schema 3) in plain dicts, lists, numbers and strings.
 
         Raises:

@@ -20,6 +20,7 @@ from snn_tool.energy.report.hidden_layer import BINARY, TAPS, HiddenLayer, Neuro
 from snn_tool.energy.report.robustness import PUBLISHED
 from snn_tool.energy.report.standings import StudentPoint, measured_point
 from snn_tool.errors import ConfigError
+from snn_tool.results import Result
 
 KIND, SCHEMA = "energy-pays", 1
 STEPS = (1, 2, 4, 8, 16, 32, 64)
@@ -77,7 +78,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class PaysReport:
+class PaysReport(Result):
     """All charts as data.
 
     Attributes:
@@ -102,7 +103,7 @@ class PaysReport:
     bounds: tuple[Bound, ...]
     profile: str | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The body of the document (kind `energy-pays`, schema 1)."""
         body: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))
         return body

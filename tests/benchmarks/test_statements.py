@@ -222,7 +222,7 @@ def test_break_even_markers_that_ask_for_nothing(pays: Sources, marker: str, sai
 def test_charts_are_drawn_and_old_ones_go(pays: Sources, tmp_path: Path) -> None:
     assert pays.pays is not None
     document = tmp_path / "pays.json"
-    body = {"crop": 256, "seed": 0, **pays.pays.to_json(), "hashes": {}}
+    body = {"crop": 256, "seed": 0, **pays.pays.to_dict(), "hashes": {}}
     write_json(document, KIND, SCHEMA, body)
     assert read_pays(document) == pays.pays
     folder = tmp_path / "docs" / "explanation" / "pays"
@@ -253,7 +253,7 @@ def report(make_network: Callable[..., IntegerNetwork], photograph: NDArray[np.f
 
 
 def test_an_extract_has_the_ratios_of_its_report(report: EnergyReport) -> None:
-    document = {**report.to_json(), "tool_version": "0", "schema": 2, "crop": 16}
+    document = {**report.to_dict(), "tool_version": "0", "schema": 2, "crop": 16}
     found = extract(json.loads(json.dumps(document)), "a command")
     ratios = {row.model: row.split.twin_over_student for row in report.ratios}
     assert {row: found.ratio(row, "twin") for row in found.rows} == pytest.approx(ratios, rel=1e-5)

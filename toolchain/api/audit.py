@@ -54,7 +54,7 @@ class Audit(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; docs/reference/energy-json.md says what each is."""
-        return self.report.to_json()
+        return self.report.to_dict()
 
     def to_html(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write the audit as one self-contained page and return its path.

@@ -51,7 +51,7 @@ def run_pays(options: PaysOptions, out: Path, overwrite: bool, track: Track) -> 
     points, kinds = [point for point, _ in found], [kind for _, kind in found]
     report = pays_report(points, kinds, pricing, options.neurons)
     hashes = {point.name: sha256_file(file) for point, file in zip(points, files, strict=True)}
-    body = {"crop": options.crop, "seed": options.seed, **report.to_json(), "hashes": hashes}
+    body = {"crop": options.crop, "seed": options.seed, **report.to_dict(), "hashes": hashes}
     write_json(document, KIND, SCHEMA, body, owned_path)
     write_text(out, render(report), owned_path)
     return report

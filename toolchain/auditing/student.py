@@ -286,7 +286,7 @@ def run_audit(
         "degradation": degradation.describe(),
         "seed": options.seed,
         "crop": options.crop,
-        **report.to_json(),
+        **report.to_dict(),
     }
     write_json(out / JSON_FILE, KIND, SCHEMA, body, owned_path)
     write_text(out / HTML_FILE, render(report), owned_path)

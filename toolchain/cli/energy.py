@@ -53,7 +53,7 @@ def energy_report(
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
     if nir is not None:
-        _check_nir(asked, strict, latex)
+        _check_nir(asked, strict, tables, latex)
         shared = {name: asked[name] for name in ("images", "limit") if name in asked}
         return _report_nir(context, NirEnergyOptions(nir=nir, **shared, **of_nir), out, overwrite)
     if "student" not in asked:
@@ -69,11 +69,11 @@ def energy_report(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _check_nir(asked: dict[str, Any], strict: bool, latex: Path | None) -> None:
+def _check_nir(asked: dict[str, Any], strict: bool, tables: bool, latex: Path | None) -> None:
     """Refuse what has no meaning for a NIR file, as a fault of usage."""
     known = {option.name for option in options_of(NirEnergyOptions)}
-    foreign = [_flag(name) for name in asked if name not in known] + ["--strict"] * strict
-    foreign += ["--latex"] * (latex is not None)
+    foreign = [_flag(name) for name in asked if name not in known]
+    foreign += ["--strict"] * strict + ["--tables"] * tables + ["--latex"] * (latex is not None)
     if foreign:
         raise typer.BadParameter(f"{foreign[0]} does not go with --nir")
     if "images" not in asked:
@@ -110,7 +110,7 @@ def _report_student(
         write_text(latex, render_latex(report))
     written = [out / "energy.html", out / "energy.json", *([latex] if latex else ())]
     files = "\n".join(map(printable, written))
-    terminal.result(files if tables else f"{headlines_text(report)}\n{files}", report.to_json())
+    terminal.result(files if tables else f"{headlines_text(report)}\n{files}", report.to_dict())
     if not tables:
         terminal.then(*AUDIT, "--tables", why="every table here; energy.html has them with their sources")
     elif options.sanafe is None:
@@ -160,7 +160,7 @@ def energy_pays(
     terminal = terminal_of(context)
     report = run_pays(options, out, overwrite, terminal.track)
     files = (printable(out), printable(out.with_suffix(".json")))
-    terminal.result("\n".join([*map(printable, answers(report)), *files]), report.to_json())
+    terminal.result("\n".join([*map(printable, answers(report)), *files]), report.to_dict())
     terminal.then(*AUDIT, why="what one student costs, by every model")
 
 

@@ -94,7 +94,7 @@ def test_the_image_with_most_synops_is_shown_and_the_file_stays_small(
     assert report.firing.image == "large" and (report.firing.height, report.firing.width) == SIZE
     assert report.firing == firing_maps(network, images[1], "large")
     values = sum(len(row.split()) for shown in report.firing.maps for row in shown.spikes)
-    assert len(json.dumps(report.to_json()["firing"]["maps"])) < 5 * values + 2000
+    assert len(json.dumps(report.to_dict()["firing"]["maps"])) < 5 * values + 2000
 
 
 def test_pictures_are_the_rates_on_a_ramp_that_only_darkens(

@@ -262,7 +262,7 @@ def test_a_report_without_students_has_the_usual_curves() -> None:
     assert by_kind == {"binary, T = 1", "binary, T = 4", "binary, T = 16"}
     assert len(report.curves) == len(BY) * 4 + len(APART) * 2
     assert report.models == tuple(dict.fromkeys(model for model, _, _ in BY))
-    assert report.to_json()["usual_fan_out"] == 216
+    assert report.to_dict()["usual_fan_out"] == 216
     rates = [rate for curve in report.curves for _, rate in curve.points if rate is not None]
     assert rates and all(math.isfinite(rate) and rate >= 0 for rate in rates)
 

@@ -163,7 +163,7 @@ def test_without_a_teacher_the_quantised_twin_is_the_reference(
 
 
 def test_json_is_finite_and_survives_the_disk(report: EnergyReport, tmp_path: Path) -> None:
-    body = report.to_json()
+    body = report.to_dict()
     json.dumps(body, allow_nan=False)
     write_json(tmp_path / "energy.json", KIND, SCHEMA, body)
     assert {k: v for k, v in read_json(tmp_path / "energy.json", KIND, SCHEMA).items() if k in body} == body
@@ -178,7 +178,7 @@ def test_a_black_image_can_be_audited(network: IntegerNetwork, teacher: Teacher)
     student = next(column for column in report.columns if column.name == "student")
     assert student.exact_macs.mean > 0
     render(report)
-    report.to_json()
+    report.to_dict()
 
 
 def test_the_page_asks_for_nothing_and_escapes_what_it_is_given(report: EnergyReport) -> None:

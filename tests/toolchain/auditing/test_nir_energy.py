@@ -171,6 +171,8 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert code == 2 and "--claim does not go with --nir" in error
     code, error = failure([*older(folder, file), "--strict"], capsys)
     assert code == 2 and "--strict does not go with --nir" in error
+    code, error = failure([*older(folder, file), "--tables"], capsys)
+    assert code == 2 and "--tables does not go with --nir" in error
     code, error = failure([*older(folder, file), "--sigma", "25"], capsys)
     assert code == 2 and "--strength does not go with --nir" in error
     code, error = failure(["energy", "report", "--nir", str(file)], capsys)

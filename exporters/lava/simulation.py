@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, BackendUnavailableError, ConfigError, DataError
 from snn_tool.exporters.contract.npz import read_arrays
-from snn_tool.exporters.contract.process import demand_result, run_group
+from snn_tool.exporters.contract.process import Finished, demand_result, run_group
 from snn_tool.exporters.contract.targets import DEFAULT, Context, Interpreter
 from snn_tool.exporters.lava.environment import REMEDY, RUNNER, clean_variables
 from snn_tool.exporters.lava.netx import NetxRun
@@ -25,6 +25,12 @@ CONVOLUTIONS = ("stock", "blas")
 
 HEADERS = 1 << 24
 """Bytes that all headers of a result take at most; they count towards its size."""
+
+STALL_S = 60.0
+"""After this time without any work Lava's processes are taken to wait for each other."""
+
+STALLED, ATTEMPTS = 6, 3
+"""What the runner exits with then, and how often it is started."""
 
 TIME_IS_UP = "allow more time or verify fewer, smaller tiles"
 
@@ -66,7 +72,7 @@ def run_on_lava(
         DataError: the images do not fit the plan.
         ArtifactError: the plan cannot be read.
         VerificationError: Lava refuses the plan.
-        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+        BackendUnavailableError: Lava died, exceeded the limit, stalled each time, or left no usable result.
     """
     plan = _head_of_plan(plan_folder / "plan.json")
     return _execute(plan_folder, images, plan, _recorded(record, plan), environment, context)
@@ -94,7 +100,7 @@ def run_on_netx(
         ConfigError: the convolution or a name in `record` is unknown.
         DataError: the images do not fit the file.
         VerificationError: netx or Lava refuses the file.
-        BackendUnavailableError: Lava died, exceeded the limit, or left no usable result.
+        BackendUnavailableError: Lava died, exceeded the limit, stalled each time, or left no usable result.
     """
     head = _Head(
         timesteps=run.timesteps,
@@ -138,16 +144,28 @@ def _execute(
     with temporary_folder("lava") as folder:
         np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
         files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
-        options = [*head.options, "--conv", context.conv, "--record", *names]
-        finished = run_group(
-            [environment.python, "-B", RUNNER, *files, *options],
-            timeout_s=context.timeout_s,
-            environment=clean_variables(),
-            on_line=context.log,
-        )
+        options = [*head.options, "--conv", context.conv, "--stall-s", str(STALL_S), "--record", *names]
+        finished = _finished([environment.python, "-B", RUNNER, *files, *options], context)
         demand_result(finished, "Lava", context.timeout_s, (TIME_IS_UP, REMEDY))
         expected = {name: (len(images), head.timesteps, *head.neurons[name]) for name in names}
         return _read_result(folder / "result.npz", expected, head.readout)
+
+
+def _finished(command: Sequence[str | Path], context: Context) -> Finished:
+    """Run the runner, and once more after a stall: Lava's channels lose a message once in some hundred runs.
+
+    Each start has the time limit for itself. A result appears whole or not at all, so that no run sees
+    what an earlier one left.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        finished = run_group(
+            command, timeout_s=context.timeout_s, environment=clean_variables(), on_line=context.log
+        )
+        if finished.code != STALLED:
+            break
+        if attempt < ATTEMPTS and context.log:
+            context.log(f"lava: its processes waited for each other; starting it again ({attempt + 1})")
+    return finished
 
 
 def _head_of_plan(path: Path) -> _Head:

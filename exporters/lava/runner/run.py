@@ -1,12 +1,13 @@
 """Run a plan or a `.net` file in Lava's fixed-point simulation; a program of its own, files in and files out.
 
     python run.py --probe
-    python run.py FOLDER IMAGES.npz RESULT.npz [--netx] [--conv stock|blas] [--record NAME ...]
+    python run.py FOLDER IMAGES.npz RESULT.npz [--netx] [--conv stock|blas] [--stall-s S] [--record NAME ...]
 
 FOLDER holds plan.json and plan.npz; with --netx network.net, which lava-dl loads, and export.json.
 IMAGES.npz holds `images`, integers (N, W, H, 3). RESULT.npz appears whole or not at all and holds int32
 arrays `spikes.<population>` and `membranes.<population>`, (N, T, W, H, C). Progress and errors go to stderr.
-Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images cannot be run; 5 Lava died.
+Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images cannot be run; 5 Lava died;
+6 Lava's processes wait for each other, which its channels do once in some hundred runs.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Any, NoReturn
 
 import shim
 
-NO_LAVA, REFUSED, DIED = 3, 4, 5
+NO_LAVA, REFUSED, DIED, STALLED = 3, 4, 5, 6
 POLL_S = 0.25
 GRACE_S = 3.0
 
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
     parser.add_argument("--netx", action="store_true", help="load FOLDER/network.net with lava-dl's netx")
     parser.add_argument("--conv", choices=("stock", "blas"), default="stock")
+    parser.add_argument(
+        "--stall-s", type=float, default=60.0, help="time without work that means a stall"
+    )
     parser.add_argument("--record", nargs="*", default=None, help="populations; default: all but relays")
     for name in ("plan", "images", "result"):
         parser.add_argument(name, type=Path, nargs="?")
@@ -118,7 +122,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
     build = _build_netx if arguments.netx else _build_plan
     with tempfile.TemporaryDirectory(dir=arguments.result.parent) as folder:
         process, paths, plan = build(arguments.plan, images, arguments.record, Path(folder))
-        _run(process, steps(plan, len(images)))
+        _run(process, steps(plan, len(images)), arguments.stall_s)
         _collect(paths, (len(images), plan["timesteps"]), arguments.result)
 
 
@@ -148,7 +152,7 @@ def _build_netx(
     return *deploy_netx(run, source / FILE, images, set(record or run["populations"]), folder), run
 
 
-def _run(process: Any, total: int) -> None:
+def _run(process: Any, total: int, stall_s: float) -> None:
     """Advance the network step by step, so that progress is seen."""
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -156,7 +160,7 @@ def _run(process: Any, total: int) -> None:
     process._log_config.level = logging.INFO
     started = time.monotonic()
     finished = threading.Event()
-    threading.Thread(target=_watch, args=(process, finished), daemon=True).start()
+    threading.Thread(target=_watch, args=(process, finished, stall_s), daemon=True).start()
     process.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     _say(f"lava: compiled and started in {time.monotonic() - started:.1f} s")
     for step in range(1, total + 1):
@@ -166,15 +170,36 @@ def _run(process: Any, total: int) -> None:
     process.stop()
 
 
-def _watch(process: Any, finished: threading.Event) -> None:
-    """End this program when one of Lava's processes died, because Lava would wait for it for ever."""
+def _watch(process: Any, finished: threading.Event, stall_s: float) -> None:
+    """End this program when one of Lava's processes died, or none works: Lava would wait for ever."""
+    work, idle = None, 0
     while not finished.wait(POLL_S):
+        before, work = work, _work(process.runtime)
+        # Looks are counted and no time is taken, since a stopped program should not seem to have waited.
+        idle = idle + 1 if work == before and work is not None else 0
+        if idle * POLL_S >= stall_s:
+            _abandon(STALLED, f"no process of Lava did anything for {stall_s:g} s")
         dead = _dead_actors(process.runtime)
         if dead and not finished.wait(GRACE_S):
             failure = next((actor.exception for actor in dead if actor.exception), None)
             if failure:
                 _abandon(REFUSED, failure[1].strip().splitlines()[-1])
             _abandon(DIED, f"a Lava process died ({dead[0].exitcode})")
+
+
+def _work(runtime: Any) -> list[float] | None:
+    """Processor time of the main thread and of Lava's processes so far; None where it cannot be told."""
+    if runtime is None:
+        return None
+    try:
+        main = time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
+        pids = [actor.pid for actor in list(runtime._messaging_infrastructure.actors)]
+        texts = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in pids]
+    except (AttributeError, OSError, ValueError):
+        return None  # no /proc, or a process that is not started yet or closed already
+    # Behind the name, which may hold anything, utime and stime are the twelfth and thirteenth field: proc(5).
+    fields = [text.rpartition(")")[2].split() for text in texts]
+    return [main, *(float(line[11]) + float(line[12]) for line in fields)]
 
 
 def _dead_actors(runtime: Any) -> list[Any]:

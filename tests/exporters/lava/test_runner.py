@@ -1,9 +1,12 @@
 """Networks in real Lava (fixed-point models) against the integer engine and against hand computation."""
 
+import contextlib
 import importlib.util
 import json
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -244,6 +247,52 @@ def test_death_hang_and_garbage_are_told_apart(
     with pytest.raises(BackendUnavailableError, match=complaint) as caught:
         run_on_lava(small_plan, red(2, -3), fake(tmp_path, body), context=Context(timeout_s=1))
     assert "\n" not in str(caught.value)
+
+
+def test_a_stall_is_tried_again_and_in_the_end_told(small_plan: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    body = f"echo once >> {tmp_path / 'starts'}; echo no process of Lava did anything >&2; exit 6"
+    with pytest.raises(BackendUnavailableError, match="exit code 6: no process of Lava did anything"):
+        run_on_lava(small_plan, red(2, -3), fake(tmp_path, body), context=Context(log=said.append))
+    assert (tmp_path / "starts").read_text().count("once") == lava_simulation.ATTEMPTS == 3
+    assert sum("starting it again" in line for line in said) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_processes_that_wait_for_each_other_are_noticed(
+    lava: LavaEnvironment,
+    make_network: MakeNetwork,
+    photograph: Image,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of Lava's processes is stopped amid a run, so that all wait; the next run is exact."""
+    monkeypatch.setattr(lava_simulation, "STALL_S", 4.0)
+    network = make_network("graded", "chain")
+    tiles = tiles_of(photograph, network, 16, 16, 1)
+    plan = write_plan(parse_graph(to_nir(network, 16, 16), "graph"), tmp_path / "plan")
+    said: list[str] = []
+
+    def stop_one(line: str) -> None:
+        said.append(line)
+        if "step 1 of" in line and not any("starting it again" in old for old in said):
+            os.kill(max(workers(plan)), signal.SIGSTOP)
+
+    trace = run_on_lava(plan, tiles, lava, context=Context(log=stop_one, timeout_s=120))
+    assert sum("starting it again" in line for line in said) == 1
+    assert any("did anything for 4 s" in line for line in said)
+    assert_equal(trace, IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations]))
+    assert not workers(plan)
+
+
+def workers(plan: Path) -> list[int]:
+    """Running processes of the runner that has this plan, its own children among them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(plan).encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_lavas_processes_are_watched_without_reaping_them(monkeypatch: pytest.MonkeyPatch) -> None:

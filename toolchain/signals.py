@@ -46,8 +46,11 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = hook
-        give_back(before)
+        try:
+            handler.retire()
+        finally:
+            sys.unraisablehook = hook
+            give_back(before)
 
 
 def take_over(handler: Any) -> dict[signal.Signals, Any]:
@@ -65,18 +68,25 @@ def give_back(before: dict[signal.Signals, Any]) -> None:
 
 
 class _Handler:
+    """Raises `Stopped`, once for signals that come together, and again where one was lost."""
+
     def __init__(self) -> None:
         self._raised_s = -PATIENCE_S
+        self._lost = False
+        self._active = True
+        self._sending = _thread.allocate_lock()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         leave_closed_terminal()
-        now = time.monotonic()
-        if now - self._raised_s < PATIENCE_S:
+        if self._recent():
             if number == signal.SIGINT:
                 end_at_once(number)
             return
-        self._raised_s = now
+        self._raised_s = time.monotonic()
         raise Stopped(number)
+
+    def _recent(self) -> bool:
+        return time.monotonic() - self._raised_s < PATIENCE_S
 
     def lost(self, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return a hook for exceptions that nobody can catch: a `Stopped` among them is raised once more.
@@ -90,15 +100,24 @@ class _Handler:
                 otherwise(unraisable)
                 return
             self._raised_s = -PATIENCE_S
-            # The bare function, since a destructor may run while the threading module holds its lock.
-            _thread.start_new_thread(_send_again, (unraisable.exc_value.code - 128,))
+            if not self._lost:
+                self._lost = True
+                # The bare function, since a destructor may run while the threading module holds its lock.
+                _thread.start_new_thread(self._send_again, (unraisable.exc_value.code - 128,))
 
         return hook
 
+    def _send_again(self, number: int) -> None:
+        time.sleep(REPEAT_S)
+        with self._sending:
+            self._lost = False
+            if self._active and not self._recent():
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
 
-def _send_again(number: int) -> None:
-    time.sleep(REPEAT_S)
-    signal.pthread_kill(threading.main_thread().ident or 0, number)
+    def retire(self) -> None:
+        """Send nothing any more: who is here afterwards would take it for a signal of its own."""
+        with self._sending:
+            self._active = False
 
 
 def end_at_once(number: int) -> None:

@@ -67,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--probe", action="store_true", help="print the versions as JSON and exit")
     parser.add_argument("--netx", action="store_true", help="load FOLDER/network.net with lava-dl's netx")
     parser.add_argument("--conv", choices=("stock", "blas"), default="stock")
-    parser.add_argument(
-        "--stall-s", type=float, default=60.0, help="time without work that means a stall"
-    )
+    parser.add_argument("--stall-s", type=float, default=60.0, help="time without work that means a stall")
     parser.add_argument("--record", nargs="*", default=None, help="populations; default: all but relays")
     for name in ("plan", "images", "result"):
         parser.add_argument(name, type=Path, nargs="?")

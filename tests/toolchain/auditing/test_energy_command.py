@@ -16,14 +16,12 @@ from snn_tool.cli.app import run
 from snn_tool.energy.estimators.constants import Constant
 from snn_tool.energy.estimators.excluded import Excluded
 from snn_tool.energy.estimators.prices import Precision
+from snn_tool.energy.report import document
 from snn_tool.energy.report import hardware as report_hardware
 from snn_tool.energy.report import mapped as report_mapped
 from snn_tool.energy.report import networks as report_layers
 from snn_tool.energy.report import networks as report_networks
 from snn_tool.energy.report import networks as report_spikes
-from snn_tool.energy.report import types as report_chip
-from snn_tool.energy.report import types as report_estimates
-from snn_tool.energy.report import types as report_robustness
 from snn_tool.energy.report.document import KIND, SCHEMA, EnergyReport, Split, Verdict
 from snn_tool.exporters.contract.traces import EXACT, BackendResult
 from snn_tool.exporters.sanafe.report import SanafeReport, TileCheck, write_sanafe
@@ -343,16 +341,7 @@ def test_a_check_of_another_student_is_refused(call: Run, students: dict[str, Pa
 # --- docs/reference/energy-json.md
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "reference" / "energy-json.md"
-MODULES = (
-    report_chip,
-    report_estimates,
-    report_hardware,
-    report_layers,
-    report_mapped,
-    report_networks,
-    report_robustness,
-    report_spikes,
-)
+MODULES = (document, report_hardware, report_layers, report_mapped, report_networks, report_spikes)
 TYPES = {cls.__name__: cls for cls in (Constant, Excluded, Precision, Split, Verdict)} | {
     name: kind for module in MODULES for name, kind in vars(module).items() if dataclasses.is_dataclass(kind)
 }

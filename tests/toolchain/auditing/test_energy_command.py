@@ -173,6 +173,8 @@ def test_a_profile_changes_prices_and_is_named(call: Run, students: dict[str, Pa
         "grade": "measured",
         "process_nm": None,
         "voltage_v": None,
+        "reading": None,
+        "read_in": "",
         "origin": "own.toml",
     }
     energy = {

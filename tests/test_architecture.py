@@ -82,6 +82,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
             yield from ((name, soon) for name in inner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_follow_the_arrows(name: str) -> None:
     rooms, room = table(), room_of(name)
@@ -112,6 +113,7 @@ def test_the_table_has_no_way_back() -> None:
     assert set(rooms) == laid, f"in a circle: {sorted(set(rooms) - laid)}"
 
 
+@pytest.mark.slow
 def test_files_import_no_circle() -> None:
     files = {name: path for name, path in MODULES.items() if name not in PACKAGES}
     graph = {
@@ -173,6 +175,7 @@ def test_texts_and_pages_read_no_file(name: str) -> None:
             assert "Path" not in ast.unparse(node.annotation), f"{name}: {node.arg}, line {node.lineno}"
 
 
+@pytest.mark.slow
 def test_the_interpreter_does_not_know_the_integer_network() -> None:
     """Two implementations with one file between them: transitively, not only in the first line."""
     script = (

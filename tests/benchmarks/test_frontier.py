@@ -92,6 +92,7 @@ def test_every_shape_is_measured(report: Path) -> None:
     assert shapes["spikes"]["head_macs_per_pixel"] == 600
 
 
+@pytest.mark.slow
 def test_synops_agree_with_a_count_by_hand(report: Path) -> None:
     frontier, shapes = module("frontier"), module("pareto.shapes")
     lone = shapes.shape("levels", {"neuron": "graded", "width": 4})

@@ -219,6 +219,7 @@ def test_break_even_markers_that_ask_for_nothing(pays: Sources, marker: str, sai
         figure_of(marker, pays)
 
 
+@pytest.mark.slow
 def test_charts_are_drawn_and_old_ones_go(pays: Sources, tmp_path: Path) -> None:
     assert pays.pays is not None
     document = tmp_path / "pays.json"
@@ -252,6 +253,7 @@ def report(make_network: Callable[..., IntegerNetwork], photograph: NDArray[np.f
     return audit(network, images, hashes={"student": "1" * 64})
 
 
+@pytest.mark.slow
 def test_an_extract_has_the_ratios_of_its_report(report: EnergyReport) -> None:
     document = {**report.to_dict(), "tool_version": "0", "schema": 2, "crop": 16}
     found = extract(json.loads(json.dumps(document)), "a command")

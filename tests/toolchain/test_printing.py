@@ -338,6 +338,7 @@ def writers(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_only_one_place_prints() -> None:
     """Text for people leaves by `terminal`, tables are made in `tables`; nothing reads markup."""
     printing = {}

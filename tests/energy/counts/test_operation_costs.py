@@ -108,6 +108,7 @@ def test_a_convolution_equals_an_integer_convolution_of_ones(conv: Conv) -> None
     assert {row.kind for row in report.rows} == {"convolution"}
 
 
+@pytest.mark.slow
 @given(convolutions())
 @settings(max_examples=150, deadline=None)
 def test_a_transposed_convolution_equals_one_of_ones(conv: Conv) -> None:

@@ -152,6 +152,7 @@ def test_the_command_on_an_architecture(capsys: Capture) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_the_command_on_files_and_factories(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

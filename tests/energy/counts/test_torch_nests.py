@@ -56,6 +56,7 @@ def test_what_has_no_nest_is_counted_and_not_silent(module: nn.Module) -> None:
     assert report.padded_macs > 0 and not any(call.nests for call in report.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["restormer", "nafnet", "unet"])
 def test_every_product_of_a_teacher_has_its_nests(name: str) -> None:
     with torch.device("meta"):

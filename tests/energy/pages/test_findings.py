@@ -41,6 +41,7 @@ def with_ratios(
     return replace(report, reference=reference, ratios=tuple(made))
 
 
+@pytest.mark.slow
 def test_the_larger_factor_drives_the_headline(report: EnergyReport) -> None:
     """Geometric means: 10 of 4 and 25 for the size, 1 of 2 and 0.5 for the spikes, and vice versa."""
     by_size = with_ratios(report, "teacher", ("paper/fp32", 4, 2), ("exact-ops/fp32", 25, 0.5))
@@ -118,6 +119,7 @@ def test_a_row_is_found_by_its_name_and_not_by_its_ratio(report: EnergyReport) -
     assert readings.memories(twice) == readings.memories(report) != ()
 
 
+@pytest.mark.slow
 def test_both_pages_say_it(report: EnergyReport) -> None:
     stream = io.StringIO()
     print_report(report, Console(file=stream, width=400))

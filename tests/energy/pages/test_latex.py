@@ -40,6 +40,7 @@ def test_signs_that_mean_something_to_latex_are_escaped() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_row_of_the_report_is_there_with_its_figures(report: EnergyReport) -> None:
     text = render_latex(report, "tab:mine")
     assert text.startswith(MARK) and "\\label{tab:mine}" in text

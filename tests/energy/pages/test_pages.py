@@ -81,6 +81,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(build: Callable[[], EnergyReport]) -> None:
     page = Page(render(build()))
     assert page.open == []
@@ -98,6 +99,7 @@ def test_hostile_names_stay_text(build: Callable[[], EnergyReport]) -> None:
         assert any(printable(name) in text for text in page.text), name
 
 
+@pytest.mark.slow
 def test_the_style_asks_for_nothing(build: Callable[[], EnergyReport]) -> None:
     (style,) = re.findall(r"<style>(.*?)</style>", render(build()), re.DOTALL)
     assert not re.search(r"@import|@font-face|url\(|https?:|//", style)
@@ -111,6 +113,7 @@ def test_equal_reports_give_equal_bytes(build: Callable[[], EnergyReport]) -> No
     assert render(replace(first, note="another")) != render(first)
 
 
+@pytest.mark.slow
 def test_the_terminal_page_shows_markup_as_it_is(build: Callable[[], EnergyReport]) -> None:
     stream = io.StringIO()
     print_report(build(), Console(file=stream, width=200))
@@ -131,6 +134,7 @@ def test_the_axis_holds_the_claim_one_and_every_ratio(
     render(report)
 
 
+@pytest.mark.slow
 def test_every_anchor_of_the_contents_is_there(build: Callable[[], EnergyReport]) -> None:
     page = Page(render(build()))
     anchors = [value[1:] for name, value in page.attributes if name == "href"]
@@ -200,6 +204,7 @@ def test_an_energy_reads_back_within_three_digits(picojoules: float) -> None:
     assert sum(character.isdigit() for character in number.lstrip("0.")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", [1e-3, 1e6])
 def test_an_audit_is_told_in_eight_lines(make_network: Callable[..., IntegerNetwork], claim: float) -> None:
     """With the two files that is ten; the synops are the mean of what was counted on each image."""

@@ -128,6 +128,7 @@ def test_what_is_called_once_is_all_that_does_not_grow_with_time(
         assert longer[reading.name] == pytest.approx(2 * reading.total_pj - once)
 
 
+@pytest.mark.slow
 def test_with_the_break_even_factor_the_student_needs_what_the_reference_needs(
     network: IntegerNetwork, images: list[NDArray[np.int16]]
 ) -> None:
@@ -155,6 +156,7 @@ def test_with_the_break_even_factor_the_student_needs_what_the_reference_needs(
     assert found >= 12
 
 
+@pytest.mark.slow
 def test_a_student_that_loses_even_in_silence_has_no_break_even(report: EnergyReport) -> None:
     by_model = {row.model: row for row in report.break_even}
     silent = by_model["memory-full-reuse/int8"]
@@ -216,6 +218,7 @@ def used(row: str) -> tuple[str, ...]:
     return MODELS[model].constants_at(PRICING.precisions[precision])
 
 
+@pytest.mark.slow
 def test_a_verdict_flips_where_a_constant_carries_it_over_the_claim(
     network: IntegerNetwork, images: list[NDArray[np.int16]], report: EnergyReport
 ) -> None:

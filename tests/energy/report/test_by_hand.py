@@ -135,6 +135,7 @@ def test_exact_ops_model_by_hand(
     assert bool(split.note) == (precision == "fp32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lowering", ["fanout", "relay"])
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_the_three_factors_give_the_total_in_every_cell(

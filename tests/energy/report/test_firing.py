@@ -85,6 +85,7 @@ def test_the_input_is_the_mean_of_what_the_network_reads(
     np.testing.assert_array_equal(shown, np.clip(np.rint(means), 0, 255))
 
 
+@pytest.mark.slow
 def test_the_image_with_most_synops_is_shown_and_the_file_stays_small(
     make_network: Make, image: NDArray[np.float32]
 ) -> None:
@@ -97,6 +98,7 @@ def test_the_image_with_most_synops_is_shown_and_the_file_stays_small(
     assert len(json.dumps(report.to_dict()["firing"]["maps"])) < 5 * values + 2000
 
 
+@pytest.mark.slow
 def test_pictures_are_the_rates_on_a_ramp_that_only_darkens(
     make_network: Make, image: NDArray[np.float32]
 ) -> None:

@@ -180,6 +180,7 @@ def network(make_network: Callable[..., IntegerNetwork], request: pytest.Fixture
     return make_network(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lowering", ["fanout", "relay"])
 @pytest.mark.parametrize("rival", ["qann", "twin"])
 def test_a_student_lies_where_its_report_says(

@@ -59,6 +59,7 @@ def report(network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Te
     )
 
 
+@pytest.mark.slow
 def test_columns_models_and_precisions_form_the_grid_that_makes_sense(report: EnergyReport) -> None:
     precisions = ("fp32", "fp16", "int8", "int8-narrow")
     every = ("paper", "exact-ops", "memory-no-reuse", "memory-full-reuse")
@@ -109,6 +110,7 @@ def test_the_larger_image_is_the_worst(report: EnergyReport) -> None:
     assert {cell.headline.energy_pj.worst_image for cell in student} == {"large"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_the_headline_is_the_dearest_deployed_reading(
     make_network: Make, photograph: NDArray[np.float32], neuron: str
@@ -121,6 +123,7 @@ def test_the_headline_is_the_dearest_deployed_reading(
         assert all(r.energy_pj.mean <= cell.headline.energy_pj.mean for r in deployed)
 
 
+@pytest.mark.slow
 def test_the_order_of_images_changes_no_number(
     network: IntegerNetwork, images: list[NDArray[np.int16]], teacher: Teacher
 ) -> None:
@@ -150,6 +153,7 @@ def test_accumulators_are_shown_where_there_are_some(
     assert all(row.readers == 1 for row in relayed.layers)
 
 
+@pytest.mark.slow
 def test_without_a_teacher_the_quantised_twin_is_the_reference(
     network: IntegerNetwork, images: list[NDArray[np.int16]]
 ) -> None:
@@ -173,6 +177,7 @@ def test_json_is_finite_and_survives_the_disk(report: EnergyReport, tmp_path: Pa
     assert body["constants"]["mul-fp32"]["grade"] == "simulated"
 
 
+@pytest.mark.slow
 def test_a_black_image_can_be_audited(network: IntegerNetwork, teacher: Teacher) -> None:
     report = audit(network, [np.zeros((3, 16, 16), np.int16)], teacher=teacher)
     student = next(column for column in report.columns if column.name == "student")

@@ -153,6 +153,7 @@ def test_transposed_convolutions(geometry: Geometry, kind: Spikes) -> None:
     assert (row.source, row.kind) == ("spikes", "transposed convolution")
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=3),
     st.integers(1, 9),

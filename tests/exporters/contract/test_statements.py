@@ -168,6 +168,7 @@ def test_observed_edited_to_more(
     )
 
 
+@pytest.mark.slow
 def test_observed_edited_to_proved_with_a_bound_that_fits(
     observed: Path, forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -193,6 +194,7 @@ def test_observed_edited_to_proved_with_a_bound_that_fits(
     assert f"ranges.json: {further} further contradictions" in lines
 
 
+@pytest.mark.slow
 def test_an_observed_extreme_is_read_off_the_golden_tiles_again(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:

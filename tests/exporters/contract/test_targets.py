@@ -177,6 +177,7 @@ def test_what_is_no_trace_is_refused_by_name(
     assert one_line(fault) and reason in fault, fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["UnsupportedLayerError", "BackendUnavailableError", "TargetLimitError"])
 def test_a_backend_may_say_that_it_cannot(
     kind: str, install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
@@ -186,6 +187,7 @@ def test_a_backend_may_say_that_it_cannot(
     assert (code, out.splitlines()[0]) == (3, "mine: not run; mine of pkg 1.0: up: no pixel-shuffle")
 
 
+@pytest.mark.slow
 def test_a_difference_is_located_and_prints_do_not_reach_stdout(
     install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_difference_is_located_and_prints_do_not_reach_stdout(
     assert first["index"] == [2, 3, 4] and first["actual"] == first["expected"] + 1
 
 
+@pytest.mark.slow
 def test_two_packages_of_one_name_are_both_named(
     install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +229,7 @@ def test_two_packages_of_one_name_are_both_named(
     assert [found.works for found in _plugins()] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_built_in_name_stays_built_in(
     install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +244,7 @@ def test_a_built_in_name_stays_built_in(
     assert found.works is False and "is built in" in found.detail
 
 
+@pytest.mark.slow
 def test_a_target_alone_and_a_backend_alone(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,6 +260,7 @@ def test_a_target_alone_and_a_backend_alone(
     assert [(r["backend"], r["status"]) for r in results] == [("integer", "exact")]
 
 
+@pytest.mark.slow
 def test_what_a_target_states_is_derived_again_where_it_can_be(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,6 +336,7 @@ EXPORTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EXPORTS)
 def test_an_export_that_goes_wrong_leaves_nothing(
     case: str, install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -343,6 +350,7 @@ def test_an_export_that_goes_wrong_leaves_nothing(
     assert list(out.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_conformance_takes_a_backend(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -359,6 +367,7 @@ def test_conformance_takes_a_backend(
     assert run([*command, "--backend", "none"]) == 2
 
 
+@pytest.mark.slow
 def test_a_backend_may_fit_the_protocol_of_the_built_in_ones(
     install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,6 +393,7 @@ def test_a_backend_may_fit_the_protocol_of_the_built_in_ones(
     assert code == 1 and "short gives as readout [1, 3, 8, 8] instead of [2, 3, 8, 8]" in fault
 
 
+@pytest.mark.slow
 def test_photographs_are_held_against_it(
     install: Install, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,6 +411,7 @@ def test_photographs_are_held_against_it(
     assert "0 of 192 integers differ on the whole a.png" in whole
 
 
+@pytest.mark.slow
 def test_metadata_that_cannot_be_read_breaks_nothing(
     install: Install, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

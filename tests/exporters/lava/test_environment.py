@@ -120,6 +120,7 @@ def test_pyenv_versions_are_tried_newest_first(tmp_path: Path) -> None:
     assert found is not None and found.origin == "pyenv 3.10.4"
 
 
+@pytest.mark.slow
 def test_provisioning_installs_once_for_calls_that_overlap(tmp_path: Path) -> None:
     complete_python(tmp_path / "bin" / "python3.10", tmp_path / "journal")
     found = []
@@ -142,6 +143,7 @@ def test_provisioning_installs_once_for_calls_that_overlap(tmp_path: Path) -> No
     assert again is not None and again.origin == "cached environment"
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     complete_python(tmp_path / "bin" / "python3.10", tmp_path / "journal")
     script(lava_folder() / "bin" / "python", "exit 1")
@@ -150,6 +152,7 @@ def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     assert not (lava_folder() / "old").exists()
 
 
+@pytest.mark.slow
 def test_the_running_python_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = complete_python(tmp_path / "running", tmp_path / "journal")
     monkeypatch.setattr(sys, "executable", str(running))
@@ -170,6 +173,7 @@ esac"""
     return script(lava_folder() / "bin" / "python", body)
 
 
+@pytest.mark.slow
 def test_an_older_cached_environment_is_completed_once(tmp_path: Path) -> None:
     """By calls that overlap; Lava itself is not installed again."""
     python = cached_python(tmp_path / "journal", "true")
@@ -190,6 +194,7 @@ def test_an_older_cached_environment_is_completed_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_without_lava_dl_lava_goes_on(tmp_path: Path) -> None:
     python = cached_python(tmp_path / "journal", "{ echo no network >&2; false; }")
     lines: list[str] = []

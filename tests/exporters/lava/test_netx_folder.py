@@ -189,6 +189,7 @@ def test_the_command_line_verifies_a_folder(
     assert "restored tiles differ, netx: " in out and "not what network.nir gives" in out
 
 
+@pytest.mark.slow
 def test_the_engine_and_the_interpreter_agree_without_lava(exported: NetxFolder, tmp_path: Path) -> None:
     folder = read_netx_folder(copy_of(exported, tmp_path / "netx"))
     report = verify_golden(folder, ["integer", "nir"])
@@ -196,6 +197,7 @@ def test_the_engine_and_the_interpreter_agree_without_lava(exported: NetxFolder,
     assert len({result.values_compared for result in report.results}) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_the_network_does_not_ask_for_is_seen(exported: NetxFolder, tmp_path: Path) -> None:
     """The reset's interval stands in export.json, outside the `.net` file."""
     folder = copy_of(exported, tmp_path / "netx")

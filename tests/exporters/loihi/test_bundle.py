@@ -51,6 +51,7 @@ def bundle(nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_pa
     return export_bundle(nir_path, tmp_path / "bundle", tiles, trace, student_sha256=STUDENT)
 
 
+@pytest.mark.slow
 def test_a_bundle_holds_what_was_given(
     bundle: Bundle, tiles: NDArray[np.int16], trace: IntegerTrace, nir_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_bundle_holds_what_was_given(
     assert sorted(path.name for path in bundle.folder.iterdir()) == sorted((*FILES, "bundle.json"))
 
 
+@pytest.mark.slow
 def test_a_relayed_lif_student_is_still_one_of_lif_neurons(
     nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_relayed_lif_student_is_still_one_of_lif_neurons(
         export_bundle(nir_path, tmp_path / "no", tiles, trace, student_sha256=STUDENT, lowering="copy")
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_equal_bytes(
     bundle: Bundle, nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_path: Path
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_rerun_gives_equal_bytes(
         assert (again.folder / name).read_bytes() == (bundle.folder / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_counts_equal_counts_by_convolution(bundle: Bundle, network: IntegerNetwork) -> None:
     """A convolution of ones with ones counts the connections of each output, borders excluded."""
     pixels = 16 * 24
@@ -156,6 +160,7 @@ def test_no_manifest_no_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_occupied_folder_is_kept(
     bundle: Bundle, nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace
 ) -> None:
@@ -166,6 +171,7 @@ def test_an_occupied_folder_is_kept(
     assert replaced.student_sha256 == "6" * 64
 
 
+@pytest.mark.slow
 def test_a_reference_of_something_else_is_refused(
     nir_path: Path, tiles: NDArray[np.int16], trace: IntegerTrace, tmp_path: Path
 ) -> None:

@@ -403,6 +403,7 @@ def test_sums_beyond_64_bits_are_not_proved() -> None:
     assert bounds.sums["head"].low[0] < -(2**60) and bounds.sums["head"].high[0] > 2**60
 
 
+@pytest.mark.slow
 def test_the_bundle_holds_the_proof(make_network: MakeNetwork, photograph: Image, tmp_path: Path) -> None:
     network = make_network("graded")
     tiles = quantize_image(np.stack([photograph[:, :16, :24]]), network)

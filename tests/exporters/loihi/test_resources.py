@@ -97,6 +97,7 @@ def convolutions(draw: st.DrawFn) -> ConvSpec:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(convolutions())
 def test_synapses_and_axons_equal_enumeration(conv: ConvSpec) -> None:
@@ -186,6 +187,7 @@ def equal_plans(one: Plan, other: Plan) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 def test_another_size_gives_the_plan_of_a_file_of_that_size(
     make_network: MakeNetwork, neuron: str, body: str
@@ -239,6 +241,7 @@ def test_the_largest_tile_is_the_last_that_fits(make_network: MakeNetwork, body:
     assert largest_tile(Deployment(program), replace(chip, cores=1), 1) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_the_report_is_the_plans(make_network: MakeNetwork, neuron: str) -> None:
     program = program_of(make_network(neuron))
@@ -268,6 +271,7 @@ def test_the_report_is_the_plans(make_network: MakeNetwork, neuron: str) -> None
         assert sum(line.startswith(f" {short} ") for line in text.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_numbers_beyond_the_registers_are_said(make_network: MakeNetwork, neuron: str) -> None:
     """A mantissa of -100 shifted by 3 is 800 in eight bits; a read-out that never fires has 2^18 in 17."""
@@ -294,6 +298,7 @@ def test_numbers_beyond_the_registers_are_said(make_network: MakeNetwork, neuron
     assert [(note.value, note.limit) for note in notes] == [(800, 127), (1 << 18, (1 << 17) - 1)]
 
 
+@pytest.mark.slow
 def test_the_picture_has_the_same_bytes_each_time(make_network: MakeNetwork) -> None:
     report = report_resources(Deployment(program_of(make_network("graded"))))
     once, twice = (cores_svg(report, LOIHI_2) for _ in range(2))

@@ -321,6 +321,7 @@ FAULTS: list[tuple[str, str, Edit, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "edit", "said"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
 def test_damaged_files_are_refused_in_one_line(
     files: dict[str, bytes], tmp_path: Path, neuron: str, edit: Edit, said: str

@@ -185,6 +185,7 @@ def test_a_chunk_larger_than_its_array_counts_whole(path: Path) -> None:
     assert "node/a: its arrays would take 0.1 GiB" in refusal(edit(path, change))
 
 
+@pytest.mark.slow
 def test_depth_and_number_are_bounded_before_they_cost_time(path: Path) -> None:
     content = path.read_bytes()
     start = time.process_time()
@@ -218,6 +219,7 @@ def test_many_objects_are_granted_their_time(tmp_path: Path) -> None:
     assert len(tree) == 14_500 and tree["g14499"]["w"] == 14_499
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [65_537, 60_000_000])
 def test_long_texts_are_refused_and_not_repeated(path: Path, length: int) -> None:
     content = path.read_bytes()
@@ -325,6 +327,7 @@ def test_the_reader_of_a_hanging_file_ends_with_its_caller(path: Path, number: s
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "words"),
     [

@@ -202,6 +202,7 @@ def test_whatever_is_imported_equals_the_layers_exactly(
     assert (current(network, image) == expected).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(SIDES, SMALL, SMALL, ZEROS, SMALL)
 def test_a_square_form_is_found_where_one_exists(

@@ -95,6 +95,7 @@ def test_this_packages_own_python_has_no_sanafe(monkeypatch: pytest.MonkeyPatch)
         probe(Path(REAL_PYTHON), "test")
 
 
+@pytest.mark.slow
 def test_provisioning_installs_once_for_calls_that_overlap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

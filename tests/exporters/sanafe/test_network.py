@@ -164,6 +164,7 @@ def test_the_advised_tile_fits_and_the_next_larger_does_not(
         chip_network(program)
 
 
+@pytest.mark.slow
 def test_the_size_of_the_commands_help_fits_the_shipped_student(tmp_path: Path) -> None:
     text = CliRunner().invoke(app, ["energy", "sanafe", "--help"]).output
     (side,) = re.findall(r"--size\W+(\d+)", text)

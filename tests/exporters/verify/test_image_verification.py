@@ -49,6 +49,7 @@ def make_bundle(make_network: MakeNetwork, photograph: Picture, tmp_path: Path) 
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), COMBINATIONS)
 def test_a_file_gives_its_network_back(
     make_network: MakeNetwork, photograph: Picture, tmp_path: Path, neuron: str, body: str
@@ -104,6 +105,7 @@ def test_a_whole_image_is_put_together_from_windows(
         assert (found.result.status, found.result.values_compared) == ("exact", 3 * 64 * 56), found
 
 
+@pytest.mark.slow
 def test_windows_without_a_middle_are_refused(make_bundle: Callable[..., Path], photograph: Picture) -> None:
     runner = Runner(read_bundle(make_bundle("graded")))
     image = quantize_image(photograph, runner.engine.network)
@@ -131,6 +133,7 @@ def test_photographs_on_the_command_line(
     assert run([*arguments, "--images", str(folder), "--tiles", "-1"]) == 1
 
 
+@pytest.mark.slow
 def test_a_file_whose_kernels_the_engine_cannot_run_is_named(
     make_bundle: Callable[..., Path],
 ) -> None:

@@ -139,6 +139,7 @@ def test_absent_lava_is_not_run_and_never_exact(
     assert not report.passed
 
 
+@pytest.mark.slow
 def test_unknown_backends_are_named(make_bundle: Callable[[str], Bundle]) -> None:
     bundle = make_bundle("graded")
     with pytest.raises(ConfigError, match="brian is not allowed; use one or more of integer, nir, lava"):

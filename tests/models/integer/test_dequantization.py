@@ -96,6 +96,7 @@ def test_every_shipped_student_can_be_trained_on(name: str) -> None:
         np.testing.assert_allclose(after[key], value, rtol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_distill_starts_from_a_shipped_student_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

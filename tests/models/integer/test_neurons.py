@@ -80,6 +80,7 @@ def test_float32_decays_every_membrane_exactly(decay: int) -> None:
         assert torch.equal(neurons._kept(membrane.to(torch.float32)).to(torch.int64), kept)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.integers(-(2**24) + 1, 2**24 - 1),

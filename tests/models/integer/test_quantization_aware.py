@@ -110,6 +110,7 @@ def test_gradients_are_those_at_the_rounded_weights(make_student: Students, phot
     assert any(gradient is not None and gradient.abs().max() > 0 for gradient in through.values())
 
 
+@pytest.mark.slow
 def test_the_network_that_is_kept_holds_the_integers_weights(folder: Path, tmp_path: Path) -> None:
     kept, config, training = load_student(distill(folder, tmp_path / "a", max_steps=8, qat=0.5).path)
     assert training["training"]["qat"] == 0.5
@@ -139,6 +140,7 @@ def restart(folder: Path, start: Path, config: StudentConfig, out: Path) -> Trai
     return distill_student(None, (), options, settings, run, initial=read_initial(start, config))
 
 
+@pytest.mark.slow
 def test_a_start_from_given_weights(folder: Path, tmp_path: Path) -> None:
     first = distill(folder, tmp_path / "a", max_steps=4)
     config = load_student(first.path)[1]

@@ -204,6 +204,7 @@ def test_no_change_of_a_few_bytes_escapes_the_reader(tmp_path: Path, suffix: str
     assert refused > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"hello\n", b"", b"\x80\x02N.", b"PK\x03\x04", b"\x93NUMPY", b"."])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_file_of_something_else_is_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:

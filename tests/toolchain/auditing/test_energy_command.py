@@ -410,6 +410,7 @@ def test_every_key_that_is_written_is_documented_and_the_other_way_round(
 # --- the int8 CNN
 
 
+@pytest.mark.slow
 def test_a_cnn_is_a_network_of_int8_activations(
     call: Run, students: dict[str, Path], tmp_path: Path, photograph: NDArray[np.float32]
 ) -> None:

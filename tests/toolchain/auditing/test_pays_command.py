@@ -32,6 +32,7 @@ def student(tmp_path_factory: pytest.TempPathFactory, make_network: Make) -> Pat
     return path
 
 
+@pytest.mark.slow
 def test_students_of_ones_own_stand_on_the_charts(student: Path, photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "pays.html"
     asked = ["-q", "energy", "pays", "--student", str(student), "--images", str(photographs)]
@@ -49,6 +50,7 @@ def test_students_of_ones_own_stand_on_the_charts(student: Path, photographs: Pa
     assert out.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_without_a_student_there_are_the_curves_alone(tmp_path: Path) -> None:
     out = tmp_path / "pays.html"
     assert run(["-q", "energy", "pays", "--neurons", "4096", "--out", str(out)]) == 0

@@ -45,6 +45,7 @@ def help_of(function: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return CliRunner().invoke(single, ["--help"]).output
 
 
+@pytest.mark.slow
 def test_no_help_imports_torch_or_numpy() -> None:
     lines = [[*words, "--help"] for words in COMMANDS]
     code = (

@@ -60,6 +60,7 @@ def test_a_bundle(make_network: MakeNetwork, tmp_path: Path, calls: Counter[str]
     assert [result.status for result in results(exported)] == ["exact", "not run"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "body"), [("nir", "unet"), ("netx", "chain")])
 def test_other_targets(
     make_network: MakeNetwork, tmp_path: Path, calls: Counter[str], target: str, body: str
@@ -69,6 +70,7 @@ def test_other_targets(
     assert results(exported)[0].status == "exact"
 
 
+@pytest.mark.slow
 def test_a_nir_file_is_read_once_for_its_tiles_and_its_bundle(
     make_network: MakeNetwork, tmp_path: Path, calls: Counter[str]
 ) -> None:

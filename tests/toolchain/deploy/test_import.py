@@ -241,6 +241,7 @@ def test_the_reported_loss_is_that_against_the_library_itself(
     assert report["output_rms_difference"] == pytest.approx(np.sqrt(squared / outputs), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_engine_and_the_interpreter_of_the_exported_file_give_the_loops_integers(
     imported: Callable[[str], dict[str, Any]],

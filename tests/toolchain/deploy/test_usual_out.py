@@ -31,6 +31,7 @@ def test_a_student_that_comes_along_is_exported_to_the_working_folder() -> None:
     assert usual_out(student_path("denoise-25"), "nir") == Path("denoise-25-nir")
 
 
+@pytest.mark.slow
 def test_export_and_verify_without_and_with_out(
     make_network: Callable[..., IntegerNetwork], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

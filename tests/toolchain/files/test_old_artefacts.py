@@ -118,6 +118,7 @@ def test_a_check_on_sanafe_opens(old: Path) -> None:
     assert report.passed and (report.neurons, report.tiles[0].exact_synops) == (1728, 29819)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b-lif-fanout", "b-graded-fanout", "b-graded-relay", "netx"])
 def test_the_command_verifies_old_exports(old: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["-q", "verify", str(old / name), "--backend", "nir"]) == 0

@@ -234,6 +234,7 @@ def test_every_command_leaves_what_is_not_ours(
         assert left == [name] and (out / name).read_text() == "years of work", name
 
 
+@pytest.mark.slow
 def test_what_a_command_wrote_it_replaces_until_it_is_changed(
     call: Run, pipeline: Path, photographs: Path, tmp_path: Path
 ) -> None:

@@ -361,6 +361,7 @@ def test_changed_bytes_never_escape(scratch: Path, name: str, changes: list[tupl
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
 
 
+@pytest.mark.slow
 @given(
     start=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0", b"\xff\xd8\xff"]), rest=st.binary()
 )

@@ -56,6 +56,7 @@ def test_ssim_is_that_of_torchmetrics(clean: Pixels, size: tuple[int, int], sigm
     assert ssim(degraded, part) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(512, 512), (513, 530), (522, 523), (1040, 21), (11, 1100)])
 def test_blocks_are_the_whole_image(size: tuple[int, int]) -> None:
     """SSIM by scikit-image on the whole, PSNR and luma by their formulas; sizes about the blocks' borders."""

@@ -116,6 +116,7 @@ def test_integers_from_elsewhere_are_for_the_noise_that_they_were_made_with(
     assert open_integers(tmp_path).provenance.trained_for == TrainedFor()
 
 
+@pytest.mark.slow
 def test_a_name_a_factory_and_an_architecture_are_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def saved_float(folder: Path, student: Network, config: StudentConfig) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
 def test_an_integer_student_from_disk_gives_the_engines_bits(

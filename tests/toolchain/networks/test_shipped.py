@@ -67,6 +67,7 @@ def test_files_and_card_belong_together(name: str) -> None:
     assert 0 < energy["spikes_per_neuron"] < network.timesteps * network.levels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_restores_a_photograph(name: str, tmp_path: Path) -> None:
     """From the command line, by name; degraded in 8 bits as its card says that it was measured."""

@@ -51,6 +51,7 @@ def orientation_of(patch: NDArray[np.int64]) -> str:
     return "".join(signs)
 
 
+@pytest.mark.slow
 def test_every_patch_is_a_square_of_one_image_in_one_of_eight_orientations() -> None:
     seen: dict[str, int] = {}
     images, corners = set(), set()

@@ -145,6 +145,7 @@ def test_the_package_list_is_the_folders() -> None:
     assert folders == PACKAGES, "each package needs an __init__.py that says what it holds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_a_file_says_what_it_is_for_and_can_be_seen_whole(name: str) -> None:
     text = MODULES[name].read_text(encoding="utf-8")
@@ -186,6 +187,7 @@ def test_the_interpreter_does_not_know_the_integer_network() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_help_imports_neither_torch_nor_lightning() -> None:
     script = (
         "import sys; from snn_tool.cli.app import run; code = run(['--help']); "

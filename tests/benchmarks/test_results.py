@@ -358,6 +358,7 @@ def test_a_picture_takes_the_best_quality_that_fits() -> None:
         jpeg_below(noise, 100)
 
 
+@pytest.mark.slow
 def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) -> None:
     """Untrained and of another size than the photograph's multiple; its PSNR is its own."""
     torch.manual_seed(0)

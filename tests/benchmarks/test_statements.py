@@ -175,6 +175,7 @@ def pays() -> Sources:
     return Sources({}, pays_report((student,), (), packaged_pricing(), 1 << 20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("marker", "text"),
     [
@@ -238,6 +239,7 @@ def test_charts_are_drawn_and_old_ones_go(pays: Sources, tmp_path: Path) -> None
         read_pays(document)
 
 
+@pytest.mark.slow
 def test_the_charts_in_the_docs_are_those_of_their_data() -> None:
     report = Sources.of(ROOT / "docs" / "data").pays
     if report is None:

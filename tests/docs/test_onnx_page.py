@@ -26,6 +26,7 @@ def executed(code: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_the_example_prints_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -219,6 +219,7 @@ def test_ssim_is_the_mean_of_the_images_that_have_one(
     assert "no SSIM: every image is smaller than its window of 11 pixels" in out and "nan" not in out
 
 
+@pytest.mark.slow
 def test_errors_and_usage_faults_of_foreign_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / IN_A_NAME
     for arguments in (

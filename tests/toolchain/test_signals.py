@@ -302,6 +302,7 @@ def test_a_signal_that_comes_in_a_destructor_is_not_lost(
     assert sys.unraisablehook is before and "ignored" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_signal_that_a_library_swallowed_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snn_tool.signals.PATIENCE_S", 0.1)
     with pytest.raises(Stopped), stoppable():
@@ -349,6 +350,7 @@ def test_a_program_that_watches_nothing_ends_with_its_starter(
     assert_gone(tmp_path / "journal")
 
 
+@pytest.mark.slow
 def test_a_program_ends_as_it_would_alone(tmp_path: Path) -> None:
     """Exit codes and signals pass through; stdin is empty; SIGTERM is not ignored by what is started."""
     for body, code in (("exit 7", 7), ("kill -9 $$", -9), ("kill -TERM $$; sleep 5", -15), ("exit 127", 127)):

@@ -77,6 +77,7 @@ def test_conv_equals_enumeration(line: Line) -> None:
     assert found.tolist() == enumerate_conv(line)
 
 
+@pytest.mark.slow
 @given(lines(), st.integers(0, 3))
 @settings(max_examples=200, deadline=None)
 def test_transposed_conv_equals_torch(line: Line, extra: int) -> None:
@@ -96,6 +97,7 @@ def test_transposed_conv_equals_torch(line: Line, extra: int) -> None:
     assert transposed_conv_fan_out(line.size, size_out, *line.geometry).tolist() == ones.grad[0, 0].tolist()
 
 
+@pytest.mark.slow
 @given(lines(), lines(), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
 @settings(max_examples=200, deadline=None)
 def test_synops_equal_an_integer_convolution_of_ones(

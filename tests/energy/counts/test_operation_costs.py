@@ -418,6 +418,7 @@ def test_moving_data_costs_no_arithmetic(function: Callable[[Tensor], object]) -
     assert report.rows == ()
 
 
+@pytest.mark.slow
 def test_interpolations_count_their_taps() -> None:
     for mode, taps in (("bilinear", 4), ("bicubic", 16)):
         macs = taps * 4 * SIZE

@@ -109,6 +109,7 @@ def by_path(audit: ParameterAudit) -> dict[str, tuple[int, int, int, int, str]]:
     }
 
 
+@pytest.mark.slow
 def test_every_difference_has_its_reason() -> None:
     pixels = 16 * 24
     rows = by_path(audit_parameters(Zoo().eval(), SHAPE))

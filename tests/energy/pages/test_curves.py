@@ -54,6 +54,7 @@ def test_labels_keep_a_line_between_them_and_stay_within_the_plot() -> None:
     assert spaced([Label(50.0, "", "")]) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("across", SWEPT)
 def test_every_mark_stands_within_the_plot(report: PaysReport, across: Swept) -> None:
     for model in report.models:
@@ -73,6 +74,7 @@ def test_students_that_lie_together_share_a_name(report: PaysReport) -> None:
     assert loud.silent and loud.reach[1] == BOTTOM and not first.silent
 
 
+@pytest.mark.slow
 def test_charts_stand_alone_and_are_well_formed(report: PaysReport) -> None:
     for model in report.models:
         for across in SWEPT:

@@ -129,6 +129,7 @@ def test_both_pages_say_it(report: EnergyReport) -> None:
         assert sentence in render(report)
 
 
+@pytest.mark.slow
 def test_the_page_shows_each_reading_with_the_ratio_of_each_rival(report: EnergyReport) -> None:
     page = render(report)
     rows = [row for row in report.ratios for _ in row.by_reading]

@@ -78,6 +78,7 @@ def headline(report: EnergyReport, column: str, model: str) -> ReadingEnergy:
     return next(c.headline for c in report.cells if (c.column, f"{c.model}/{c.precision}") == (column, model))
 
 
+@pytest.mark.slow
 def test_columns_by_hand(report: EnergyReport) -> None:
     teacher, twin, cnn, qann, student = report.columns
     assert (teacher.parameters, twin.parameters, student.parameters) == (12, 3 + 27 + 3, 3 + 27 + 3 + 1)
@@ -295,6 +296,7 @@ def test_layer_shares_follow_the_reading_that_is_charged(
     )
 
 
+@pytest.mark.slow
 def test_a_report_shares_by_its_dearer_reading() -> None:
     """4.6 x 7 events cost more than 0.9 x 24 levels."""
     image = np.zeros((3, 2, 2), np.int16)
@@ -362,6 +364,7 @@ def test_registers_that_a_simulation_exceeds_by_hand(report: EnergyReport) -> No
     assert threshold == readout
 
 
+@pytest.mark.slow
 def test_a_graded_students_chips_by_hand() -> None:
     """One image [3, 2, 2], four levels with signs: sign pairs in four steps run, and graded events."""
     image = np.zeros((3, 2, 2), np.int16)

@@ -121,6 +121,7 @@ def test_pictures_are_the_rates_on_a_ramp_that_only_darkens(
     np.testing.assert_array_equal(ramp(np.array([0.25])), [[166, 204, 226]])  # of 166.5, 204.5, 225.5
 
 
+@pytest.mark.slow
 def test_a_silent_network_gives_white_maps(make_network: Make) -> None:
     from dataclasses import replace
 

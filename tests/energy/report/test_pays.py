@@ -257,6 +257,7 @@ def test_a_measured_network_is_counted_and_priced_like_any_other() -> None:
 # --- the report
 
 
+@pytest.mark.slow
 def test_a_report_without_students_has_the_usual_curves() -> None:
     report = pays_report((), (), PRICING, 4096)
     by_kind = {curve.neurons for curve in report.curves if curve.across == "fan_out"}

@@ -57,6 +57,7 @@ READINGS = {
 All arrays are small, so that a memory of its own costs 10 pJ, and so does a core's."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize(
     ("precision", "bits", "mac", "ac", "leak"), [("fp32", 32, 4.6, 0.9, 3.7), ("int8", 8, 0.3, 0.1, 3.1)]

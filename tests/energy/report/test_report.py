@@ -186,6 +186,7 @@ def test_a_black_image_can_be_audited(network: IntegerNetwork, teacher: Teacher)
     report.to_dict()
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing_and_escapes_what_it_is_given(report: EnergyReport) -> None:
     page = render(report)
     assert page == render(report)

@@ -138,6 +138,7 @@ def test_arrays_by_columns_and_without_values(tmp_path: Path) -> None:
     assert found["e"].shape == (3, 0) and found["s"].shape == () and found["s"] == 7
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     """64 MiB of zeros in 65 kB: with a limit of 1 MiB not even one MiB is taken."""
     np.savez_compressed(tmp_path / "g.npz", zeros=np.zeros(1 << 26, dtype=np.int8))

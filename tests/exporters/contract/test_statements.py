@@ -275,6 +275,7 @@ def test_one_forged_value(
     assert (code, lines[1:-2]) == (3, [complaint])
 
 
+@pytest.mark.slow
 def test_several_forgeries_are_listed_at_once(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -299,6 +300,7 @@ def test_several_forgeries_are_listed_at_once(
     }
 
 
+@pytest.mark.slow
 def test_a_students_hash_cannot_be_derived_and_is_called_unchecked(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -309,6 +311,7 @@ def test_a_students_hash_cannot_be_derived_and_is_called_unchecked(
     )
 
 
+@pytest.mark.slow
 def test_golden_integers_of_another_size_are_not_run(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -331,6 +334,7 @@ def test_golden_integers_of_another_size_are_not_run(
     assert "ranges.json (" not in lines[-1] and "ranges.json" in lines[-1], "its observations cannot be seen"
 
 
+@pytest.mark.slow
 def test_tiles_outside_the_input_range_are_not_run(
     exported: Callable[..., Path], forge: Callable[..., Path], capsys: Capture
 ) -> None:
@@ -416,6 +420,7 @@ def test_only_the_first_of_many_are_listed() -> None:
     assert f"f.json: {30 - LISTED} further contradictions" in found.lines()
 
 
+@pytest.mark.slow
 def test_a_forged_plan_of_a_network_without_a_relay_lowering_is_listed(
     exported: Callable[..., Path],
     forge: Callable[..., Path],

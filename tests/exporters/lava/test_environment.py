@@ -210,6 +210,7 @@ def test_a_python_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
     assert lines == []
 
 
+@pytest.mark.slow
 def test_failure_names_every_attempt_and_the_remedy(tmp_path: Path) -> None:
     failing = (
         'case "$*" in *version_info*) echo True; exit 0 ;; '
@@ -280,6 +281,7 @@ def test_grandchildren_end_with_the_time_limit(tmp_path: Path, trap: str) -> Non
     assert process_is_gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.slow
 def test_lines_are_passed_on_while_the_program_runs(tmp_path: Path) -> None:
     lines: list[str] = []
     body = "echo one >&2; sleep 0.2; echo two >&2; echo three; exit 7"

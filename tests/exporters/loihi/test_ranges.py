@@ -86,6 +86,7 @@ def assert_sound(program: Program, images: Array) -> Bounds:
     return bounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "body"), KINDS)
 @pytest.mark.parametrize("largest", [False, True])
 def test_every_first_layer_bound_is_attained(
@@ -240,6 +241,7 @@ def one_lif(low: int, high: int, bias: int, threshold: int, decay: int, timestep
     return bound(Program((head, tail), (unit, readout), timesteps, 1e-4, 0, 1, 1, 1, 1, 1.0))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(-400, 0), st.integers(0, 400), st.integers(-100, 100), st.integers(0, 300),

@@ -83,6 +83,7 @@ def test_writing_again_gives_the_same_bytes(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_files_that_are_no_graph_of_ours(files: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "student.nir"
     assert "no such file" in refusal(path)

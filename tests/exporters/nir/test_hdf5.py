@@ -247,6 +247,7 @@ def test_names_are_bounded_and_utf8(path: Path) -> None:
     assert "a name in it is not UTF-8" in said
 
 
+@pytest.mark.slow
 def test_memory_is_limited_whatever_the_file_says(tmp_path: Path) -> None:
     """The limit itself, for no file is known whose reading needs more than its arrays explain."""
     script = (

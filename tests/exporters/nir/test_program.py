@@ -50,6 +50,7 @@ def fits(size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: i
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_a_program_fits_any_size_if_every_multiple_of_its_strides_does(stride: int) -> None:
     """All small kernels (square and not), paddings, dilations and shuffles, on sides of all remainders."""

@@ -386,6 +386,7 @@ def test_a_real_recurrent_network(target: str) -> None:
     assert outcome == expected
 
 
+@pytest.mark.slow
 def test_the_command_says_why_and_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "net.nir"
     nir.write(path, FAMILY["a recurrent neuron in parts"]())

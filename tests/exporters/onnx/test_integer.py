@@ -75,6 +75,7 @@ def test_restored_pixels_of_any_size(make_network: MakeNetwork, neuron: str, hei
     np.testing.assert_array_equal(found["readout"], reference(network, fitting).readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["graded", "lif"])
 def test_currents_that_wrap(make_network: MakeNetwork, neuron: str) -> None:
     """With weights shifted 11 bits further the bounds leave 24 bits, and on extreme images the values do."""
@@ -101,6 +102,7 @@ def test_decays_round_toward_zero(make_network: MakeNetwork, decay: int) -> None
     assert_equal(network, photographs(16, 16))
 
 
+@pytest.mark.slow
 def test_populations_with_decays_of_their_own(make_network: MakeNetwork) -> None:
     """What networks trained elsewhere have: also a read-out that leaks, an input from 0, no image added."""
     network = make_network("lif", "flat")

@@ -153,6 +153,7 @@ def test_a_start_from_given_weights(folder: Path, tmp_path: Path) -> None:
         read_initial(first.path, wrong)
 
 
+@pytest.mark.slow
 def test_a_start_with_more_timesteps(folder: Path, tmp_path: Path, make_student: Students) -> None:
     _, four = make_student("lif")
     one = replace(four, timesteps=1)

@@ -41,6 +41,7 @@ def test_settings_by_hand() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_fewer_timesteps_are_the_beginning_of_the_run(make_network: Make, crops: list[Crop]) -> None:
     """Synops and PSNR of T' steps from the spikes and the read-out's membrane of one run of T."""
     network = make_network("lif")
@@ -120,6 +121,7 @@ def dense(
     return total[0].numpy(), fired
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("neuron", ["lif", "graded"])
 def test_the_last_point_is_the_student(make_network: Make, crops: list[Crop], neuron: str) -> None:
     network = make_network(neuron)

@@ -112,6 +112,7 @@ def test_counts_and_prices_equal_sums_by_hand(folder: Path, tmp_path: Path) -> N
     assert document["kind"] == "nir-energy"
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_every_layer_and_a_rerun_is_identical(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +126,7 @@ def test_the_terminal_shows_every_layer_and_a_rerun_is_identical(
     assert run(["-q", *command, "--out", str(tmp_path / "b")]) == 1  # exists, without --overwrite
 
 
+@pytest.mark.slow
 def test_the_older_name_does_the_same(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +160,7 @@ def failure(command: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
     return code, error
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     delay = write_network(tmp_path / "delay.nir", last=nir.Delay(np.ones(3)))
     code, error = failure(arguments(folder, delay), capsys)

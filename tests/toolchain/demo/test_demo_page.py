@@ -79,6 +79,7 @@ def test_a_crop_shows_the_three_pictures_at_one_place() -> None:
             np.testing.assert_array_equal(np.asarray(decoded), picture[6:134, 11:139])
 
 
+@pytest.mark.slow
 def test_curves_are_one_line_each_and_the_same_bytes_each_time(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(CURVE)

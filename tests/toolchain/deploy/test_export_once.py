@@ -86,6 +86,7 @@ def results(exported: Exported) -> tuple[Any, ...]:
     return exported.verification.results
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_meanwhile_is_not_exported(make_network: MakeNetwork, tmp_path: Path) -> None:
     path = tmp_path / "a.nir"
     write_nir(path, to_nir(make_network("lif"), 16, 16))

@@ -340,6 +340,7 @@ def test_what_needs_an_output_image_says_so(
     assert Image.open(tmp_path / "a" / "0.png").size == (22, 20)
 
 
+@pytest.mark.slow
 def test_bad_options_are_one_line(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_snntorch(tmp_path / "a.nir")
     head = ["-q", "import", str(tmp_path / "a.nir"), "--images", str(images)]

@@ -46,6 +46,7 @@ def export(call: Run, source: object, out: Path, *options: object) -> tuple[int,
     return call("export", source, "--target", "onnx", "--out", out, *SMALL, *options)
 
 
+@pytest.mark.slow
 def test_the_same_export_gives_the_same_bytes(call: Run, integers: dict[str, Path], tmp_path: Path) -> None:
     outs = tmp_path / "a.onnx", tmp_path / "folder" / "b.onnx"
     for out in outs:
@@ -76,6 +77,7 @@ def test_json_of_a_step_with_taps(call: Run, integers: dict[str, Path], tmp_path
     assert any(line.startswith("next.") for line in document["outputs"])
 
 
+@pytest.mark.slow
 def test_the_file_restores_what_restore_writes(call: Run, integers: dict[str, Path], tmp_path: Path) -> None:
     """An image of another size than the export's, through PNG files and `snn-tool restore`."""
     from PIL import Image

@@ -102,6 +102,7 @@ def test_bundles_open_and_are_still_exact(
     assert [result.status for result in report.results] == ["exact", "exact"]
 
 
+@pytest.mark.slow
 def test_a_netx_folder_opens_and_follows_its_network(old: Path) -> None:
     folder = read_netx_folder(old / "netx")
     assert (folder.run.depth, folder.run.shapes[-1], folder.run.timesteps) == (7, (8, 8, 3), 4)

@@ -139,6 +139,7 @@ def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
     assert torch.equal(opened.network.state_dict()["network.head.weight"], state["head.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

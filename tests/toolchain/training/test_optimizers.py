@@ -76,6 +76,7 @@ def test_a_schedule_scales_both_groups_and_the_state_comes_back() -> None:
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["unet", "nafnet", "restormer"])
 def test_colours_and_depthwise_kernels_are_left_to_adamw(architecture: str) -> None:
     network = build_teacher(architecture, {})

@@ -152,7 +152,7 @@ def _execute(
 
 
 def _finished(command: Sequence[str | Path], context: Context) -> Finished:
-    """Run the runner, and once more after a stall: Lava's channels lose a message once in some hundred runs.
+    """Run the runner, and once more after a stall: rarely Lava's processes wait for each other without end.
 
     Each start has the time limit for itself. A result appears whole or not at all, so that no run sees
     what an earlier one left.

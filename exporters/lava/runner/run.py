@@ -7,7 +7,7 @@ FOLDER holds plan.json and plan.npz; with --netx network.net, which lava-dl load
 IMAGES.npz holds `images`, integers (N, W, H, 3). RESULT.npz appears whole or not at all and holds int32
 arrays `spikes.<population>` and `membranes.<population>`, (N, T, W, H, C). Progress and errors go to stderr.
 Exit codes: 0 done; 2 usage; 3 Lava does not import; 4 the plan or the images cannot be run; 5 Lava died;
-6 Lava's processes wait for each other, which its channels do once in some hundred runs.
+6 Lava's processes wait for each other: a message was lost between them, as was seen now and then.
 """
 
 import argparse

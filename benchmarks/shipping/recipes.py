@@ -62,16 +62,15 @@ def steps(name: str, recipe: dict[str, Any], folder: Path, data: object) -> Iter
     if "teacher" in recipe:
         taught = ["--teacher", teacher_file(name, folder)]
         yield _fit("train", teacher_file(name, folder), recipe["teacher"], data)
-    before: Path | None = None
+    before: object = recipe.get("start")
     for run, stage in stages(name, recipe).items():
-        if before and stage.from_integers:
+        if isinstance(before, Path) and stage.from_integers:
             yield (quantisation := _quantisation(before, data))
             before = quantisation.makes
         start = ["--init", before, *taught] if before else []
-        before = folder / run / "student.safetensors"
-        yield _fit("distill", before, stage.options, data, *start)
-    assert before
-    yield _quantisation(before, data)
+        before = makes = folder / run / "student.safetensors"
+        yield _fit("distill", makes, stage.options, data, *start)
+    yield _quantisation(makes, data)
 
 
 def _fit(command: str, makes: Path, options: dict[str, Any], data: object, *start: object) -> Step:

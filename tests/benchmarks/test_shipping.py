@@ -177,3 +177,11 @@ def test_wrong_arguments_are_one_line(arguments: list[str], said: str, tmp_path:
     program = [sys.executable, str(BENCHMARKS / "ship_students.py"), "--runs", str(tmp_path)]
     ran = subprocess.run([*program, *arguments], text=True, capture_output=True)
     assert ran.returncode in (1, 2) and said in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_recipe_may_start_from_a_student_that_ships() -> None:
+    recipe = {"start": "denoise-blind", "distill": {"batch": 8}, "finish": [{"from-integers": True}]}
+    first, between, second, _ = commands("x", recipe)
+    assert first == "snn-tool distill --data IMAGES --batch 8 --init denoise-blind --out x"
+    assert between == "snn-tool quantize x/student.safetensors --data IMAGES"
+    assert second.endswith("--init x/student.int.safetensors --out x-finished")

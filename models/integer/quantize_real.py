@@ -87,20 +87,23 @@ class RealNetwork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One synapse of a population: real weights per integer of its source, and what the source emits."""
+    """One synapse of a population: real weights per integer of its source, and its least and largest integer."""
 
     synapse: RealSynapse
     weight: Reals
-    largest_input: int
+    inputs: tuple[int, int]
 
 
-def quantize_real(network: RealNetwork, timesteps: int, input_step: int) -> IntegerNetwork:
+def quantize_real(
+    network: RealNetwork, timesteps: int, input_step: int, input_offset: int = 0
+) -> IntegerNetwork:
     """Quantise a network.
 
     Args:
         network: in real numbers.
         timesteps: T, at least 1.
         input_step: grey levels (of 255) per integer input unit.
+        input_offset: grey levels that stand for 0, 128 where inputs have both signs.
 
     Raises:
         QuantizationError: a population's weights and threshold, or bias, differ too much in scale; named.
@@ -109,7 +112,7 @@ def quantize_real(network: RealNetwork, timesteps: int, input_step: int) -> Inte
     populations: list[IntegerPopulation] = []
     for population in network.populations:
         readout = population is network.populations[-1]
-        parts = [_part(synapse, input_step) for synapse in network.incoming(population)]
+        parts = [_part(synapse, input_step, input_offset) for synapse in network.incoming(population)]
         incoming, whole = _quantized(population, parts, timesteps, readout)
         synapses += incoming
         populations.append(whole)
@@ -124,16 +127,16 @@ def quantize_real(network: RealNetwork, timesteps: int, input_step: int) -> Inte
         signed=False,
         decay=0,
         input_step=input_step,
-        input_offset=0,
+        input_offset=input_offset,
         adds_image=network.adds_image,
         image_size=network.image_size,
     )
 
 
-def _part(synapse: RealSynapse, input_step: int) -> _Part:
+def _part(synapse: RealSynapse, input_step: int, input_offset: int) -> _Part:
     if synapse.wiring.source == IMAGE:
-        return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, 0)[1])
-    return _Part(synapse, synapse.weight, 1)
+        return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, input_offset))
+    return _Part(synapse, synapse.weight, (0, 1))
 
 
 def _quantized(
@@ -234,10 +237,11 @@ def _fits(synapses: Sequence[IntegerSynapse], parts: Sequence[_Part], steps: int
 def _range(
     synapses: Sequence[IntegerSynapse], parts: Sequence[_Part]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Least and greatest current [C] in LSB; sources emit 0 to their largest value."""
+    """Least and greatest current [C] in LSB; what sources emit lies about 0."""
     low = high = np.zeros(len(synapses[0].mantissa), dtype=np.int64)
     for synapse, part in zip(synapses, parts, strict=True):
-        weight = (synapse.mantissa.astype(np.int64) << synapse.exponent) * part.largest_input
-        low = low + np.minimum(weight, 0).sum(axis=(1, 2, 3))
-        high = high + np.maximum(weight, 0).sum(axis=(1, 2, 3))
+        weight = synapse.mantissa.astype(np.int64) << synapse.exponent
+        ends = [weight * end for end in part.inputs]
+        low = low + np.minimum(*ends).sum(axis=(1, 2, 3))
+        high = high + np.maximum(*ends).sum(axis=(1, 2, 3))
     return low, high

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from snn_tool.api.images import Images, folders_of
 from snn_tool.api.networks import Student, Teacher, load_teacher, student_of
-from snn_tool.degradations.options import USUAL_TASK
+from snn_tool.degradations.options import USUAL_TASK, HowOptions
 from snn_tool.degradations.pairs import match_pairs
 from snn_tool.errors import ConfigError
 from snn_tool.files.temporaries import new_place
@@ -58,6 +58,13 @@ def settings_of(tables: tuple[str, ...], options: Mapping[str, Any]) -> RunSetti
         table, field = known[name]
         overrides[table][field] = value
     return load_settings(None, overrides)
+
+
+def _how_and_settings(options: Mapping[str, Any]) -> tuple[HowOptions, dict[str, Any]]:
+    """How images are degraded, and the options that say nothing of it."""
+    names = {field.name for field in fields(HowOptions)}
+    how = {name: value for name, value in options.items() if name in names}
+    return HowOptions(**how), {name: value for name, value in options.items() if name not in names}
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -155,7 +162,8 @@ def train_teacher(
         resume: go on from its last checkpoint.
         quiet: show no progress.
         logger: `csv` for `metrics.csv` alone, `tensorboard`, or a logger of Lightning, told as well.
-        **options: fields of `TrainingSettings`, and `loss_l1`, `loss_mse`, `loss_fft`.
+        **options: fields of `TrainingSettings`, `loss_l1`, `loss_mse`, `loss_fft`, and how images are
+            degraded: `kind`, `eight_bit`, `jpeg`, as the command line has them.
 
     Raises:
         ConfigError: an option is unknown or out of range, or `out` exists.
@@ -163,13 +171,15 @@ def train_teacher(
         DataError: fewer than two images, or one that cannot be used.
         Interrupted: by a signal; `resume` goes on.
     """
+    how, options = _how_and_settings(options)
     settings = settings_of(("training", "loss"), options)
     check_logger(logger)
     shape = {**size_options(arch, size), **(build or {})}
     folder = RunFolder(Path(out or new_place("teacher")), resume, overwrite, quiet, logger)
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
-        learned = TaskOptions(clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs)
+        name = task or (None if pairs else USUAL_TASK)
+        learned = TaskOptions(clean, name, strength_text(strength), pairs, how=how)
         trained = runs.train_teacher(arch, shape, learned, settings, folder)
     return load_teacher(trained.path)
 
@@ -212,7 +222,8 @@ def distill(
         split_seed: of the validation split, by default `seed`.
         note: is told what the teacher gives on the first batch, line by line.
         **options: fields of `TrainingSettings`, `StudentConfig`, and `LossWeights` (`loss_l1`, `loss_mse`,
-            `loss_fft`, `loss_output`, `loss_hints`, and `hint_...`).
+            `loss_fft`, `loss_output`, `loss_hints`, and `hint_...`), and how images are degraded: `kind`,
+            `eight_bit`, `jpeg`, as the command line has them.
 
     Raises:
         ConfigError: an option is unknown or out of range, or `out` exists.
@@ -221,6 +232,7 @@ def distill(
         TeacherError: the teacher cannot guide this student.
         Interrupted: by a signal; `resume` goes on.
     """
+    how, options = _how_and_settings(options)
     settings = settings_of(("training", "loss", "student"), options)
     check_logger(logger)
     folder = RunFolder(Path(out or new_place("run")), resume, overwrite, quiet, logger)
@@ -230,9 +242,8 @@ def distill(
     say = note or (lambda line: None)
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
-        learned = TaskOptions(
-            clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs, split_seed
-        )
+        name = task or (None if pairs else USUAL_TASK)
+        learned = TaskOptions(clean, name, strength_text(strength), pairs, split_seed, how)
         trained = runs.distill_student(source, hints, learned, settings, folder, say, initial)
     return Run(student_of(trained.path, str(trained.path)), folder.path, trained.training)
 
@@ -259,6 +270,7 @@ def patches(
     degraded: Images | None = None,
     task: str | None = None,
     strength: Strength = None,
+    **how: Any,
 ) -> tuple[Iterable[Batch], list[Batch]]:
     """The batches that `distill` trains on with these settings, and the crops that it is validated on.
 
@@ -268,6 +280,7 @@ def patches(
         degraded: the recorded partners of `images`; then nothing is synthesised.
         task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
         strength: of the degradation, in the task's unit; by default the usual one.
+        **how: images are degraded: `kind`, `eight_bit`, `jpeg`, as the command line has them.
 
     Returns:
         For each step degraded and clean patches, float32 [batch, 3, patch, patch], clean in [0, 1]; and the
@@ -279,7 +292,9 @@ def patches(
     run = RunSettings(settings, LossWeights(), StudentConfig())
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
-        learned = TaskOptions(clean, task or (None if pairs else USUAL_TASK), strength_text(strength), pairs)
+        name = task or (None if pairs else USUAL_TASK)
+        asked = filled(HowOptions, how)
+        learned = TaskOptions(clean, name, strength_text(strength), pairs, how=asked)
         data = load_training_data(learned, run)
     size = (settings.patch, settings.batch, settings.max_steps)
     return PatchBatches(data.training, *size, data.degradation, settings.seed), list(

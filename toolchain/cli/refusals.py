@@ -10,7 +10,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("restore", "--data"): "the images stand alone: restore PHOTO.png FOLDER",
     ("restore", "--images"): "the images stand alone: restore PHOTO.png FOLDER",
     ("evaluate", "--images"): "its clean images are --data",
-    ("evaluate", "--noise"): "the degradation is --task and --strength",
     ("train", "--images"): "the images to learn from are --data",
     ("train", "--teacher"): "'distill' trains a student from a teacher",
     ("train", "--width"): "the shape of a teacher is --size, or --option width=32",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from snn_tool.cli.options import Given, command, images_or_pairs
-from snn_tool.degradations.options import USUAL_TASK
+from snn_tool.degradations.options import USUAL_TASK, HowOptions
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.networks.locate import locate_teacher
 from snn_tool.tables import printable
@@ -28,6 +28,7 @@ def train(
     context: typer.Context,
     run: RunOptions,
     learnt: LearntOptions,
+    how: HowOptions,
     teacher: TeacherOptions,
     training: Annotated[dict[str, Any], Given(TrainingSettings, without=OF_STUDENTS)],
     loss: Annotated[dict[str, Any], Given(LossWeights, only=("fft",))],
@@ -39,7 +40,9 @@ def train(
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss})
     build = parse_teacher_options(teacher.arch, list(teacher.option), teacher.size)
-    trained = train_teacher(teacher.arch, build, _task(learnt), settings, _folder(run, TEACHER, terminal))
+    trained = train_teacher(
+        teacher.arch, build, _task(learnt, how), settings, _folder(run, TEACHER, terminal)
+    )
     _report(
         terminal,
         TEACHER,
@@ -54,6 +57,7 @@ def distill(
     context: typer.Context,
     run: RunOptions,
     learnt: LearntOptions,
+    how: HowOptions,
     distillation: DistillOptions,
     student: Annotated[dict[str, Any], Given(StudentConfig)],
     loss: Annotated[dict[str, Any], Given(LossWeights)],
@@ -66,17 +70,17 @@ def distill(
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss, "student": student})
     initial = read_initial(distillation.init, settings.student) if distillation.init else None
-    task, folder = _task(learnt, distillation.split_seed), _folder(run, STUDENT, terminal)
+    task, folder = _task(learnt, how, distillation.split_seed), _folder(run, STUDENT, terminal)
     trained = distill_student(source, distillation.features, task, settings, folder, terminal.note, initial)
     _report(terminal, STUDENT, trained, ("quantize", trained.path, *_images(learnt)), "its integers")
 
 
-def _task(learnt: LearntOptions, split_seed: int | None = None) -> "TaskOptions":
+def _task(learnt: LearntOptions, how: HowOptions, split_seed: int | None = None) -> "TaskOptions":
     from snn_tool.training.runs import TaskOptions
 
     clean, partners = images_or_pairs(learnt.data, "--data", learnt.pairs, learnt.degraded)
     task = learnt.task or (None if partners else USUAL_TASK)
-    return TaskOptions(clean, task, learnt.sigma, partners, split_seed)
+    return TaskOptions(clean, task, learnt.sigma, partners, split_seed, how)
 
 
 def _folder(run: RunOptions, kind: str, terminal: Terminal) -> "RunFolder":

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import command, images_or_pairs
-from snn_tool.degradations.options import USUAL_TASK
+from snn_tool.degradations.options import USUAL_TASK, HowOptions
 from snn_tool.flags import Flag, Overwrite
 from snn_tool.networks.locate import locate_teacher, shortest
 from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
@@ -50,7 +50,7 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
 
 
 @command
-def evaluate(context: typer.Context, options: EvaluateOptions) -> None:
+def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions) -> None:
     """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
     # cheap checks first: torch follows
     clean, partners = images_or_pairs(options.data, "--data", options.pairs, options.degraded)
@@ -62,8 +62,8 @@ def evaluate(context: typer.Context, options: EvaluateOptions) -> None:
     from snn_tool.networks.evaluation import EvaluationFiles, evaluation_text, run_evaluation
 
     files = EvaluationFiles(options.out, options.save, options.overwrite)
-    how = (options.task, options.sigma, options.seed)
-    scored = run_evaluation(network, clean, how, options.tile, files, terminal.track, partners)
+    task = (options.task, options.sigma, options.seed)
+    scored = run_evaluation(network, clean, task, options.tile, files, terminal.track, partners, how)
     terminal.result(evaluation_text(scored, options.per_image), scored.document())
     if student is None:
         terminal.then("distill", "--teacher", options.teacher, "--data", "DIR", why="a spiking student of it")
@@ -136,7 +136,7 @@ def models(
 
 
 @command
-def degrade(context: typer.Context, options: DegradeOptions) -> None:
+def degrade(context: typer.Context, options: DegradeOptions, how: HowOptions) -> None:
     """Degrade photographs as a training would, rounded to 8 bits, with a sheet that shows both.
 
     OUT/degraded and OUT/clean are pairs, ready for --pairs OUT, which knows the task.
@@ -145,7 +145,7 @@ def degrade(context: typer.Context, options: DegradeOptions) -> None:
     from snn_tool.networks.degrading import degrade_folder, usual_folder
 
     terminal = terminal_of(context)
-    degradation = degradation_from_options(options.task, options.strength)
+    degradation = degradation_from_options(options.task, options.strength, how)
     out = options.out or usual_folder(options.images)
     written = degrade_folder(
         options.images, out, degradation, options.seed, options.overwrite, terminal.track

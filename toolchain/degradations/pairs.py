@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.options import AS_USUAL, HowOptions
 from snn_tool.degradations.tasks import TrainedFor, degradation_for, known_task
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import refuse_missing, write_json
@@ -95,7 +96,11 @@ def unit_range(pixels: Pixels) -> Image:
 
 
 def source_for(
-    pairs: Pairs | None, task: str | None, strength: str | None, trained_for: TrainedFor
+    pairs: Pairs | None,
+    task: str | None,
+    strength: str | None,
+    trained_for: TrainedFor,
+    how: HowOptions = AS_USUAL,
 ) -> Source:
     """The pairs under the name of their task, or else the degradation that `degradation_for` finds.
 
@@ -103,7 +108,9 @@ def source_for(
         ConfigError: the options are wrong, or nothing says what degraded the images.
     """
     if pairs is None:
-        return degradation_for(task, strength, trained_for)
+        return degradation_for(task, strength, trained_for, how)
+    if how != AS_USUAL:
+        raise ConfigError("--kind, --eight-bit, --jpeg: pairs are degraded as they are; leave them out")
     if strength is not None:
         raise ConfigError(f"--strength {strength}: pairs have the strength that they have; leave it out")
     name = task or pairs.task or trained_for.task

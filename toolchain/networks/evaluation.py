@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
 from snn_tool.degradations.crops import name_below
+from snn_tool.degradations.options import AS_USUAL, HowOptions
 from snn_tool.degradations.pairs import Pairs, Source, degrade, read_source, source_for
 from snn_tool.degradations.tasks import image_rng, task_text
 from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_json
@@ -115,6 +116,7 @@ class Evaluation:
             base = PAIRS_PROTOCOL
         else:
             base = PROTOCOL if self.task["task"] == "denoise" else SYNTHETIC_PROTOCOL
+            base = base.replace("unclamped", "stored") if {"eight_bit", "jpeg"} & self.task.keys() else base
         grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
         return base + grey + (LUMA_PROTOCOL if self.with_luma else "")
 
@@ -279,6 +281,7 @@ def run_evaluation(
     files: EvaluationFiles,
     track: Track,
     pairs: Pairs | None = None,
+    how: HowOptions = AS_USUAL,
 ) -> Evaluation:
     """Restore and score the images of a folder one by one, and write the files that are wanted.
 
@@ -290,6 +293,7 @@ def run_evaluation(
         files: what to leave behind.
         track: shows how far it is, e.g. `Terminal.track`.
         pairs: degraded images to take instead of synthetic ones; `folder` is then their clean folder.
+        how: kind of the degradation and its file; nothing said is as trained.
 
     Raises:
         ConfigError: a file exists, or nothing says which noise to add.
@@ -299,7 +303,7 @@ def run_evaluation(
     files.refuse()
     restorer = restorer_of(open_network(network))
     known = restorer.provenance
-    degradation = source_for(pairs, task[0], task[1], known.trained_for)
+    degradation = source_for(pairs, task[0], task[1], known.trained_for, how)
     described = degradation.describe()
     scores: list[ImageScore] = []
     paths = find_images(folder, without=files.restored)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from snn_tool.degradations.options import AS_USUAL, HowOptions
 from snn_tool.degradations.pairs import Pairs, Source, source_for
 from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ConfigError, TeacherError
@@ -123,6 +124,7 @@ class TaskOptions:
         task, sigma: name of the task (pairs do not say it) and strength; None takes the usual strength.
         pairs: the degraded partners of `data`; replaces the synthetic degradation.
         split_seed: of the validation split and its noise; None takes the run's seed.
+        how: kind of the synthetic degradation, and the file that it ends in.
     """
 
     data: Path
@@ -130,11 +132,12 @@ class TaskOptions:
     sigma: str | None
     pairs: Pairs | None = None
     split_seed: int | None = None
+    how: HowOptions = AS_USUAL
 
     @property
     def degradation(self) -> Source:
         """The pairs, or the degradation that `task` and `sigma` name."""
-        return source_for(self.pairs, self.task, self.sigma, TrainedFor())
+        return source_for(self.pairs, self.task, self.sigma, TrainedFor(), self.how)
 
 
 @dataclass(frozen=True, slots=True)

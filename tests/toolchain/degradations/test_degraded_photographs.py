@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from snn_tool.degradations.blur import Defocus, MotionBlur, disk, rasterised, shake
 from snn_tool.degradations.haze import AIRLIGHT, Haze, smooth_depth
 from snn_tool.degradations.noise import NOISE_SIGMA, Degradation, blur
+from snn_tool.degradations.options import HowOptions
 from snn_tool.degradations.rain import RainStreaks, rain_layer, streak
 from snn_tool.degradations.tasks import (
     TASKS,
@@ -20,6 +21,8 @@ from snn_tool.degradations.tasks import (
 )
 from snn_tool.errors import ConfigError
 
+KINDS = [(name, kind) for name, task in TASKS.items() for kind in task.kinds]
+OTHER_KINDS = [(name, kind) for name, kind in KINDS if kind != "gaussian"]
 OTHERS = [name for name in TASKS if name != "denoise"]
 WITHOUT_NOISE: list[Degradation] = [RainStreaks(0, 0), Haze(0, 0), MotionBlur(0, 0, 0), Defocus(0, 0, 0)]
 
@@ -29,13 +32,16 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    st.sampled_from(list(TASKS)), st.floats(0, 1), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99)
-)
-def test_every_task_keeps_shape_type_and_finiteness_and_repeats(
-    task: str, share: float, height: int, width: int, seed: int
+@given(st.sampled_from(KINDS), st.floats(0, 1), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_every_kind_keeps_shape_type_and_finiteness_and_repeats(
+    named: tuple[str, str], share: float, height: int, width: int, seed: int
 ) -> None:
-    degradation = degradation_from_options(task, f"{share * TASKS[task].most:.6f}")
+    task, kind = named
+    degradation = degradation_from_options(
+        task,
+        f"{share * TASKS[task].most:.6f}",
+        HowOptions(kind, seed % 3 == 0, "50-90" if seed % 3 else None),
+    )
     clean = picture(height, width)
     before = clean.copy()
     first, second = (degradation.apply(clean, image_rng(seed, "x")) for _ in range(2))
@@ -58,9 +64,11 @@ def test_blur_of_zero_strength_leaves_the_noise(degradation: Degradation) -> Non
     assert abs(noise.std() - NOISE_SIGMA) < 5 * NOISE_SIGMA / math.sqrt(2 * noise.size)
 
 
-@pytest.mark.parametrize("task", OTHERS)
-def test_a_batch_draws_anew_for_each_image_and_what_was_trained_for_is_found_again(task: str) -> None:
-    degradation = degradation_from_options(task)
+@pytest.mark.parametrize(("task", "kind"), OTHER_KINDS)
+def test_a_batch_draws_anew_for_each_image_and_what_was_trained_for_is_found_again(
+    task: str, kind: str
+) -> None:
+    degradation = degradation_from_options(task, None, HowOptions(kind))
     batch = np.stack([picture(24, 24)] * 3)
     degraded = degradation.apply(batch, np.random.default_rng(1))
     assert degraded.shape == batch.shape and degraded.dtype == np.float32
@@ -69,7 +77,8 @@ def test_a_batch_draws_anew_for_each_image_and_what_was_trained_for_is_found_aga
     described = degradation.describe()
     trained_for = TrainedFor.of(described)
     assert described["task"] == task and degradation_for(None, None, trained_for) == degradation
-    assert degradation_for("denoise", None, trained_for) == degradation_from_options("denoise", "25")
+    other = next(name for name in TASKS if name != task)
+    assert degradation_for(other, None, trained_for) == degradation_from_options(other)
     assert task_text(described).startswith(f"{task} {TASKS[task].symbol} ")
 
 

@@ -132,7 +132,8 @@ def evaluate(student: Path, measured: Measured) -> dict[str, Any]:
     """The JSON of `snn-tool evaluate` on one set at one strength."""
     option = ["--pairs", measured.folder] if measured.strength is None else ["--data", measured.folder]
     strength = [] if measured.strength is None else ["--strength", measured.strength]
-    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength)
+    kind = ["--kind", measured.kind] if measured.kind else []
+    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength, *kind)
     return scored
 
 

@@ -20,11 +20,13 @@ class Measured:
         label: name of the set.
         folder: of its clean images, or of `clean` and `degraded` (rainy, hazy, ...).
         strength: of the synthetic degradation, as `--strength` takes it; None for recorded pairs.
+        kind: of the synthetic degradation, as `--kind` takes it; None is as trained.
     """
 
     label: str
     folder: Path
     strength: str | None
+    kind: str | None = None
 
 
 Evaluate = Callable[[Path, Measured], Mapping[str, Any]]
@@ -44,7 +46,8 @@ def wanted(
     given = dict(pairs)
     if missing := [label for label in recipe.get("pairs", []) if label not in given]:
         raise ConfigError(f"{name} is measured on pairs, too; give --pairs {missing[0]}=FOLDER")
-    synthetic = [Measured(*each, str(strength)) for each in clean for strength in recipe["strengths"]]
+    kind = recipe.get("measured-kind")
+    synthetic = [Measured(*each, str(strength), kind) for each in clean for strength in recipe["strengths"]]
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
 
 

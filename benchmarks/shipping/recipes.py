@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from snn_tool.degradations.options import HowOptions
 from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import ConfigError
 
@@ -110,7 +111,10 @@ def check_recipe(name: str, recipe: Mapping[str, Any], training: Mapping[str, An
     last = [*stages(name, recipe).values()][-1].options
     given = {key.replace("-", "_"): value for key, value in last.items()}
     strength = given.pop("strength", given.pop("sigma", None))
-    asked = degradation_from_options(given.pop("task", "denoise"), strength).describe()
+    how = HowOptions(
+        **{field.name: given.pop(field.name) for field in fields(HowOptions) if field.name in given}
+    )
+    asked = degradation_from_options(given.pop("task", "denoise"), strength, how).describe()
     was = {**training["training"], **training["student"], "task": training["task"]}
     was |= {f"loss_{key}": value for key, value in training["loss"].items()} | {
         "teacher": training["teacher"]

@@ -136,9 +136,9 @@ def audit(
     module = teacher if isinstance(teacher, nn.Module) else None
     named = None if teacher is None or module is not None else str(teacher)
     rival = {
-        "teacher": source.named if source else named,
+        "teacher": source.spec if source else named,
         "weights": source.weights if source else None,
-        "twin": Path(twin.source.named) if isinstance(twin, Teacher) else twin and Path(twin),
+        "twin": Path(twin.source.spec) if isinstance(twin, Teacher) else twin and Path(twin),
         "qann": qann.path if isinstance(qann, Student) else qann and Path(qann),
     }
     given = {key: value for key, value in rival.items() if value is not None}

@@ -168,10 +168,11 @@ def load(spec: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None
     """Open a network.
 
     Args:
-        spec: the name of a student that comes along, as `denoise-25`; `student.safetensors`,
+        spec: the name of a student or a teacher that comes along, as `denoise-25`; `student.safetensors`,
             `student.int.safetensors` or `teacher.safetensors`; a run folder, of which the integers come
             first, then the float student, then the teacher; `model.onnx`; `package.module:factory`; or an
-            architecture or `spandrel` with `weights`.
+            architecture or `spandrel` with `weights`. `x8:` before any of them gives a teacher: its mean over
+            eight orientations of the image.
         weights: file that fills an architecture or a factory's network.
 
     Raises:

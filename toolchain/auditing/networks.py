@@ -18,7 +18,7 @@ from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
-from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Spec, locate_teacher
+from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Located, Spec, locate, locate_teacher
 from snn_tool.networks.open import (
     FloatStudent,
     OpenedTeacher,
@@ -121,6 +121,7 @@ def audited_teacher(
     found = locate_teacher(named or NO_TEACHER, weights, untrained=True)
     if found is None:
         return None, {}
+    _refuse_ensemble(found)
     if found.form is Form.ONNX:
         raise ConfigError(
             f"--teacher {named}: operations of ONNX graphs are not counted; give the network as "
@@ -131,6 +132,13 @@ def audited_teacher(
         opened = open_teacher(found)
     teacher, hashes = _audited(opened)
     return teacher, {} if is_untrained else hashes
+
+
+def _refuse_ensemble(found: Located) -> None:
+    if found.ensemble:
+        raise ConfigError(
+            f"{found.spec}: is a network in eight orientations, each at its full cost; audit {found.named}"
+        )
 
 
 def _audited(opened: OpenedTeacher) -> tuple[Teacher, dict[str, str]]:
@@ -146,7 +154,9 @@ def audited_module(named: Spec) -> nn.Module:
         ConfigError: there is no network of that name, or a factory fails.
         ArtifactError: a file is damaged.
     """
-    opened = open_network(named, accept=(Kind.FLOAT, Kind.TEACHER), untrained=True)
+    found = locate(named, accept=(Kind.FLOAT, Kind.TEACHER), untrained=True)
+    _refuse_ensemble(found)
+    opened = open_network(found)
     if isinstance(opened, OpenedTeacher):
         return opened.module
     assert isinstance(opened, FloatStudent)

@@ -55,7 +55,8 @@ class AuditOptions:
     teacher: Annotated[
         str | None,
         Flag(
-            "teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer).",
+            "A teacher from 'models', teacher.safetensors, a run folder, package.module:factory, or an "
+            "architecture (restormer).",
             group=NETWORKS,
         ),
     ] = None
@@ -188,7 +189,8 @@ class MapOptions:
     teacher: Annotated[
         str | None,
         Flag(
-            "teacher.safetensors, a run folder, package.module:factory, or an architecture (restormer).",
+            "A teacher from 'models', teacher.safetensors, a run folder, package.module:factory, or an "
+            "architecture (restormer).",
             group=NETWORKS,
         ),
     ] = None

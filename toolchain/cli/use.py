@@ -120,18 +120,27 @@ def doctor(context: typer.Context) -> None:
 @command
 def models(
     context: typer.Context,
-    name: Annotated[str | None, Flag("Show the card of this student.", argument=True)] = None,
+    name: Annotated[str | None, Flag("Show the card of this student or teacher.", argument=True)] = None,
 ) -> None:
-    """List the trained students that come with snn-tool, or show the card of one."""
+    """List the trained students and teachers that come with snn-tool, or show the card of one."""
     from dataclasses import asdict
 
     from snn_tool.networks.shipped import read_card, shipped_names
-    from snn_tool.texts.cards import card_text, list_text
+    from snn_tool.networks.teachers import read_teacher_card, teacher_names
+    from snn_tool.texts.cards import card_text, list_text, teacher_card_text
 
-    terminal = terminal_of(context)
-    cards = [read_card(each) for each in ([name] if name else shipped_names())]
-    text = card_text(cards[0]) if name else list_text(cards)
-    terminal.result(text, {"students": [{**asdict(card), "path": str(card.path)} for card in cards]})
+    terminal, teaches = terminal_of(context), name in teacher_names()
+    cards = [] if teaches else [read_card(each) for each in ([name] if name else shipped_names())]
+    teachers = [read_teacher_card(each) for each in ([] if name and not teaches else teacher_names())]
+    document = {
+        kind: [{**asdict(card), "path": str(card.path)} for card in found]
+        for kind, found in (("students", cards), ("teachers", teachers))
+    }
+    if name and teaches:
+        terminal.result(teacher_card_text(read_teacher_card(name)), document)
+        terminal.then("distill", "--teacher", name, "--data", "DIR", why="a spiking student of it")
+        return
+    terminal.result(card_text(cards[0]) if name else list_text(cards, teachers), document)
     terminal.then("restore", "PHOTO.png", "--student", cards[0].name, why="a photograph of yours")
 
 

@@ -2,22 +2,24 @@
 
 A network is named by one of these, and a name that leads nowhere fails here, in milliseconds:
 
-denoise-25                        a student that comes with snn-tool, see 'snn-tool models'
+denoise-25                        a student or a teacher that comes with snn-tool, see 'snn-tool models'
 student.safetensors               a file of distill, quantize (student.int.safetensors) or train
 model.onnx                        run by onnxruntime
 runs/mine                         a run folder: the network that it holds
 nafnet, with or without weights   an architecture; --weights FILE fills it
 spandrel with weights             an architecture that spandrel recognises (extra `teachers`)
 package.module:factory            a user's torch network; --weights FILE fills it
+x8:ANY OF THESE                   as a teacher: its mean over eight orientations of the image
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.networks import teachers
 from snn_tool.networks.shipped import FOLDER, read_card, shipped_names
 from snn_tool.terminal import LOGGER
 
@@ -56,12 +58,12 @@ ANY, STUDENTS, TEACHERS = tuple(Kind), (Kind.INTEGER, Kind.FLOAT), (Kind.TEACHER
 ARCHITECTURES = ("unet", "flat", "chain", "nafnet", "restormer")
 """The keys of `models.teachers.registry.TEACHERS`, which needs torch."""
 
-SPANDREL, NO_TEACHER = "spandrel", "none"
+SPANDREL, NO_TEACHER, ENSEMBLE = "spandrel", "none", "x8:"
 SAFETENSORS, ONNX_SUFFIX, NIR_SUFFIX = ".safetensors", ".onnx", ".nir"
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
 FORMS = (
-    "teacher.safetensors, a run folder, model.onnx, package.module:factory, or with --weights 'spandrel' or "
-    f"an architecture ({', '.join(ARCHITECTURES)})"
+    "a teacher of 'snn-tool models', teacher.safetensors, a run folder, model.onnx, package.module:factory, "
+    f"with --weights 'spandrel' or an architecture ({', '.join(ARCHITECTURES)}), or {ENSEMBLE} and a network"
 )
 
 
@@ -74,17 +76,24 @@ class Located:
         named: the name: of a file its path, else as it was given.
         weights: the file that fills an architecture or a factory's network; None for none.
         note: a line for people where the name alone does not say which file is meant; else empty.
+        ensemble: its mean over eight orientations of the image is meant.
     """
 
     form: Form
     named: str
     weights: Path | None = None
     note: str = ""
+    ensemble: bool = False
 
     @property
     def path(self) -> Path:
         """The file, of `Form.FILE` and `Form.ONNX`."""
         return Path(self.named)
+
+    @property
+    def spec(self) -> str:
+        """What `locate` finds the same network by."""
+        return f"{ENSEMBLE if self.ensemble else ''}{self.named}"
 
 
 Spec = str | Path | Located
@@ -108,8 +117,11 @@ def locate(
     if isinstance(spec, Located):
         return spec
     text, teaches = str(spec), Kind.TEACHER in accept
+    if teaches and text.startswith(ENSEMBLE):
+        return _ensemble(text, weights)
     is_code = teaches and (text in (*ARCHITECTURES, SPANDREL) or names_factory(text))
-    has_weights = text.endswith((SAFETENSORS, ONNX_SUFFIX)) or text in shipped_names() or Path(spec).is_dir()
+    comes_along = (*shipped_names(), *teachers.teacher_names())
+    has_weights = text.endswith((SAFETENSORS, ONNX_SUFFIX)) or text in comes_along or Path(spec).is_dir()
     if weights and not is_code and has_weights:
         raise ConfigError(f"{text}: has its weights inside; leave --weights out")
     if weights and not weights.is_file():
@@ -159,7 +171,10 @@ def _reader(*accept: Kind) -> Read:
     def read(given: Path | None) -> Path | None:
         if given is None or given.suffix == NIR_SUFFIX:
             return given
-        return _told(locate(given, accept=accept)).path
+        found = _told(locate(given, accept=accept))
+        if found.ensemble:
+            raise ConfigError(f"{given}: {ENSEMBLE} makes a teacher for --teacher; here a file is needed")
+        return found.path
 
     return read
 
@@ -172,15 +187,19 @@ teacher_file, initial_file, exported_file = _reader(*TEACHERS), _reader(*STUDENT
 def beside(source: Path, ending: str) -> Path:
     """Where something made of `source` goes unless it is said: NAME and `ending` beside it.
 
-    What is made of a student that comes along goes into the current folder.
+    What is made of a network that comes along goes into the current folder.
     """
-    folder = Path() if source.parent == FOLDER else source.parent
+    folder = Path() if _comes_along(source) else source.parent
     return folder / f"{_bare(source)}{ending}"
 
 
 def shortest(source: Path) -> str:
-    """How people name a network's file: by its path, or by the name of a student that comes along."""
-    return _bare(source) if source.parent == FOLDER else str(source)
+    """How people name a network's file: by its path, or by the name of a network that comes along."""
+    return _bare(source) if _comes_along(source) else str(source)
+
+
+def _comes_along(source: Path) -> bool:
+    return source.parent in (FOLDER, teachers.FOLDER)
 
 
 def _bare(source: Path) -> str:
@@ -202,21 +221,32 @@ def _architecture(name: str, weights: Path | None, accept: Sequence[Kind], untra
     raise ConfigError(f"{name} needs --weights FILE, or train one with 'snn-tool train'")
 
 
+def _ensemble(text: str, weights: Path | None) -> Located:
+    inner = locate(text.removeprefix(ENSEMBLE), weights)
+    if inner.ensemble:
+        raise ConfigError(f"{text}: all eight orientations are in one {ENSEMBLE}; leave the other out")
+    return replace(inner, ensemble=True)
+
+
 def _shipped(text: str, accept: Sequence[Kind]) -> Located | None:
-    """The student that comes with snn-tool under that name.
+    """The student or the teacher that comes with snn-tool under that name.
 
     Something here may have the same name. A folder without a network is no rival, but is mentioned.
     """
-    if Kind.INTEGER not in accept or text not in shipped_names():
+    if Kind.INTEGER in accept and text in shipped_names():
+        what, file = "student", read_card(text).path
+    elif Kind.TEACHER in accept and text in teachers.teacher_names():
+        what, file = "teacher", teachers.teacher_path(text)
+    else:
         return None
-    here, file = Path(text), read_card(text).path
+    here = Path(text)
     if inside := _inside(here, accept):
         raise ConfigError(
-            f"{text}: a student that comes with snn-tool, and a folder here that holds {inside.name}; write "
+            f"{text}: a {what} that comes with snn-tool, and a folder here that holds {inside.name}; write "
             f"{inside} for that one, or {file} for the one that comes along"
         )
-    what = "folder" if here.is_dir() else "file"
-    note = f"{text}: the student that comes with snn-tool; the {what} here of that name holds no network"
+    thing = "folder" if here.is_dir() else "file"
+    note = f"{text}: the {what} that comes with snn-tool; the {thing} here of that name holds no network"
     return Located(Form.FILE, str(file), note=note if here.exists() else "")
 
 
@@ -252,7 +282,8 @@ def _none_inside(folder: Path, accept: Sequence[Kind]) -> str:
 def _unknown(path: Path, accept: Sequence[Kind]) -> str:
     is_bare = len(path.parts) == 1 and not path.suffix and not path.exists()
     if tuple(accept) == TEACHERS:
-        return f"{path}: no teacher; use {FORMS}"
+        student = f"a student; {ENSEMBLE}{path} teaches" if str(path) in shipped_names() else "no teacher"
+        return f"{path}: {student}; use {FORMS}"
     if Kind.TEACHER not in accept:
         if is_bare:
             return f"no student '{path}' comes with snn-tool; there are {', '.join(shipped_names())}"
@@ -262,7 +293,7 @@ def _unknown(path: Path, accept: Sequence[Kind]) -> str:
             + ("; pickled checkpoints are never loaded" if path.suffix in PICKLED else "")
         )
     return (
-        f"{path}: neither an architecture ({', '.join(ARCHITECTURES)}), a student of 'snn-tool models', a "
+        f"{path}: neither an architecture ({', '.join(ARCHITECTURES)}), a network of 'snn-tool models', a "
         ".safetensors or .onnx file, a run folder that is here, nor package.module:factory"
     )
 

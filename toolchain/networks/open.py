@@ -9,14 +9,14 @@ It is the only way in: what restores, trains, quantises, exports or audits a net
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from snn_tool.degradations.tasks import TrainedFor
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_bytes, sha256_file
 from snn_tool.models.accounts import Training
 from snn_tool.models.checkpoints import kind_of
@@ -29,7 +29,8 @@ from snn_tool.models.teachers.registry import TEACHER_KIND, build_teacher, load_
 from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.weights import fitting_names, load_strictly, read_weights
 from snn_tool.networks.code import build_from_factory, recognise_by_spandrel
-from snn_tool.networks.locate import ANY, STUDENTS, TEACHERS, Form, Kind, Located, Spec, locate
+from snn_tool.networks.ensemble import IntegerRestorer, SelfEnsemble
+from snn_tool.networks.locate import ANY, ENSEMBLE, STUDENTS, TEACHERS, Form, Kind, Located, Spec, locate
 from torch import Tensor, nn
 
 FILE_KINDS = {
@@ -129,6 +130,8 @@ def open_network(
         TeacherError: an ONNX file has no such tensor.
     """
     found = locate(spec, weights, accept, untrained)
+    if found.ensemble:
+        return _ensemble(open_network(replace(found, ensemble=False)))
     if found.form is not Form.FILE:
         return _OPENERS[found.form](found, hints)
     kind = _kind_of(found.path, accept)
@@ -224,6 +227,27 @@ def _teacher(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:
     provenance = _of_file(path, Kind.TEACHER, description.get("training", {}), title)
     built = {key: description[key] for key in ("architecture", "options")}
     return OpenedTeacher(_tapped(network, hints), provenance, built)
+
+
+def _ensemble(opened: Opened) -> OpenedTeacher:
+    """A network of any kind as a teacher that restores in eight orientations."""
+    origin = opened.provenance
+    if isinstance(opened, OpenedTeacher):
+        network, multiple = opened.network, int(getattr(opened.network, "multiple", 1))
+    elif not opened.network.topology.restores:
+        raise ConfigError(f"{ENSEMBLE}{origin.path}: restores no colour image of any size; it cannot teach")
+    else:
+        multiple = opened.network.topology.multiple
+        is_float = isinstance(opened, FloatStudent)
+        network = opened.network if is_float else IntegerRestorer(opened.network)
+    described = replace(
+        origin,
+        kind=Kind.TEACHER,
+        title=f"{ENSEMBLE}{origin.title}",
+        sha256=sha256_bytes(f"{ENSEMBLE}{origin.sha256}".encode()),
+        origin={"self_ensemble": origin.title, "sha256": origin.sha256, **origin.origin},
+    )
+    return OpenedTeacher(SelfEnsemble(network, multiple), described)
 
 
 _of_others = partial(Provenance, Kind.TEACHER)

@@ -72,8 +72,8 @@ class EvaluateOptions:
     teacher: Annotated[
         str | None,
         Flag(
-            "Instead of --student: teacher.safetensors, a run folder, model.onnx, package.module:factory, or "
-            "an architecture with --weights.",
+            "Instead of --student: a teacher from 'models', teacher.safetensors, a run folder, model.onnx, "
+            "package.module:factory, an architecture with --weights, or x8: and any network.",
             group=NETWORKS,
         ),
     ] = None

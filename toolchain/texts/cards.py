@@ -1,15 +1,16 @@
-"""The cards of the shipped students as text for a terminal."""
+"""The cards of the shipped students and teachers as text for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snn_tool.degradations.tasks import strength_text, task_text
 from snn_tool.networks.shipped import DEFAULT, Card
+from snn_tool.networks.teachers import TeacherCard
 from snn_tool.tables import plain_table, printable, rendered
 
 
-def list_text(cards: Sequence[Card]) -> str:
-    """A line for each student and strength, with the figures of its first test set."""
+def list_text(cards: Sequence[Card], teachers: Sequence[TeacherCard] = ()) -> str:
+    """A line for each student and strength with the figures of its first test set, then for each teacher."""
     if not cards:
         return "no student comes with this installation; train one with 'snn-tool distill'"
     title = "Students that come with snn-tool; mean PSNR in dB, degraded and restored in integers"
@@ -26,8 +27,25 @@ def list_text(cards: Sequence[Card]) -> str:
             )
     return rendered(
         table,
+        *([_teachers(teachers)] if teachers else []),
         f"\n'restore' uses {DEFAULT} unless --student or --task says otherwise; 'models NAME' shows a card.",
     )
+
+
+def _teachers(cards: Sequence[TeacherCard]) -> Any:
+    title = "Teachers, for 'distill --teacher NAME'; mean PSNR in dB, degraded and restored"
+    table = plain_table(title, ("name", "for", "set"), ("parameters", "dB"), 1)
+    table.columns[1].no_wrap = False
+    for card in cards:
+        first = card.figures[0]
+        table.add_row(
+            card.name,
+            card.summary,
+            first["set"],
+            f"{card.parameters:,}",
+            f"{decibels(first['degraded_psnr_db'])} -> {decibels(first['half_psnr_db'])}",
+        )
+    return table
 
 
 def _of_first_set(card: Card) -> list[Mapping[str, Any]]:
@@ -49,6 +67,41 @@ def card_text(card: Card) -> str:
     lines += ["made by:", *(f"  {command}" for command in card.recipe)]
     lines += [f"energy: {energy_text(card.energy)}", "limits:", *(f"  {limit}" for limit in card.limits)]
     return "\n".join(map(printable, lines)) + "\n" + rendered(_figures(card.figures))
+
+
+def teacher_card_text(card: TeacherCard) -> str:
+    """The whole card of a teacher."""
+    training, held_out = card.training, card.validation
+    lines = [
+        f"{card.name}: {card.summary}",
+        f"{card.architecture}, {card.parameters:,} parameters in half precision; {card.path}",
+        f"trained for {task_text(training['task'])}: seed {training['seed']}, best of {training['steps']:,} "
+        f"steps at {training['best_step']:,} (validation {training['validation_psnr_db']:.2f} dB)",
+        "made by:",
+        *(f"  {command}" for command in card.recipe),
+    ]
+    if held_out:
+        lines.append(
+            f"rounded: {held_out['float32_psnr_db']:.3f} -> {held_out['half_psnr_db']:.3f} dB on "
+            f"{held_out['crops']} validation crops"
+        )
+    lines += ["limits:", *(f"  {limit}" for limit in card.limits)]
+    table = plain_table(
+        "Full images, RGB, 8-bit output; mean PSNR in dB, weights as trained and in half precision",
+        ("set", "strength"),
+        ("images", "degraded", "float32", "half", "SSIM"),
+        0,
+    )
+    for figure in card.figures:
+        kinds = ("degraded", "float32", "half")
+        table.add_row(
+            figure["set"],
+            strength_text(figure["task"]),
+            str(figure["images"]),
+            *(decibels(figure[f"{kind}_psnr_db"], 3) for kind in kinds),
+            decibels(figure["half_ssim"], 3),
+        )
+    return "\n".join(map(printable, lines)) + "\n" + rendered(table)
 
 
 def energy_text(energy: Mapping[str, Any]) -> str:

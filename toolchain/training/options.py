@@ -92,8 +92,8 @@ class DistillOptions:
     teacher: Annotated[
         str,
         Flag(
-            "teacher.safetensors, a run folder, model.onnx, package.module:factory, an architecture with "
-            "--weights, or 'none'."
+            "A teacher from 'models', teacher.safetensors, a run folder, model.onnx, package.module:factory, "
+            "an architecture with --weights, x8: and a network (its mean over eight orientations), or 'none'."
         ),
     ] = "none"
     weights: Annotated[Path | None, Flag("Weights of a factory's network: .safetensors or .pth.")] = None

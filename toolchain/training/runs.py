@@ -22,6 +22,7 @@ from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.models.teachers.tapped import TappedTeacher
+from snn_tool.networks.ensemble import SelfEnsemble
 from snn_tool.networks.locate import NO_TEACHER, STUDENT_FILE, TEACHER_FILE, Kind, Spec
 from snn_tool.networks.open import (
     FloatStudent,
@@ -103,6 +104,11 @@ def guide_with(
 def _pairs(
     teacher: nn.Module, student: Network, hints: tuple[str, ...], degraded: Tensor
 ) -> tuple[HintPair, ...]:
+    if isinstance(teacher, SelfEnsemble):
+        raise TeacherError(
+            "a self-ensemble (x8:) has an output and no features, for those of eight orientations are no "
+            "single map; set --loss-hints 0"
+        )
     if isinstance(teacher, TappedTeacher | OnnxTeacher) and not teacher.taps:
         raise TeacherError(
             f"name hints with --hints a,b, one each for {', '.join(student.feature_scales)}, or set "

@@ -99,7 +99,7 @@ def document_of(
         "task": first["task"],
         "data": {**first["data"], "split_seed": data.split_seed},
         "seeds": list(range(arguments.seeds)),
-        "settings": {"training": first["training"], "student": asdict(jobs[0].settings.student)},
+        "settings": {"training": first["training"], "student": jobs[0].settings.student.describe()},
         "teacher": {**about, "wanted_lead_db": WANTED_LEAD_DB, "strong_enough": lead_db >= WANTED_LEAD_DB},
         "tests": list(jobs[0].tests),
         "variants": listed,

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 from snn_tool.errors import ConfigError
-from snn_tool.files.documents import Fraction, Name, NotNegative, check_fields, one_of
+from snn_tool.files.documents import LATER, Fraction, Name, NotNegative, as_written, check_fields, one_of
 from snn_tool.flags import Flag, grouped
-from snn_tool.models.topology import Timesteps
+from snn_tool.models.topology import COLOUR, GREY, Timesteps, check_channels
 
 NEURONS = ("graded", "lif")
 WIDTHS = {"unet": 24, "flat": 28, "chain": 40}
@@ -44,6 +44,7 @@ class StudentConfig:
         leak: 4096ths of the membrane that `lif` loses per timestep.
         input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's
             stock LIF leaves 17 bits for a current and the first layer multiplies the image by 8-bit weights.
+        channels: of the image, in and out: 3 of colour, 1 of grey. Files of older students do not say it.
     """
 
     body: Annotated[str, one_of(*BODIES), Flag("Body of the student.")] = "unet"
@@ -58,6 +59,12 @@ class StudentConfig:
     signed: Annotated[bool, Flag("Sign of graded spikes.", ("--signed/--unsigned",), shown="signed")] = True
     leak: Annotated[int, Meta(ge=1, lt=LEAK_STEPS)] = 64
     input_step: Annotated[int, Meta(ge=1, le=16)] = 1
+    channels: Annotated[
+        int,
+        LATER,
+        Meta(ge=GREY, le=COLOUR, extra={"allowed": "3 for colour or 1 for grey"}),
+        Flag("Channels of the images."),
+    ] = COLOUR
 
     def __post_init__(self) -> None:
         """Refuse what no student can be.
@@ -70,6 +77,11 @@ class StudentConfig:
             raise ConfigError(
                 f"student.timesteps = {self.timesteps} is not allowed; use 1 with graded neurons"
             )
+        check_channels("student", self.channels)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values, as they stand in files."""
+        return as_written(self)
 
 
 def default_config(neuron: str, body: str = "unet") -> StudentConfig:

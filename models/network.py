@@ -102,12 +102,17 @@ class Network(nn.Module):
         return {population.name: population.downscale for population in self._tapped}
 
     @property
+    def image_channels(self) -> int:
+        """3 of a network for colour, 1 of one for grey."""
+        return self.topology.image_channels
+
+    @property
     def multiple(self) -> int:
         """Image sides must be multiples of this."""
         return self.topology.multiple
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore `image` [N, 3, H, W], float in [0, 1] before noise; input and output are not clamped."""
+        """Restore `image` [N, C, H, W], float in [0, 1] before noise; input and output are not clamped."""
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

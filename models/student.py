@@ -1,7 +1,6 @@
 """The networks that a configuration names, student, ANN twin and topology, and the file of a student."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.topology import Topology, chain, flat, unet
 
-_TOPOLOGIES: dict[str, Callable[[int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
+_TOPOLOGIES: dict[str, Callable[[int, int, int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
 STUDENT_KIND, SCHEMA = "student", 1
 
 
 def build_topology(config: StudentConfig) -> Topology:
     """The wiring that a configuration names."""
-    return _TOPOLOGIES[config.body](config.width)
+    return _TOPOLOGIES[config.body](config.width, config.channels, config.channels)
 
 
 def build_student(config: StudentConfig, topology: Topology | None = None) -> Network:
@@ -57,7 +56,7 @@ def save_student(
     opener: Opener = atomic_path,
 ) -> None:
     """Write a student; `training` says how it was made (task, seed, hashes, validation figures)."""
-    defining = {"config": asdict(config)}
+    defining = {"config": config.describe()}
     write_tensors(
         path, STUDENT_KIND, SCHEMA, student.state_dict(), defining, {"training": dict(training)}, opener
     )

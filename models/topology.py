@@ -21,6 +21,9 @@ from snn_tool.files.documents import Finite, Name, check_fields
 IMAGE = "image"
 """The name of the network's input: the real-valued degraded image."""
 
+GREY, COLOUR = 1, 3
+"""Channels of an image: one of grey, or red, green and blue."""
+
 MOST_PARTS = 4096
 """Synapses, and populations, of one network; the deepest students have some thirty."""
 
@@ -132,7 +135,7 @@ class Topology:
 
     Attributes:
         synapses: each reads the image or an earlier population.
-        populations: each reads earlier synapses; `populations[-1]` is the read-out, [3, H, W] of students.
+        populations: each reads earlier synapses; `populations[-1]` is the read-out, [C, H, W] of students.
         hints: names of populations whose membrane is compared with a teacher's decoder feature.
         adds_image: the read-out is a residual, to be added to the image; otherwise it is the output.
         image_size: (H, W) of the only images that fit; None for all whose sides are multiples of `multiple`.
@@ -169,9 +172,9 @@ class Topology:
 
     @property
     def restores(self) -> bool:
-        """The output is a colour image as large as the input, of any size; otherwise class scores, say."""
-        colour = self.readout.channels == self.image_channels == 3
-        return self.image_size is None and colour and self.readout.downscale == 1
+        """The output is an image like the input, colour or grey, of any size; otherwise class scores, say."""
+        alike = self.readout.channels == self.image_channels and self.image_channels in (GREY, COLOUR)
+        return self.image_size is None and alike and self.readout.downscale == 1
 
     def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
         """(H, W) of the image and of every population, as its first synapse delivers it."""
@@ -196,6 +199,18 @@ class Topology:
     def receptive_radius(self) -> int:
         """Pixels by which an output can depend on inputs beyond it (an upper bound, in image pixels)."""
         return receptive_radius(self)
+
+
+def check_channels(name: str, channels: int) -> None:
+    """Refuse images that are neither of colour nor of grey.
+
+    Raises:
+        ConfigError: names the network and what is allowed.
+    """
+    if channels not in (GREY, COLOUR):
+        raise ConfigError(
+            f"{name}: channels is {channels}; use {COLOUR} for images of colour or {GREY} for grey ones"
+        )
 
 
 def check_wiring(topology: Topology) -> None:
@@ -331,7 +346,8 @@ class _SynapseOptions(TypedDict, total=False):
 class _Builder:
     """Collects synapses and populations; `stream` is the tuple of synapse names that form the membrane."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.synapses: list[Synapse] = []
         self.populations: list[Population] = []
 
@@ -344,6 +360,10 @@ class _Builder:
     def population(self, name: str, stream: tuple[str, ...], channels: int, downscale: int = 1) -> str:
         self.populations.append(Population(name, stream, channels, downscale))
         return name
+
+    def head(self, width: int) -> str:
+        """Append the first synapse; its kernels have no mean, so that brightness costs no spikes."""
+        return self.synapse("head", IMAGE, self.in_channels, width, kernel=5, zero_mean=True, gain=3.0)
 
     def residual(
         self, name: str, stream: tuple[str, ...], channels: int, downscale: int = 1, dilation: int = 1
@@ -358,18 +378,18 @@ class _Builder:
     def finish(self, stream: tuple[str, ...], channels: int, hints: Sequence[str]) -> Topology:
         """Append the tail and the read-out."""
         last = self.population("tail_in", stream, channels)
-        tail = self.synapse("tail", last, channels, 3, gain=0.1)
-        self.population("readout", (tail,), 3)
+        tail = self.synapse("tail", last, channels, self.out_channels, gain=0.1)
+        self.population("readout", (tail,), self.out_channels)
         return Topology(tuple(self.synapses), tuple(self.populations), tuple(hints))
 
 
-def unet(width: int = 24) -> Topology:
+def unet(width: int = 24, in_channels: int = COLOUR, out_channels: int = COLOUR) -> Topology:
     """Encoder-decoder: one residual block per level, stride-2 conv down, 1x1 conv + pixel-shuffle up.
 
-    At the default width it has 79,908 trainable values.
+    At the default width it has 79,908 trainable values, for grey images 78,274.
     """
-    build = _Builder()
-    head = build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0)
+    build = _Builder(in_channels, out_channels)
+    head = build.head(width)
     skip = build.residual("enc", (head,), width)
     down_in = build.population("down_in", skip, width)
     down = build.synapse("down", down_in, width, 2 * width, stride=2)
@@ -381,27 +401,37 @@ def unet(width: int = 24) -> Topology:
     return build.finish(wide, width, hints=("up_in", "tail_in"))
 
 
-def flat(width: int = 28, dilations: Sequence[int] = (1, 2, 4, 2)) -> Topology:
+def flat(
+    width: int = 28,
+    in_channels: int = COLOUR,
+    out_channels: int = COLOUR,
+    dilations: Sequence[int] = (1, 2, 4, 2),
+) -> Topology:
     """One resolution, a residual block of dilated convolutions for each entry of `dilations`.
 
     It needs no pixel-shuffle, so that standard NIR nodes can express all of it.
     """
-    build = _Builder()
-    stream: tuple[str, ...] = (build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0),)
+    build = _Builder(in_channels, out_channels)
+    stream: tuple[str, ...] = (build.head(width),)
     for index, dilation in enumerate(dilations, start=1):
         stream = build.residual(f"block{index}", stream, width, dilation=dilation)
     middle = f"block{len(dilations) // 2 + 1}_in"
     return build.finish(stream, width, hints=(middle, "tail_in"))
 
 
-def chain(width: int = 40, dilations: Sequence[int] = (1, 2, 4, 2, 1)) -> Topology:
+def chain(
+    width: int = 40,
+    in_channels: int = COLOUR,
+    out_channels: int = COLOUR,
+    dilations: Sequence[int] = (1, 2, 4, 2, 1),
+) -> Topology:
     """One resolution, a plain stack: each population reads the one before it through one dilated convolution.
 
     Without a skip or a pixel-shuffle it is what layer-by-layer formats such as lava-dl's `.net` can hold. At
     the default width it has 76,329 trainable values.
     """
-    build = _Builder()
-    last = build.synapse("head", IMAGE, 3, width, kernel=5, zero_mean=True, gain=3.0)
+    build = _Builder(in_channels, out_channels)
+    last = build.head(width)
     for index, dilation in enumerate(dilations, start=1):
         source = build.population(f"layer{index}_in", (last,), width)
         # Without a shortcut the gain has to keep the spikes alive: at 1 the fifth layer starts silent.

@@ -1,7 +1,6 @@
 """What the distillation benchmark will run: the options checked, one job for each variant and seed."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,4 +73,4 @@ def require_fitting(job: Job, data: TrainingData, teacher: TeacherFigures) -> No
     if (path := job.folder / "settings.json").exists():
         sha256 = teacher.sha256 if job.source else NO_TEACHER
         asked = asked_of(job.options, job.settings, data)
-        require_same(path, {"student": asdict(job.settings.student), "teacher": sha256, **asked})
+        require_same(path, {"student": job.settings.student.describe(), "teacher": sha256, **asked})

@@ -14,7 +14,7 @@ from snn_tool.energy.report.networks import (
 )
 from snn_tool.energy.report.pricing import LoadedColumn, spread
 from snn_tool.models.integer.network import IntegerNetwork
-from snn_tool.models.topology import IMAGE, Topology
+from snn_tool.models.topology import COLOUR, IMAGE, Topology
 from torch import nn
 
 
@@ -37,8 +37,9 @@ class Teacher:
 
     Attributes:
         name: as the report calls it.
-        module: maps an image [1, 3, H, W] to one of the same shape; it is only counted. If it has an
-            attribute `multiple`, it is counted on sides extended to multiples of it, as when it restores.
+        module: maps an image [1, C, H, W] to one of the same shape; it is only counted. If it has an
+            attribute `multiple`, it is counted on sides extended to multiples of it, as when it restores; C
+            is its attribute `image_channels`, or 3.
     """
 
     name: str
@@ -82,7 +83,9 @@ def teacher_load(teacher: Teacher, height: int, width: int) -> AnnLoad:
         UnsupportedLayerError: it holds an operation that cannot be counted.
     """
     multiple = int(getattr(teacher.module, "multiple", 1))
-    counted = count_macs(teacher.module, (1, 3, height + -height % multiple, width + -width % multiple))
+    channels = int(getattr(teacher.module, "image_channels", COLOUR))
+    shape = (1, channels, height + -height % multiple, width + -width % multiple)
+    counted = count_macs(teacher.module, shape)
     return AnnLoad.of(counted.calls)
 
 

@@ -22,7 +22,7 @@ def firing_maps(network: IntegerNetwork, image: NDArray[np.int16], name: str) ->
 
     Args:
         network: the student.
-        image: integer input [3, H, W] of `quantize_image`.
+        image: integer input [C, H, W] of `quantize_image`.
         name: of the image.
     """
     trace = IntegerEngine(network).run(image[None], record=[p.name for p in network.topology.spiking])
@@ -63,7 +63,8 @@ def _input_png(network: IntegerNetwork, image: NDArray[np.int16]) -> str:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of [H, W, 3]; the same pixels give the same bytes."""
+    """A PNG of [H, W, 3], or of [H, W, 1] in grey; the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", optimize=True)
+    shown = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    Image.fromarray(np.ascontiguousarray(shown)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -137,7 +137,7 @@ def foreign_code(plugin: Plugin, fault: type[SnnToolError]) -> Iterator[None]:
 
 
 def _checked(found: Trace, program: Program, tiles: int, record: Sequence[str], name: str) -> RecordedTrace:
-    size = (tiles, 3, program.height, program.width)
+    size = (tiles, program.readout.channels, program.readout.height, program.readout.width)
     readout = _integers(getattr(found, "readout", None), size, f"{name} gives as readout")
     kept: dict[str, dict[str, NDArray[Any]]] = {quantity: {} for quantity in QUANTITIES}
     for quantity in QUANTITIES:

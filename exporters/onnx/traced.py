@@ -21,13 +21,12 @@ EXTENDED, WHOLE, INNER = "extended", "whole", "network."
 BATCH, SIDES = 2, (2, 3)
 """The example's images, and its sides in multiples; a 0 or a 1 would be taken for constants."""
 
-SIZES = ("batch", 3, "height", "width")
-
 
 class Traceable(Protocol):
     """A teacher whose features have names and whose sides want multiples."""
 
     multiple: int
+    image_channels: int
 
     @property
     def feature_channels(self) -> Mapping[str, int]:
@@ -38,7 +37,7 @@ class Traceable(Protocol):
 
 
 def traced_model(teacher: Traceable, kind: str, schema: int, metadata: Mapping[str, Any]) -> Any:
-    """A teacher as a checked ONNX file, image [N, 3, H, W] to restored image of the same size, float32.
+    """A teacher as a checked ONNX file, image [N, C, H, W] to restored image of the same size, float32.
 
     The features keep their names among the graph's tensors; they are those of the extended image.
 
@@ -52,12 +51,13 @@ def traced_model(teacher: Traceable, kind: str, schema: int, metadata: Mapping[s
         ExportError: torch cannot trace it.
     """
     graph, names = Graph("teacher"), tuple(teacher.feature_channels)
-    image = graph.input(IMAGE_INPUT, np.float32, SIZES)
+    shape = ("batch", teacher.image_channels, "height", "width")
+    image = graph.input(IMAGE_INPUT, np.float32, shape)
     fitting = extended(graph, image, teacher.multiple, REPEAT)
     inner = _traced(teacher, names)
     made = graph.adopt(inner, {EXTENDED: fitting}, names, INNER)
     cropped(graph, made[WHOLE], image, teacher.multiple, RESTORED)
-    graph.output(RESTORED, np.float32, SIZES)
+    graph.output(RESTORED, np.float32, shape)
     described = {"multiple": teacher.multiple, "input": {"offset": 0}, "features": list(names)}
     return graph.model(kind, schema, {**described, **metadata})
 
@@ -77,7 +77,7 @@ class _Outputs(nn.Module):
 def _traced(teacher: Traceable, names: tuple[str, ...]) -> Any:
     """The graph from extended images to restored ones and features."""
     multiple = teacher.multiple
-    example = torch.zeros(BATCH, 3, *(multiple * side for side in SIDES))
+    example = torch.zeros(BATCH, teacher.image_channels, *(multiple * side for side in SIDES))
     sizes = {0: Dim("batch"), 2: multiple * Dim("rows"), 3: multiple * Dim("columns")}
     with _silence():
         try:

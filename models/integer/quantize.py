@@ -59,7 +59,7 @@ def quantize(
     Args:
         student: `lif` or `graded` network in the topology of `config`.
         config: its configuration.
-        calibration: degraded images [3, H, W] in [0, 1], for the read-out's bias; may be empty.
+        calibration: degraded images [C, H, W] in [0, 1], for the read-out's bias; may be empty.
         for_array: for an array of multipliers with 32-bit accumulators instead of a chip: the read-out need
             hold no more than a change by the full scale, where a chip's must hold what any image gives.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from snn_tool.errors import ConfigError
+from snn_tool.models.topology import COLOUR, check_channels
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -81,6 +82,7 @@ class NAFNet(nn.Module):
         encoder_blocks: blocks per encoder level, the image's resolution first.
         middle_blocks: blocks at the lowest resolution.
         decoder_blocks: blocks per decoder level, the lowest resolution first.
+        channels: of the image: 3 of colour, 1 of grey.
 
     Attributes:
         feature_channels: channels of the decoder features, deepest first; `decoder1` is at full resolution.
@@ -96,8 +98,10 @@ class NAFNet(nn.Module):
         encoder_blocks: Sequence[int] = (1, 1, 1, 28),
         middle_blocks: int = 1,
         decoder_blocks: Sequence[int] = (1, 1, 1, 1),
+        channels: int = COLOUR,
     ) -> None:
         super().__init__()
+        check_channels("nafnet", channels)
         _check_sizes(width, encoder_blocks, middle_blocks, decoder_blocks)
         levels = len(encoder_blocks)
         encoder_channels = [width << level for level in range(levels)]
@@ -105,8 +109,9 @@ class NAFNet(nn.Module):
         self.feature_channels = {f"decoder{levels - i}": c for i, c in enumerate(decoder_channels)}
         self.feature_scales = {f"decoder{levels - i}": 1 << (levels - 1 - i) for i in range(levels)}
         self.multiple = 1 << levels
-        self.intro = nn.Conv2d(3, width, 3, padding=1)
-        self.ending = nn.Conv2d(width, 3, 3, padding=1)
+        self.image_channels = channels
+        self.intro = nn.Conv2d(channels, width, 3, padding=1)
+        self.ending = nn.Conv2d(width, channels, 3, padding=1)
         self.encoders = _stages(encoder_channels, encoder_blocks)
         self.downs = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, stride=2) for c in encoder_channels)
         self.middle_blks = nn.Sequential(*(NAFBlock(width << levels) for _ in range(middle_blocks)))
@@ -117,7 +122,7 @@ class NAFNet(nn.Module):
         self.decoders = _stages(decoder_channels, decoder_blocks)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore `image` [N, 3, H, W], float in [0, 1] before noise; the output is not clamped."""
+        """Restore `image` [N, C, H, W], float in [0, 1] before noise; the output is not clamped."""
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

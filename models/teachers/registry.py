@@ -3,7 +3,9 @@
 A teacher restores an image and exposes named decoder features:
 
     feature_channels: dict[str, int]      feature_scales: dict[str, int]  (1, 2, 4, 8: downscale of the image)
-    forward(image [N, 3, H, W]) -> image      forward_features(image) -> (image, {name: [N, C, h, w]})
+    forward(image [N, C, H, W]) -> image      forward_features(image) -> (image, {name: [N, C', h, w]})
+
+Those of this tool have `image_channels`, C: 3 of colour, or 1 of grey; others take 3.
 """
 
 import inspect
@@ -23,7 +25,7 @@ from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.teachers.nafnet import NAFNet
 from snn_tool.models.teachers.restormer import Restormer
-from snn_tool.models.topology import Topology, chain, flat, unet
+from snn_tool.models.topology import COLOUR, Topology, chain, check_channels, flat, unet
 from torch import Tensor, nn
 
 TEACHER_KIND, SCHEMA = "teacher", 1
@@ -50,19 +52,20 @@ class Restorer(Protocol):
         """Downscale factor of each named decoder feature."""
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Restored image [N, 3, H, W] and the named features."""
+        """Restored image [N, C, H, W] and the named features."""
 
 
-def with_relu(body: Callable[[int], Topology]) -> Callable[..., Network]:
-    """The constructor of a student's body with ReLU at a width of its own, 48 by default.
+def with_relu(body: Callable[[int, int, int], Topology]) -> Callable[..., Network]:
+    """The constructor of a student's body with ReLU at a width of its own, 48 by default, for colour or grey.
 
     It raises a ConfigError for a width below 1.
     """
 
-    def build(width: int = 48) -> Network:
+    def build(width: int = 48, channels: int = COLOUR) -> Network:
         if width < 1:
             raise ConfigError(f"{body.__name__}: width is {width}; it must be at least 1")
-        return Network(body(width), ReluNeuron)
+        check_channels(body.__name__, channels)
+        return Network(body(width, channels, channels), ReluNeuron)
 
     return build
 
@@ -181,13 +184,16 @@ def size_options(architecture: str, size: str | None) -> dict[str, Any]:
     return dict(sizes[size])
 
 
-def parse_teacher_options(architecture: str, given: list[str], size: str | None = None) -> dict[str, Any]:
+def parse_teacher_options(
+    architecture: str, given: list[str], size: str | None = None, channels: int | None = None
+) -> dict[str, Any]:
     """JSON values by keyword; tuples are written as lists, e.g. `blocks=[1,1,2,4]`.
 
     Args:
         architecture: a key of `TEACHERS`.
         given: `key=value`, which override the size's.
         size: a named size of the architecture.
+        channels: of the images, which all architectures take; None leaves it to the options.
 
     Raises:
         ConfigError: unknown architecture, size or key (the valid ones are listed), or no JSON value.
@@ -196,6 +202,8 @@ def parse_teacher_options(architecture: str, given: list[str], size: str | None 
         raise ConfigError(f"--arch {architecture} is unknown; use one of {', '.join(TEACHERS)}")
     known = inspect.signature(TEACHERS[architecture]).parameters
     options = size_options(architecture, size)
+    if channels not in (None, COLOUR):
+        options["channels"] = channels
     for item in given:
         key, separator, text = item.partition("=")
         if not separator or key not in known:

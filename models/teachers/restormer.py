@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from snn_tool.errors import ConfigError
+from snn_tool.models.topology import COLOUR, check_channels
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -117,14 +118,14 @@ class TransformerBlock(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """The first 3x3 convolution, from RGB."""
+    """The first 3x3 convolution, from the image."""
 
-    def __init__(self, channels: int, bias: bool) -> None:
+    def __init__(self, image_channels: int, channels: int, bias: bool) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=bias)
+        self.proj = nn.Conv2d(image_channels, channels, 3, padding=1, bias=bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        """[N, 3, H, W] -> [N, C, H, W]."""
+        """[N, 3 or 1, H, W] -> [N, C, H, W]."""
         embedded: Tensor = self.proj(image)
         return embedded
 
@@ -162,6 +163,7 @@ class Restormer(nn.Module):
         ffn_expansion: hidden channels of the feed-forward network per channel.
         bias: biases in the convolutions of blocks, skips and output.
         layer_norm: `BiasFree` or `WithBias`.
+        channels: of the image: 3 of colour, 1 of grey.
 
     Attributes:
         feature_channels: channels of `decoder3`, `decoder2`, `decoder1`, `refinement`.
@@ -180,8 +182,10 @@ class Restormer(nn.Module):
         ffn_expansion: float = 2.66,
         bias: bool = False,
         layer_norm: str = "BiasFree",
+        channels: int = COLOUR,
     ) -> None:
         super().__init__()
+        check_channels("restormer", channels)
         _check_sizes(dim, (*blocks, refinement_blocks), heads, ffn_expansion, layer_norm)
 
         def stage(count: int, channels: int, head_count: int) -> nn.Sequential:
@@ -198,7 +202,8 @@ class Restormer(nn.Module):
         }
         self.feature_scales = {"decoder3": 4, "decoder2": 2, "decoder1": 1, "refinement": 1}
         self.multiple = 1 << (LEVELS - 1)
-        self.patch_embed = PatchEmbedding(dim, bias)
+        self.image_channels = channels
+        self.patch_embed = PatchEmbedding(channels, dim, bias)
         self.encoder_level1 = stage(blocks[0], dim, heads[0])
         self.down1_2 = Resize(dim, down=True)
         self.encoder_level2 = stage(blocks[1], 2 * dim, heads[1])
@@ -216,10 +221,10 @@ class Restormer(nn.Module):
         # No reduction here: level 1 of the decoder keeps both halves of the concatenation.
         self.decoder_level1 = stage(blocks[0], 2 * dim, heads[0])
         self.refinement = stage(refinement_blocks, 2 * dim, heads[0])
-        self.output = nn.Conv2d(2 * dim, 3, 3, padding=1, bias=bias)
+        self.output = nn.Conv2d(2 * dim, channels, 3, padding=1, bias=bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore `image` [N, 3, H, W], float in [0, 1] before noise; the output is not clamped."""
+        """Restore `image` [N, C, H, W], float in [0, 1] before noise; the output is not clamped."""
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

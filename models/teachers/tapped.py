@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 from snn_tool.errors import TeacherError
+from snn_tool.models.topology import COLOUR
 from torch import Tensor, nn
 
 LISTED = 16
 
 
 class TappedTeacher(nn.Module):
-    """A network [N, 3, H, W] -> [N, 3, H, W] and the outputs of some of its modules.
+    """A network [N, C, H, W] -> [N, C, H, W] and the outputs of some of its modules.
 
     Args:
-        network: maps RGB images in [0, 1] to restored images; put into evaluation mode and frozen.
+        network: maps RGB images in [0, 1], or grey ones if its `image_channels` is 1, to restored images; put
+            into evaluation mode and frozen.
         taps: dotted names of modules, as in `network.named_modules()`, or in that of its part `inside`.
         inside: dotted name of the part whose modules `taps` names; empty for the network itself.
 
@@ -46,6 +48,11 @@ class TappedTeacher(nn.Module):
     def multiple(self) -> int:
         """Image sides must be multiples of this, if the network says so."""
         return int(getattr(self.network, "multiple", 1))
+
+    @property
+    def image_channels(self) -> int:
+        """3 of colour or 1 of grey, if the network says so."""
+        return int(getattr(self.network, "image_channels", COLOUR))
 
     def train(self, mode: bool = True) -> "TappedTeacher":
         """Stay in evaluation mode: a teacher's statistics are frozen."""

@@ -15,6 +15,7 @@ from snn_tool.errors import ConfigError
 from snn_tool.files.temporaries import new_place
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.teachers.registry import size_options
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.locate import Spec
 from snn_tool.results import Result
 from snn_tool.training import runs
@@ -153,7 +154,8 @@ def train_teacher(
         images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
         arch: `unet`, `flat`, `chain`, `nafnet` or `restormer`.
         size: a named size of the architecture, e.g. `small`.
-        build: arguments of its constructor, e.g. `{"width": 32}`; they override those of `size`.
+        build: arguments of its constructor, e.g. `{"width": 32}`, or `{"channels": 1}` for grey images; they
+            override those of `size`.
         degraded: the recorded partners of `images`; then nothing is synthesised.
         task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
         strength: of the degradation, in the task's unit; by default the usual one.
@@ -207,7 +209,8 @@ def distill(
     Args:
         images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
         teacher: of `train_teacher` or `load`, what `load` opens as one, or a torch module of yours that maps
-            RGB images [N, 3, H, W] in [0, 1] to restored ones; None trains without.
+            RGB images [N, 3, H, W] in [0, 1] to restored ones, or grey ones [N, 1, H, W] if its attribute
+            `image_channels` is 1; None trains without.
         init: a student of the same shape, but for timesteps, whose weights are the start.
         hints: names of the teacher's features that are compared, by default those it has; modules of a torch
             module of yours.
@@ -270,6 +273,7 @@ def patches(
     degraded: Images | None = None,
     task: str | None = None,
     strength: Strength = None,
+    channels: int = COLOUR,
     **how: Any,
 ) -> tuple[Iterable[Batch], list[Batch]]:
     """The batches that `distill` trains on with these settings, and the crops that it is validated on.
@@ -280,22 +284,23 @@ def patches(
         degraded: the recorded partners of `images`; then nothing is synthesised.
         task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
         strength: of the degradation, in the task's unit; by default the usual one.
+        channels: C, 3 of colour or 1: the images become grey before they are degraded.
         **how: images are degraded: `kind`, `eight_bit`, `jpeg`, as the command line has them.
 
     Returns:
-        For each step degraded and clean patches, float32 [batch, 3, patch, patch], clean in [0, 1]; and the
-        validation crops, likewise, [1, 3, h, w] each.
+        For each step degraded and clean patches, float32 [batch, C, patch, patch], clean in [0, 1]; and the
+        validation crops, likewise, [1, C, h, w] each.
 
     Raises:
         ConfigError, DataError: as `train_teacher`.
     """
-    run = RunSettings(settings, LossWeights(), StudentConfig())
+    run = RunSettings(settings, LossWeights(), StudentConfig(channels=channels))
     with folders_of(images, degraded) as (clean, partners):
         pairs = match_pairs(partners, clean) if partners else None
         name = task or (None if pairs else USUAL_TASK)
         asked = filled(HowOptions, how)
         learned = TaskOptions(clean, name, strength_text(strength), pairs, how=asked)
-        data = load_training_data(learned, run)
+        data = load_training_data(learned, run, channels)
     size = (settings.patch, settings.batch, settings.max_steps)
     return PatchBatches(data.training, *size, data.degradation, settings.seed), list(
         ValidationSet(data.validation, data.degradation, data.split_seed)

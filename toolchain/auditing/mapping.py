@@ -78,7 +78,7 @@ def rivals(options: MapOptions) -> tuple[dict[str, str], dict[str, Layers], dict
     network, size = open_integers(options.student).network, options.size
     topology = network.topology
     if not topology.restores:
-        raise ConfigError(f"{options.student}: restores no colour image, so that it has no dense twin")
+        raise ConfigError(f"{options.student}: restores no image, so that it has no dense twin")
     if size < 1 or size % topology.multiple:
         raise ConfigError(f"--size {size}: the student reads multiples of {topology.multiple} pixels")
     teacher, hashes = audited_teacher(options.teacher, options.weights)

@@ -14,6 +14,7 @@ from snn_tool.energy.report.networks import Quality
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, ssim, to_uint8
+from snn_tool.images.tiling import through_channels
 from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
@@ -22,6 +23,7 @@ from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Located, Spec, loca
 from snn_tool.networks.open import (
     FloatStudent,
     OpenedTeacher,
+    channels_of,
     open_integers,
     open_network,
     open_teacher,
@@ -97,9 +99,9 @@ def restorers(
     if rivals.twin is not None:
         found["twin"] = _by_module(_twin(rivals.twin, network))
     elif rivals.int8_twin is not None:
-        found["twin"] = _by_integers(_int8(rivals.int8_twin, "--twin"))
+        found["twin"] = _by_integers(_int8(rivals.int8_twin, "--twin", network.topology.image_channels))
     if rivals.cnn is not None:
-        found["cnn"] = _by_integers(_int8(rivals.cnn, "--cnn"))
+        found["cnn"] = _by_integers(_int8(rivals.cnn, "--cnn", network.topology.image_channels))
     if rivals.qann is not None:
         found["qann"] = _by_integers(_qann(rivals.qann, network))
     return found
@@ -188,8 +190,8 @@ LEAST_LEVELS = 64
 """Of an int8 activation: seven bits and a sign."""
 
 
-def _int8(path: Path, option: str) -> IntegerNetwork:
-    """A network of one step whose graded neurons are the saturation of int8."""
+def _int8(path: Path, option: str, channels: int | None = None) -> IntegerNetwork:
+    """A network of one step whose graded neurons are the saturation of int8, for images of `channels`."""
     given = open_integers(path).network
     if given.neuron != "graded" or given.levels < LEAST_LEVELS:
         has = f"{given.levels} levels" if given.neuron == "graded" else "binary spikes"
@@ -198,7 +200,13 @@ def _int8(path: Path, option: str) -> IntegerNetwork:
             "quantise it"
         )
     if not given.topology.restores:
-        raise ConfigError(f"{option} {path}: restores no colour image of any size; name a CNN that does")
+        raise ConfigError(f"{option} {path}: restores no image of any size; name a CNN that does")
+    takes = given.topology.image_channels
+    if channels not in (None, takes):
+        raise ConfigError(
+            f"{option} {path}: restores images of {takes} channels, the student those of {channels}; name a "
+            "CNN for the same images"
+        )
     return given
 
 
@@ -226,11 +234,11 @@ def _by_integers(network: IntegerNetwork) -> Restore:
 
 
 def _by_module(module: nn.Module) -> Restore:
-    def run(image: NDArray[np.float32]) -> NDArray[np.floating]:
+    def run(batch: NDArray[np.float32]) -> NDArray[np.floating]:
         with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(image)[None])[0])
+            return np.asarray(module(torch.from_numpy(batch)))
 
-    return run
+    return lambda image: through_channels(run, image[None], channels_of(module))[0]
 
 
 def measure(run: Restore, crops: Iterable[Crop]) -> Quality:

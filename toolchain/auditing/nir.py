@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from snn_tool.auditing.options import NirEnergyOptions
-from snn_tool.degradations.crops import LUMA, ImagesUsed, central, first_images, name_below
+from snn_tool.degradations.crops import ImagesUsed, central, first_images, name_below
 from snn_tool.energy.estimators.prices import packaged_pricing
 from snn_tool.energy.pages.count_table import arithmetic_pj
 from snn_tool.energy.torch_counter.kinds import Spikes
@@ -32,7 +32,7 @@ from snn_tool.exporters.nir_foreign.module import NirModule, load_nir_module
 from snn_tool.exporters.nir_foreign.module_neurons import NirIntegrator, NirSpiking
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing_file
-from snn_tool.images.files import find_images
+from snn_tool.images.files import LUMA, find_images
 from snn_tool.results import Result
 from snn_tool.terminal import Track
 from torch import Tensor

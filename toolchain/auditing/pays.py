@@ -78,13 +78,11 @@ def _student(
     opened = open_integers(file)
     network = opened.network
     if not network.topology.restores:
-        raise ConfigError(
-            f"{name}: restores no colour image of any size, so that it has no rival of its shape"
-        )
+        raise ConfigError(f"{name}: restores no image of any size, so that it has no rival of its shape")
     assert options.images is not None, "students come with images"
     degradation = source_for(None, None, None, opened.provenance.trained_for)
     sides = (options.crop, options.limit, network.topology.multiple)
-    crops = load_crops(options.images, degradation, *sides, options.seed)
+    crops = load_crops(options.images, degradation, *sides, options.seed, network.topology.image_channels)
     inputs = [quantize_image(channels_first(crop.degraded), network) for crop in crops]
 
     title = Path(name).name

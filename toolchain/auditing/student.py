@@ -43,13 +43,14 @@ from snn_tool.images.files import find_images
 from snn_tool.models.integer.engine import quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import check_lowering
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.open import open_integers
 from snn_tool.terminal import Track
 from torch import nn
 
 
 def load_crops(
-    images: Path, degradation: Source, side: int, limit: int, multiple: int, seed: int
+    images: Path, degradation: Source, side: int, limit: int, multiple: int, seed: int, channels: int = COLOUR
 ) -> list[Crop]:
     """The degraded centres of the images of a folder, or of one file.
 
@@ -60,6 +61,7 @@ def load_crops(
         limit: largest number of images, 0 for all.
         multiple: of the crops' sides.
         seed: of the noise.
+        channels: 3, or 1: the images become grey before they are degraded.
 
     Raises:
         ConfigError: a negative side or limit.
@@ -69,7 +71,7 @@ def load_crops(
         raise ConfigError("--crop and --limit must not be negative; 0 means no limit")
     paths = find_images(images)
     chosen = paths[:limit] if limit else paths
-    found = (load_crop(path, images, degradation, side, multiple, seed) for path in chosen)
+    found = (load_crop(path, images, degradation, side, multiple, seed, channels) for path in chosen)
     crops = [crop for crop in found if crop]
     if not crops:
         raise DataError(f"{images}: no image of at least {multiple}x{multiple} pixels; add larger ones")
@@ -266,7 +268,7 @@ def run_audit(
     network, trained_for = opened.network, opened.provenance.trained_for
     if not network.topology.restores:
         raise ConfigError(
-            f"{options.student}: restores no colour image of any size, so that it has no PSNR and no twin; "
+            f"{options.student}: restores no image of any size, so that it has no PSNR and no twin; "
             "'snn-tool energy nir' counts the NIR file that it was imported from"
         )
     images, pairs = images_and_partners(options.images, options.pairs, options.degraded)
@@ -274,7 +276,7 @@ def run_audit(
     teacher, hashes = audited_teacher(taught, options.weights)
     by_column = restorers(network, teacher if hashes else None, rivals)
     sides = (options.crop, options.limit, _multiple(network, teacher))
-    crops = load_crops(images, degradation, *sides, options.seed)
+    crops = load_crops(images, degradation, *sides, options.seed, network.topology.image_channels)
     given = _hashes(options, hashes | rivals.hashes) | image_hashes(images, crops, pairs)
     cnn = audited_cnn(rivals.cnn)
     report = _measured(options, network, teacher, cnn, by_column, crops, given, pricing, track)
@@ -338,7 +340,7 @@ def priced_counts(options: AuditOptions, track: Track) -> EnergyReport:
     degradation = source_for(pairs, options.task, options.sigma, opened.provenance.trained_for)
     teacher, _ = audited_teacher(options.teacher, options.weights)
     sides = (options.crop, options.limit, _multiple(opened.network, teacher))
-    crops = load_crops(images, degradation, *sides, options.seed)
+    crops = load_crops(images, degradation, *sides, options.seed, opened.network.topology.image_channels)
     unswept = replace(options, sweep=False)
     return _measured(unswept, opened.network, teacher, None, {}, crops, {}, packaged_pricing(), track)
 

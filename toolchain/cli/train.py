@@ -39,7 +39,7 @@ def train(
 
     terminal = terminal_of(context)
     settings = load_settings(run.config, {"training": training, "loss": loss})
-    build = parse_teacher_options(teacher.arch, list(teacher.option), teacher.size)
+    build = parse_teacher_options(teacher.arch, list(teacher.option), teacher.size, teacher.channels)
     trained = train_teacher(
         teacher.arch, build, _task(learnt, how), settings, _folder(run, TEACHER, terminal)
     )

@@ -14,7 +14,7 @@ from snn_tool.degradations.pairs import Source, degrade, read_source
 from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.ownership import claim, owned_path
-from snn_tool.images.files import Pixels, find_images, read_image, write_image
+from snn_tool.images.files import Pixels, find_images, in_channels, read_image, read_picture, write_image
 
 SCIKIT_IMAGE, SCIKIT_LEARN = "skimage.data", "sklearn.datasets.images"
 TRAINING = (
@@ -28,8 +28,6 @@ TRAINING = (
 )
 TEST = ((SCIKIT_IMAGE, "astronaut.png"), (SCIKIT_IMAGE, "coffee.png"))
 LONGEST_SIDE = 640
-LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue: ITU-R BT.601."""
 
 LOGGER = logging.getLogger("snn_tool")
 
@@ -120,8 +118,8 @@ class Crop:
 
     Attributes:
         name: path below the folder, or file name.
-        clean: uint8 [h, w, 3].
-        degraded: float32 [h, w, 3], [0, 1] before noise, not clamped.
+        clean: uint8 [h, w, C].
+        degraded: float32 [h, w, C], [0, 1] before noise, not clamped.
     """
 
     name: str
@@ -136,13 +134,13 @@ def centre_crop(image: Pixels, side: int, multiple: int) -> Pixels:
     return image[top : top + sizes[0], left : left + sizes[1]]
 
 
-def central(path: Path, height: int, width: int) -> Pixels:
-    """The middle [height, width, 3] of an image file, for networks that take one size; never resized.
+def central(path: Path, height: int, width: int, channels: int = 3) -> Pixels:
+    """The middle [height, width, channels] of an image file, for networks that take one size; never resized.
 
     Raises:
-        DataError: the file is damaged, or the image is smaller.
+        DataError: the file is damaged, or the image is smaller, or neither 3 nor 1 channels are asked for.
     """
-    image = read_image(path)
+    image = in_channels(read_picture(path).pixels, channels)
     if image.shape[0] < height or image.shape[1] < width:
         raise DataError(
             f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but the network takes {width}x{height}; "
@@ -158,20 +156,22 @@ def name_below(path: Path, folder: Path) -> str:
 
 
 def load_crop(
-    path: Path, folder: Path, degradation: Source, side: int, multiple: int, seed: int = 0
+    path: Path, folder: Path, degradation: Source, side: int, multiple: int, seed: int = 0, channels: int = 3
 ) -> Crop | None:
     """The degraded centre of one clean file; None, with a warning, if the image is smaller than `multiple`.
+
+    Of 1 channel the image becomes grey before it is degraded.
 
     Raises:
         DataError: the file is damaged.
     """
-    stack = centre_crop(read_source(path, degradation), side, multiple)
+    stack = centre_crop(read_source(path, degradation, channels), side, multiple)
     if 0 in stack.shape:
         LOGGER.warning("%s: left out, smaller than %d pixels", path, multiple)
         return None
     name = name_below(path, folder)
     degraded, _ = degrade(stack, degradation, image_rng(seed, name))
-    return Crop(name, np.ascontiguousarray(stack[..., :3]), degraded)
+    return Crop(name, np.ascontiguousarray(stack[..., :channels]), degraded)
 
 
 def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,25 +179,15 @@ def channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(image.transpose(2, 0, 1))
 
 
-def to_channels(tiles: Tiles, channels: int) -> Tiles:
-    """Colour tiles [N, 3, H, W] as a network of 3 channels sees them, or of 1: grey, by their luma.
-
-    Raises:
-        DataError: another number of channels.
-    """
-    if channels not in (1, 3):
-        raise DataError(f"the network takes {channels} channels; images have 3, or 1 if they are grey")
-    if channels == 3:
-        return tiles
-    weights = np.array(LUMA, dtype=np.float32)[:, None, None]
-    grey: Tiles = (tiles * weights).sum(axis=1, keepdims=True, dtype=np.float32)
-    return grey
-
-
 def draw_tiles(
-    folder: Path | None, count: int, size: tuple[int, int], degradation: Degradation, seed: int
+    folder: Path | None,
+    count: int,
+    size: tuple[int, int],
+    degradation: Degradation,
+    seed: int,
+    channels: int = 3,
 ) -> Tiles:
-    """Degraded tiles float32 [count, 3, height, width] from random places of the images of a folder.
+    """Degraded tiles float32 [count, channels, height, width] from random places of the images of a folder.
 
     Args:
         folder: of clean images; None takes the photographs that ship with scikit-image.
@@ -205,22 +195,28 @@ def draw_tiles(
         size: (height, width) in pixels.
         degradation: applied to each tile.
         seed: of order, places and noise.
+        channels: 3, or 1: the images become grey before they are degraded.
 
     Raises:
-        DataError: no image is as large as a tile, or one is damaged.
+        DataError: no image is as large as a tile, one is damaged, or another number of channels.
     """
-    return draw_counted(folder, count, size, degradation, seed)[0]
+    return draw_counted(folder, count, size, degradation, seed, channels)[0]
 
 
 def draw_counted(
-    folder: Path | None, count: int, size: tuple[int, int], degradation: Degradation, seed: int
+    folder: Path | None,
+    count: int,
+    size: tuple[int, int],
+    degradation: Degradation,
+    seed: int,
+    channels: int = 3,
 ) -> tuple[Tiles, ImagesUsed]:
     """The tiles of `draw_tiles`, and of how many images they are."""
     rng = np.random.default_rng([seed, 0x711E5])
     images, given = _large_enough(folder, size, rng, count)
     tiles = []
     for index in range(count):
-        image = images[index % len(images)]
+        image = in_channels(images[index % len(images)], channels)
         top, left = (
             rng.integers(length - side + 1) for length, side in zip(image.shape[:2], size, strict=True)
         )

@@ -17,7 +17,7 @@ from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import refuse_missing, write_json
 from snn_tool.files.documents import Document, read_document
 from snn_tool.files.ownership import is_kind, owned_path
-from snn_tool.images.files import Pixels, find_images, in_colour, read_image, read_picture
+from snn_tool.images.files import Pixels, find_images, in_channels, read_picture
 
 CLEAN_NAMES = ("clean",)
 DEGRADED_NAMES = ("degraded", "rainy", "hazy", "blurry", "noisy")
@@ -46,15 +46,18 @@ class Pairs:
         """The task's name, and that nothing was synthesised."""
         return {"task": self.task, "images": "pairs"}
 
-    def read(self, path: Path, keep_grey: bool = False) -> Pixels:
-        """The stack uint8 [H, W, 6] of a clean image and its degraded partner; [H, W, 2] if grey is kept.
+    def read(self, path: Path, channels: int | None = 3) -> Pixels:
+        """The stack uint8 [H, W, 2 C] of a clean image and its degraded partner.
+
+        C is 3, of 1 channel both become grey, and None leaves grey pairs as they are.
 
         Raises:
             DataError: a file is damaged, or the two differ in size.
         """
         clean, degraded = read_picture(path).pixels, read_picture(self.partners[path]).pixels
-        if not keep_grey or clean.shape[2] != degraded.shape[2]:
-            clean, degraded = in_colour(clean), in_colour(degraded)
+        if channels is None and clean.shape[2] != degraded.shape[2]:
+            channels = 3
+        clean, degraded = in_channels(clean, channels), in_channels(degraded, channels)
         if clean.shape != degraded.shape:
             raise DataError(
                 f"{self.partners[path]}: {_size(degraded)} pixels, but {path} has {_size(clean)}; "
@@ -66,14 +69,14 @@ class Pairs:
 Source = Degradation | Pairs
 
 
-def read_source(path: Path, source: Source, keep_grey: bool = False) -> Pixels:
-    """A clean image [H, W, 3], with its degraded partner in three more channels if `source` holds pairs.
+def read_source(path: Path, source: Source, channels: int | None = 3) -> Pixels:
+    """A clean image [H, W, C], with its degraded partner in C more channels if `source` holds pairs.
 
-    With `keep_grey` a grey image has one channel each.
+    C is 3, of 1 channel the image becomes grey before it is degraded, and None leaves grey ones as they are.
     """
     if isinstance(source, Pairs):
-        return source.read(path, keep_grey)
-    return read_picture(path).pixels if keep_grey else read_image(path)
+        return source.read(path, channels)
+    return in_channels(read_picture(path).pixels, channels)
 
 
 def degrade(stack: Pixels, source: Source, rng: np.random.Generator) -> tuple[Image, Image]:

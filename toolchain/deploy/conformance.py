@@ -180,7 +180,8 @@ def run_conformance(
     if not runner.engine.network.topology.restores:
         raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
     keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
-    degraded, used = draw_counted(images, count, size, keeping, seed)
+    channels = runner.engine.network.topology.image_channels
+    degraded, used = draw_counted(images, count, size, keeping, seed, channels)
     sheet = _Sheet(runner, degraded, np.stack(keeping.clean))
     wanted = [
         ("nir", INTEGERS),

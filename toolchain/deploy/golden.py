@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.degradations.crops import draw_tiles, to_channels
+from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import GoldenOptions
@@ -76,8 +76,8 @@ def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Expor
     degradation = degradation_for(options.task, options.sigma, opened.provenance.trained_for)
     size = network.image_size or (options.size, options.size)
     write_nir(nir, to_nir(network, *size))
-    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
-    tiles = quantize_image(to_channels(drawn, network.topology.image_channels), network)
+    drawing = (size, degradation, options.seed, network.topology.image_channels)
+    tiles = quantize_image(draw_tiles(options.images, options.tiles, *drawing), network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     origin = _origin(options, degradation, "integer engine")
     return ExportSource(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
@@ -88,9 +88,10 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
     program = nir.program
     degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, TrainedFor())
     size = (program.height, program.width)
-    degraded = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
+    drawing = (size, degradation, options.seed, program.channels)
+    degraded = draw_tiles(options.images, options.tiles, *drawing)
     grid = (program.input_step, program.input_low, program.input_high, program.input_offset)
-    tiles = to_input_grid(to_channels(degraded, program.channels), *grid)
+    tiles = to_input_grid(degraded, *grid)
     trace = run_program(program, tiles.astype(np.int64))
     origin = _origin(options, degradation, "nir interpreter")
     return ExportSource(nir, tiles, trace, nir.sha256, origin, False)

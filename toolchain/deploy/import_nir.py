@@ -14,7 +14,6 @@ from snn_tool.degradations.crops import (
     channels_first,
     first_images,
     name_below,
-    to_channels,
 )
 from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import TrainedFor, degradation_for, image_rng
@@ -45,7 +44,7 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One image: `clean` float32 [3, H, W] in [0, 1] or None, and `shown` float32 [1, C, H, W], presented."""
+    """One image: `clean` float32 [C, H, W] in [0, 1] or None, and `shown` float32 [1, C, H, W], presented."""
 
     name: str
     clean: NDArray[np.float32] | None
@@ -345,8 +344,7 @@ def _fitting(
 def _pair(path: Path, images: Path, seed: int, degradation: Degradation, module: NirModule) -> Pair:
     """The centre of an image, of the network's size: clean, and as the network sees it."""
     channels, height, width = module.input_shape
-    clean = central(path, height, width).astype(np.float32) / np.float32(255)
+    clean = central(path, height, width, channels).astype(np.float32) / np.float32(255)
     name = name_below(path, images)
     degraded = degradation.apply(clean, image_rng(seed, name))
-    shown: NDArray[np.float32] = to_channels(channels_first(degraded)[None], channels)
-    return Pair(name, channels_first(clean), shown)
+    return Pair(name, channels_first(clean), channels_first(degraded)[None])

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.degradations.crops import draw_tiles, to_channels
+from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
@@ -29,7 +29,7 @@ from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from snn_tool.models.streams import FANOUT
 from snn_tool.models.topology import Topology
-from snn_tool.networks.open import FloatStudent, IntegerStudent, OpenedTeacher, Provenance
+from snn_tool.networks.open import FloatStudent, IntegerStudent, OpenedTeacher, Provenance, channels_of
 
 CUT = (3, 5)
 """Rows and columns cut from a tile, so that its sides are odd."""
@@ -90,12 +90,15 @@ def origin_of(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def check_images(trained_for: TrainedFor, options: GoldenOptions, topology: Topology | None = None) -> Image:
-    """Degraded tiles float32 [N, C, H, W]; of colour, or as many channels as a topology's image has.
+def check_images(
+    trained_for: TrainedFor, options: GoldenOptions, channels: int, topology: Topology | None = None
+) -> Image:
+    """Degraded tiles float32 [N, C, H, W].
 
     Args:
         trained_for: the degradation, unless the options name one.
         options: of the tiles.
+        channels: C, 3 of colour or 1 of grey.
         topology: whose multiples or whose one size the sides must fit.
 
     Raises:
@@ -108,8 +111,7 @@ def check_images(trained_for: TrainedFor, options: GoldenOptions, topology: Topo
     elif topology and options.size % topology.multiple:
         raise ConfigError(f"--size {options.size}: use a multiple of {topology.multiple}")
     degradation = degradation_for(options.task, options.sigma, trained_for)
-    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed)
-    return to_channels(drawn, topology.image_channels if topology else 3)
+    return draw_tiles(options.images, options.tiles, size, degradation, options.seed, channels)
 
 
 def cut_to_odd(images: Image) -> Image:
@@ -127,7 +129,7 @@ def float_student(opened: FloatStudent, out: Path, options: OnnxOptions) -> tupl
     """
     student, config, origin = opened.network, opened.config, opened.provenance
     form = student_form(config.neuron, config.timesteps, options)
-    metadata = {**origin_of(origin), "config": asdict(config), "thresholds": thresholds(student)}
+    metadata = {**origin_of(origin), "config": config.describe(), "thresholds": thresholds(student)}
     return network_file(student, form, STUDENT, metadata, origin.trained_for, out, options)
 
 
@@ -144,7 +146,7 @@ def network_file(
     model = float_model(network, form, kind, metadata)
     if not options.verify:
         return model, ()
-    images = check_images(trained_for, options.golden, network.topology)
+    images = check_images(trained_for, options.golden, network.topology.image_channels, network.topology)
     return model, check_network(model, out, network, form, images)
 
 
@@ -218,7 +220,8 @@ def teacher(opened: OpenedTeacher, out: Path, options: OnnxOptions) -> tuple[Any
     model = traced_model(cast("Traceable", network), TEACHER, SCHEMA, metadata)
     if not options.verify:
         return model, ()
-    return model, check_teacher(model, out, network, check_images(origin.trained_for, options.golden))
+    images = check_images(origin.trained_for, options.golden, channels_of(network))
+    return model, check_teacher(model, out, network, images)
 
 
 def check_teacher(model: Any, out: Path, network: Any, images: Image) -> tuple[str, ...]:
@@ -228,7 +231,7 @@ def check_teacher(model: Any, out: Path, network: Any, images: Image) -> tuple[s
         model: of `traced_model`.
         out: for messages.
         network: the teacher.
-        images: float32 [N, 3, H, W].
+        images: float32 [N, C, H, W].
 
     Returns:
         What was compared, a line.
@@ -293,7 +296,9 @@ def integer_student(opened: IntegerStudent, out: Path, options: OnnxOptions) -> 
     model = integer_model(network, form, origin_of(origin))
     if not options.verify:
         return model, ()
-    images = check_images(origin.trained_for, options.golden, network.topology)
+    images = check_images(
+        origin.trained_for, options.golden, network.topology.image_channels, network.topology
+    )
     return model, check_integer_student(model, out, network, form, images)
 
 

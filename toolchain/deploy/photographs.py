@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.degradations.crops import channels_first, draw_tiles, to_channels
+from snn_tool.degradations.crops import channels_first, draw_tiles
 from snn_tool.degradations.noise import Degradation
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.traces import MISMATCH, BackendResult
@@ -65,12 +65,11 @@ def verify_photographs(
     costs: dict[str, float] = {}
     if options.tiles:
         size = (runner.program.height, runner.program.width)
-        degraded = draw_tiles(options.images, options.tiles, size, options.degradation, options.seed)
-        shown = to_channels(degraded, runner.engine.network.topology.image_channels)
-        tiles = quantize_image(shown, runner.engine.network)
+        drawing = (size, options.degradation, options.seed, runner.engine.network.topology.image_channels)
+        tiles = quantize_image(draw_tiles(options.images, options.tiles, *drawing), runner.engine.network)
         tiled = [verify_tiles(runner, tiles, backend) for backend in others]
         if runner.engine.network.topology.restores:
-            costs = {r.backend: _cost_db(runner, r.backend, degraded) for r in tiled if r.status == MISMATCH}
+            costs = {r.backend: _cost_db(runner, r.backend, tiles) for r in tiled if r.status == MISMATCH}
     whole = [
         verify_whole_image(runner, name, image, backend)
         for name, image in _whole_images(runner, options)
@@ -86,10 +85,9 @@ def verify_photographs(
     )
 
 
-def _cost_db(runner: Runner, backend: str, degraded: NDArray[np.float32]) -> float:
+def _cost_db(runner: Runner, backend: str, tiles: NDArray[np.int16]) -> float:
     """PSNR in dB of the tiles that a differing implementation restores against the engine's."""
     network = runner.engine.network
-    tiles = quantize_image(degraded, network)
     base = base_image(tiles, network)
     restored = [
         to_uint8(base + runner.trace(name, tiles, []).readout * network.residual_scale)
@@ -110,7 +108,8 @@ def _whole_images(runner: Runner, options: PhotographOptions) -> list[tuple[str,
         )
     found = []
     for path in find_images(options.images)[: options.whole]:
-        pair = load_pair(path, options.images, options.degradation, options.seed)
+        channels = network.topology.image_channels
+        pair = load_pair(path, options.images, options.degradation, options.seed, channels)
         batch = quantize_image(channels_first(pair.degraded)[None], network)
         found.append((pair.name, pad_to_multiple(batch, network.topology.multiple)[0]))
     return found

@@ -19,6 +19,7 @@ from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX, save_inte
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network
+from snn_tool.models.topology import Topology
 from snn_tool.networks.open import open_float
 from snn_tool.training.data import split_validation
 
@@ -109,7 +110,7 @@ def quantize_network(
         UnsupportedLayerError: a layer has no integers.
     """
     seed = int(origin.get("training", {}).get("seed", 0))
-    calibration, measured, given = _split(data, degradation, student.multiple, seed)
+    calibration, measured, given = _split(data, degradation, student.topology, seed)
     network = quantize(student, config, [channels_first(crop.degraded) for crop in calibration])
     float_db, integer_db = _mean_psnr_db(student, network, measured)
     provenance = {
@@ -126,12 +127,13 @@ def quantize_network(
 
 
 def _split(
-    data: Path, degradation: Source, multiple: int, seed: int
+    data: Path, degradation: Source, topology: Topology, seed: int
 ) -> tuple[list[Crop], list[Crop], tuple[int, int]]:
     """Crops to calibrate on and crops to measure on, and of how many images; a single image does both."""
     paths = find_images(data)
     calibration, measured = split_validation(paths, seed) if len(paths) > 1 else (paths, paths)
-    crops = [_crops(some, data, degradation, multiple) for some in (calibration, measured)]
+    multiple = topology.multiple
+    crops = [_crops(some, data, degradation, topology) for some in (calibration, measured)]
     given = (len(calibration), len(measured))
     if not crops[0] or not crops[1]:
         crops, given = [crops[0] or crops[1]] * 2, (given[not crops[0]],) * 2
@@ -140,10 +142,12 @@ def _split(
     return crops[0], crops[1], given
 
 
-def _crops(paths: Iterable[Path], data: Path, degradation: Source, multiple: int) -> list[Crop]:
+def _crops(paths: Iterable[Path], data: Path, degradation: Source, topology: Topology) -> list[Crop]:
     found: list[Crop] = []
     for path in paths:
-        if crop := load_crop(path, data, degradation, CROP, multiple):
+        if crop := load_crop(
+            path, data, degradation, CROP, topology.multiple, channels=topology.image_channels
+        ):
             found.append(crop)
         if len(found) == MOST_IMAGES:
             break

@@ -8,9 +8,10 @@ refused is named by file, key, value and what is allowed. A leaf: it knows no sc
 import re
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
@@ -39,6 +40,8 @@ Finite = Annotated[float, Meta(ge=-1e300, le=1e300, extra={"allowed": "a finite 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e300)]
+LATER = Meta(extra={"later": True})
+"""Of a field that files of earlier versions lack: its default stands for it, and is not written."""
 _PLACE = re.compile(r"^(?P<what>.*) - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$", re.DOTALL)
 _SEGMENT = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
@@ -151,7 +154,7 @@ def convert(
         where: begins a message, e.g. the file; empty for none.
         error: what is raised.
         prefix: the keys that lead to `value`.
-        complete: keys of a dataclass that have a default must be there all the same.
+        complete: keys of a dataclass that have a default must be there all the same, unless they are `LATER`.
         remedy: ends a message.
 
     Raises:
@@ -211,7 +214,8 @@ def _keys_refused(kind: inspect.Type, value: Any, keys: Segments, complete: bool
         known = {field.encode_name for field in kind.fields}
         if unknown := [key for key in value if key not in known]:
             return f"{key_path((*keys, unknown[0]))} is unknown; use {', '.join(sorted(known))}"
-        if complete and (missing := sorted(known - set(value))):
+        needed = {field.encode_name for field in kind.fields if not _is_later(field.type)}
+        if complete and (missing := sorted(needed - set(value))):
             return _missing(kind, value, (*keys, missing[0]))
     return next(
         filter(
@@ -220,6 +224,22 @@ def _keys_refused(kind: inspect.Type, value: Any, keys: Segments, complete: bool
         ),
         "",
     )
+
+
+def _is_later(kind: inspect.Type) -> bool:
+    return isinstance(kind, inspect.Metadata) and bool((kind.extra or {}).get("later"))
+
+
+def as_written(item: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON values; those that are `LATER` only where they are not the default.
+
+    So what an earlier version can express is written as that version wrote it.
+    """
+    kinds = _field_types(item.__class__)
+    default = {field.name: field.default for field in fields(item) if LATER in get_args(kinds[field.name])}
+    return {
+        name: value for name, value in asdict(item).items() if name not in default or value != default[name]
+    }
 
 
 def _parts(kind: inspect.Type, value: Any) -> list[tuple[str | int, Any, inspect.Type]]:

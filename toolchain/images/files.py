@@ -54,6 +54,8 @@ DAMAGE = (
 IN_PLACES = "damaged in places, which are passed over; -v shows what its readers say"
 LONGEST_RETOLD = 10_000
 """Bytes of what a library printed."""
+LUMA = (0.299, 0.587, 0.114)
+"""Grey of red, green and blue: ITU-R BT.601, as MATLAB's rgb2gray, which made Set12 and BSD68."""
 LOGGER = logging.getLogger("snn_tool")
 Pixels = NDArray[np.uint8]
 
@@ -138,6 +140,30 @@ def read_image(path: Path) -> Pixels:
 def in_colour(pixels: Pixels) -> Pixels:
     """Pixels [H, W, 1] or [H, W, 3] as [H, W, 3]."""
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def in_grey(pixels: Pixels) -> Pixels:
+    """Pixels [H, W, 1] or [H, W, 3] as [H, W, 1]: `LUMA` rounded to 8 bits, halves up; equal colours stay."""
+    if pixels.shape[2] == 1:
+        return pixels
+    weights = np.array([round(1000 * weight) for weight in LUMA], np.uint32)
+    return ((pixels @ weights + 500) // 1000).astype(np.uint8)[..., None]
+
+
+def in_channels(pixels: Pixels, channels: int | None) -> Pixels:
+    """Pixels as a network of so many channels sees them, 3 or 1; None leaves them as they are.
+
+    Raises:
+        DataError: another number of channels.
+    """
+    if channels not in (None, 1, 3):
+        raise DataError(f"the network takes {channels} channels; images have 3, or 1 if they are grey")
+    return pixels if channels is None else in_grey(pixels) if channels == 1 else in_colour(pixels)
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Whether a picture has no colour: one channel, or three that are equal everywhere."""
+    return pixels.shape[2] == 1 or bool((pixels == pixels[..., :1]).all())
 
 
 def check_image(path: Path) -> None:

@@ -47,14 +47,18 @@ def restore_tiled(
     return output
 
 
-def through_colour(restore: Callable[[Batch], Batch], batch: Batch) -> Batch:
-    """A colour network's answer to a batch [N, C, h, w] of colour (C = 3) or of grey (C = 1).
+def through_channels(restore: Callable[[Batch], Batch], batch: Batch, channels: int) -> Batch:
+    """The answer of a network of 3 or 1 `channels` to a batch [N, C, h, w] of colour (C = 3) or grey (C = 1).
 
-    Grey goes in as red = green = blue, and the mean of the three outputs comes out: all three restore the
-    same picture from the same noise, and what they do not agree on is not in it.
+    Through a network of colour grey goes in as red = green = blue, and the mean of the three outputs comes
+    out: all three restore the same picture from the same noise, and what they do not agree on is not in it.
+    Through a network of grey each colour goes alone, as a picture of its own.
     """
-    if batch.shape[1] != 1:
+    if batch.shape[1] == channels:
         return restore(batch)
+    if channels == 1:
+        alone = np.ascontiguousarray(batch.reshape(-1, 1, *batch.shape[2:]))
+        return np.asarray(restore(alone).reshape(batch.shape))
     return np.asarray(restore(np.repeat(batch, 3, axis=1)).mean(axis=1, keepdims=True, dtype=np.float32))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.topology import COLOUR
 from torch import Tensor, nn
 
 ORIENTATIONS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
@@ -19,7 +20,7 @@ ROWS, COLUMNS = 2, 3
 
 
 class SelfEnsemble(nn.Module):
-    """A restorer [N, 3, H, W] -> [N, 3, H, W] in eight orientations; it has an output and no features.
+    """A restorer [N, C, H, W] -> [N, C, H, W] in eight orientations; it has an output and no features.
 
     Args:
         network: has `forward_features`; put into evaluation mode and frozen.
@@ -30,6 +31,7 @@ class SelfEnsemble(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.multiple = multiple
+        self.image_channels = int(getattr(network, "image_channels", COLOUR))
         self.feature_channels: dict[str, int] = {}
         self.feature_scales: dict[str, int] = {}
 
@@ -57,18 +59,19 @@ class IntegerRestorer(nn.Module):
     """Integers as a torch module: they run on the CPU, and the image comes back to where it was.
 
     Args:
-        network: restores colour images.
+        network: restores images.
     """
 
     def __init__(self, network: IntegerNetwork) -> None:
         super().__init__()
         self.engine = IntegerEngine(network)
+        self.image_channels = network.topology.image_channels
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "IntegerRestorer":
         return self
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The restored image [N, 3, H, W], float32 on the image's device, and no features."""
+        """The restored image [N, C, H, W], float32 on the image's device, and no features."""
         given = np.ascontiguousarray(image.detach().float().cpu().numpy())
         restored = restore_integers(self.engine, given).astype(np.float32)
         return torch.from_numpy(restored).to(image.device), {}

@@ -262,12 +262,12 @@ class EvaluationFiles:
             refuse_existing(self.restored, self.overwrite)
 
 
-def load_pair(path: Path, folder: Path, degradation: Source, seed: int) -> Pair:
+def load_pair(path: Path, folder: Path, degradation: Source, seed: int, channels: int | None = None) -> Pair:
     """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone.
 
-    A grey image has one channel, and so one draw of noise.
+    A grey image has one channel, and so one draw of noise; with 1 of `channels` any becomes grey before.
     """
-    stack = read_source(path, degradation, keep_grey=True)
+    stack = read_source(path, degradation, channels)
     name = name_below(path, folder)
     degraded, _ = degrade(stack, degradation, image_rng(seed, name))
     return Pair(name, np.ascontiguousarray(stack[..., : degraded.shape[2]]), degraded)

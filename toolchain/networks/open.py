@@ -28,6 +28,7 @@ from snn_tool.models.student import STUDENT_KIND, load_student
 from snn_tool.models.teachers.registry import TEACHER_KIND, build_teacher, load_teacher, recognise
 from snn_tool.models.teachers.tapped import TappedTeacher
 from snn_tool.models.teachers.weights import fitting_names, load_strictly, read_weights
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.code import build_from_factory, recognise_by_spandrel
 from snn_tool.networks.ensemble import IntegerRestorer, SelfEnsemble
 from snn_tool.networks.locate import ANY, ENSEMBLE, STUDENTS, TEACHERS, Form, Kind, Located, Spec, locate
@@ -103,6 +104,11 @@ class OpenedTeacher:
         """The network itself, without what taps its features."""
         network = self.network
         return network.network if isinstance(network, TappedTeacher) else network
+
+
+def channels_of(network: nn.Module) -> int:
+    """Channels of the images that a network restores, as ours say it; 3 of others."""
+    return int(getattr(network, "image_channels", COLOUR))
 
 
 Opened = IntegerStudent | FloatStudent | OpenedTeacher

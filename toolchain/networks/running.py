@@ -12,12 +12,19 @@ from snn_tool.degradations.pairs import unit_range
 from snn_tool.errors import ConfigError
 from snn_tool.images.files import Pixels
 from snn_tool.images.metrics import to_uint8
-from snn_tool.images.tiling import pad_to_multiple, restore_tiled, through_colour
+from snn_tool.images.tiling import pad_to_multiple, restore_tiled, through_channels
 from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.topology import Topology
-from snn_tool.networks.open import FloatStudent, IntegerStudent, Opened, OpenedTeacher, Provenance
+from snn_tool.networks.open import (
+    FloatStudent,
+    IntegerStudent,
+    Opened,
+    OpenedTeacher,
+    Provenance,
+    channels_of,
+)
 from torch import nn
 
 LOGGER = logging.getLogger("snn_tool")
@@ -35,7 +42,7 @@ class RestoringStudent:
     Attributes:
         provenance: where it is from.
         topology: its wiring.
-        restore_batch: float32 [N, 3, h, w] with sides that are multiples of the topology's `multiple`.
+        restore_batch: float32 [N, C, h, w] with sides that are multiples of the topology's `multiple`.
     """
 
     provenance: Provenance
@@ -52,8 +59,7 @@ class RestoringStudent:
         network = opened.network
         if not network.topology.restores:
             raise ConfigError(
-                f"{opened.provenance.path}: restores no colour image of any size; 'export' and "
-                "'verify' take it"
+                f"{opened.provenance.path}: restores no image of any size; 'export' and 'verify' take it"
             )
         run = _by_integers(network) if isinstance(network, IntegerNetwork) else _by_floats(network)
         return cls(opened.provenance, network.topology, run)
@@ -64,16 +70,24 @@ class RestoringStudent:
         The halo is the receptive radius rounded up to the coarsest grid, so that an integer student gives the
         same bits, and a float student the same values up to rounding, however the image is cut.
         """
-        return self._tiled(lambda batch: through_colour(self.restore_batch, batch), image, tile)
+        return self._tiled(self._through, image, tile)
 
     def restore_8_bits(self, image: NDArray[np.float32] | Pixels, tile: int) -> Pixels:
         """As `restore`, rounded to uint8 tile by tile; takes uint8, too, and a fraction of the memory."""
 
         def run(batch: NDArray[Any]) -> Pixels:
             values = unit_range(batch) if batch.dtype == np.uint8 else batch
-            return to_uint8(through_colour(self.restore_batch, values)[0])[None]
+            return to_uint8(self._through(values)[0])[None]
 
         return self._tiled(run, image, tile)
+
+    @property
+    def channels(self) -> int:
+        """3 of a student for colour, 1 of one for grey."""
+        return self.topology.image_channels
+
+    def _through(self, batch: Batch) -> Batch:
+        return through_channels(self.restore_batch, batch, self.channels)
 
     def _tiled(
         self, run: Callable[[NDArray[Any]], NDArray[Any]], image: NDArray[Any], tile: int
@@ -115,6 +129,11 @@ class RestoringTeacher:
         return cls(opened.provenance, opened.network)
 
     @property
+    def channels(self) -> int:
+        """3 of a teacher for colour, 1 of one for grey."""
+        return channels_of(self.network)
+
+    @property
     def parameters(self) -> int:
         """Trainable values; 0 for a graph of ONNX."""
         return sum(parameter.numel() for parameter in self.network.parameters())
@@ -134,7 +153,7 @@ class RestoringTeacher:
         """
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
         padded = pad_to_multiple(batch, int(getattr(self.network, "multiple", 1)))
-        output = through_colour(self._run, padded)[0, :, : image.shape[0], : image.shape[1]]
+        output = through_channels(self._run, padded, self.channels)[0, :, : image.shape[0], : image.shape[1]]
         return np.ascontiguousarray(output.transpose(1, 2, 0))
 
     def restore_8_bits(self, image: NDArray[np.float32], tile: int) -> Pixels:

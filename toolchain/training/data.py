@@ -28,7 +28,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """Decoded images, uint8 [H, W, 3] each, or pairs [H, W, 6], and the SHA-256 of names and pixels."""
+    """Decoded images, uint8 [H, W, C] each, or pairs [H, W, 2 C], and the SHA-256 of names and pixels."""
 
     names: tuple[str, ...]
     images: tuple[Pixels, ...]
@@ -109,7 +109,7 @@ class PatchBatches(IterableDataset[Batch]):
         self.degradation, self.seed, self.part = degradation, seed, part
 
     def __iter__(self) -> Iterator[Batch]:
-        """Pairs (degraded, clean), float32 [N, 3, P, P], clean in [0, 1]."""
+        """Pairs (degraded, clean), float32 [N, C, P, P], clean in [0, 1]."""
         for step in range(self.start_step, self.steps):
             yield self.draw(step)
 
@@ -152,7 +152,7 @@ class ValidationSet(IterableDataset[Batch]):
         return _channels_first(degraded), _channels_first(clean)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Pairs (degraded, clean), float32 [1, 3, h, w]."""
+        """Pairs (degraded, clean), float32 [1, C, h, w]."""
         yield from self.pairs
 
     def __len__(self) -> int:
@@ -161,5 +161,5 @@ class ValidationSet(IterableDataset[Batch]):
 
 
 def _channels_first(images: NDArray[Any]) -> Tensor:
-    """[N, H, W, 3] to a channels-last tensor [N, 3, H, W], without a copy."""
+    """[N, H, W, C] to a channels-last tensor [N, C, H, W], without a copy."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from snn_tool.degradations.options import DegradedFolder, PairsFolder, Strength, Task
 from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.locate import initial_file
 
 CSV, TENSORBOARD = "csv", "tensorboard"
@@ -65,6 +66,7 @@ class TeacherOptions:
         arch: name of its architecture.
         size: of its published or our sizes.
         option: `key=value` of its constructor, each.
+        channels: of the images: 3 of colour, 1 of grey.
     """
 
     arch: Annotated[str, Flag("unet, flat, chain, nafnet or restormer.")] = "unet"
@@ -74,6 +76,9 @@ class TeacherOptions:
     option: Annotated[
         tuple[str, ...], Flag("Constructor option of the teacher, e.g. width=32; repeatable.")
     ] = ()
+    channels: Annotated[
+        int | None, Flag("Channels of the images: 3 for colour or 1 for grey.", shown=str(COLOUR))
+    ] = None
 
 
 @grouped("Teacher")

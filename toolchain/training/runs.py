@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 from snn_tool.degradations.options import AS_USUAL, HowOptions
-from snn_tool.degradations.pairs import Pairs, Source, source_for
+from snn_tool.degradations.pairs import Pairs, Source, read_source, source_for
 from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import ConfigError, TeacherError
 from snn_tool.files.ownership import owned_path
-from snn_tool.images.files import find_images, read_image
+from snn_tool.images.files import find_images
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import dequantized
 from snn_tool.models.losses import HintLoss, HintPair, pair_hints
@@ -22,6 +23,7 @@ from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
 from snn_tool.models.teachers.tapped import TappedTeacher
+from snn_tool.models.topology import COLOUR, GREY
 from snn_tool.networks.ensemble import SelfEnsemble
 from snn_tool.networks.locate import NO_TEACHER, STUDENT_FILE, TEACHER_FILE, Kind, Spec
 from snn_tool.networks.open import (
@@ -29,6 +31,7 @@ from snn_tool.networks.open import (
     IntegerStudent,
     Opened,
     OpenedTeacher,
+    channels_of,
     open_network,
     open_teacher,
     teacher_of_module,
@@ -57,6 +60,21 @@ def open_source(source: Spec | nn.Module | None, hints: tuple[str, ...]) -> Open
     if isinstance(source, nn.Module):
         return teacher_of_module(source, hints)
     return open_teacher(source, hints=hints)
+
+
+def _demand_channels(opened: OpenedTeacher | None, channels: int) -> None:
+    """Refuse a teacher of colour for a grey student, and the other way round.
+
+    A network of colour has learnt that noise differs between colours. Grey noise, which is the same in all
+    three, it takes for texture: it would teach to keep the noise.
+    """
+    if opened is None or (takes := channels_of(opened.network)) == channels:
+        return
+    colours = {COLOUR: "colour", GREY: "grey"}
+    raise ConfigError(
+        f"the teacher {opened.provenance.title} restores {colours[takes]} images and cannot teach a student "
+        f"of {colours[channels]} ones; train one with 'snn-tool train --channels {channels}'"
+    )
 
 
 def guide_with(
@@ -195,12 +213,12 @@ def _in_float(opened: Opened) -> tuple[Network, StudentConfig]:
     return dequantized(opened.network, opened.provenance.account, opened.provenance.path)
 
 
-def load_training_data(options: TaskOptions, settings: RunSettings) -> TrainingData:
-    """Decode the images and split off the validation images by the seed."""
+def load_training_data(options: TaskOptions, settings: RunSettings, channels: int = COLOUR) -> TrainingData:
+    """Decode the images and split off the validation images by the seed; of 1 channel they become grey."""
     degradation = options.degradation
     seed = settings.training.seed if options.split_seed is None else options.split_seed
     training, validation = split_validation(find_images(options.data), seed=seed)
-    read = options.pairs.read if options.pairs else read_image
+    read = partial(read_source, source=degradation, channels=channels)
     images = (ImageSet.load(paths, settings.training.patch, read) for paths in (training, validation))
     return TrainingData(next(images), next(images), degradation, seed)
 
@@ -215,7 +233,7 @@ def train_teacher(
     """Train a teacher with L1 (and FFT, if weighted) and write `teacher.safetensors`."""
     lightning.seed_everything(settings.training.seed, verbose=False)
     teacher = build_teacher(architecture, build)
-    data = load_training_data(options, settings)
+    data = load_training_data(options, settings, channels_of(teacher))
     asked = {"teacher": {"architecture": architecture, **build}, **asked_of(options, settings, data)}
     if is_first():
         open_run(folder, asked, TEACHER_FILE)
@@ -258,11 +276,12 @@ def distill_student(
     if initial:
         student.load_state_dict(initial.weights)
     opened = open_source(teacher, hints)
-    data = load_training_data(options, settings)
+    _demand_channels(opened, settings.student.channels)
+    data = load_training_data(options, settings, settings.student.channels)
     batch, say = first_batch(data, settings.training), note if is_first() else _silent
     guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say)
     asked = {
-        "student": asdict(settings.student),
+        "student": settings.student.describe(),
         "teacher": opened.provenance.sha256 if opened else NO_TEACHER,
         **({"teacher_source": dict(origin)} if (origin := opened and opened.provenance.origin) else {}),
         **({"init": initial.sha256} if initial else {}),

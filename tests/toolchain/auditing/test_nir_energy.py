@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.auditing.nir import present
 from snn_tool.cli.app import run
-from snn_tool.degradations.crops import LUMA
-from snn_tool.images.files import read_image
+from snn_tool.images.files import LUMA, read_image
 
 T, SIDE = 5, 4
 RNG = np.random.default_rng(7)

@@ -334,7 +334,7 @@ def test_what_needs_an_output_image_says_so(
         ["energy", "report", "--student", classifier, "--images", str(images), "--out", str(tmp_path / "b")],
     ):
         assert run(["-q", *command]) == 1
-        assert "restores no colour image of any size" in capsys.readouterr().err
+        assert "restores no image of any size" in capsys.readouterr().err
     denoiser = str(imported("snntorch")["path"])
     assert run(["-q", "restore", str(images), "--student", denoiser, "--out", str(tmp_path / "a")]) == 0
     assert Image.open(tmp_path / "a" / "0.png").size == (22, 20)

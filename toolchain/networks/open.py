@@ -241,7 +241,7 @@ def _ensemble(opened: Opened) -> OpenedTeacher:
     if isinstance(opened, OpenedTeacher):
         network, multiple = opened.network, int(getattr(opened.network, "multiple", 1))
     elif not opened.network.topology.restores:
-        raise ConfigError(f"{ENSEMBLE}{origin.path}: restores no colour image of any size; it cannot teach")
+        raise ConfigError(f"{ENSEMBLE}{origin.path}: restores no image of any size; it cannot teach")
     else:
         multiple = opened.network.topology.multiple
         is_float = isinstance(opened, FloatStudent)

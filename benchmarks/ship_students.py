@@ -24,6 +24,7 @@ from shipping.recipes import check_recipe, commands, last_run, shown_command, st
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.file import load_integer_network
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.locate import NO_TEACHER
 from snn_tool.networks.shipped import KIND, SCHEMA, student_path
 
@@ -105,6 +106,7 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
         },
         "energy": energy(run, integers, sets),
         "limits": recipe["limits"],
+        **({} if (channels := network.topology.image_channels) == COLOUR else {"channels": channels}),
     }
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)
 

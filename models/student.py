@@ -1,10 +1,12 @@
 """The networks that a configuration names, student, ANN twin and topology, and the file of a student."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from snn_tool.files.artifacts import Opener, atomic_path
 from snn_tool.files.documents import convert
 from snn_tool.models.accounts import Training
@@ -12,7 +14,7 @@ from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_
 from snn_tool.models.config import LEAK_STEPS, StudentConfig
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.topology import Topology, chain, flat, unet
+from snn_tool.models.topology import COLOUR, GREY, IMAGE, Topology, chain, flat, unet
 
 _TOPOLOGIES: dict[str, Callable[[int, int, int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
 STUDENT_KIND, SCHEMA = "student", 1
@@ -34,6 +36,32 @@ def build_student(config: StudentConfig, topology: Topology | None = None) -> Ne
     if config.neuron == "lif":
         return Network(topology, partial(LifNeuron, config.leak / LEAK_STEPS), config.timesteps)
     return Network(topology, partial(GradedNeuron, config.levels, config.signed))
+
+
+def in_grey(student: Network, config: StudentConfig) -> tuple[Network, StudentConfig]:
+    """A student for grey images that answers as one for colour does where red = green = blue.
+
+    Kernels that read the image are summed over its colours, those that make the residual are averaged over
+    them, and so is the residual's bias; every other parameter stays. It is a start and no end: noise that is
+    the same in all three colours is not what the colour student has learnt.
+
+    Args:
+        student: for colour images.
+        config: its configuration.
+    """
+    changed = replace(config, channels=GREY)
+    grey = build_student(changed)
+    last = set(student.topology.readout.inputs)
+    with torch.no_grad():
+        for name, parameter in grey.named_parameters():
+            values = student.get_parameter(name)
+            part, _, kind = name.removeprefix("synapses.").partition(".")
+            if part in last:
+                values = values.unflatten(0, (-1, COLOUR)).mean(1)
+            if kind == "raw_weight" and grey.synapses[part].synapse.source == IMAGE:  # type: ignore[union-attr]
+                values = values.unflatten(1, (-1, COLOUR)).sum(2)
+            parameter.copy_(values)
+    return grey.train(student.training), changed
 
 
 def build_twin(config: StudentConfig) -> Network:

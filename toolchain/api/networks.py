@@ -55,7 +55,8 @@ class Student:
         """A restored image of the kind that `image` has: numpy or torch, its shape, dtype and device.
 
         Floats are clipped to [0, 1]; torch tensors carry no gradient (for one, call `network`). Grey stays
-        grey: all three colours are given the same picture, and their mean comes out.
+        grey: a student for colour is given the same picture three times, and the mean comes out. A student
+        for grey restores each colour alone.
 
         Args:
             image: numpy [H, W, 3], grey [H, W] or [H, W, 1], torch [3, H, W], grey [H, W] or [1, H, W]; a

@@ -1,7 +1,9 @@
 """The commands that use a student: `restore`, `evaluate`, `demo`, `models`, `doctor`."""
 
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from snn_tool.cli.deploy import CHECK_FAILED
@@ -14,39 +16,73 @@ from snn_tool.networks.shipped import shipped_for
 from snn_tool.tables import printable
 from snn_tool.terminal import terminal_of
 
+if TYPE_CHECKING:
+    from snn_tool.networks.restoring import Pick
+    from snn_tool.networks.running import RestoringStudent
+
 
 @command
 def restore(context: typer.Context, options: RestoreOptions) -> None:
-    """Restore images of any size; without --student, with one that comes with snn-tool: it denoises."""
+    """Restore images of any size; without --student, with one that comes with snn-tool: it denoises.
+
+    Grey images, of one channel or of three equal ones, then get a student for grey, if one comes along.
+    """
     from snn_tool.networks.restoring import plan_outputs, restore_files
 
     terminal = terminal_of(context)
-    student = options.student
-    if student is not None and options.task is not None:
+    if options.student is not None and options.task is not None:
         raise typer.BadParameter("--task picks a student that comes along; give it or --student", context)
     # cheap checks first: torch follows
     outputs = plan_outputs(options.images, options.out, options.overwrite)
-    if student is None:
-        card = shipped_for(options.task or USUAL_TASK)
-        student = card.path
-        terminal.note(f"student: {card.name}, {card.summary}; 'snn-tool models' lists others")
-    from snn_tool.networks.open import open_student
-    from snn_tool.networks.running import RestoringStudent
-
-    opened = open_student(student)
-    origin = opened.provenance
-    restore_files(RestoringStudent.of(opened), outputs, options.tile, terminal.track)
-    document = {
-        "student": str(student),
-        "student_kind": str(origin.kind),
-        "student_sha256": origin.sha256,
-        "trained_for": dict(origin.trained_for.described),
-        "images": {str(source): str(target) for source, target in outputs.items()},
-    }
-    terminal.result("\n".join(map(printable, outputs.values())), document)
+    if options.student is None:
+        shipped_for(options.task or USUAL_TASK)
+    used = restore_files(_picking(options, terminal.note), outputs, options.tile, terminal.track)
+    terminal.result("\n".join(map(printable, outputs.values())), _restored(used, outputs))
+    student = next(iter(used.values())).provenance.path
     terminal.then(
         "evaluate", "--student", shortest(student), "--data", "PHOTOS", why="its PSNR on clean photographs"
     )
+
+
+def _picking(options: RestoreOptions, note: Callable[[str], None]) -> "Pick":
+    """The student that was named, or the one that comes along for a picture's kind; each is opened once."""
+    from snn_tool.networks.open import open_student
+    from snn_tool.networks.running import RestoringStudent
+
+    @cache
+    def opened(path: Path) -> RestoringStudent:
+        return RestoringStudent.of(open_student(path))
+
+    @cache
+    def path_for(grey: bool) -> Path:
+        if options.student is not None:
+            return options.student
+        card = shipped_for(options.task or USUAL_TASK, grey=grey)
+        which = " for grey images" if card.channels == 1 else ""
+        note(f"student{which}: {card.name}, {card.summary}; 'snn-tool models' lists others")
+        return card.path
+
+    return lambda grey: opened(path_for(grey))
+
+
+def _restored(used: Mapping[Path, "RestoringStudent"], outputs: Mapping[Path, Path]) -> dict[str, Any]:
+    """What `--json` prints; the first student's keys stand beside all of them, with the images of each."""
+    students: dict[str, dict[str, Any]] = {}
+    for source, student in used.items():
+        origin = student.provenance
+        found = students.setdefault(
+            str(origin.path),
+            {
+                "student": str(origin.path),
+                "student_kind": str(origin.kind),
+                "student_sha256": origin.sha256,
+                "trained_for": dict(origin.trained_for.described),
+                "images": {},
+            },
+        )
+        found["images"][str(source)] = str(outputs[source])
+    images = {str(source): str(target) for source, target in outputs.items()}
+    return {**next(iter(students.values())), "images": images, "students": [*students.values()]}
 
 
 @command

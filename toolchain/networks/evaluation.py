@@ -22,7 +22,7 @@ from snn_tool.images.files import find_images, write_image
 from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
 from snn_tool.networks.locate import Spec
 from snn_tool.networks.open import open_network
-from snn_tool.networks.restoring import warn_of_grey
+from snn_tool.networks.restoring import warn_of_channels
 from snn_tool.networks.running import restorer_of
 from snn_tool.tables import LONGEST_CELL, printable
 from snn_tool.terminal import Track
@@ -33,6 +33,8 @@ SYNTHETIC_PROTOCOL = f"RGB, {WINDOW}, unclamped synthetic degradation seeded per
 PAIRS_PROTOCOL = f"RGB, {WINDOW}, recorded pairs of 8-bit images"
 LUMA_PROTOCOL = "; luma: Y of BT.601, 16..235, rounded to 8 bits as MATLAB's rgb2ycbcr, data range 255"
 GREY_PROTOCOL = "; grey files: their one channel"
+OF_GREY = "grey, files of colour by their luma (0.299 R + 0.587 G + 0.114 B, rounded)"
+"""What stands instead of RGB where the network takes grey images."""
 FIGURES = ("degraded_psnr_db", "psnr_db", "degraded_ssim", "ssim")
 LUMA_FIGURES = ("degraded_psnr_y_db", "psnr_y_db", "degraded_ssim_y", "ssim_y")
 WITH_LUMA = ("derain",)
@@ -76,6 +78,7 @@ class Evaluation:
     Attributes:
         network: name of the student's file, or the teacher's title.
         kind: `float` or `integer`, of a student, or `teacher`.
+        of_grey: the network takes grey images, so that all were made grey before they were degraded.
     """
 
     network: str
@@ -84,6 +87,7 @@ class Evaluation:
     task: dict[str, Any]
     seed: int
     scores: tuple[ImageScore, ...]
+    of_grey: bool = False
 
     def mean(self, field: str) -> float:
         """Mean of one score over the images that have it."""
@@ -107,7 +111,7 @@ class Evaluation:
     @property
     def with_luma(self) -> bool:
         """Whether luma is scored."""
-        return self.task["task"] in WITH_LUMA
+        return self.task["task"] in WITH_LUMA and not self.of_grey
 
     @property
     def protocol(self) -> str:
@@ -117,6 +121,8 @@ class Evaluation:
         else:
             base = PROTOCOL if self.task["task"] == "denoise" else SYNTHETIC_PROTOCOL
             base = base.replace("unclamped", "stored") if {"eight_bit", "jpeg"} & self.task.keys() else base
+        if self.of_grey:
+            return base.replace("RGB", OF_GREY)
         grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
         return base + grey + (LUMA_PROTOCOL if self.with_luma else "")
 
@@ -207,6 +213,8 @@ def evaluation_text(scored: Evaluation, per_image: bool = False) -> str:
         f"{scored.mean('degraded_psnr_db'):.2f} -> {scored.mean('psnr_db'):.2f} dB"
         f"{_spread_text(scored)}, {_ssim_text(scored, '')}"
     )
+    if scored.of_grey:
+        lines.append("in grey, as the network takes it: files of colour by their luma")
     if scored.with_luma:
         lines.append(
             f"luma: {scored.mean('degraded_psnr_y_db'):.2f} -> {scored.mean('psnr_y_db'):.2f} dB, "
@@ -309,15 +317,16 @@ def run_evaluation(
     paths = find_images(folder, without=files.restored)
     if files.restored:
         claim(files.restored / _png(name_below(path, folder)) for path in paths)
+    of_grey = restorer.channels == 1
     for path in track(paths, "evaluate"):
-        pair = load_pair(path, folder, degradation, task[2])
+        pair = load_pair(path, folder, degradation, task[2], 1 if of_grey else None)
         restored = restorer.restore_8_bits(pair.degraded, tile)
         if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
-            warn_of_grey(path, known.title)
-        scores.append(score(pair, restored, described["task"] in WITH_LUMA))
+            warn_of_channels(path, known.title, True, restorer.channels)
+        scores.append(score(pair, restored, described["task"] in WITH_LUMA and not of_grey))
         if files.restored:
             write_image(files.restored / _png(pair.name), restored, opener=owned_path)
-    scored = Evaluation(known.title, known.kind, known.sha256, described, task[2], tuple(scores))
+    scored = Evaluation(known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey)
     if files.scores:
         write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)
     return scored

@@ -4,13 +4,13 @@ Nothing here imports torch, so that a mistyped path is found before the seconds 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.ownership import claim, owned_path, refuse_existing_file
-from snn_tool.images.files import check_image, find_images, read_picture, write_image
+from snn_tool.images.files import check_image, find_images, in_colour, is_grey, read_picture, write_image
 from snn_tool.terminal import Track
 
 if TYPE_CHECKING:
@@ -46,45 +46,75 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool) -> dict[Pat
     return {source: target for target, source in sources.items()}
 
 
+Pick = Callable[[bool], "RestoringStudent"]
+"""Gives the student for a picture by whether it is grey."""
+
+
 def restore_files(
-    student: "RestoringStudent",
-    outputs: Mapping[Path, Path],
-    tile: int,
-    track: Track,
-) -> None:
+    pick: Pick, outputs: Mapping[Path, Path], tile: int, track: Track
+) -> dict[Path, "RestoringStudent"]:
     """Restore the files of `plan_outputs`; a damaged one does not keep the others from being restored.
+
+    Args:
+        pick: gives the student for each picture; one student for all is `lambda is_grey: student`.
+        outputs: the file that each becomes.
+        tile: largest side in pixels that is restored at once.
+        track: shows how far it is.
+
+    Returns:
+        Which student restored which file.
 
     Raises:
         DataError: at the end, if files were damaged.
     """
     damaged: list[DataError] = []
-    grey_is_news = True
+    told: set[tuple[str, bool]] = set()
+    restored: dict[Path, RestoringStudent] = {}
     for source in track(list(outputs), "restore"):
         try:
-            is_grey = restore_file(student, source, outputs[source], tile)
+            student, grey = restore_file(pick, source, outputs[source], tile)
         except DataError as error:
             damaged.append(error)
             continue
-        if is_grey and grey_is_news:
-            warn_of_grey(source, student.provenance.title)
-        grey_is_news &= not is_grey
+        restored[source] = student
+        if (case := (student.provenance.title, grey)) not in told:
+            warn_of_channels(source, student.provenance.title, grey, student.channels)
+            told.add(case)
     if damaged:
         _refuse_damaged(damaged, len(outputs))
+    return restored
 
 
-def restore_file(student: "RestoringStudent", source: Path, target: Path, tile: int) -> bool:
-    """Restore one image file and say whether it was grey; the PNG appears whole or not at all.
+def restore_file(pick: Pick, source: Path, target: Path, tile: int) -> tuple["RestoringStudent", bool]:
+    """Restore one image file: by which student, and whether it is grey; the PNG is whole or not there at all.
 
-    Grey stays grey, and a profile that says sRGB is kept.
+    A picture is grey if it has one channel, or three that are equal. As many come out as went in, and a
+    profile that says sRGB is kept.
     """
     picture = read_picture(source)
-    write_image(target, student.restore_8_bits(picture.pixels, tile), picture.profile, owned_path)
-    return bool(picture.pixels.shape[2] == 1)
+    pixels, grey = picture.pixels, is_grey(picture.pixels)
+    student = pick(grey)
+    seen = pixels[..., :1] if grey and student.channels == 1 else pixels
+    restored = student.restore_8_bits(seen, tile)
+    if restored.shape != pixels.shape:
+        restored = in_colour(restored)
+    write_image(target, restored, picture.profile, owned_path)
+    return student, grey
 
 
-def warn_of_grey(path: Path, network: str) -> None:
-    """Say that a network of colour pictures was given a grey one."""
-    LOGGER.warning("%s: grey, but %s was trained on colour; grey photographs restore worse", path, network)
+def warn_of_channels(path: Path, network: str, grey: bool, channels: int) -> None:
+    """Say that a network of colour was given a grey picture, or the other way round."""
+    if grey and channels == 3:
+        LOGGER.warning(
+            "%s: grey, but %s was trained on colour; grey photographs restore worse", path, network
+        )
+    if not grey and channels == 1:
+        LOGGER.warning(
+            "%s: of colour, but %s was trained on grey; it restores each colour alone, which is worse than a "
+            "student for colour",
+            path,
+            network,
+        )
 
 
 def _refuse_damaged(damaged: list[DataError], count: int) -> None:

@@ -7,7 +7,7 @@ figures on the protocol's test sets, energy range and limits. `benchmarks/ship_s
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import snn_tool.models
@@ -18,7 +18,8 @@ from snn_tool.files.documents import Count, Document, Finite, Name, NotNegative,
 from snn_tool.models.accounts import Degraded
 
 KIND, SCHEMA = "model-card", 2
-DEFAULT = "denoise-blind"
+DEFAULT, DEFAULT_OF_GREY = "denoise-blind", "denoise-gray-blind"
+"""What `restore` takes for images of colour and for grey ones."""
 FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
 _CARD, _STUDENT = ".card.json", ".int.safetensors"
 
@@ -39,6 +40,7 @@ class Card:
         energy: least and most of the ratios of the energy report, and what they are against; synops per
             pixel (a spike of level n counts as n), deliveries per pixel and nonzero spikes per neuron.
         limits: sentences about what it is not good for.
+        channels: of its images: 3 of colour, 1 of grey.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Card:
     training: Mapping[str, Any]
     energy: Mapping[str, Any]
     limits: tuple[str, ...]
+    channels: int = 3
 
     @property
     def path(self) -> Path:
@@ -120,6 +123,7 @@ class CardDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     training: TrainingEntry
     energy: EnergyEntry
     limits: tuple[Text, ...]
+    channels: Literal[1, 3] = 3
 
 
 def student_path(name: str, folder: Path = FOLDER) -> Path:
@@ -153,17 +157,21 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         training=document["training"],
         energy=document["energy"],
         limits=checked.limits,
+        channels=checked.channels,
     )
 
 
-def shipped_for(task: str, folder: Path = FOLDER) -> Card:
+def shipped_for(task: str, folder: Path = FOLDER, grey: bool = False) -> Card:
     """The student that restores what `task` names: the default one, or else the first by name.
+
+    With `grey` one for grey images goes before those for colour; without, none is taken.
 
     Raises:
         ConfigError: none does; the tasks of those that exist are named.
     """
     cards = [read_card(name, folder) for name in shipped_names(folder)]
-    fitting = sorted((card for card in cards if card.task == task), key=lambda card: card.name != DEFAULT)
+    fitting = [card for card in cards if card.task == task and card.channels in ((1, 3) if grey else (3,))]
+    fitting.sort(key=lambda card: (card.channels, card.name not in (DEFAULT, DEFAULT_OF_GREY)))
     if not fitting:
         tasks = ", ".join(sorted({card.task for card in cards})) or "no task"
         raise ConfigError(f"--task {task}: the students that come with snn-tool are for {tasks}")

@@ -108,7 +108,7 @@ class DistillOptions:
         Path | None,
         Flag(
             "Start from this student.safetensors or student.int.safetensors, a run folder, or a name from "
-            "'models', of the same shape but for timesteps.",
+            "'models', of the same shape but for timesteps; a grey student may start from one for colour.",
             read=initial_file,
         ),
     ] = None

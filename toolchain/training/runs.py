@@ -18,7 +18,7 @@ from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import dequantized
 from snn_tool.models.losses import HintLoss, HintPair, pair_hints
 from snn_tool.models.network import Network
-from snn_tool.models.student import build_student, save_student
+from snn_tool.models.student import build_student, in_grey, save_student
 from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
@@ -185,7 +185,7 @@ def read_initial(spec: Spec, wanted: StudentConfig) -> InitialStudent:
     """The weights of a float or quantised student of the same configuration, timesteps left aside.
 
     No weight belongs to a timestep, and a start with fewer of them costs less: the time inheritance training
-    of Deng et al., ICLR 2022 (arXiv 2202.11946).
+    of Deng et al., ICLR 2022 (arXiv 2202.11946). A grey student may start from one for colour, by `in_grey`.
 
     Raises:
         ConfigError: the student has another shape; every key that differs is named.
@@ -193,6 +193,8 @@ def read_initial(spec: Spec, wanted: StudentConfig) -> InitialStudent:
     """
     opened = open_network(spec, accept=(Kind.FLOAT, Kind.INTEGER))
     student, config = _in_float(opened)
+    if (config.channels, wanted.channels) == (COLOUR, GREY):
+        student, config = in_grey(student, config)
     differing = [
         f"{key} is {value}, not {asked}"
         for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)

@@ -38,7 +38,7 @@ elif what == "restore":
     from snn_tool.networks.restoring import restore_file
     from snn_tool.networks.running import RestoringStudent
     opened = RestoringStudent.of(open_student(student))
-    work = lambda path: restore_file(opened, path, folder / (path.stem + ".png"), 64)
+    work = lambda path: restore_file(lambda _: opened, path, folder / (path.stem + ".png"), 64)
 else:
     from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
     track = lambda paths, label: paths

@@ -130,7 +130,7 @@ def test_a_restored_file_is_the_rounded_result(tmp_path: Path, make_network: Mak
     student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     noisy = np.random.default_rng(1).integers(0, 256, (9, 21, 3)).astype(np.uint8)
     write_image(tmp_path / "noisy.png", noisy)
-    restore_file(student, tmp_path / "noisy.png", tmp_path / "out" / "noisy.png", tile=8)
+    restore_file(lambda _: student, tmp_path / "noisy.png", tmp_path / "out" / "noisy.png", tile=8)
     expected = to_uint8(student.restore(noisy.astype(np.float32) / 255, tile=64))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "noisy.png"), expected)
     assert (expected != noisy).any()
@@ -178,13 +178,13 @@ def test_damaged_images_do_not_keep_the_others(
     """The damage shows when the file is decoded; the line that ends the run names it."""
     student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     for name in ("a.png", "b.png", "c.png"):
-        write_image(tmp_path / "in" / name, np.full((8, 8, 3), 9, np.uint8))
+        write_image(tmp_path / "in" / name, np.full((8, 8, 3), (9, 9, 10), np.uint8))
     for name in ("a.png", "b.png")[:damaged]:
         whole = (tmp_path / "in" / name).read_bytes()
         (tmp_path / "in" / name).write_bytes(whole[: whole.index(b"IDAT") + 8])
     outputs = plan_outputs([tmp_path / "in"], tmp_path / "out", overwrite=False)
     with pytest.raises(DataError) as caught:
-        restore_files(student, outputs, 16, untracked)
+        restore_files(lambda _: student, outputs, 16, untracked)
     message = str(caught.value)
     assert message.endswith(f"; {3 - damaged} of 3 images were restored") and "\n" not in message
     assert ("a.png: corrupt or truncated" if damaged == 1 else "2 files are damaged, see above") in message
@@ -193,7 +193,7 @@ def test_damaged_images_do_not_keep_the_others(
     assert len(list((tmp_path / "out").glob("*.png"))) == 3 - damaged
     alone = plan_outputs([tmp_path / "in" / "a.png"], tmp_path / "alone", overwrite=False)
     with pytest.raises(DataError, match=r"a.png: corrupt or truncated \(.*\); replace it$"):
-        restore_files(student, alone, 16, untracked)
+        restore_files(lambda _: student, alone, 16, untracked)
 
 
 def test_each_file_is_decoded_once_and_warns_once(
@@ -202,7 +202,7 @@ def test_each_file_is_decoded_once_and_warns_once(
     monkeypatch: pytest.MonkeyPatch,
     make_network: MakeNetwork,
 ) -> None:
-    Image.new("RGBA", (16, 16)).save(tmp_path / "clear.png")
+    Image.new("RGBA", (16, 16), (90, 120, 30, 0)).save(tmp_path / "clear.png")
     student = saved_integer(tmp_path, make_network("graded", "flat"))
     decoded: list[str] = []
     prepare = PngImageFile.load_prepare
@@ -213,7 +213,8 @@ def test_each_file_is_decoded_once_and_warns_once(
 
     monkeypatch.setattr(PngImageFile, "load_prepare", counted)
     outputs = plan_outputs([tmp_path / "clear.png"], tmp_path / "out", overwrite=False)
-    restore_files(RestoringStudent.of(open_student(student)), outputs, 16, untracked)
+    opened = RestoringStudent.of(open_student(student))
+    restore_files(lambda _: opened, outputs, 16, untracked)
     assert decoded == ["clear.png"]
     (message,) = [record.getMessage() for record in warned.records]
     assert message == f"{tmp_path / 'clear.png'}: alpha channel dropped"
@@ -229,7 +230,7 @@ def test_grey_in_is_grey_out(
         write_image(tmp_path / "in" / name, grey)
     write_image(tmp_path / "in" / "c.png", np.repeat(grey, 3, axis=2))
     outputs = plan_outputs([tmp_path / "in"], tmp_path / "out", overwrite=False)
-    restore_files(student, outputs, 8, untracked)
+    restore_files(lambda _: student, outputs, 8, untracked)
     colour = student.restore(np.repeat(grey, 3, axis=2).astype(np.float32) / 255, 1024)
     mean = to_uint8(colour.mean(axis=2, keepdims=True))[..., 0]
     for name, mode in (("a.png", "L"), ("b.png", "L"), ("c.png", "RGB")):
@@ -250,7 +251,7 @@ def test_results_are_no_inputs(tmp_path: Path, make_network: MakeNetwork) -> Non
     for _ in range(2):
         outputs = plan_outputs([tmp_path], tmp_path / "restored", overwrite=True)
         assert list(outputs) == [tmp_path / "a.png"]
-        restore_files(student, outputs, 16, untracked)
+        restore_files(lambda _: student, outputs, 16, untracked)
     named = tmp_path / "restored" / "a.png"
     assert plan_outputs([named], tmp_path / "restored", overwrite=True) == {named: named}
 
@@ -259,7 +260,7 @@ def test_a_profile_of_srgb_stays_with_the_picture(tmp_path: Path, make_network: 
     student = RestoringStudent.of(open_student(saved_integer(tmp_path, make_network("graded", "flat"))))
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("RGB", (8, 8), (90, 120, 30)).save(tmp_path / "a.png", icc_profile=profile)
-    restore_file(student, tmp_path / "a.png", tmp_path / "out.png", 16)
+    restore_file(lambda _: student, tmp_path / "a.png", tmp_path / "out.png", 16)
     with Image.open(tmp_path / "out.png") as image:
         assert image.info["icc_profile"] == profile
 

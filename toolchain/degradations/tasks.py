@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from snn_tool.degradations.blur import Defocus, MotionBlur
 from snn_tool.degradations.camera import CorrelatedNoise, PoissonGaussian, RealNoise
-from snn_tool.degradations.haze import Haze
+from snn_tool.degradations.haze import ColouredHaze, Haze
 from snn_tool.degradations.noise import Degradation, GaussianNoise
 from snn_tool.degradations.options import AS_USUAL, HowOptions
-from snn_tool.degradations.rain import RainStreaks
+from snn_tool.degradations.rain import RainStreaks, VariedRain
+from snn_tool.degradations.raindrops import Raindrops
 from snn_tool.degradations.stored import Stored
 from snn_tool.errors import ConfigError, check_known
 
@@ -63,9 +64,21 @@ TASKS: dict[str, Task] = {
         {RealNoise.KIND: "0-50"},
     ),
     "derain": Task(
-        {"streaks": RainStreaks}, 1, "0.3-0.9", ("0.5", "0.3-0.9"), "opacity of the streaks", "opacity"
+        {"streaks": RainStreaks, VariedRain.KIND: VariedRain, Raindrops.KIND: Raindrops},
+        1,
+        "0.3-0.9",
+        ("0.5", "0.3-0.9"),
+        "opacity of the streaks",
+        "opacity",
     ),
-    "dehaze": Task({"grey": Haze}, 4, "0.6-1.8", ("1", "0.6-1.8"), "scattering coefficient", "beta"),
+    "dehaze": Task(
+        {"grey": Haze, ColouredHaze.KIND: ColouredHaze},
+        4,
+        "0.6-1.8",
+        ("1", "0.6-1.8"),
+        "scattering coefficient",
+        "beta",
+    ),
     "deblur": Task({"shake": MotionBlur}, 40, "5-20", ("10", "5-20"), "pixels of camera path", "path"),
     "defocus": Task({"disk": Defocus}, 12, "1-4", ("2", "1-4"), "pixels of radius", "radius"),
 }

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.degradations.blur import Defocus, MotionBlur, disk, rasterised, shake
-from snn_tool.degradations.haze import AIRLIGHT, Haze, smooth_depth
+from snn_tool.degradations.haze import AIRLIGHT, ColouredHaze, Haze, edged_depth, smooth_depth
 from snn_tool.degradations.noise import NOISE_SIGMA, Degradation, blur
 from snn_tool.degradations.options import HowOptions
-from snn_tool.degradations.rain import RainStreaks, rain_layer, streak
+from snn_tool.degradations.rain import RainStreaks, VariedRain, rain_layer, streak
+from snn_tool.degradations.raindrops import DEPTHS, DIAMETERS, FOCAL, Drops, Raindrops, drops, lines
 from snn_tool.degradations.tasks import (
     TASKS,
     TrainedFor,
@@ -25,6 +26,7 @@ KINDS = [(name, kind) for name, task in TASKS.items() for kind in task.kinds]
 OTHER_KINDS = [(name, kind) for name, kind in KINDS if kind != "gaussian"]
 OTHERS = [name for name in TASKS if name != "denoise"]
 WITHOUT_NOISE: list[Degradation] = [RainStreaks(0, 0), Haze(0, 0), MotionBlur(0, 0, 0), Defocus(0, 0, 0)]
+WITHOUT_NOISE += [VariedRain(0, 0), Raindrops(0, 0), ColouredHaze(0, 0)]
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -110,6 +112,69 @@ def test_a_streak_points_where_its_angle_says(angle: float) -> None:
     rows, columns = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
     xx, yy, xy = ((kernel * product).sum() for product in (columns**2, rows**2, rows * columns))
     assert math.degrees(0.5 * math.atan2(2 * xy, yy - xx)) == pytest.approx(angle, abs=0.5)
+
+
+@pytest.mark.parametrize("kind", [VariedRain, Raindrops])
+def test_other_rain_brightens_black_within_the_film_and_differs_from_image_to_image(
+    kind: type[VariedRain] | type[Raindrops],
+) -> None:
+    black = np.zeros((80, 90, 3), np.float32)
+    rain = [kind(0.8, 0.8).apply(black, image_rng(seed, "x")) for seed in range(6)]
+    assert all(0 <= each.min() and each.max() <= 1 for each in rain)
+    assert max(each.max() - each.min() for each in rain) > 0.15
+    assert all(np.ptp(each, axis=2).max() == 0 for each in rain)  # rain of black and of white light is grey
+    assert len({round(float(each.mean()), 6) for each in rain}) == 6
+
+
+def test_a_drop_is_a_line_of_its_width() -> None:
+    """Upright, 19 pixels long: one of 2 pixels covers 38 of them, a thin one its share of one column."""
+    wide, fine = (
+        Drops(*map(np.array, ([[10.5, 5]], [[10.5, 24]], [width], [5.0], [0.8]))) for width in (2.0, 0.1)
+    )
+    seen, thin = (lines((30, 20), one, np.array([0])) for one in (wide, fine))
+    columns = seen.sum(axis=0)
+    assert columns.sum() == pytest.approx(0.8 * 2 * 19, rel=0.06) and columns[:9].sum() == 0
+    assert seen.max() == pytest.approx(0.8, abs=0.01) and columns[13:].sum() == 0
+    thin = lines(
+        (30, 20), Drops(*map(np.array, ([[10.5, 5]], [[10.5, 24]], [0.1], [5.0], [0.8]))), np.array([0])
+    )
+    assert 0 < thin.sum() < 0.1 * seen.sum()
+
+
+def test_drops_have_the_sizes_and_speeds_of_rain() -> None:
+    """A line is as long as its drop falls in the exposure: lengths over widths go as the speed over D."""
+    for seed in range(5):
+        found = drops((300, 400), np.random.default_rng(seed))
+        diameters = found.widths * found.depths * 1000 / FOCAL
+        assert DIAMETERS[0] - 1e-9 <= diameters.min() and diameters.max() <= DIAMETERS[1] + 1e-9
+        assert DEPTHS[0] <= found.depths.min() and found.depths.max() <= DEPTHS[1]
+        falls = (found.ends - found.starts)[:, 1] * found.depths
+        exposures = falls / FOCAL / (9.65 - 10.3 * np.exp(-0.6 * diameters))
+        assert np.ptp(exposures) < 1e-9 and 1 / 200 <= exposures[0] <= 1 / 50
+        # of the room before a camera half lies beyond the depth whose cube is the mean of both cubes
+        middle = (sum(depth**3 for depth in DEPTHS) / 2) ** (1 / 3)
+        slack = 5 * 0.5 / math.sqrt(len(found.depths))
+        assert np.mean(found.depths > middle) == pytest.approx(0.5, abs=slack)
+
+
+def test_coloured_haze_has_one_transmission_and_three_airlights() -> None:
+    black, white = (np.full((90, 120, 3), value, np.float32) for value in (0, 1))
+    dark, light = (ColouredHaze(1.2, 1.2).apply(clean, image_rng(3, "x")) for clean in (black, white))
+    transmission = (light - dark).astype(np.float64)
+    np.testing.assert_allclose(transmission, transmission[:, :, :1].repeat(3, 2), atol=1e-6)
+    far = transmission[:, :, 0] < 0.9
+    airlight = dark[far] / (1 - transmission[far])
+    assert np.ptp(airlight, axis=0).max() < 1e-4 and np.ptp(airlight[0]) > 0.01
+    assert np.abs(airlight[0] - airlight[0].mean()).max() <= 2 * ColouredHaze.TINT and airlight.max() <= 1
+
+
+def test_things_before_the_depth_have_edges() -> None:
+    jumps = []
+    for seed in range(12):
+        depth = edged_depth(picture(60, 80), image_rng(seed, "x"))
+        assert depth.shape == (60, 80) and 0 <= depth.min() and depth.max() <= 1
+        jumps.append(np.abs(np.diff(depth, axis=1)).max())
+    assert sum(jump > 0.05 for jump in jumps) >= 4 and min(jumps) < 0.03
 
 
 def test_haze_is_the_scattering_model() -> None:

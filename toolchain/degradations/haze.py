@@ -74,7 +74,7 @@ class ColouredHaze:
 
     def _haze(self, image: Image, rng: np.random.Generator) -> Image:
         beta, mean = rng.uniform(self.low, self.high), rng.uniform(*self.AIRLIGHT)
-        tint = rng.uniform(-self.TINT, self.TINT, image.shape[2])
+        tint = np.asarray(rng.uniform(-self.TINT, self.TINT, image.shape[2]))
         airlight = np.minimum(mean + tint - tint.mean(), 1).astype(np.float32)
         veil = edged_depth(image, rng)
         veil *= -np.float32(beta)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from snn_tool.degradations.haze import smooth_depth
 from snn_tool.degradations.noise import Image, Kernel, each_image
 from snn_tool.images.tiling import blocks
@@ -76,7 +77,7 @@ def rain_layer(size: tuple[int, int], rng: np.random.Generator) -> Image:
     return streaks(size, streak(length, width, angle), density, rng)
 
 
-def streaks(size: tuple[int, int], kernel: Kernel, density: float, rng: np.random.Generator) -> Image:
+def streaks(size: tuple[int, int], kernel: Kernel | Image, density: float, rng: np.random.Generator) -> Image:
     """Copies of one streak, float32 [H, W] in [0, 1], each with a brightness of its own.
 
     Args:
@@ -88,7 +89,7 @@ def streaks(size: tuple[int, int], kernel: Kernel, density: float, rng: np.rando
     from scipy.signal import fftconvolve  # as in `noise.blur`
 
     shape = (size[0] + kernel.shape[0] - 1, size[1] + kernel.shape[1] - 1)
-    brightness = rng.uniform(0.2, 1.0, shape).astype(kernel.dtype, copy=False)
+    brightness: NDArray[Any] = rng.uniform(0.2, 1.0, shape).astype(kernel.dtype, copy=False)
     brightness *= rng.random(shape) < density
     layer: Image = np.empty(size, np.float32)
     for rows, columns in blocks(*size):

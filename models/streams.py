@@ -78,10 +78,13 @@ def lowered_sources(
 
     Args:
         populations: of `lower`.
-        source: of each synapse, a population or the image.
+        source: of each synapse that counts, a population or the image.
     """
     return {
-        s.name: (*((s.accumulator,) if s.accumulator else ()), *(source[name] for name in s.synapses))
+        s.name: (
+            *((s.accumulator,) if s.accumulator else ()),
+            *(source[name] for name in s.synapses if name in source),
+        )
         for s in populations
     }
 
@@ -147,16 +150,43 @@ def hop_depths(sources: Mapping[str, Sequence[str]], start: str) -> dict[str, in
     return depths
 
 
-def relay_counts(sources: Mapping[str, Sequence[str]], start: str) -> dict[str, int]:
+def relay_counts(
+    sources: Mapping[str, Sequence[str]], start: str, late: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, int]:
     """Relay stages behind each population, so that every reader receives its spikes at its own depth.
 
     A chain of k relays offers the spikes delayed by 1..k steps; readers at different depths tap one chain.
     The image needs none: the host presents it at any step.
+
+    Args:
+        sources: for each population what it reads, see `hop_depths`.
+        start: the input.
+        late: for each population those that it reads one timestep late, through recurrent synapses.
+
+    Raises:
+        ExportError: a recurrent connection comes from a population that lies deeper than its reader.
     """
     depths = hop_depths(sources, start)
     relays = {name: 0 for name in sources}
-    for name, readers in sources.items():
-        for source in readers:
-            if source != start:
-                relays[source] = max(relays[source], depths[name] - depths[source] - 1)
+    for delay, read in ((0, sources), (1, late or {})):
+        for name, readers in read.items():
+            for source in readers:
+                if source != start:
+                    stages = held_stages(source, name, depths, delay)
+                    relays[source] = max(relays[source], stages)
     return relays
+
+
+def held_stages(source: str, reader: str, depths: Mapping[str, int], delay: int) -> int:
+    """Relay stages between a population and one that reads it `delay` timesteps late.
+
+    Raises:
+        ExportError: the spikes would have to arrive before a hop, which takes one step, can bring them.
+    """
+    stages = depths[reader] - depths[source] - 1 + delay
+    if stages < 0:
+        raise ExportError(
+            f"{reader}: a recurrent connection from {source}, {1 - stages} hops down the network, which take "
+            f"{1 - stages} timesteps on the chip and not {delay}; let every loop pass one population only"
+        )
+    return stages

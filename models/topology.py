@@ -37,6 +37,10 @@ Padding = Annotated[int, Meta(ge=0, le=1024)]
 Upsample = Annotated[int, Meta(ge=1, le=16)]
 Downscale = Annotated[int, Meta(ge=1, le=1024)]
 Timesteps = Annotated[int, Meta(ge=1, le=64)]
+Steps = Annotated[int, Meta(ge=1, le=1 << 12)]
+"""Timesteps of a network that takes another input at each; a student is trained for at most 64."""
+
+Delay = Annotated[int, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(ge=1, le=1 << 14)]
 Inputs = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_PARTS)]
 _RESIDUAL = "adds_image asks for a read-out of the image's size and channels"
@@ -55,6 +59,8 @@ class Synapse:
         bias: adds a learned constant per output channel and timestep.
         gain: factor on the Kaiming initialisation.
         given_padding: zero padding in pixels of networks trained elsewhere; None takes the one above.
+        delay: 1 of a recurrent connection: it delivers the spikes of the timestep before, none at the first,
+            and may read any population, also the one that it feeds.
     """
 
     name: Name
@@ -69,6 +75,7 @@ class Synapse:
     bias: bool = True
     gain: Finite = 1.0
     given_padding: Padding | None = None
+    delay: Delay = 0
 
     def __post_init__(self) -> None:
         """Refuse what no convolution can be.
@@ -222,14 +229,16 @@ def check_wiring(topology: Topology) -> None:
     """
     synapses, populations = topology.synapses, topology.populations
     by_name = {synapse.name: synapse for synapse in synapses}
-    emitted: dict[str, int] = {}
+    channels = {population.name: population.channels for population in populations}
+    earlier: set[str] = set()
     _check_names(topology, by_name)
+    _check_delays(topology, by_name)
     for population in populations:
         for name in population.inputs:
             synapse = by_name[name]
-            if synapse.source != IMAGE and synapse.source not in emitted:
+            if synapse.source != IMAGE and synapse.source not in (channels if synapse.delay else earlier):
                 raise ConfigError(f"synapse {name}: its source {synapse.source} is no earlier population")
-            given = emitted.get(synapse.source, topology.image_channels)
+            given = channels.get(synapse.source, topology.image_channels)
             if synapse.in_channels != given:
                 raise ConfigError(
                     f"synapse {name}: reads {synapse.in_channels} channels, {synapse.source} has {given}"
@@ -239,7 +248,7 @@ def check_wiring(topology: Topology) -> None:
                     f"population {population.name}: has {population.channels} channels, its input {name} "
                     f"gives {synapse.target_channels}"
                 )
-        emitted[population.name] = population.channels
+        earlier.add(population.name)
     _check_sizes(topology, by_name)
 
 
@@ -263,6 +272,21 @@ def _check_names(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
             raise ConfigError(f"population {population.name}: its input {min(unknown)} is no synapse")
     if idle := by_name.keys() - set(fed):
         raise ConfigError(f"synapse {min(idle)}: feeds no population")
+
+
+def _check_delays(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
+    """What is recurrent reads spikes, adds to a population that something else feeds, and has one size."""
+    delayed = [synapse.name for synapse in topology.synapses if synapse.delay]
+    if delayed and topology.image_size is None:
+        raise ConfigError(f"synapse {delayed[0]}: is recurrent, which asks for an image_size")
+    if image := [name for name in delayed if by_name[name].source == IMAGE]:
+        raise ConfigError(f"synapse {image[0]}: reads the image, which has no spikes to hold back")
+    for population in topology.populations:
+        if by_name[population.inputs[0]].delay:
+            raise ConfigError(
+                f"population {population.name}: its first input {population.inputs[0]} is recurrent; name "
+                "one first that is not"
+            )
 
 
 def _check_sizes(topology: Topology, by_name: Mapping[str, Synapse]) -> None:

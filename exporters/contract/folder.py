@@ -99,13 +99,13 @@ def check_hashes(folder: Path, hashes: Mapping[str, str], manifest: str) -> None
 
 GOLDEN = "golden.npz"
 
-MEMBERS: Mapping[str, tuple[type[np.integer], int]] = {
-    "tiles": (np.int16, 4),
-    "readout": (np.int32, 4),
-    "spikes": (np.int8, 5),
-    "membranes": (np.int32, 5),
+MEMBERS: Mapping[str, tuple[type[np.integer], tuple[int, ...]]] = {
+    "tiles": (np.int16, (4, 5)),
+    "readout": (np.int32, (4,)),
+    "spikes": (np.int8, (5,)),
+    "membranes": (np.int32, (5,)),
 }
-"""Type and number of axes of each kind of array; the last two stand once for each population."""
+"""Type and numbers of axes of each kind of array; the last two stand once for each population."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,7 @@ class Golden:
     """Input tiles and the integers that they must give; fits `Trace`.
 
     Attributes:
-        tiles: int16 [N, 3, H, W] on the integer input grid.
+        tiles: int16 [N, 3, H, W] on the integer input grid, or [N, T, C, H, W] of what changes with time.
         readout: int32 [N, 3, H, W].
         spikes: for each population int8 [T, N, C, H, W].
         membranes: for each population int32 [T, N, C, H, W].
@@ -187,7 +187,7 @@ def image_size(program: Program) -> dict[str, list[int]]:
 def _shapes(program: Program, count: int) -> dict[str, tuple[int, ...]]:
     """The shape of every array of a number of tiles."""
     shapes: dict[str, tuple[int, ...]] = {
-        "tiles": (count, program.channels, program.height, program.width),
+        "tiles": (count, *program.input_shape),
         "readout": (count, *shape_of(program.readout)),
     }
     for node in program.populations:
@@ -235,10 +235,11 @@ def read_golden(path: Path) -> Golden:
         kind, dot, population = key.partition(".")
         if kind not in MEMBERS or bool(dot) is not (kind in kinds):
             raise ArtifactError(f"{path}: holds {key!r}, which no export has; export the network again")
-        if (values.dtype, values.ndim) != (dtype := np.dtype(MEMBERS[kind][0]), axes := MEMBERS[kind][1]):
+        dtype, axes = np.dtype(MEMBERS[kind][0]), MEMBERS[kind][1]
+        if values.dtype != dtype or values.ndim not in axes:
             raise ArtifactError(
                 f"{path}: {key} is {values.dtype} of {values.ndim} axes, "
-                f"not {dtype} of {axes}; export the network again"
+                f"not {dtype} of {' or '.join(map(str, axes))}; export the network again"
             )
         if dot:
             kinds[kind][population] = values

@@ -63,6 +63,7 @@ from snn_tool.exporters.nir.program import (
     LifNode,
     PopulationNode,
     Program,
+    refuse_time,
 )
 from snn_tool.files.artifacts import atomic_path, read_json
 from snn_tool.files.documents import Count, Name, Positive, read_document
@@ -114,6 +115,7 @@ def write_netx(path: Path, program: Program) -> NetxRun:
         TargetLimitError: a value outside the hardware's ranges, or a read-out that some image makes fire.
         ArtifactError: the file cannot be written.
     """
+    refuse_time(program, "netx")
     _refuse_obstacles(program)
     check_limits(program)
     _refuse_values(program)

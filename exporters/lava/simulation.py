@@ -126,6 +126,7 @@ class _Head:
     neurons: dict[str, tuple[int, ...]]
     relays: frozenset[str]
     readout: str
+    over_time: bool = False
     options: tuple[str, ...] = ()
 
 
@@ -142,7 +143,8 @@ def _execute(
         raise ConfigError(f"conv = {context.conv!r} is not allowed; use one of {', '.join(CONVOLUTIONS)}")
     _check_images(images, head)
     with temporary_folder("lava") as folder:
-        np.savez(folder / "images.npz", images=images.transpose(0, 3, 2, 1).astype(np.int32))
+        lava_layout = np.moveaxis(images, (-3, -2, -1), (-1, -2, -3)).astype(np.int32)
+        np.savez(folder / "images.npz", images=lava_layout)
         files: list[str | Path] = [source.resolve(), folder / "images.npz", folder / "result.npz"]
         options = [*head.options, "--conv", context.conv, "--stall-s", str(STALL_S), "--record", *names]
         finished = _finished([environment.python, "-B", RUNNER, *files, *options], context)
@@ -178,13 +180,15 @@ def _head_of_plan(path: Path) -> _Head:
         neurons={neuron.name: neuron.shape for neuron in plan.neurons},
         relays=frozenset(neuron.name for neuron in plan.neurons if neuron.is_relay),
         readout=plan.readout,
+        over_time=plan.over_time,
     )
 
 
 def _check_images(images: NDArray[Any], plan: _Head) -> None:
-    if images.ndim != 4 or images.shape[:0:-1] != plan.image or not len(images):
+    expected = (*((plan.timesteps,) if plan.over_time else ()), *plan.image[::-1])
+    if images.shape[1:] != expected or not len(images):
         raise DataError(
-            f"images {list(images.shape)}: the network takes [N, {', '.join(map(str, plan.image[::-1]))}]"
+            f"images {list(images.shape)}: the network takes [N, {', '.join(map(str, expected))}]"
         )
     if not np.issubdtype(images.dtype, np.integer):
         raise DataError(f"images of type {images.dtype}: the network takes integers of its input grid")

@@ -6,6 +6,8 @@
     lif       v[t] = decay(v[t - 1]) + 64 current + 64 bias for t = 1 .. T, both ends apart, since decay
               never decreases; a membrane that may exceed the threshold stays at or below it or becomes 0
     read-out  as lif, without decay and threshold
+    lasting   u[t] = decay(u[t - 1]) + 64 current takes the place of 64 current
+    recurrent a source that comes later, or is the reader itself, may fire or not
 
 Every source range is widened to contain 0, so that positions in the padding are covered. A bound of a sum
 over the image alone is attained, by the image that takes the range's end that each weight's sign asks for.
@@ -17,7 +19,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from snn_tool.exporters.nir.interpreter import HALF_RANGE, LARGEST, decayed, kept_steps, levels
+from snn_tool.exporters.nir.interpreter import (
+    HALF_RANGE,
+    LARGEST,
+    current_kept,
+    decayed,
+    kept_steps,
+    levels,
+)
 from snn_tool.exporters.nir.program import (
     IMAGE,
     MEMBRANE_SHIFT,
@@ -48,7 +57,7 @@ class Bounds:
     Attributes:
         sums: for each convolution its sum of products, per channel before the pixel-shuffle and before it
             wraps to 24 bits, in LSB.
-        currents: for each population the sum of its convolutions' outputs, in LSB.
+        currents: for each population the sum of its convolutions' outputs, in LSB, with what lasts of it.
         membranes: for each population its membrane at any timestep before clipping and reset; 64ths of an
             LSB, for graded neurons whole LSB.
         spikes: for each population what it emits.
@@ -72,13 +81,21 @@ def bound(program: Program) -> Bounds:
         for name in population.inputs:
             conv = program.conv[name]
             if name not in sums:
-                sums[name] = sum_interval(conv, spikes[conv.source])
+                source = _any_spike(program, conv) if conv.delay else spikes[conv.source]
+                sums[name] = sum_interval(conv, source)
         current = stream_interval(program, found, population.inputs)
         membrane, emitted = _respond(population, current, program.bias(population), program.timesteps)
-        currents[population.name], membranes[population.name] = current, membrane
+        currents[population.name] = _register(population, current, program.timesteps)
+        membranes[population.name] = membrane
         spikes[population.name] = emitted
     del spikes[IMAGE]
     return found
+
+
+def _any_spike(program: Program, conv: ConvNode) -> Interval:
+    """What a recurrent convolution's source may emit, whatever it does."""
+    silent = np.zeros(program.population[conv.source].channels, dtype=np.int64)
+    return Interval(silent, silent + 1)
 
 
 def stream_interval(program: Program, bounds: Bounds, stream: Sequence[str]) -> Interval:
@@ -141,11 +158,11 @@ def _integrated(
     population: PopulationNode, current: Interval, bias: Integers, timesteps: int
 ) -> list[Interval]:
     """Membranes of a LIF or a read-out at t = 1 .. T, before clipping and reset."""
-    drive = _drive(current)
+    drives = _drives(population, current, timesteps)
     added, kept = bias << MEMBRANE_SHIFT, kept_steps(population)
     rest = Interval(np.zeros_like(bias), np.zeros_like(bias))
     steps = []
-    for _ in range(timesteps):
+    for drive in map(_cut, drives):
         step = Interval(
             decayed(rest.low, kept) + drive.low + added, decayed(rest.high, kept) + drive.high + added
         )
@@ -154,6 +171,27 @@ def _integrated(
         if isinstance(population, LifNode):
             rest = _reset(rest, population.threshold << MEMBRANE_SHIFT)
     return steps
+
+
+def _drives(population: PopulationNode, current: Interval, timesteps: int) -> list[Interval]:
+    """The current at t = 1 .. T before the cut to 24 bits, 64ths, with what a lasting one keeps."""
+    kept = current_kept(population)
+    held = Interval(np.zeros_like(current.low), np.zeros_like(current.high))
+    found = []
+    for _ in range(timesteps):
+        low = (current.low << MEMBRANE_SHIFT) + decayed(held.low, kept)
+        found.append(Interval(low, (current.high << MEMBRANE_SHIFT) + decayed(held.high, kept)))
+        held = _cut(found[-1])
+    return found
+
+
+def _register(population: PopulationNode, current: Interval, timesteps: int) -> Interval:
+    """The current's register in LSB, rounded outwards: what arrives, or what lasts of it with it."""
+    if current_kept(population) == 0:
+        return current
+    drives = _drives(population, current, timesteps)
+    low, high = np.min([d.low for d in drives], axis=0), np.max([d.high for d in drives], axis=0)
+    return Interval(low >> MEMBRANE_SHIFT, -(-high >> MEMBRANE_SHIFT))
 
 
 def _reset(membrane: Interval, threshold: int) -> Interval:
@@ -168,9 +206,9 @@ def _clipped(membrane: Interval) -> Interval:
     return Interval(np.clip(membrane.low, -LARGEST, LARGEST), np.clip(membrane.high, -LARGEST, LARGEST))
 
 
-def _drive(current: Interval) -> Interval:
-    """Hull of `64 a`, and of 2^24 less above 2^23 and 2^24 more at or below -2^23, for a in the range."""
-    low, high = current.low << MEMBRANE_SHIFT, current.high << MEMBRANE_SHIFT
+def _cut(drive: Interval) -> Interval:
+    """Hull of a drive, and of 2^24 less above 2^23 and 2^24 more at or below -2^23."""
+    low, high = drive.low, drive.high
     inner_low, inner_high = np.maximum(low, -HALF_RANGE + 1), np.minimum(high, HALF_RANGE)
     parts = (
         (low, np.minimum(high, -HALF_RANGE), 2 * HALF_RANGE),

@@ -57,7 +57,7 @@ from snn_tool.files.artifacts import read_json, sha256_file, write_bytes, write_
 from snn_tool.files.documents import one_of, read_document
 from snn_tool.files.staging import staged_folder
 from snn_tool.models.streams import FANOUT, LOWERINGS
-from snn_tool.models.topology import Timesteps
+from snn_tool.models.topology import Steps
 
 KIND, SCHEMA = "loihi-bundle", 1
 PLAN, PLAN_ARRAYS, RANGES, RESOURCES, MANIFEST = (
@@ -81,7 +81,7 @@ class BundleManifest(Manifest, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     neuron: Annotated[str, one_of("graded", "lif")]
-    timesteps: Timesteps
+    timesteps: Steps
     lowering: Annotated[str, one_of(*LOWERINGS)]
     resources: Resources
 

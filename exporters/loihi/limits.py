@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from snn_tool.errors import TargetLimitError
 from snn_tool.exporters.nir.program import (
+    DECAY_STEPS,
     MEMBRANE_SHIFT,
     ConvNode,
     GradedNode,
@@ -153,6 +154,9 @@ def _of_population(node: PopulationNode, program: Program) -> Iterator[Quantity]
     if isinstance(node, LifNode) or (isinstance(node, ReadoutNode) and node.decay):
         decay = np.array([node.decay])
         yield bounded(node.name, "dv", DECAY_RANGE, FIXED, decay, decay)
+    if isinstance(node, LifNode) and node.current_decay < DECAY_STEPS:
+        du = np.array([node.current_decay - 1])
+        yield bounded(node.name, "du", DECAY_RANGE, FIXED, du, du)
     if isinstance(node, LifNode | GradedNode):
         threshold = np.array([node.threshold])
         yield bounded(node.name, "vth", THRESHOLD_RANGE, FIXED, threshold, threshold)

@@ -41,8 +41,15 @@ class LoweredProgram:
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """For each population what it reads through synapses."""
-        return lowered_sources(self.populations, {conv.name: conv.source for conv in self.program.convs})
+        """For each population what it reads through synapses of the same timestep."""
+        now = {conv.name: conv.source for conv in self.program.convs if not conv.delay}
+        return lowered_sources(self.populations, now)
+
+    @cached_property
+    def late(self) -> dict[str, tuple[str, ...]]:
+        """For each population what it reads of the timestep before."""
+        late = {conv.name: conv.source for conv in self.program.convs if conv.delay}
+        return {name: read for name, read in lowered_sources(self.populations, late).items() if read}
 
     @cached_property
     def depths(self) -> dict[str, int]:
@@ -52,7 +59,7 @@ class LoweredProgram:
     @cached_property
     def relays(self) -> dict[str, int]:
         """Delay relays behind each population."""
-        return relay_counts(self.sources, IMAGE)
+        return relay_counts(self.sources, IMAGE, self.late)
 
 
 def lower_program(program: Program, lowering: str) -> LoweredProgram:
@@ -64,6 +71,11 @@ def lower_program(program: Program, lowering: str) -> LoweredProgram:
     """
     populations = lower({p.name: p.inputs for p in program.populations}, lowering)
     held = [population for population in populations if population.accumulates]
+    if held and program.recurrent:
+        raise TargetLimitError(
+            f"{program.recurrent[0]}: is recurrent, and accumulators sum what one timestep brings; "
+            "use --lowering fanout"
+        )
     bounds = {population.name: stream_bound(program, population.stream) for population in held}
     _check_bounds(bounds)
     nodes = {p.name: _accumulator(program, p, bounds[p.name]) for p in held}

@@ -16,12 +16,16 @@ is the read-out's depth.
   the sum of what arrived. They add hops; depths and relays are those of the lowered graph.
 - A reader at depth d takes a population's spikes at depth d - 1. Relays carry them there: relay k re-emits
   the spikes k steps later, through an identity kernel (groups = channels) and neurons that pass values on.
+- A recurrent convolution delivers the timestep before: one hop from a population to itself or to another of
+  its depth, and k hops more through k relays to one that lies k deeper. At the first step of a window its
+  buffer would hold what its source did at the end of the window before; the runner empties it (`is_late`).
 - Biases act before a window opens, so LIF neurons are `LIFReset(reset_interval=P, reset_offset=first_step)`:
   Lava zeroes u and v at t % P == first_step % P before the dynamics of that step. Inside a window every input
   comes from inside the sender's window, hence nothing that happens outside can be seen. With P = T images may
   follow each other without a gap, image i shifted by i T steps; with any longer P likewise.
 
-Neurons. `LifSpec` is Lava's stock LIF: du = 4095, bias_exp = 6, dv, vth and bias_mant as given. `GradedSpec`
+Neurons. `LifSpec` is Lava's stock LIF: bias_exp = 6, and du (4095 forgets the current at once), dv, vth and
+bias_mant as given. `GradedSpec`
 is memoryless: v = clip(sum of currents + bias, -2^23 + 1, 2^23 - 1), then z = sign(v) min(levels,
 (2 |v| + threshold) // (2 threshold)), negative z only if signed; the currents are not shifted. The read-out's
 threshold lies above the saturated membrane, a simulation's privilege; hardware takes 131071, which differs
@@ -48,12 +52,15 @@ from snn_tool.exporters.loihi.specs import (
     payload_bits,
 )
 from snn_tool.exporters.nir.program import IMAGE, ConvNode, GradedNode, LifNode, PopulationNode, Program
-from snn_tool.models.streams import FANOUT, LoweredPopulation
+from snn_tool.models.streams import FANOUT, LoweredPopulation, held_stages
 
 
 def image_bits(lowered: LoweredProgram) -> int:
-    """Bits of the image's payload, including the sign."""
-    return payload_bits(lowered.program.input_low, lowered.program.input_high)
+    """Bits of the image's payload, including the sign; 0 of binary spikes."""
+    program = lowered.program
+    if program.form and program.form.kind == "spikes" and program.input_high == 1:
+        return 0
+    return payload_bits(program.input_low, program.input_high)
 
 
 def incoming_convs(lowered: LoweredProgram, reader: LoweredPopulation) -> list[ConvSpec]:
@@ -78,7 +85,10 @@ def neuron_process(lowered: LoweredProgram, population: LoweredPopulation) -> Ne
             node.name, lava_shape(node), mantissa, node.threshold, node.levels, node.signed, depth, False
         )
     if isinstance(node, LifNode):
-        return LifSpec(node.name, lava_shape(node), mantissa, node.decay, node.threshold, depth, False, False)
+        du = node.current_decay - 1
+        return LifSpec(
+            node.name, lava_shape(node), mantissa, node.decay, node.threshold, depth, False, False, du
+        )
     return LifSpec(node.name, lava_shape(node), mantissa, node.decay, READOUT_THRESHOLD, depth, False, True)
 
 
@@ -105,7 +115,7 @@ def _conv(lowered: LoweredProgram, conv: ConvNode, reader: LoweredPopulation) ->
         input_shape, bits = (program.width, program.height, program.channels), image_bits(lowered)
     else:
         sender = program.population[conv.source]
-        source = _delayed(sender.name, depths[reader.name] - depths[sender.name] - 1)
+        source = _delayed(sender.name, held_stages(sender.name, reader.name, depths, conv.delay))
         input_shape, bits = lava_shape(sender), _spike_bits(sender)
     return ConvSpec(
         name=f"{conv.name}__{reader.name}",
@@ -122,6 +132,7 @@ def _conv(lowered: LoweredProgram, conv: ConvNode, reader: LoweredPopulation) ->
         groups=1,
         upsample=conv.upsample,
         message_bits=bits,
+        is_late=bool(conv.delay),
     )
 
 
@@ -187,6 +198,7 @@ def build_plan(program: Program, lowering: str = FANOUT) -> Plan:
         input_high=program.input_high,
         input_step=program.input_step,
         residual_scale=program.residual_scale,
+        over_time=program.over_time,
     )
 
 

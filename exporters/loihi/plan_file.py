@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from snn_tool.exporters.contract.folder import REMEDY, GridValue, Volume
 from snn_tool.exporters.loihi.specs import (
     BIAS_EXPONENT,
-    CURRENT_DECAY,
     ConvSpec,
     GradedSpec,
     NeuronSpec,
@@ -20,7 +19,7 @@ from snn_tool.exporters.loihi.specs import (
 )
 from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Document, Name, Positive, read_document
-from snn_tool.models.topology import Channels, Padding, Stride, Timesteps, Upsample
+from snn_tool.models.topology import Channels, Padding, Steps, Stride, Upsample
 
 PLAN_KIND, PLAN_SCHEMA = "loihi-plan", 1
 
@@ -56,6 +55,7 @@ class ConvEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     groups: Channels
     upsample: Upsample
     message_bits: Bits
+    is_late: bool = False
 
 
 class LifEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="lif"):
@@ -92,7 +92,7 @@ class GradedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 class PlanDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The schema of plan.json. Whether it is the right plan is seen by deriving it from the network again."""
 
-    timesteps: Timesteps
+    timesteps: Steps
     depth: Depth
     steps: Depth
     input_low: GridValue
@@ -103,6 +103,7 @@ class PlanDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sources: Annotated[tuple[SourceEntry, ...], Meta(min_length=1)]
     convs: Annotated[tuple[ConvEntry, ...], Meta(min_length=1)]
     neurons: Annotated[tuple[LifEntry | GradedEntry, ...], Meta(min_length=1)]
+    over_time: bool = False
 
     def __post_init__(self) -> None:
         """What a run relies on."""
@@ -147,6 +148,7 @@ def plan_arrays_and_json(plan: Plan) -> tuple[dict[str, Any], Arrays]:
         "sources": [_source(source) for source in plan.sources],
         "convs": [_conv(conv) for conv in plan.convs],
         "neurons": [_neuron(neuron) for neuron in plan.neurons],
+        **({"over_time": True} if plan.over_time else {}),
     }
     return document, arrays
 
@@ -187,6 +189,7 @@ def _conv(conv: ConvSpec) -> dict[str, Any]:
         "groups": conv.groups,
         "upsample": conv.upsample,
         "message_bits": conv.message_bits,
+        **({"is_late": True} if conv.is_late else {}),
     }
 
 
@@ -214,7 +217,7 @@ def _neuron(neuron: NeuronSpec) -> dict[str, Any]:
         "type": "lif",
         "bias_mant": key,
         "bias_exp": BIAS_EXPONENT,
-        "du": CURRENT_DECAY,
+        "du": neuron.du,
         "dv": neuron.dv,
         "vth": neuron.vth,
         "is_relay": neuron.is_relay,

@@ -45,7 +45,15 @@ from snn_tool.exporters.loihi.limits import (
     parameters,
 )
 from snn_tool.exporters.loihi.lowering import lower_program
-from snn_tool.exporters.nir.interpreter import integrated, kept_steps, product_sums, shuffle, signed_24_bit
+from snn_tool.exporters.nir.interpreter import (
+    current_kept,
+    cut,
+    decayed,
+    kept_steps,
+    product_sums,
+    shuffle,
+    signed_24_bit,
+)
 from snn_tool.exporters.nir.program import (
     IMAGE,
     MEMBRANE_SHIFT,
@@ -58,7 +66,7 @@ from snn_tool.exporters.nir.program import (
 from snn_tool.files.artifacts import write_json
 from snn_tool.files.documents import Document, Finite, Name, one_of, read_document
 from snn_tool.models.streams import FANOUT, Stream
-from snn_tool.models.topology import Timesteps
+from snn_tool.models.topology import Steps
 
 SUM, CURRENT, MEMBRANE = "sum", "current", "membrane"
 KIND, SCHEMA = "range-proof", 1
@@ -156,13 +164,14 @@ def observe(
 
     Args:
         program: of the tiles' size.
-        tiles: integers [N, 3, H, W].
+        tiles: integers [N, 3, H, W], or [N, T, C, H, W].
         reference: their trace, every population recorded.
         lowering: of membrane shortcuts; it decides which accumulators and relays there are.
     """
     seen, passing = Observed(), carriers(program, lowering)
     for index in range(len(tiles)):
-        emitted = {IMAGE: tiles[index : index + 1].astype(np.int64)}
+        shown = tiles[index] if program.over_time else tiles[index : index + 1]
+        emitted = {IMAGE: shown.astype(np.int64)}
         emitted |= {name: s[:, index].astype(np.int64) for name, s in reference.spikes.items()}
         membranes = {name: m[:, index].astype(np.int64) for name, m in reference.membranes.items()}
         outputs = _observe_tile(program, emitted, membranes, seen)
@@ -178,19 +187,19 @@ def _observe_tile(
     """Widen the extremes by one tile; returns what each convolution delivers, [T or 1, C, H, W]."""
     outputs: dict[str, Integers] = {}
     for conv in program.convs:
-        sums = np.stack([product_sums(conv, frame) for frame in emitted[conv.source]])
+        frames = emitted[conv.source]
+        if conv.delay:
+            frames = np.concatenate([np.zeros_like(frames[:1]), frames[:-1]])
+        sums = np.stack([product_sums(conv, frame) for frame in frames])
         _widen(seen.sums, conv.name, sums)
         outputs[conv.name] = np.stack([shuffle(signed_24_bit(one), conv.upsample) for one in sums])
-    for population in program.populations:
-        total = _summed(population.inputs, outputs)
-        _widen(seen.currents, population.name, total)
-        _widen(
-            seen.membranes,
-            population.name,
-            _before_clipping(
-                population, total, program.bias(population)[:, None, None], membranes[population.name]
-            ),
-        )
+    for node in program.populations:
+        total = _summed(node.inputs, outputs)
+        drive = _drive(node, total, program.timesteps)
+        # The register in LSB, rounded away from zero: 64ths of it are there only where a current lasts.
+        _widen(seen.currents, node.name, np.sign(drive) * (-(-np.abs(drive) >> MEMBRANE_SHIFT)))
+        before = _before_clipping(node, total, drive, program.bias(node)[:, None, None], membranes[node.name])
+        _widen(seen.membranes, node.name, before)
     return outputs
 
 
@@ -202,14 +211,26 @@ def _summed(stream: Sequence[str], outputs: Mapping[str, Integers]) -> Integers:
     return total
 
 
+def _drive(node: PopulationNode, currents: Integers, timesteps: int) -> Integers:
+    """Currents [T or 1, C, H, W] in 64ths before they are cut to 24 bits, with what lasts of earlier ones."""
+    kept = current_kept(node)
+    if not kept:
+        return currents << MEMBRANE_SHIFT
+    held, found = np.zeros_like(currents[0]), []
+    for amount in np.broadcast_to(currents, (timesteps, *currents.shape[1:])):
+        found.append((amount << MEMBRANE_SHIFT) + decayed(held, kept))
+        held = cut(found[-1])
+    return np.stack(found)
+
+
 def _before_clipping(
-    population: PopulationNode, currents: Integers, bias: Integers, membranes: Integers
+    node: PopulationNode, currents: Integers, drive: Integers, bias: Integers, membranes: Integers
 ) -> Integers:
     """Membranes [T, C, H, W] before clipping and reset; `membranes` are those after both."""
-    if isinstance(population, GradedNode):
+    if isinstance(node, GradedNode):
         return currents + bias
     previous = np.concatenate([np.zeros_like(membranes[:1]), membranes[:-1]])
-    return integrated(previous, currents, bias, kept_steps(population))
+    return decayed(previous, kept_steps(node)) + cut(drive) + (bias << MEMBRANE_SHIFT)
 
 
 def _widen(extremes: dict[str, Limit], name: str, values: Integers) -> None:
@@ -352,7 +373,7 @@ class QuantityEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RangesDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The schema of ranges.json."""
 
-    timesteps: Timesteps
+    timesteps: Steps
     inputs: dict[Name, tuple[Name, ...]]
     quantities: Annotated[tuple[QuantityEntry, ...], Meta(min_length=1)]
 

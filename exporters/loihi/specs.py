@@ -63,6 +63,7 @@ class ConvSpec:
         output_shape: (W, H, C) that the target sees, after the pixel-shuffle.
         upsample: factor of the pixel-shuffle by virtual ports, or 1.
         message_bits: Lava's num_message_bits.
+        is_late: it delivers the timestep before, and nothing at the first step of its target's window.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ConvSpec:
     groups: int
     upsample: int
     message_bits: int
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,7 @@ class LifSpec:
         depth: hop depth d; the window is 1 + d .. T + d.
         is_relay: re-emits spikes; exists for delay balance only, and is no population of the network.
         is_readout: never fires; the membrane at the window's end is the result.
+        du: current decay; Lava adds 1 to it.
     """
 
     name: str
@@ -103,6 +106,7 @@ class LifSpec:
     depth: int
     is_relay: bool
     is_readout: bool
+    du: int = CURRENT_DECAY
 
     @property
     def first_step(self) -> int:
@@ -152,6 +156,7 @@ class Plan:
         depth: hop depth of the read-out.
         input_low, input_high, input_step: of the integer image.
         residual_scale: factor from the read-out's membrane to the residual image in [0, 1] units.
+        over_time: a source presents another input at each of its T steps.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -164,6 +169,7 @@ class Plan:
     input_high: int
     input_step: int
     residual_scale: float
+    over_time: bool = False
 
     @property
     def steps(self) -> int:

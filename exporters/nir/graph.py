@@ -6,6 +6,8 @@
 | synapse | Conv2d, weight and bias float32 = integer 2^lsb_exponent of the population that it feeds |
 | meeting of synapses | several edges into one node, which NIR adds |
 | lif | LIF with r = tau / dt, tau = dt 4096 / decay, hard reset to 0; IF with r = 1 / dt without decay |
+| lasting current | CubaLIF: tau_mem and r as LIF, tau_syn likewise, w_in = tau_syn / dt; v_leak holds the bias |
+| recurrent | the same Conv2d on a cycle of edges; the metadata say that it is one timestep late |
 | graded | a nested graph of Threshold nodes (`ladder`) |
 | read-out | I with r = 1 / dt, or LI like LIF where it leaks, then Output `output` |
 | pixel-shuffle | Output `<conv>_unshuffled` and Input `<conv>_shuffled`: the host permutes in between |
@@ -30,11 +32,13 @@ from snn_tool.exporters.nir.program import (
     MAX_ARRAY_BYTES,
     OUTPUT,
     GradedNode,
+    InputForm,
     float_threshold,
+    rest,
     shuffle_ports,
     time_constant,
 )
-from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer.network import INSTANT, IntegerNetwork, IntegerPopulation, IntegerSynapse
 
 DT_S = 1e-4
 """The timestep that the NIR importers of snntorch (hard-coded) and spikingjelly (default) assume."""
@@ -61,9 +65,10 @@ def to_nir(network: IntegerNetwork, height: int, width: int) -> nir.NIRGraph:
     nodes: dict[str, nir.NIRNode] = {IMAGE: nir.Input({"input": shape})}
     for population in network.populations:
         nodes[population.wiring.name] = _population_node(population, network, sizes[population.wiring.name])
-    lsb = _lsb_of_synapses(network)
+    lsb, held = _lsb_of_synapses(network), _into_rest(network)
     for synapse in network.synapses:
-        nodes |= dict(_synapse_nodes(synapse, lsb[synapse.wiring.name], sizes[synapse.wiring.source]))
+        name = synapse.wiring.name
+        nodes |= dict(_synapse_nodes(synapse, lsb[name], sizes[synapse.wiring.source], name in held))
     readout = topology.readout
     nodes[OUTPUT] = nir.Output({"output": np.array([readout.channels, *sizes[readout.name]])})
     return nir.NIRGraph(nodes, list(_edges(network)), metadata={KEY: to_metadata(_constants(network))})
@@ -112,10 +117,27 @@ def _lsb_of_synapses(network: IntegerNetwork) -> dict[str, int]:
     return {name: found.pop() for name, found in exponents.items()}
 
 
-def _synapse_nodes(synapse: IntegerSynapse, lsb: int, source: Size) -> Iterator[tuple[str, nir.NIRNode]]:
+def _into_rest(network: IntegerNetwork) -> set[str]:
+    """Synapses whose bias stands in a CubaLIF's v_leak, since it does not pass through its current.
+
+    Raises:
+        ExportError: another population reads one, and would lose its bias.
+    """
+    lasting = [p for p in network.populations if p.current_decay < INSTANT]
+    held = {name for p in lasting for name in p.wiring.inputs}
+    for population in network.populations:
+        for name in held.intersection(population.wiring.inputs):
+            if population not in lasting and network.by_name[name].bias.any():
+                raise ExportError(f"{name}: populations with and without a lasting current read its bias")
+    return held
+
+
+def _synapse_nodes(
+    synapse: IntegerSynapse, lsb: int, source: Size, bias_elsewhere: bool
+) -> Iterator[tuple[str, nir.NIRNode]]:
     wiring = synapse.wiring
     baked = synapse.mantissa.astype(np.int64) << synapse.exponent
-    bias = synapse.bias if wiring.bias else np.zeros_like(synapse.bias)
+    bias = synapse.bias if wiring.bias and not bias_elsewhere else np.zeros_like(synapse.bias)
     conv = nir.Conv2d(
         input_shape=source,
         weight=_on_grid(baked, lsb, wiring.name),
@@ -155,8 +177,12 @@ def _population_node(population: IntegerPopulation, network: IntegerNetwork, siz
         )
         return ladder_graph(node, population.lsb_exponent)
     threshold = np.full(shape, float_threshold(population.threshold, population.lsb_exponent))
+    if decay == 0 and population.current_decay < INSTANT:
+        raise ExportError(f"{population.wiring.name}: NIR has no lasting current without a leak; use decay 1")
     if decay == 0:
         return nir.IF(r=np.full(shape, 1 / DT_S), v_threshold=threshold, v_reset=np.zeros(shape))
+    if population.current_decay < INSTANT:
+        return _lasting_node(population, network, shape, threshold)
     tau = time_constant(decay, DT_S)
     return nir.LIF(
         tau=np.full(shape, tau),
@@ -165,6 +191,34 @@ def _population_node(population: IntegerPopulation, network: IntegerNetwork, siz
         v_reset=np.zeros(shape),
         v_threshold=threshold,
     )
+
+
+def _lasting_node(
+    population: IntegerPopulation,
+    network: IntegerNetwork,
+    shape: tuple[int, ...],
+    threshold: NDArray[np.float64],
+) -> nir.NIRNode:
+    """A CubaLIF in which a value that arrives adds itself to the current, and the current to the membrane."""
+    tau = time_constant(network.decay_of(population), DT_S)
+    syn = time_constant(population.current_decay, DT_S)
+    leak = rest(_bias(population, network), network.decay_of(population), population.lsb_exponent)
+    return nir.CubaLIF(
+        tau_syn=np.full(shape, syn),
+        tau_mem=np.full(shape, tau),
+        r=np.full(shape, tau / DT_S),
+        v_leak=np.broadcast_to(leak[:, None, None], shape).copy(),
+        v_threshold=threshold,
+        w_in=np.full(shape, syn / DT_S),
+        v_reset=np.zeros(shape),
+    )
+
+
+def _bias(population: IntegerPopulation, network: IntegerNetwork) -> NDArray[np.int64]:
+    """The sum [C] of what its synapses add to the membrane at each timestep, LSB."""
+    synapses = [network.by_name[name] for name in population.wiring.inputs]
+    biases = [synapse.bias.astype(np.int64) for synapse in synapses if synapse.wiring.bias]
+    return sum(biases, start=np.zeros(population.wiring.channels, dtype=np.int64))
 
 
 def _readout_node(shape: tuple[int, ...], decay: int) -> nir.NIRNode:
@@ -199,7 +253,14 @@ def _constants(network: IntegerNetwork) -> Constants:
         shuffles={s.wiring.name: s.wiring.upsample for s in network.synapses if s.wiring.upsample > 1},
         input_offset=network.input_offset,
         adds_image=network.adds_image,
+        form=_form(network),
+        delays={s.wiring.name: s.wiring.delay for s in network.synapses if s.wiring.delay},
     )
+
+
+def _form(network: IntegerNetwork) -> InputForm | None:
+    grid = network.grid
+    return grid and InputForm(grid.kind, grid.exponent, grid.over_time)
 
 
 def _population_constants(population: IntegerPopulation, network: IntegerNetwork) -> PopulationConstants:
@@ -212,4 +273,5 @@ def _population_constants(population: IntegerPopulation, network: IntegerNetwork
         decay=network.decay_of(population),
         levels=1 if is_readout else network.levels,
         signed=network.signed and not is_readout,
+        current_decay=population.current_decay,
     )

@@ -8,6 +8,10 @@ else: it exists to disagree with any other implementation that is wrong. Per tim
     v  = v (4096 - decay) / 4096 toward zero + u + 64 bias, held in -(2^23 - 1) .. 2^23 - 1
     z  = [v > 64 threshold], and v = 0 where it fires          the read-out does not fire
     graded: v = sum c + bias, held likewise; z = number of rungs that v reaches less those that -v reaches
+
+A recurrent convolution reads the z of the timestep before, zeros in the first. Where a current lasts,
+u (4096 - current_decay) / 4096 of the timestep before, toward zero, is added to 64 sum c before the cut. The
+input is the same in every timestep, or another one in each.
 """
 
 from collections.abc import Mapping
@@ -47,13 +51,13 @@ class ProgramTrace:
 
 
 def run_program(program: Program, image: Integers) -> ProgramTrace:
-    """Run a program on integer images [C, H, W] or [N, C, H, W] of the program's size and input range.
+    """Run a program on integer inputs of its `input_shape`, or [N, ...] of them, within its input range.
 
     Raises:
         DataError: the image has another shape, another type or values outside the range.
     """
     _check_image(program, image)
-    single = image.ndim == 3
+    single = image.ndim == len(program.input_shape)
     traces = [_run_single(program, one.astype(np.int64)) for one in (image[None] if single else image)]
     if single:
         return traces[0]
@@ -65,10 +69,14 @@ def run_program(program: Program, image: Integers) -> ProgramTrace:
 
 
 def _check_image(program: Program, image: Integers) -> None:
-    shape = (program.channels, program.height, program.width)
-    if image.ndim not in (3, 4) or image.shape[-3:] != shape or image.size == 0:
+    shape = program.input_shape
+    if (
+        image.ndim not in (len(shape), len(shape) + 1)
+        or image.shape[-len(shape) :] != shape
+        or not image.size
+    ):
         raise DataError(
-            f"image of shape {list(image.shape)}: the program takes [N, {shape[0]}, {shape[1]}, {shape[2]}]"
+            f"image of shape {list(image.shape)}: the program takes [N, {', '.join(map(str, shape))}]"
         )
     if not np.issubdtype(image.dtype, np.integer):
         raise DataError(f"image of type {image.dtype}: the program takes integers of its input grid")
@@ -80,20 +88,57 @@ def _check_image(program: Program, image: Integers) -> None:
 
 
 def _run_single(program: Program, image: Integers) -> ProgramTrace:
-    emitted: dict[str, Integers] = {IMAGE: image[None]}
-    membranes: dict[str, Integers] = {}
-    currents: dict[str, Integers] = {}
-    for population in program.populations:
-        for name in population.inputs:
-            if name not in currents:
-                conv = program.conv[name]
-                currents[name] = np.stack([current(conv, frame) for frame in emitted[conv.source]])
-        total = sum((currents[name] for name in population.inputs), start=np.int64(0))
-        total = np.broadcast_to(total, (program.timesteps, *total.shape[1:]))
-        spikes, membrane = _respond(population, total, program.bias(population)[:, None, None])
-        emitted[population.name], membranes[population.name] = spikes, membrane
-    del emitted[IMAGE]
-    return ProgramTrace(membranes[program.readout.name][-1], emitted, membranes)
+    states = {population.name: _State(population, program) for population in program.populations}
+    presented: dict[str, Integers] = {}
+    for step in range(program.timesteps):
+        arrived = {} if program.over_time else dict(presented)
+        frame = image[step] if program.over_time else image
+        for population in program.populations:
+            for name in population.inputs:
+                if name not in arrived:
+                    conv = program.conv[name]
+                    emitted = (
+                        frame if conv.source == IMAGE else states[conv.source].emitted(step - conv.delay)
+                    )
+                    arrived[name] = current(conv, emitted)
+                    if conv.source == IMAGE:
+                        presented[name] = arrived[name]
+            total = sum((arrived[name] for name in population.inputs), start=np.int64(0))
+            states[population.name].advance(step, total)
+    spikes = {name: state.spikes for name, state in states.items()}
+    membranes = {name: state.membranes for name, state in states.items()}
+    return ProgramTrace(membranes[program.readout.name][-1], spikes, membranes)
+
+
+class _State:
+    """One population from rest: what it holds, and all that it did, [T, C, H, W]."""
+
+    def __init__(self, population: PopulationNode, program: Program) -> None:
+        self.population = population
+        self.bias = program.bias(population)[:, None, None]
+        shape = (population.channels, population.height, population.width)
+        self.spikes = np.zeros((program.timesteps, *shape), dtype=np.int64)
+        self.membranes = np.zeros_like(self.spikes)
+        self.membrane, self.synaptic = np.zeros((2, *shape), dtype=np.int64)
+
+    def emitted(self, step: int) -> Integers:
+        """Spikes [C, H, W] of a timestep; none before the first."""
+        return self.spikes[step] if step >= 0 else np.zeros_like(self.spikes[0])
+
+    def advance(self, step: int, amount: Integers) -> None:
+        """One timestep with its summed currents [C, H, W] in LSB."""
+        node = self.population
+        if isinstance(node, GradedNode):
+            self.membranes[step] = np.clip(amount + self.bias, -LARGEST, LARGEST)
+            self.spikes[step] = levels(node, self.membranes[step])
+            return
+        self.synaptic = lasting_current(self.synaptic, amount, current_kept(node))
+        moved = decayed(self.membrane, kept_steps(node)) + self.synaptic + (self.bias << MEMBRANE_SHIFT)
+        self.membrane = np.clip(moved, -LARGEST, LARGEST)
+        if isinstance(node, LifNode):
+            self.spikes[step] = self.membrane > (node.threshold << MEMBRANE_SHIFT)
+            self.membrane = self.membrane * (1 - self.spikes[step])
+        self.membranes[step] = self.membrane
 
 
 def current(conv: ConvNode, frame: Integers) -> Integers:
@@ -131,34 +176,25 @@ def shuffle(values: Integers, factor: int) -> Integers:
     return wide
 
 
-def _respond(population: PopulationNode, currents: Integers, bias: Integers) -> tuple[Integers, Integers]:
-    """Spikes and membranes [T, C, H, W] of a population that starts at rest."""
-    if isinstance(population, GradedNode):
-        membranes = np.clip(currents + bias, -LARGEST, LARGEST)
-        return levels(population, membranes), membranes
-    kept = kept_steps(population)
-    spikes, membranes = np.zeros_like(currents), np.zeros_like(currents)
-    membrane = np.zeros_like(currents[0])
-    for step, amount in enumerate(currents):
-        membrane = np.clip(integrated(membrane, amount, bias, kept), -LARGEST, LARGEST)
-        if isinstance(population, LifNode):
-            spikes[step] = membrane > (population.threshold << MEMBRANE_SHIFT)
-            membrane = membrane * (1 - spikes[step])
-        membranes[step] = membrane
-    return spikes, membranes
-
-
 def kept_steps(population: PopulationNode) -> int:
     """4096ths of the membrane that a LIF or a read-out keeps from one timestep to the next."""
     return DECAY_STEPS - (0 if isinstance(population, GradedNode) else population.decay)
 
 
-def integrated(membrane: Integers, amount: Integers, bias: Integers, kept: int) -> Integers:
-    """A LIF's next membrane in 64ths before it is clipped and compared; `amount` and `bias` in LSB."""
-    drive = amount << MEMBRANE_SHIFT
-    drive = drive - 2 * HALF_RANGE * (drive > HALF_RANGE) + 2 * HALF_RANGE * (drive <= -HALF_RANGE)
-    total: Integers = decayed(membrane, kept) + drive + (bias << MEMBRANE_SHIFT)
-    return total
+def current_kept(population: PopulationNode) -> int:
+    """4096ths of the synaptic current that a population keeps from one timestep to the next; usually 0."""
+    return DECAY_STEPS - population.current_decay if isinstance(population, LifNode) else 0
+
+
+def lasting_current(before: Integers, amount: Integers, kept: int) -> Integers:
+    """A synaptic current in 64ths of an LSB, after `amount` LSB arrived and one cut to 24 bits."""
+    return cut((amount << MEMBRANE_SHIFT) + decayed(before, kept))
+
+
+def cut(drive: Integers) -> Integers:
+    """2^24 less above 2^23, and 2^24 more at or below -2^23, once."""
+    found: Integers = drive - 2 * HALF_RANGE * (drive > HALF_RANGE) + 2 * HALF_RANGE * (drive <= -HALF_RANGE)
+    return found
 
 
 def decayed(membrane: Integers, kept: int) -> Integers:

@@ -6,16 +6,18 @@ gives scalars back as numpy's; every value is therefore read through `_integer` 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.nir.program import MEMBRANE_SHIFT
+from snn_tool.exporters.nir.program import DECAY_STEPS, INPUT_KINDS, MEMBRANE_SHIFT, InputForm
 from snn_tool.files.artifacts import shown
 
 KEY = "snn_tool"
-SCHEMA = 1
+SCHEMA, SCHEMA_TIME = 1, 2
+"""What schema 1 would lose makes it 2: inputs that are no images, lasting currents, recurrent connections."""
+
 PIXEL_SHUFFLE = "pixel_shuffle"
 ADDS_IMAGE = "adds_image"
 """Written where it is false, which is so of networks trained elsewhere only."""
@@ -38,6 +40,7 @@ class PopulationConstants:
         lsb_exponent: one LSB is 2^lsb_exponent of the graph's units.
         threshold: in LSB.
         decay: in 4096ths per timestep; of a read-out 0, unless the network was trained elsewhere.
+        current_decay: of a synaptic current that lasts, in 4096ths per timestep; 4096 where none does.
     """
 
     kind: str
@@ -47,6 +50,7 @@ class PopulationConstants:
     decay: int = 0
     levels: int = 1
     signed: bool = False
+    current_decay: int = DECAY_STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Constants:
         shuffles: for each convolution whose output the host shuffles, the factor.
         input_offset: grey levels subtracted from the image first.
         adds_image: the read-out is a residual, which the host adds to the image on the input grid.
+        form: of inputs that are no images, or None.
+        delays: for each recurrent convolution the timesteps by which it is late, 1.
     """
 
     timesteps: int
@@ -72,6 +78,14 @@ class Constants:
     shuffles: Mapping[str, int]
     input_offset: int = GREY
     adds_image: bool = True
+    form: InputForm | None = None
+    delays: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> int:
+        """The first that says all of it."""
+        lasting = any(p.current_decay < DECAY_STEPS for p in self.populations.values())
+        return SCHEMA_TIME if self.form or self.delays or lasting else SCHEMA
 
     @property
     def readout(self) -> str:
@@ -87,7 +101,7 @@ class Constants:
 def to_metadata(constants: Constants) -> dict[str, Any]:
     """The document stored under `KEY`."""
     return {
-        "schema": SCHEMA,
+        "schema": constants.schema,
         "timesteps": constants.timesteps,
         "dt_s": constants.dt_s,
         "input_low": constants.input_low,
@@ -97,6 +111,7 @@ def to_metadata(constants: Constants) -> dict[str, Any]:
         "membrane_shift": MEMBRANE_SHIFT,
         "residual_exponent": constants.residual_exponent,
         **({} if constants.adds_image else {ADDS_IMAGE: 0}),
+        **({"input": _form_document(constants.form)} if constants.form else {}),
         **CONVENTIONS,
         "extensions": {PIXEL_SHUFFLE: dict(constants.shuffles)} if constants.shuffles else {},
         "populations": {
@@ -108,11 +123,22 @@ def to_metadata(constants: Constants) -> dict[str, Any]:
                 "decay": p.decay,
                 "levels": p.levels,
                 "signed": int(p.signed),
+                **({"current_decay": p.current_decay} if p.current_decay < DECAY_STEPS else {}),
             }
             for name, p in constants.populations.items()
         },
-        "synapses": {name: {"mantissa_exponent": e} for name, e in constants.mantissa_exponents.items()},
+        "synapses": {
+            name: {
+                "mantissa_exponent": e,
+                **({"delay": constants.delays[name]} if name in constants.delays else {}),
+            }
+            for name, e in constants.mantissa_exponents.items()
+        },
     }
+
+
+def _form_document(form: InputForm) -> dict[str, Any]:
+    return {"kind": form.kind, "exponent": form.exponent, "over_time": int(form.over_time)}
 
 
 def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
@@ -131,7 +157,7 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
                 f"{file}: metadata '{key}' is {_said(document.get(key))}, this tool knows {expected} only"
             )
     constants = Constants(
-        timesteps=_integer(document, "timesteps", (1, 64), file),
+        timesteps=_integer(document, "timesteps", (1, 1 << 12), file),
         dt_s=_seconds(document, file),
         input_low=_integer(document, "input_low", (-(1 << 15), 0), file),
         input_high=_integer(document, "input_high", (0, (1 << 15) - 1), file),
@@ -144,7 +170,17 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
         shuffles=_shuffles(document, file),
         input_offset=_integer(document, "input_offset", (BLACK, GREY), file),
         adds_image=bool(_integer({ADDS_IMAGE: 1, **document}, ADDS_IMAGE, (0, 1), file)),
+        form=_form(document, file),
+        delays={
+            n: _integer(s, "delay", (1, 1), f"{file}: {n}")
+            for n, s in _table(document, "synapses", file).items()
+            if isinstance(s, Mapping) and "delay" in s
+        },
     )
+    if constants.schema > int(document["schema"]):
+        raise ArtifactError(
+            f"{file}: metadata of schema {int(document['schema'])} with keys of {constants.schema}; {REMEDY}"
+        )
     if constants.input_offset not in (BLACK, GREY):
         raise ArtifactError(
             f"{file}: metadata 'input_offset' is {constants.input_offset}, not {BLACK} or {GREY}; {REMEDY}"
@@ -170,9 +206,10 @@ def check_schema(schema: int, file: str) -> None:
     Raises:
         ArtifactError: both versions are named.
     """
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, SCHEMA_TIME):
         raise ArtifactError(
-            f"{file}: NIR metadata of schema {schema}, this version reads schema {SCHEMA}; "
+            f"{file}: NIR metadata of schema {schema}, this version reads schemas {SCHEMA} and "
+            f"{SCHEMA_TIME}; "
             "export it again with this version, or update snn-tool"
         )
 
@@ -209,6 +246,19 @@ def _table(document: Mapping[str, Any], key: str, file: str) -> Mapping[str, Any
     return value
 
 
+def _form(document: Mapping[str, Any], file: str) -> InputForm | None:
+    if "input" not in document:
+        return None
+    given, where = _table(document, "input", file), f"{file}: input"
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in INPUT_KINDS:
+        raise ArtifactError(
+            f"{where}: metadata 'kind' is {_said(kind)}, not one of {', '.join(INPUT_KINDS)}; {REMEDY}"
+        )
+    exponent = _integer(given, "exponent", (-256, 256), where)
+    return InputForm(str(kind), exponent, bool(_integer(given, "over_time", (0, 1), where)))
+
+
 def _population(name: str, document: object, file: str) -> PopulationConstants:
     where = f"{file}: {name}"
     kind = document.get("kind") if isinstance(document, Mapping) else None
@@ -224,6 +274,9 @@ def _population(name: str, document: object, file: str) -> PopulationConstants:
         decay=_integer(document, "decay", (0, 4095), where),
         levels=_integer(document, "levels", (1, 127), where),
         signed=bool(_integer(document, "signed", (0, 1), where)),
+        current_decay=_integer(
+            {"current_decay": DECAY_STEPS, **document}, "current_decay", (1, DECAY_STEPS), where
+        ),
     )
 
 

@@ -18,7 +18,13 @@ from snn_tool.exporters.nir.program import (
     PopulationNode,
     Program,
 )
-from snn_tool.models.integer.network import IntegerNetwork, IntegerPopulation, IntegerSynapse
+from snn_tool.models.integer.network import (
+    INSTANT,
+    InputGrid,
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapse,
+)
 from snn_tool.models.topology import Population, Synapse
 
 
@@ -31,7 +37,8 @@ def integer_network(program: Program) -> IntegerNetwork:
     spiking = [p for p in program.populations if isinstance(p, LifNode | GradedNode)]
     first = _uniform(spiking)
     wirings = [_wiring(node, program) for node in program.populations]
-    synapses = tuple(_synapse(conv) for conv in program.convs)
+    drives = {p.inputs[0]: p.drive for p in program.populations if isinstance(p, LifNode) and p.drive}
+    synapses = tuple(_synapse(conv, drives.get(conv.name, ())) for conv in program.convs)
     # residual_scale = 2^(lsb - 6) / T, a power of two over T
     lsb = round(math.log2(program.residual_scale * program.timesteps)) + MEMBRANE_SHIFT
     network = IntegerNetwork(
@@ -46,6 +53,7 @@ def integer_network(program: Program) -> IntegerNetwork:
         input_offset=program.input_offset,
         adds_image=program.adds_image,
         image_size=None if program.fits_any_size else (program.height, program.width),
+        grid=_grid(program),
     )
     if network.input_range != (program.input_low, program.input_high):
         raise ArtifactError(
@@ -53,6 +61,11 @@ def integer_network(program: Program) -> IntegerNetwork:
             f"{program.input_step} grey levels; export the network again"
         )
     return network
+
+
+def _grid(program: Program) -> InputGrid | None:
+    form = program.form
+    return form and InputGrid(form.kind, program.input_low, program.input_high, form.exponent, form.over_time)
 
 
 def _uniform(spiking: list[LifNode | GradedNode]) -> LifNode | GradedNode:
@@ -65,7 +78,8 @@ def _uniform(spiking: list[LifNode | GradedNode]) -> LifNode | GradedNode:
     return spiking[0]
 
 
-def _synapse(conv: ConvNode) -> IntegerSynapse:
+def _synapse(conv: ConvNode, drive: tuple[int, ...]) -> IntegerSynapse:
+    """`drive` is what a population with a lasting current adds to its membrane, at its first input."""
     channels, inputs, kernel, _ = conv.weight.shape
     wiring = Synapse(
         name=conv.name,
@@ -77,6 +91,7 @@ def _synapse(conv: ConvNode) -> IntegerSynapse:
         dilation=conv.dilation,
         upsample=conv.upsample,
         bias=conv.upsample == 1,
+        delay=conv.delay,
     )
     if conv.weight.shape[3] != kernel:
         raise ArtifactError(
@@ -85,7 +100,8 @@ def _synapse(conv: ConvNode) -> IntegerSynapse:
     if conv.padding != wiring.padding:
         wiring = replace(wiring, given_padding=conv.padding)
     mantissa = (conv.weight >> conv.mantissa_exponent).astype(np.int8)
-    return IntegerSynapse(wiring, mantissa, conv.mantissa_exponent, conv.bias.astype(np.int32))
+    bias = np.array(drive, dtype=np.int64) if drive else conv.bias
+    return IntegerSynapse(wiring, mantissa, conv.mantissa_exponent, bias.astype(np.int32))
 
 
 def _wiring(node: PopulationNode, program: Program) -> Population:
@@ -95,4 +111,5 @@ def _wiring(node: PopulationNode, program: Program) -> Population:
 def _population(wiring: Population, node: PopulationNode, lsb: int) -> IntegerPopulation:
     threshold = node.threshold if isinstance(node, LifNode | GradedNode) else 0
     decay = 0 if isinstance(node, GradedNode) else node.decay
-    return IntegerPopulation(wiring, threshold, lsb, decay)
+    current = node.current_decay if isinstance(node, LifNode) else INSTANT
+    return IntegerPopulation(wiring, threshold, lsb, decay, current)

@@ -1,6 +1,6 @@
 """From a NIR graph to a `Program`: every node, edge, shape and value is checked, none is skipped."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import nir
@@ -10,6 +10,7 @@ from snn_tool.errors import ArtifactError
 from snn_tool.exporters.nir.ladder import check_ladder
 from snn_tool.exporters.nir.metadata import REMEDY, Constants, PopulationConstants, from_metadata
 from snn_tool.exporters.nir.program import (
+    DECAY_STEPS,
     IMAGE,
     OUTPUT,
     ConvNode,
@@ -20,18 +21,19 @@ from snn_tool.exporters.nir.program import (
     Program,
     ReadoutNode,
     float_threshold,
+    rest,
     shuffle_ports,
     time_constant,
 )
 
-POPULATION_TYPES = (nir.LIF, nir.IF, nir.I, nir.LI, nir.NIRGraph)
+POPULATION_TYPES = (nir.LIF, nir.IF, nir.CubaLIF, nir.I, nir.LI, nir.NIRGraph)
 LARGEST_INTEGER = (1 << 31) - 1
 """Weights and biases are deployed as 32-bit integers."""
 
 LARGEST_GEOMETRY = 1 << 10
 """Bound on stride, padding, dilation and kernel sides, in pixels; beyond it a file is damaged."""
 
-NODE_OF_KIND = {"lif": (nir.LIF, nir.IF), "graded": (nir.NIRGraph,), "readout": (nir.I, nir.LI)}
+NODE_OF_KIND = {"lif": (nir.LIF, nir.IF, nir.CubaLIF), "graded": (nir.NIRGraph,), "readout": (nir.I, nir.LI)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def read_wiring(graph: nir.NIRGraph, constants: Constants, file: str) -> Wiring:
         if len(found) != claimed:
             raise ArtifactError(f"{file}: {name}: has {len(found)} incoming edges, not {claimed}; {REMEDY}")
     source = {name: found[0] for name, found in sources.items()}
-    order = _execution_order(source, inputs, constants.readout, file)
+    order = _execution_order(source, inputs, constants.delays, constants.readout, file)
     return Wiring(source, {name: tuple(found) for name, found in inputs.items()}, order)
 
 
@@ -123,10 +125,13 @@ def _incoming(
 
 
 def _execution_order(
-    source: Mapping[str, str], inputs: Mapping[str, list[str]], readout: str, file: str
+    source: Mapping[str, str], inputs: Mapping[str, list[str]], late: Collection[str], readout: str, file: str
 ) -> tuple[str, ...]:
+    """Populations, each behind all that it reads but for recurrent convolutions, those of `late`."""
     placed: list[str] = []
-    waiting = {name: {source[conv] for conv in convs} - {IMAGE} for name, convs in inputs.items()}
+    waiting = {
+        name: {source[conv] for conv in convs if conv not in late} - {IMAGE} for name, convs in inputs.items()
+    }
     while waiting:
         ready = [name for name, needed in waiting.items() if needed <= set(placed)]
         if not ready:
@@ -186,6 +191,7 @@ def parse_conv(
         dilation=_geometry(node.dilation, "dilation", 1, where),
         upsample=upsample,
         mantissa_exponent=exponent,
+        delay=constants.delays.get(name, 0),
     )
 
 
@@ -235,8 +241,48 @@ def parse_population(
     if isinstance(node, nir.I | nir.LI):
         _check_integrator(node, claimed.decay, constants.dt_s, where)
         return ReadoutNode(name, inputs, *shape, claimed.decay)
+    lasts = isinstance(node, nir.CubaLIF)
+    if lasts != (claimed.current_decay < DECAY_STEPS):
+        raise ArtifactError(
+            f"{where}: a {type(node).__name__}, but its current_decay is {claimed.current_decay} / 4096; "
+            f"{REMEDY}"
+        )
+    if lasts:
+        drive = _check_lasting(node, claimed, constants.dt_s, where)
+        return LifNode(name, inputs, *shape, claimed.threshold, claimed.decay, claimed.current_decay, drive)
     _check_lif(node, claimed, constants.dt_s, where)
     return LifNode(name, inputs, *shape, claimed.threshold, claimed.decay)
+
+
+def _check_lasting(
+    node: nir.CubaLIF, claimed: PopulationConstants, dt_s: float, where: str
+) -> tuple[int, ...]:
+    """A CubaLIF's constants; returns what each channel adds to the membrane at each timestep, in LSB."""
+    if not claimed.decay:
+        raise ArtifactError(f"{where}: a CubaLIF, but its decay is 0; {REMEDY}")
+    tau, syn = time_constant(claimed.decay, dt_s), time_constant(claimed.current_decay, dt_s)
+    threshold = float_threshold(claimed.threshold, claimed.lsb_exponent)
+    for field, expected in (
+        ("tau_mem", tau),
+        ("tau_syn", syn),
+        ("r", tau / dt_s),
+        ("w_in", syn / dt_s),
+        ("v_reset", 0.0),
+        ("v_threshold", threshold),
+    ):
+        _check_constant(getattr(node, field), expected, field, where)
+    leak = np.asarray(node.v_leak, dtype=np.float64)
+    if not np.isfinite(leak).all():
+        raise ArtifactError(f"{where}: v_leak holds NaN or infinity; {REMEDY}")
+    rows = leak.reshape(len(leak), -1)[:, 0]
+    scaled = np.round(np.ldexp(rows * claimed.decay / DECAY_STEPS, -claimed.lsb_exponent))
+    if (np.abs(scaled) > LARGEST_INTEGER).any():
+        raise ArtifactError(f"{where}: v_leak is beyond 32 bits; {REMEDY}")
+    drive = scaled.astype(np.int64)
+    expected_leak = rest(drive, claimed.decay, claimed.lsb_exponent)
+    if (leak != expected_leak[:, None, None]).any():
+        raise ArtifactError(f"{where}: v_leak is no multiple of the LSB per timestep; {REMEDY}")
+    return tuple(drive.tolist())
 
 
 def _check_integrator(node: nir.NIRNode, decay: int, dt_s: float, where: str) -> None:
@@ -330,6 +376,7 @@ def parse_graph(graph: nir.NIRGraph, file: str) -> Program:
         residual_scale=float(2.0**constants.residual_exponent / constants.timesteps),
         input_offset=constants.input_offset,
         adds_image=constants.adds_image,
+        form=constants.form,
     )
     _check_shapes(program, graph, file)
     return program

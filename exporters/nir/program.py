@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from snn_tool.errors import UnsupportedLayerError
 
 IMAGE = "image"
 """The input's name, a tensor of integers [channels, height, width]; 3 channels of students."""
@@ -42,6 +43,8 @@ class ConvNode:
         stride, padding, dilation: the same in both directions, in pixels of the source.
         upsample: 1, or the factor of the pixel-shuffle (torch's channel order c * f^2 + y * f + x).
         mantissa_exponent: the left shift contained in `weight`.
+        delay: 1 of a recurrent connection, which takes the source's spikes of the timestep before; its
+            source is any population. Else 0.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ConvNode:
     dilation: int
     upsample: int
     mantissa_exponent: int
+    delay: int = 0
 
     @property
     def target_channels(self) -> int:
@@ -78,6 +82,9 @@ class LifNode:
         channels, height, width: its shape.
         threshold: in LSB.
         decay: in 4096ths, 0 to 4095.
+        current_decay: 4096ths of the synaptic current that are lost per timestep; 4096 keeps nothing of it.
+        drive: where a current lasts, what each channel adds to the membrane at each timestep, in LSB, past
+            that current; otherwise empty, and the convolutions have biases.
     """
 
     name: str
@@ -87,6 +94,8 @@ class LifNode:
     width: int
     threshold: int
     decay: int
+    current_decay: int = DECAY_STEPS
+    drive: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,24 @@ class ReadoutNode:
 PopulationNode = LifNode | GradedNode | ReadoutNode
 
 
+@dataclass(frozen=True, slots=True)
+class InputForm:
+    """What a network takes, where that is no image of grey levels.
+
+    Attributes:
+        kind: `spikes`, whole numbers that count for themselves, or `real`.
+        exponent: one integer unit is 2^exponent.
+        over_time: another input at each timestep, [N, T, C, H, W].
+    """
+
+    kind: str
+    exponent: int
+    over_time: bool
+
+
+INPUT_KINDS = ("real", "spikes")
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """All nodes of a file in execution order.
@@ -148,6 +175,7 @@ class Program:
         residual_scale: factor from the read-out's membrane to the residual image, or the output, in [0, 1]
             units.
         adds_image: the read-out is a residual, of the image's shape; otherwise the output, of any shape.
+        form: of inputs that are no images; None for images.
     """
 
     convs: tuple[ConvNode, ...]
@@ -162,6 +190,29 @@ class Program:
     residual_scale: float
     input_offset: int = 128
     adds_image: bool = True
+    form: InputForm | None = None
+
+    @property
+    def over_time(self) -> bool:
+        """The input changes with time: [N, T, C, H, W] instead of [N, C, H, W]."""
+        return self.form is not None and self.form.over_time
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input: [C, H, W], or [T, C, H, W]."""
+        image = (self.channels, self.height, self.width)
+        return (self.timesteps, *image) if self.over_time else image
+
+    @cached_property
+    def recurrent(self) -> tuple[str, ...]:
+        """Names of the convolutions that deliver the timestep before."""
+        return tuple(conv.name for conv in self.convs if conv.delay)
+
+    @cached_property
+    def lasting(self) -> tuple[str, ...]:
+        """Names of the populations whose synaptic current outlasts a timestep."""
+        lifs = [p for p in self.populations if isinstance(p, LifNode)]
+        return tuple(p.name for p in lifs if p.current_decay < DECAY_STEPS)
 
     @cached_property
     def channels(self) -> int:
@@ -176,6 +227,8 @@ class Program:
         one: of n there are floor((n + e) / s) + 1, where e is what padding and kernel add, so both say that
         -s <= e < 0. The file's own size is that one.
         """
+        if self.form:
+            return False
         sides = {IMAGE: (self.height, self.width)} | {p.name: (p.height, p.width) for p in self.populations}
         return all(
             made * conv.stride == taken * conv.upsample
@@ -202,8 +255,31 @@ class Program:
     def bias(self, population: PopulationNode) -> Integers:
         """Sum int64 [channels] of the biases of a population's convolutions, in LSB."""
         plain = [self.conv[name].bias for name in population.inputs if self.conv[name].upsample == 1]
+        if isinstance(population, LifNode) and population.drive:
+            plain.append(np.array(population.drive, dtype=np.int64))
         return (
             np.sum(plain, axis=0, dtype=np.int64) if plain else np.zeros(population.channels, dtype=np.int64)
+        )
+
+
+def refuse_time(program: Program, target: str, takes_frames: bool = False) -> None:
+    """Refuse networks of which a target would drop what lasts or changes from timestep to timestep.
+
+    Args:
+        program: what is to be held.
+        target: named in the message.
+        takes_frames: it can be given another input at each timestep.
+
+    Raises:
+        UnsupportedLayerError: names the node, and backends that hold it.
+    """
+    faults = [f"{name}: is recurrent" for name in program.recurrent]
+    faults += [f"{name}: has a synaptic current that lasts (CubaLIF)" for name in program.lasting]
+    faults += [f"{IMAGE}: changes with time"] if program.over_time and not takes_frames else []
+    if faults:
+        raise UnsupportedLayerError(
+            f"{faults[0]}, which this tool does not write for {target}; the loihi target and its backend lava, "
+            "and the backends nir and integer, hold it"
         )
 
 
@@ -215,6 +291,12 @@ def shuffle_ports(conv: str) -> tuple[str, str]:
 def time_constant(decay: int, dt_s: float) -> float:
     """Tau in seconds of a membrane that loses decay / 4096 in each timestep: dt 4096 / decay."""
     return dt_s * DECAY_STEPS / decay
+
+
+def rest(drive: Integers, decay: int, lsb_exponent: int) -> NDArray[np.float64]:
+    """v_leak towards which a membrane that loses decay / 4096 gains `drive` LSB in each timestep."""
+    found: NDArray[np.float64] = np.ldexp(drive * (DECAY_STEPS / decay), lsb_exponent)
+    return found
 
 
 def float_threshold(threshold: int, lsb_exponent: int) -> float:

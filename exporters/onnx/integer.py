@@ -22,6 +22,7 @@ from snn_tool.exporters.onnx.student import Form, add_student, pixel_shuffle
 from snn_tool.models.integer.conv import absolute_product_bound
 from snn_tool.models.integer.network import (
     CURRENT_SHIFT,
+    INSTANT,
     WRAP,
     IntegerNetwork,
     IntegerPopulation,
@@ -246,9 +247,23 @@ def integer_model(network: IntegerNetwork, form: Form, source: Mapping[str, Any]
     Raises:
         ExportError: a sum may exceed 32 bits; synapse or population are named.
     """
+    _refuse_time(network)
     graph = Graph("integer student")
     add_student(network.topology, IntegerArithmetic(graph, network), form)
     return graph.model(KIND, SCHEMA, {**source, **_described(network, form)})
+
+
+def _refuse_time(network: IntegerNetwork) -> None:
+    """Refuse what the graph would drop: it takes one image in [0, 1], and keeps membranes alone."""
+    faults = [f"{s.wiring.name}: is recurrent" for s in network.synapses if s.wiring.delay]
+    faults += [
+        f"{p.wiring.name}: has a synaptic current that lasts (CubaLIF)"
+        for p in network.populations
+        if p.current_decay != INSTANT
+    ]
+    faults += ["its input is no image"] if network.grid else []
+    if faults:
+        raise ExportError(f"{faults[0]}, which this tool does not write for onnx; use --target nir or loihi")
 
 
 def _described(network: IntegerNetwork, form: Form) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from snn_tool.exporters.loihi.chips import expanded_synapses, positions
 from snn_tool.exporters.loihi.deployment import Deployment, size_multiple
 from snn_tool.exporters.loihi.report import largest_side
 from snn_tool.exporters.loihi.specs import ConvSpec, LifSpec, Plan, Shape
-from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.nir.program import Program, refuse_time
 from snn_tool.models.streams import FANOUT
 
 Integers = NDArray[np.int64]
@@ -172,6 +172,7 @@ def chip_network(program: Program, lowering: str = FANOUT) -> ChipNetwork:
         UnsupportedLayerError: a process has graded neurons; all are named.
         TargetLimitError: more cores or connections than there is room for; says which tile fits.
     """
+    refuse_time(program, "SANA-FE")
     deployment = Deployment(program, lowering)
     plan = deployment.plan
     neurons = _lif(plan)

@@ -24,6 +24,7 @@ from snn_tool.exporters.nir.program import (
     LifNode,
     PopulationNode,
     Program,
+    refuse_time,
 )
 from snn_tool.exporters.simulators.encoding import encode
 from snn_tool.exporters.simulators.load import Loaded, find_simulator, load
@@ -59,12 +60,13 @@ class SimulatorNetwork:
 
     def __init__(self, program: Program, name: str) -> None:
         simulator = find_simulator(name)
+        refuse_time(program, name, takes_frames=True)
         self.program = program
         graph, self.ladders = lower(program)
         self.loaded: Loaded = load(encode(graph, STEP_S, simulator), simulator)
 
     def trace(self, tiles: NDArray[np.int16], arithmetic: str = REGISTER) -> SimulatorTrace:
-        """Run integer tiles [N, 3, H, W] from rest.
+        """Run integer tiles [N, 3, H, W], or [N, T, C, H, W], from rest.
 
         Raises:
             ConfigError: unknown arithmetic.
@@ -76,7 +78,11 @@ class SimulatorNetwork:
             for population in self.program.populations
             if isinstance(population, LifNode) and arithmetic == REGISTER
         }
-        frames = np.broadcast_to(tiles.astype(np.float64), (self.program.timesteps, *tiles.shape))
+        frames = tiles.astype(np.float64)
+        if self.program.over_time:
+            frames = frames.swapaxes(0, 1)
+        else:
+            frames = np.broadcast_to(frames, (self.program.timesteps, *tiles.shape))
         recording = run_steps(self.loaded, frames, registers)
         return self._integers(recording)
 

@@ -10,10 +10,13 @@ With M = 2^23, all quantities integers, one line per operation:
     graded      v = clip(sum c + bias, -M + 1, M - 1)
                 z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold))
     read-out    lif, usually without decay, that never fires; residual = v residual_scale
+    over time   another x at each timestep; otherwise the same x at all
+    current     of networks trained elsewhere: u = wrap_once(decay(u) + (sum c << 6)), by its own decay
+    recurrent   c of the timestep before, 0 at the first
 
-`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095) number for number. The arithmetic
-is that of bytes or floats wherever a proof shows that it gives these integers (`conv`,
-`neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
+`lif` and the read-out are Lava's stock LIF (select_tag fixed_pt, du = 4095; a lasting current has another du)
+number for number. The arithmetic is that of bytes or floats wherever a proof shows that it gives these
+integers (`conv`, `neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +33,7 @@ from snn_tool.models.integer.network import (
     IntegerPopulation,
     synapse_range,
 )
-from snn_tool.models.integer.neurons import GradedNeurons, LifNeurons, encode
+from snn_tool.models.integer.neurons import GradedNeurons, LifNeurons, LifRun, Response, encode
 from snn_tool.models.topology import IMAGE
 from torch import Tensor
 
@@ -65,7 +68,13 @@ def to_input_grid(
 
 
 def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArray[np.int16]:
-    """`to_input_grid` with a network's own grid."""
+    """`to_input_grid` with a network's own grid, or integers of any input [N, (T,) C, H, W] that it takes.
+
+    Raises:
+        DataError: the network takes spikes, and some value is none.
+    """
+    if network.grid:
+        return network.grid.integers(image)
     return to_input_grid(image, network.input_step, *network.input_range, network.input_offset)
 
 
@@ -95,8 +104,11 @@ class IntegerEngine:
         self._convs = {s.wiring.name: ExactConv(s, network) for s in network.synapses}
         self._neurons = {p.wiring.name: _neurons(p, network) for p in network.populations}
         streams = [p.wiring.inputs for p in network.populations]
+        self._loops = loops(network)
+        apart = {p.wiring.inputs for members in self._loops.values() for p in members}
         self._continued = {
-            stream: _longest_beginning(stream, streams[:i]) for i, stream in enumerate(streams)
+            stream: _longest_beginning(stream, [e for e in streams[:i] if e not in apart])
+            for i, stream in enumerate(streams)
         }
         self._last_use = {self._continued[stream]: i for i, stream in enumerate(streams)}
         self._last_use |= {stream: max(i, self._last_use.get(stream, 0)) for i, stream in enumerate(streams)}
@@ -107,40 +119,86 @@ class IntegerEngine:
         """Run on integer images [N, 3, H, W]; H and W are multiples of the topology's `multiple`.
 
         Args:
-            image: integers of `quantize_image`.
+            image: integers of `quantize_image`; [N, T, C, H, W] of a network whose input changes with time.
             record: names of the populations whose spikes and membranes are kept.
             watch: sees each spiking population's name and its spikes while they are at hand, without a copy:
                 [T, N, C, H, W], each increased by the magnitude of the smallest level.
         """
         network, kept = self.network, frozenset(record)
-        outputs: dict[str, Tensor] = {IMAGE: torch.from_numpy(image)[None]}
+        outputs: dict[str, Tensor] = {IMAGE: self._presented(image)}
         sums: dict[Stream, Tensor] = {}
         spikes: dict[str, NDArray[np.int16]] = {}
         membranes: dict[str, NDArray[np.int64]] = {}
         for position, population in enumerate(network.populations):
             name, stream = population.wiring.name, population.wiring.inputs
-            # Further sums of float32 would round where the bound asks for float64.
-            sums[stream] = self._sum(stream, sums, outputs, self._neurons[name].dtype)
-            response = self._neurons[name](sums[stream], network.timesteps, name in kept)
-            outputs[name] = response.spikes
-            if watch and population is not network.populations[-1]:
-                watch(name, response.spikes)
-            if name in kept:
-                membranes[name] = _integers(response.membrane)
-                spikes[name] = self._levels(response.spikes, membranes[name].shape)
+            if name in self._loops:
+                responses = self._run_loop(self._loops[name], outputs, kept)
+            elif name in outputs:
+                responses = {}
+            else:
+                # Further sums of float32 would round where the bound asks for float64.
+                sums[stream] = self._sum(stream, sums, outputs, self._neurons[name].dtype)
+                responses = {name: self._neurons[name](sums[stream], network.timesteps, name in kept)}
+            for made, response in responses.items():
+                outputs[made] = response.spikes
+                if watch and made != network.populations[-1].wiring.name:
+                    watch(made, response.spikes)
+                if made in kept:
+                    membranes[made] = _integers(response.membrane)
+                    spikes[made] = self._levels(response.spikes, membranes[made].shape)
             sums = {held: sum_ for held, sum_ in sums.items() if self._last_use[held] > position}
         return IntegerTrace(_integers(response.membrane)[-1], spikes, membranes)
+
+    def _presented(self, image: NDArray[np.int16]) -> Tensor:
+        """The input [T or 1, N, C, H, W]."""
+        frames = torch.from_numpy(image)
+        return frames.transpose(0, 1) if self.network.over_time else frames[None]
+
+    def _run_loop(
+        self, members: Sequence[IntegerPopulation], outputs: Mapping[str, Tensor], kept: frozenset[str]
+    ) -> dict[str, Response]:
+        """Populations that lie on loops, side by side from step to step."""
+        timesteps, within = self.network.timesteps, {p.wiring.name for p in members}
+        outer: dict[str, list[Tensor]] = {}
+        inner: dict[str, list[str]] = {}
+        for population in members:
+            name, inputs = population.wiring.name, population.wiring.inputs
+            source = {one: self.network.by_name[one].wiring.source for one in inputs}
+            outer[name] = [
+                self._current(one, outputs[source[one]]) for one in inputs if source[one] not in within
+            ]
+            inner[name] = [one for one in inputs if source[one] in within]
+        runs: dict[str, LifRun] = {}
+        for step in range(timesteps):
+            for name in outer:
+                neurons = self._neurons[name]
+                assert isinstance(neurons, LifNeurons)
+                parts = [one[min(step, len(one) - 1)] for one in outer[name]]
+                parts += self._of_step(inner[name], runs, step)
+                total = sum(parts[1:], start=parts[0].to(neurons.dtype))
+                if name not in runs:
+                    runs[name] = LifRun(neurons, total[None], timesteps, name in kept)
+                runs[name].advance(total)
+        return {name: run.response() for name, run in runs.items()}
+
+    def _of_step(self, names: Sequence[str], runs: Mapping[str, LifRun], step: int) -> list[Tensor]:
+        """Currents [N, C, H, W] of synapses inside a loop; a recurrent one delivers nothing at the first."""
+        wirings = [self.network.by_name[name].wiring for name in names]
+        due = [wiring for wiring in wirings if step >= wiring.delay]
+        return [
+            self._convs[one.name](runs[one.source].spikes[step - one.delay].view(torch.uint8)) for one in due
+        ]
 
     def current(self, name: str, source: NDArray[np.int16]) -> NDArray[np.int64]:
         """Currents of one synapse in LSB, int64 [T or 1, N, C, H, W], after wrap and pixel-shuffle.
 
         Args:
             name: the synapse.
-            source: what its source emits: recorded spikes [T, N, C, H, W], or the image [N, 3, H, W].
+            source: what its source emits: recorded spikes [T, N, C, H, W], or the input as `run` takes it.
         """
         values = torch.from_numpy(source)
-        if source.ndim == 4:
-            return _integers(self._current(name, values[None]))
+        if self.network.by_name[name].wiring.source == IMAGE:
+            return _integers(self._current(name, self._presented(source)))
         low, high = self.network.spike_range
         return _integers(self._current(name, encode(values.to(torch.float32) - low, high - low)))
 
@@ -164,6 +222,8 @@ class IntegerEngine:
 
     def _current(self, name: str, source: Tensor) -> Tensor:
         """Currents float32 [T or 1, N, C, H, W] from encoded spikes, or the image, [T or 1, N, C, H, W]."""
+        if self.network.by_name[name].wiring.delay:
+            source = torch.cat((torch.zeros_like(source[:1]), source[:-1]))
         return torch.unflatten(self._convs[name](source.flatten(0, 1)), 0, source.shape[:2])
 
     def _levels(self, encoded: Tensor, shape: tuple[int, ...]) -> NDArray[np.int16]:
@@ -174,6 +234,27 @@ class IntegerEngine:
             (encoded.to(torch.int16) + self.network.spike_range[0]).contiguous().numpy()
         )
         return levels
+
+
+def loops(network: IntegerNetwork) -> dict[str, tuple[IntegerPopulation, ...]]:
+    """Populations that wait for each other's spikes, in execution order, by the name of the first.
+
+    A recurrent connection from a population to itself, or to an earlier one, makes a loop of both and of
+    all between them.
+    """
+    order = [population.wiring.name for population in network.populations]
+    spans = sorted(
+        (start, order.index(wiring.source))
+        for start, population in enumerate(network.populations)
+        for wiring in (network.by_name[name].wiring for name in population.wiring.inputs)
+        if wiring.delay and order.index(wiring.source) >= start
+    )
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            start, end = joined[-1][0], max(end, joined.pop()[1])
+        joined.append((start, end))
+    return {order[start]: network.populations[start : end + 1] for start, end in joined}
 
 
 def _longest_beginning(stream: Stream, earlier: Sequence[Stream]) -> Stream:
@@ -197,7 +278,8 @@ def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNe
     if network.neuron == "graded" and not is_readout:
         return GradedNeurons(bias, population.threshold, network.spike_range, bound)
     threshold = None if is_readout else population.threshold
-    return LifNeurons(bias, threshold, network.decay_of(population), bound, network.timesteps)
+    decay, current = network.decay_of(population), population.current_decay
+    return LifNeurons(bias, threshold, decay, bound, network.timesteps, current)
 
 
 def restore_integers(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:

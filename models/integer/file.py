@@ -20,8 +20,11 @@ from snn_tool.models.checkpoints import (
     write_tensors,
 )
 from snn_tool.models.integer.network import (
+    INSTANT,
+    CurrentDecay,
     Decay,
     Exponent,
+    InputGrid,
     InputOffset,
     InputStep,
     IntegerNetwork,
@@ -35,21 +38,23 @@ from snn_tool.models.integer.network import (
 from snn_tool.models.topology import (
     MOST_PARTS,
     Channels,
+    Delay,
     Downscale,
     Inputs,
     Kernel,
     Padding,
     Population,
     Side,
+    Steps,
     Stride,
     Synapse,
-    Timesteps,
     Upsample,
 )
 
 INTEGER_SUFFIX = ".int.safetensors"
-INTEGER_KIND, SCHEMA, SCHEMA_ELSEWHERE = "integer-network", 1, 2
-"""Students are written in schema 1; what schema 1 would lose of a network trained elsewhere makes it 2."""
+INTEGER_KIND, SCHEMA, SCHEMA_ELSEWHERE, SCHEMA_TIME = "integer-network", 1, 2, 3
+"""Students are written in schema 1; what it would lose of a network trained elsewhere makes it 2, and 3 what
+schema 2 would: inputs that are no images or change with time, lasting currents, recurrent connections."""
 
 _SCALARS = ("neuron", "timesteps", "levels", "signed", "decay", "input_step")
 _ELSEWHERE = ("input_offset", "adds_image", "image_size")
@@ -78,6 +83,12 @@ class ElsewhereSynapse(SynapseEntry, frozen=True, kw_only=True, forbid_unknown_f
     given_padding: Padding | None
 
 
+class TimeSynapse(ElsewhereSynapse, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same in schema 3."""
+
+    delay: Delay
+
+
 class PopulationEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of `populations`: a `Population`, and its integers."""
 
@@ -95,6 +106,12 @@ class ElsewherePopulation(PopulationEntry, frozen=True, kw_only=True, forbid_unk
     decay: Decay | None
 
 
+class TimePopulation(ElsewherePopulation, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same in schema 3."""
+
+    current_decay: CurrentDecay
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """What is read of where a network came from; it may say more."""
 
@@ -107,7 +124,7 @@ class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Schema 1."""
 
     neuron: Neuron
-    timesteps: Timesteps
+    timesteps: Steps
     levels: Levels
     signed: bool
     decay: Decay
@@ -127,7 +144,19 @@ class ElsewhereSidecar(StudentSidecar, frozen=True, kw_only=True, forbid_unknown
     populations: Annotated[tuple[ElsewherePopulation, ...], Meta(min_length=1, max_length=MOST_PARTS)]
 
 
-SCHEMAS: dict[int, type[StudentSidecar]] = {SCHEMA: StudentSidecar, SCHEMA_ELSEWHERE: ElsewhereSidecar}
+class TimeSidecar(ElsewhereSidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Schema 3, which says besides what its input is."""
+
+    grid: InputGrid | None
+    synapses: Annotated[tuple[TimeSynapse, ...], Meta(min_length=1, max_length=MOST_PARTS)]
+    populations: Annotated[tuple[TimePopulation, ...], Meta(min_length=1, max_length=MOST_PARTS)]
+
+
+SCHEMAS: dict[int, type[StudentSidecar]] = {
+    SCHEMA: StudentSidecar,
+    SCHEMA_ELSEWHERE: ElsewhereSidecar,
+    SCHEMA_TIME: TimeSidecar,
+}
 
 
 def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mapping[str, Any]) -> None:
@@ -136,41 +165,48 @@ def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mappin
     for synapse in network.synapses:
         tensors[f"{synapse.wiring.name}.mantissa"] = torch.from_numpy(synapse.mantissa)
         tensors[f"{synapse.wiring.name}.bias"] = torch.from_numpy(synapse.bias)
-    elsewhere = _is_from_elsewhere(network)
+    schema = _schema_of(network)
     description = {
-        **{name: getattr(network, name) for name in _SCALARS + (_ELSEWHERE if elsewhere else ())},
-        "synapses": [_synapse_entry(synapse, elsewhere) for synapse in network.synapses],
-        "populations": [_population_entry(p, network, elsewhere) for p in network.populations],
+        **{name: getattr(network, name) for name in _SCALARS + (_ELSEWHERE if schema > SCHEMA else ())},
+        **({"grid": network.grid and asdict(network.grid)} if schema == SCHEMA_TIME else {}),
+        "synapses": [_synapse_entry(synapse, schema) for synapse in network.synapses],
+        "populations": [_population_entry(p, network, schema) for p in network.populations],
     }
-    schema = SCHEMA_ELSEWHERE if elsewhere else SCHEMA
     write_tensors(path, INTEGER_KIND, schema, tensors, description, {"provenance": dict(provenance)})
 
 
-def _synapse_entry(synapse: IntegerSynapse, elsewhere: bool) -> dict[str, Any]:
+def _synapse_entry(synapse: IntegerSynapse, schema: int) -> dict[str, Any]:
     wiring = asdict(synapse.wiring)
-    padding = wiring.pop("given_padding")
-    return {**wiring, "exponent": synapse.exponent, **({"given_padding": padding} if elsewhere else {})}
+    later = {"given_padding": SCHEMA_ELSEWHERE, "delay": SCHEMA_TIME}
+    known = {key: value for key, value in wiring.items() if schema >= later.get(key, SCHEMA)}
+    return {**known, "exponent": synapse.exponent}
 
 
-def _population_entry(
-    population: IntegerPopulation, network: IntegerNetwork, elsewhere: bool
-) -> dict[str, Any]:
+def _population_entry(population: IntegerPopulation, network: IntegerNetwork, schema: int) -> dict[str, Any]:
     return {
         **asdict(population.wiring),
         "threshold": population.threshold,
         "lsb_exponent": population.lsb_exponent,
-        **({"decay": network.decay_of(population)} if elsewhere else {}),
+        **({"decay": network.decay_of(population)} if schema >= SCHEMA_ELSEWHERE else {}),
+        **({"current_decay": population.current_decay} if schema >= SCHEMA_TIME else {}),
     }
 
 
-def _is_from_elsewhere(network: IntegerNetwork) -> bool:
-    """Whether it has what no student has, and what schema 1 cannot say."""
+def _schema_of(network: IntegerNetwork) -> int:
+    """The first schema that can say all of it."""
     defaults = {field.name: field.default for field in fields(network)}
-    return (
+    if (
+        network.grid
+        or any(population.current_decay != INSTANT for population in network.populations)
+        or any(synapse.wiring.delay for synapse in network.synapses)
+    ):
+        return SCHEMA_TIME
+    elsewhere = (
         any(getattr(network, name) != defaults[name] for name in _ELSEWHERE)
         or any(population.decay is not None for population in network.populations)
         or any(synapse.wiring.given_padding is not None for synapse in network.synapses)
     )
+    return SCHEMA_ELSEWHERE if elsewhere else SCHEMA
 
 
 def load_integer_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
@@ -194,6 +230,7 @@ def load_integer_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
             populations=tuple(_population(entry) for entry in sidecar.populations),
             **{name: getattr(sidecar, name) for name in _SCALARS},
             **({name: getattr(sidecar, name) for name in _ELSEWHERE} if sidecar.schema != SCHEMA else {}),
+            grid=getattr(sidecar, "grid", None),
         )
     except (ConfigError, QuantizationError) as error:
         raise ArtifactError(f"{sidecar_of(path)}: {error}; {REMEDY}") from error
@@ -214,4 +251,5 @@ def _synapse(entry: SynapseEntry, tensors: Mapping[str, torch.Tensor]) -> Intege
 
 def _population(entry: PopulationEntry) -> IntegerPopulation:
     wiring = Population(entry.name, entry.inputs, entry.channels, entry.downscale)
-    return IntegerPopulation(wiring, entry.threshold, entry.lsb_exponent, getattr(entry, "decay", None))
+    decay, current = getattr(entry, "decay", None), getattr(entry, "current_decay", INSTANT)
+    return IntegerPopulation(wiring, entry.threshold, entry.lsb_exponent, decay, current)

@@ -13,9 +13,9 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from snn_tool.errors import QuantizationError
+from snn_tool.errors import DataError, QuantizationError
 from snn_tool.files.documents import check_fields, one_of
-from snn_tool.models.topology import IMAGE, Population, Side, Synapse, Timesteps, Topology
+from snn_tool.models.topology import IMAGE, Population, Side, Steps, Synapse, Topology
 
 CURRENT_SHIFT = 6
 """Lava's LIF holds current and membrane in 64ths of a weight unit (lava.proc.lif.models, fixed_pt)."""
@@ -37,6 +37,12 @@ InputOffset = Annotated[int, Meta(ge=0, le=128, multiple_of=128, extra={"allowed
 Exponent = Annotated[int, Meta(ge=0, le=31)]
 LsbExponent = Annotated[int, Meta(ge=-256, le=256)]
 Threshold = Annotated[int, Meta(ge=0, le=THRESHOLD_LIMIT)]
+InputKind = Annotated[str, one_of("real", "spikes")]
+InputEnd = Annotated[int, Meta(ge=-(1 << 15), le=(1 << 15) - 1)]
+INSTANT = 1 << 12
+"""4096ths of the synaptic current that a population loses per timestep, if it keeps nothing of it."""
+
+CurrentDecay = Annotated[int, Meta(ge=1, le=INSTANT)]
 _NUMBERS = (
     "neuron",
     "timesteps",
@@ -99,12 +105,15 @@ class IntegerPopulation:
         lsb_exponent: one LSB is 2^lsb_exponent of the float student's membrane unit.
         decay: 4096ths of the membrane lost per timestep, of networks trained elsewhere, whose populations may
             differ; None takes the network's, and no decay for the read-out.
+        current_decay: 4096ths of the synaptic current lost per timestep (Lava's du, plus 1); biases do not
+            pass through that current.
     """
 
     wiring: Population
     threshold: Threshold
     lsb_exponent: LsbExponent
     decay: Decay | None = None
+    current_decay: CurrentDecay = INSTANT
 
     def __post_init__(self) -> None:
         """Refuse numbers that no register holds.
@@ -113,8 +122,56 @@ class IntegerPopulation:
             QuantizationError: names the population, the value and what is allowed.
         """
         check_fields(
-            self, f"population {self.wiring.name}", QuantizationError, ("threshold", "lsb_exponent", "decay")
+            self,
+            f"population {self.wiring.name}",
+            QuantizationError,
+            ("threshold", "lsb_exponent", "decay", "current_decay"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InputGrid:
+    """What a network takes, where that is no image of grey levels.
+
+    Attributes:
+        kind: `spikes`, whole numbers that count for themselves; or `real`, values on a grid.
+        low, high: smallest and largest integer.
+        exponent: one unit is 2^exponent; 0 of spikes.
+        over_time: another input at each timestep, [N, T, C, H, W]; otherwise one, presented at all of them.
+    """
+
+    kind: InputKind
+    low: InputEnd
+    high: InputEnd
+    exponent: LsbExponent = 0
+    over_time: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no grid.
+
+        Raises:
+            QuantizationError: names the value and what is allowed.
+        """
+        check_fields(self, "the input", QuantizationError)
+        if not self.low <= 0 < self.high:
+            raise QuantizationError(f"the input: {self.low} to {self.high} is no range around 0")
+        if self.kind == "spikes" and (self.low, self.exponent) != (0, 0):
+            raise QuantizationError("the input: spikes have low 0 and exponent 0")
+
+    def integers(self, values: NDArray[np.floating]) -> NDArray[np.int16]:
+        """Values on the grid, of the same shape; what lies beyond its ends is clipped.
+
+        Raises:
+            DataError: spikes that are no whole numbers of its range, of which none is lost.
+        """
+        units = np.ldexp(np.asarray(values, dtype=np.float64), -self.exponent)
+        whole = np.floor(units + 0.5)
+        if self.kind == "spikes" and ((whole != units) | (whole < 0) | (whole > self.high)).any():
+            raise DataError(
+                f"inputs of {values.min():g} to {values.max():g}: the network takes spikes, whole numbers "
+                f"from 0 to {self.high}"
+            )
+        return np.clip(whole, self.low, self.high).astype(np.int16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +188,13 @@ class IntegerNetwork:
         input_offset: grey levels that are subtracted first, 128; 0 where zero padding must stand for black.
         adds_image: the output is the image, on the input grid, plus the scaled read-out; else that alone.
         image_size: (H, W) of the only images that fit; None for all multiples of the topology's own.
+        grid: of inputs that are no images; None for images, which the three fields above describe.
     """
 
     synapses: tuple[IntegerSynapse, ...]
     populations: tuple[IntegerPopulation, ...]
     neuron: Neuron
-    timesteps: Timesteps
+    timesteps: Steps
     levels: Levels
     signed: bool
     decay: Decay
@@ -144,6 +202,7 @@ class IntegerNetwork:
     input_offset: InputOffset = INPUT_OFFSET
     adds_image: bool = True
     image_size: tuple[Side, Side] | None = None
+    grid: InputGrid | None = None
 
     def __post_init__(self) -> None:
         """Refuse a network that cannot run, whether code or a file gave it.
@@ -159,6 +218,7 @@ class IntegerNetwork:
             raise QuantizationError("the network: with graded neurons timesteps is 1 and decay 0")
         if not self.populations:
             raise QuantizationError("the network: has no population")
+        self._check_elsewhere()
         for population in self.populations[:-1]:
             if not population.threshold:
                 raise QuantizationError(
@@ -170,6 +230,22 @@ class IntegerNetwork:
                 f"population {self.populations[-1].wiring.name}: the read-out has no threshold; use 0"
             )
         assert self.topology.populations  # the wiring is checked where it is made
+
+    def _check_elsewhere(self) -> None:
+        """What only networks trained elsewhere have."""
+        held = [s.wiring.name for s in self.synapses if s.wiring.delay]
+        held += [p.wiring.name for p in self.populations if p.current_decay != INSTANT]
+        if held and self.neuron != "lif":
+            raise QuantizationError(f"{held[0]}: with graded neurons nothing lasts from step to step")
+        if self.populations[-1].current_decay != INSTANT:
+            raise QuantizationError(f"{self.populations[-1].wiring.name}: a read-out keeps no current")
+        if self.grid and (self.adds_image or self.image_size is None or self.neuron != "lif"):
+            raise QuantizationError("the network: inputs on a grid ask for lif, an image_size and no image")
+
+    @property
+    def over_time(self) -> bool:
+        """The network takes another input at each timestep, [N, T, C, H, W]."""
+        return self.grid is not None and self.grid.over_time
 
     @cached_property
     def topology(self) -> Topology:
@@ -190,6 +266,8 @@ class IntegerNetwork:
     @property
     def input_range(self) -> tuple[int, int]:
         """Smallest and largest integer input, on the network's grid."""
+        if self.grid:
+            return self.grid.low, self.grid.high
         return input_range(self.input_step, self.input_offset)
 
     @property

@@ -89,6 +89,7 @@ class LifNeurons:
     A membrane v loses sign(v) ceil(|v| a / b) per step, where a / b is the decay in lowest terms. That is
     round((v a + sign(v) (b - 1) / 2) / b), and no v lies half-way between two results. Sums stay exact below
     2^24, and whatever is larger is clipped at 2^23 next; products v a must be proved to be below 2^23.
+    A synaptic current that lasts is held in float64, where |u| 4096 < 2^36 is exact.
 
     Args:
         bias: int64 [C], LSB.
@@ -96,43 +97,62 @@ class LifNeurons:
         decay: 4096ths of the membrane lost per step, rounding toward zero.
         current_bound: largest magnitude of a summed current, LSB.
         timesteps: T.
+        current_decay: 4096ths of the synaptic current lost per step, likewise; 4096 keeps nothing of it.
     """
 
     def __init__(
-        self, bias: Tensor, threshold: int | None, decay: int, current_bound: int, timesteps: int
+        self,
+        bias: Tensor,
+        threshold: int | None,
+        decay: int,
+        current_bound: int,
+        timesteps: int,
+        current_decay: int = DECAY_STEPS,
     ) -> None:
         scaled_bias = bias << CURRENT_SHIFT
+        self.lasts = current_decay < DECAY_STEPS
+        self._current_kept = DECAY_STEPS - current_decay
         step = (current_bound << CURRENT_SHIFT) + int(scaled_bias.abs().max())
-        self._clips, self._wraps = timesteps * step > LARGEST, current_bound << CURRENT_SHIFT > WRAP
+        self._clips = self.lasts or timesteps * step > LARGEST
+        self._wraps = self.lasts or current_bound << CURRENT_SHIFT > WRAP
         common = gcd(decay, DECAY_STEPS)
         self._lost, self._steps = decay // common, DECAY_STEPS // common
         products = min(timesteps * step, LARGEST) * self._lost
         narrow = (
-            current_bound < FLOAT32_EXACT
+            not self.lasts
+            and current_bound < FLOAT32_EXACT
             and int(scaled_bias.abs().max()) <= WRAP
             and (self._lost <= 1 or 2 * products + self._steps < FLOAT32_EXACT)
         )
         self.dtype = torch.float32 if narrow else torch.float64
         self._bias = scaled_bias.to(self.dtype)[:, None, None]
-        self._threshold = None if threshold is None else float(threshold << CURRENT_SHIFT)
+        self.threshold = None if threshold is None else float(threshold << CURRENT_SHIFT)
 
     def __call__(self, current: Tensor, timesteps: int, keep: bool) -> Response:
         """Respond to summed currents [T or 1, N, C, H, W] in LSB; one is the same at every step."""
-        membrane = torch.zeros(())
-        membranes: list[Tensor] = []
-        spikes = _bytes(timesteps, current) if self._threshold is not None else torch.empty(0)
+        run = LifRun(self, current, timesteps, keep)
         for step in range(timesteps):
-            drive = self._drive(current[min(step, len(current) - 1)].to(self.dtype))
-            membrane = drive.add_(self._kept(membrane)) if step else drive
-            if self._clips:
-                membrane.clamp_(-LARGEST, LARGEST)
-            if self._threshold is not None:
-                spikes[step] = torch.gt(membrane, self._threshold, out=torch.empty_like(membrane))
-                # What exceeds the threshold is subtracted from itself: several times faster than a mask.
-                membrane.sub_(torch.threshold(membrane, self._threshold, 0.0))
-            if keep or (self._threshold is None and step == timesteps - 1):
-                membranes.append(membrane.clone())
-        return Response(spikes.view(torch.uint8), torch.stack(membranes) if membranes else torch.empty(0))
+            run.advance(current[min(step, len(current) - 1)])
+        return run.response()
+
+    def integrate(self, current: Tensor, membrane: Tensor | None, synaptic: Tensor | None) -> Tensor:
+        """The membrane before it is compared; what is held is None at rest, and may be overwritten.
+
+        Args:
+            current: summed currents of the step [N, C, H, W], LSB.
+            membrane: after the step before, 64ths.
+            synaptic: the current after this step, 64ths, if it lasts.
+        """
+        drive = self._drive(current) if synaptic is None else synaptic + self._bias
+        membrane = drive if membrane is None else drive.add_(self._kept(membrane))
+        return membrane.clamp_(-LARGEST, LARGEST) if self._clips else membrane
+
+    def synaptic(self, current: Tensor, before: Tensor | None) -> Tensor:
+        """The synaptic current after a step, 64ths: what is kept of it, rounded toward zero, and the new."""
+        arriving = current * (1 << CURRENT_SHIFT)
+        if before is not None:
+            arriving = arriving + (before * self._current_kept / DECAY_STEPS).trunc()
+        return wrap_once(arriving)
 
     def _drive(self, current: Tensor) -> Tensor:
         if not self._wraps:
@@ -145,6 +165,45 @@ class LifNeurons:
         lost = membrane * self._lost if self._lost > 1 else membrane
         lost = torch.add(lost, membrane.sign(), alpha=(self._steps - 1) / 2)
         return membrane.sub_(lost.mul_(1 / self._steps).round_())
+
+
+class LifRun:
+    """One population on its way through T timesteps from rest.
+
+    Args:
+        neurons: what it is.
+        current: of any step, [T or 1, N, C, H, W], for its shape.
+        timesteps: T.
+        keep: whether every membrane is wanted.
+    """
+
+    def __init__(self, neurons: LifNeurons, current: Tensor, timesteps: int, keep: bool) -> None:
+        self.neurons, self.timesteps, self.keep = neurons, timesteps, keep
+        fires = neurons.threshold is not None
+        self.spikes = _bytes(timesteps, current) if fires else torch.empty(0)
+        self.step = 0
+        self._membrane: Tensor | None = None
+        self._synaptic: Tensor | None = None
+        self._membranes: list[Tensor] = []
+
+    def advance(self, current: Tensor) -> None:
+        """One timestep with its summed currents [N, C, H, W] in LSB."""
+        neurons, arriving = self.neurons, current.to(self.neurons.dtype)
+        if neurons.lasts:
+            self._synaptic = neurons.synaptic(arriving, self._synaptic)
+        membrane = neurons.integrate(arriving, self._membrane, self._synaptic)
+        if neurons.threshold is not None:
+            self.spikes[self.step] = torch.gt(membrane, neurons.threshold, out=torch.empty_like(membrane))
+            # What exceeds the threshold is subtracted from itself: several times faster than a mask.
+            membrane.sub_(torch.threshold(membrane, neurons.threshold, 0.0))
+        if self.keep or (neurons.threshold is None and self.step == self.timesteps - 1):
+            self._membranes.append(membrane.clone())
+        self._membrane, self.step = membrane, self.step + 1
+
+    def response(self) -> Response:
+        """What it did in all steps."""
+        membranes = torch.stack(self._membranes) if self._membranes else torch.empty(0)
+        return Response(self.spikes.view(torch.uint8), membranes)
 
 
 def _bytes(timesteps: int, current: Tensor) -> Tensor:

@@ -13,12 +13,15 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import QuantizationError
+from snn_tool.errors import DataError, QuantizationError
 from snn_tool.models.integer.network import (
+    INSTANT,
     THRESHOLD_LIMIT,
+    InputGrid,
     IntegerNetwork,
     IntegerPopulation,
     IntegerSynapse,
@@ -43,7 +46,7 @@ COARSER = 24
 class RealSynapse:
     """A convolution's weights [out, in, kh, kw], in units of the target's membrane.
 
-    From the image they are per unit of an image in [0, 1], from a population per spike.
+    From the image they are per unit of it, of an image in [0, 1], from a population per spike.
     """
 
     wiring: Synapse
@@ -56,13 +59,15 @@ class RealPopulation:
 
     Attributes:
         wiring: inputs, channels and name.
-        bias: [C], added at every timestep.
+        bias: [C], added to the membrane at every timestep.
         decay: fraction of the membrane that is lost per timestep, 0 to 1.
+        current_decay: fraction of the synaptic current that is lost per timestep, above 0 to 1.
     """
 
     wiring: Population
     bias: Reals
     decay: float
+    current_decay: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +92,7 @@ class RealNetwork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One synapse of a population: real weights per integer of its source, and its least and largest integer."""
+    """One synapse of a population: real weights per integer of its source, and the least and largest."""
 
     synapse: RealSynapse
     weight: Reals
@@ -95,15 +100,21 @@ class _Part:
 
 
 def quantize_real(
-    network: RealNetwork, timesteps: int, input_step: int, input_offset: int = 0
+    network: RealNetwork,
+    timesteps: int,
+    input_step: int,
+    input_offset: int = 0,
+    grid: InputGrid | None = None,
 ) -> IntegerNetwork:
     """Quantise a network.
 
     Args:
         network: in real numbers.
         timesteps: T, at least 1.
-        input_step: grey levels (of 255) per integer input unit.
+        input_step: grey levels (of 255) per integer input unit, of images.
         input_offset: grey levels that stand for 0, 128 where inputs have both signs.
+        grid: of inputs that are no images in [0, 1] (`input_grid`), in place of both; asks for a network of
+            one image size.
 
     Raises:
         QuantizationError: a population's weights and threshold, or bias, differ too much in scale; named.
@@ -112,7 +123,7 @@ def quantize_real(
     populations: list[IntegerPopulation] = []
     for population in network.populations:
         readout = population is network.populations[-1]
-        parts = [_part(synapse, input_step, input_offset) for synapse in network.incoming(population)]
+        parts = [_part(one, input_step, input_offset, grid) for one in network.incoming(population)]
         incoming, whole = _quantized(population, parts, timesteps, readout)
         synapses += incoming
         populations.append(whole)
@@ -126,17 +137,43 @@ def quantize_real(
         levels=1,
         signed=False,
         decay=0,
-        input_step=input_step,
-        input_offset=input_offset,
+        input_step=1 if grid else input_step,
+        input_offset=0 if grid else input_offset,
         adds_image=network.adds_image,
         image_size=network.image_size,
+        grid=grid,
     )
 
 
-def _part(synapse: RealSynapse, input_step: int, input_offset: int) -> _Part:
-    if synapse.wiring.source == IMAGE:
-        return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, input_offset))
-    return _Part(synapse, synapse.weight, (0, 1))
+REAL_INPUT = 127
+"""Largest magnitude of a real input's integers: 8 bits with the sign."""
+
+
+def input_grid(values: NDArray[Any], over_time: bool) -> InputGrid:
+    """The grid of given inputs: whole numbers from 0 to 127 are spikes, all others real in steps of 2^k.
+
+    Args:
+        values: all inputs that the network will be given, or such as have their range; of any shape.
+        over_time: another input at each timestep.
+
+    Raises:
+        DataError: none is given, or one is not finite.
+    """
+    if not values.size or not np.isfinite(values).all():
+        raise DataError("inputs: none, or some that are not finite; give numbers")
+    largest = float(np.abs(values).max())
+    if (values == np.floor(values)).all() and values.min() >= 0 and largest <= REAL_INPUT:
+        return InputGrid("spikes", 0, max(1, int(largest)), 0, over_time)
+    exponent = math.ceil(math.log2(largest / REAL_INPUT))
+    return InputGrid("real", -REAL_INPUT if values.min() < 0 else 0, REAL_INPUT, exponent, over_time)
+
+
+def _part(synapse: RealSynapse, input_step: int, input_offset: int, grid: InputGrid | None) -> _Part:
+    if synapse.wiring.source != IMAGE:
+        return _Part(synapse, synapse.weight, (0, 1))
+    if grid:
+        return _Part(synapse, synapse.weight * 2.0**grid.exponent, (grid.low, grid.high))
+    return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, input_offset))
 
 
 def _quantized(
@@ -149,7 +186,7 @@ def _quantized(
         if threshold > THRESHOLD_LIMIT:
             continue
         made = _with_lsb(population, parts, lsb, max(step, lsb), threshold)
-        if _fits(made[0], parts, steps):
+        if _fits(made, parts, steps):
             return made
     raise QuantizationError(
         f"{population.wiring.name}: no scale keeps its currents and bias in the chip's registers; "
@@ -204,8 +241,11 @@ def _with_lsb(
         replace(first.wiring, bias=bool(bias.any())), first.mantissa, first.exponent, bias
     )
     decay = min(round(population.decay * DECAY_STEPS), DECAY_STEPS - 1)
+    current = max(1, min(round(population.current_decay * INSTANT), INSTANT))
+    if current < INSTANT:
+        decay = max(1, decay)  # NIR has no lasting current without a leak; 1 / 4096 is the least
     exponent = round(math.log2(lsb))
-    return synapses, IntegerPopulation(population.wiring, threshold, exponent, decay)
+    return synapses, IntegerPopulation(population.wiring, threshold, exponent, decay, current)
 
 
 def _synapse(part: _Part, lsb: float, step: float) -> IntegerSynapse:
@@ -226,11 +266,16 @@ def _threshold(population: RealPopulation, lsb: float) -> int:
     return round(threshold)
 
 
-def _fits(synapses: Sequence[IntegerSynapse], parts: Sequence[_Part], steps: int) -> bool:
-    """Whether no image can drive the current of a step, times `steps`, beyond the register."""
+def _fits(made: tuple[list[IntegerSynapse], IntegerPopulation], parts: Sequence[_Part], steps: int) -> bool:
+    """Whether no image can drive the current of a step, times `steps`, beyond the register.
+
+    A current that loses a fraction d per step never exceeds what arrives in one, over d.
+    """
+    synapses, population = made
     low, high = _range(synapses, parts)
     bias = synapses[0].bias.astype(np.int64)
-    largest = int(np.maximum(np.abs(low), np.abs(high)).max()) + int(np.abs(bias).max())
+    held = int(np.maximum(np.abs(low), np.abs(high)).max()) * INSTANT // population.current_decay
+    largest = held + int(np.abs(bias).max())
     return largest * steps < LIF_CURRENT_LIMIT and int(np.abs(bias).max()) <= BIAS_LIMIT
 
 

@@ -15,7 +15,7 @@ from lava.proc.conv.process import Conv
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIFReset
 from numpy.typing import NDArray
-from processes import GradedNeuron, Recorder
+from processes import Emptier, GradedNeuron, Recorder
 
 Document = Mapping[str, Any]
 """A JSON object: a plan, or one entry of its lists."""
@@ -42,7 +42,7 @@ def deploy(
     Args:
         plan: the document of plan.json.
         arrays: the arrays of plan.npz by name.
-        images: int32 (N, W, H, 3).
+        images: int32 (N, W, H, 3), or (N, T, W, H, C) of inputs that change with time.
         record: names of the populations to record.
         folder: receives `spikes.<name>.npy` and `membranes.<name>.npy`, int32 (N T, W, H, C).
     """
@@ -50,7 +50,11 @@ def deploy(
     neurons = {spec["name"]: _neuron(spec, plan, arrays) for spec in plan["neurons"]}
     senders.update(neurons)
     for spec in plan["convs"]:
-        _connect(spec, arrays[spec["weight"]], senders[spec["source"]], neurons[spec["target"]])
+        conv = _connect(spec, arrays[spec["weight"]], senders[spec["source"]], neurons[spec["target"]])
+        if spec.get("is_late", False):
+            first = next(one["first_step"] for one in plan["neurons"] if one["name"] == spec["target"])
+            emptied = Emptier(shape=conv.a_buf.shape, first_step=first, interval=plan["timesteps"])
+            emptied.buffer.connect_var(conv.a_buf)
     rows = len(images) * plan["timesteps"]
     paths: list[str] = []
     for spec in plan["neurons"]:
@@ -60,8 +64,12 @@ def deploy(
 
 
 def source(offset: int, plan: Document, images: NDArray[np.int32]) -> Any:
-    """Stock ring buffer (W, H, 3, steps) that sends entry t - 1 at step t; the images start at `offset`."""
-    shown = np.repeat(images, plan["timesteps"], axis=0).transpose(1, 2, 3, 0)
+    """Stock ring buffer (W, H, C, steps) that sends entry t - 1 at step t; the images start at `offset`."""
+    over_time = plan.get("over_time", False)
+    frames = (
+        images.reshape(-1, *images.shape[2:]) if over_time else np.repeat(images, plan["timesteps"], axis=0)
+    )
+    shown = frames.transpose(1, 2, 3, 0)
     stream = np.zeros((*shown.shape[:-1], steps(plan, len(images))), dtype=np.int32)
     stream[..., offset : offset + shown.shape[-1]] = shown
     return RingBuffer(data=stream)
@@ -88,8 +96,8 @@ def _neuron(spec: Document, plan: Document, arrays: Mapping[str, NDArray[Any]]) 
     )
 
 
-def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> None:
-    """Stock Conv from source to target; a pixel-shuffle is a chain of virtual ports."""
+def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> Any:
+    """Stock Conv from source to target, which is returned; a pixel-shuffle is a chain of virtual ports."""
     conv = Conv(
         weight=weight,
         input_shape=tuple(spec["input_shape"]),
@@ -107,6 +115,7 @@ def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> 
         port = port.reshape((width // f, height // f, f, f, channels))
         port = port.transpose((0, 2, 1, 3, 4)).reshape((width, height, channels))
     port.connect(target.a_in)
+    return conv
 
 
 def record_neurons(spec: Document, rows: int, neuron: Any, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The processes that Lava does not have: graded neurons, and recorders that write to disk.
+"""The processes that Lava does not have: graded neurons, what empties buffers, recorders that write to disk.
 
 Neurons of kind `lif` and all synapses are Lava's own. The compiler executes every .py file in this folder in
 search of models, so no file here does anything when it is imported.
@@ -76,6 +76,48 @@ class GradedNeuronModel(PyLoihiProcessModel):  # type: ignore[misc]
         spikes = np.sign(membrane) * np.minimum(rungs, self.levels)
         self.v[:] = membrane
         self.s_out.send(spikes if self.signed else np.maximum(spikes, 0))
+
+
+class Emptier(AbstractProcess):  # type: ignore[misc]
+    """Sets a convolution's buffer to zero before each window, as a host resets state between two inputs.
+
+    A Conv sends at step t + 1 what it received at t. One that is recurrent would bring into a window what
+    its source did at the end of the window before.
+
+    Args:
+        shape: of the buffer.
+        first_step: first step (from 1) of the target's first window.
+        interval: steps from window to window.
+    """
+
+    def __init__(self, *, shape: Shape, first_step: int, interval: int) -> None:
+        super().__init__(shape=shape, first_step=first_step, interval=interval)
+        self.buffer = RefPort(shape=shape)
+
+
+@implements(proc=Emptier, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class EmptierModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Writes after all processes have finished the last step before a window."""
+
+    buffer: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Mapping[str, Any]) -> None:
+        super().__init__(proc_params)
+        self.first_step: int = proc_params["first_step"]
+        self.interval: int = proc_params["interval"]
+        self.zeros = np.zeros(proc_params["shape"], dtype=np.int32)
+
+    def post_guard(self) -> bool:
+        """Whether a window begins with the next step."""
+        into = self.time_step + 1 - self.first_step
+        return into >= 0 and into % self.interval == 0
+
+    def run_post_mgmt(self) -> None:
+        """Write, and wait until it is done: the convolution sends at the next step's start."""
+        self.buffer.write(self.zeros)
+        self.buffer.wait()
 
 
 class Recorder(AbstractProcess):  # type: ignore[misc]

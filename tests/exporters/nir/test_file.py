@@ -167,7 +167,7 @@ def loop(file: h5py.File) -> None:
 
 
 FAULTS: list[tuple[str, str, Edit, str]] = [
-    ("newer schema", "lif", put(f"{META}/schema", 2), "schema 2, this version reads schema 1"),
+    ("newer schema", "lif", put(f"{META}/schema", 3), "schema 3, this version reads schemas 1 and 2"),
     ("text schema", "lif", put(f"{META}/schema", "two"), "no schema version"),
     (
         "NaN weight",

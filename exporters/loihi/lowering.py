@@ -49,7 +49,8 @@ class LoweredProgram:
     def late(self) -> dict[str, tuple[str, ...]]:
         """For each population what it reads of the timestep before."""
         late = {conv.name: conv.source for conv in self.program.convs if conv.delay}
-        return {name: read for name, read in lowered_sources(self.populations, late).items() if read}
+        found = {p.name: tuple(late[name] for name in p.synapses if name in late) for p in self.populations}
+        return {name: read for name, read in found.items() if read}
 
     @cached_property
     def depths(self) -> dict[str, int]:

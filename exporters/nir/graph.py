@@ -6,7 +6,7 @@
 | synapse | Conv2d, weight and bias float32 = integer 2^lsb_exponent of the population that it feeds |
 | meeting of synapses | several edges into one node, which NIR adds |
 | lif | LIF with r = tau / dt, tau = dt 4096 / decay, hard reset to 0; IF with r = 1 / dt without decay |
-| lasting current | CubaLIF: tau_mem and r as LIF, tau_syn likewise, w_in = tau_syn / dt; v_leak holds the bias |
+| lasting current | CubaLIF: tau_mem and r as LIF, tau_syn likewise, w_in = tau_syn / dt, bias in v_leak |
 | recurrent | the same Conv2d on a cycle of edges; the metadata say that it is one timestep late |
 | graded | a nested graph of Threshold nodes (`ladder`) |
 | read-out | I with r = 1 / dt, or LI like LIF where it leaks, then Output `output` |

@@ -227,7 +227,7 @@ class Program:
         one: of n there are floor((n + e) / s) + 1, where e is what padding and kernel add, so both say that
         -s <= e < 0. The file's own size is that one.
         """
-        if self.form:
+        if self.form or self.recurrent:
             return False
         sides = {IMAGE: (self.height, self.width)} | {p.name: (p.height, p.width) for p in self.populations}
         return all(
@@ -278,8 +278,8 @@ def refuse_time(program: Program, target: str, takes_frames: bool = False) -> No
     faults += [f"{IMAGE}: changes with time"] if program.over_time and not takes_frames else []
     if faults:
         raise UnsupportedLayerError(
-            f"{faults[0]}, which this tool does not write for {target}; the loihi target and its backend lava, "
-            "and the backends nir and integer, hold it"
+            f"{faults[0]}, which this tool does not write for {target}; the loihi target and its backend "
+            "lava, and the backends nir and integer, hold it"
         )
 
 

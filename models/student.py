@@ -10,11 +10,12 @@ import torch
 from snn_tool.files.artifacts import Opener, atomic_path
 from snn_tool.files.documents import convert
 from snn_tool.models.accounts import Training
+from snn_tool.models.bodies import chain, flat, unet
 from snn_tool.models.checkpoints import Sidecar, load_into, read_tensors, write_tensors
 from snn_tool.models.config import LEAK_STEPS, StudentConfig
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
-from snn_tool.models.topology import COLOUR, GREY, IMAGE, Topology, chain, flat, unet
+from snn_tool.models.topology import COLOUR, GREY, IMAGE, Topology
 
 _TOPOLOGIES: dict[str, Callable[[int, int, int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
 STUDENT_KIND, SCHEMA = "student", 1

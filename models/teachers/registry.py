@@ -20,12 +20,13 @@ from snn_tool.errors import ArtifactError, ConfigError, first_line
 from snn_tool.files.artifacts import Opener, atomic_path, shown
 from snn_tool.files.documents import Finite, Name
 from snn_tool.models.accounts import Training
+from snn_tool.models.bodies import chain, flat, unet
 from snn_tool.models.checkpoints import REMEDY, Sidecar, check_fit, read_tensors, sidecar_of, write_tensors
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
 from snn_tool.models.teachers.nafnet import NAFNet
 from snn_tool.models.teachers.restormer import Restormer
-from snn_tool.models.topology import COLOUR, Topology, chain, check_channels, flat, unet
+from snn_tool.models.topology import COLOUR, Topology, check_channels
 from torch import Tensor, nn
 
 TEACHER_KIND, SCHEMA = "teacher", 1

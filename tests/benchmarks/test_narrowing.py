@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from snn_tool.models.bodies import unet
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize import LIF_CURRENT_LIMIT, quantize
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron
 from snn_tool.models.student import build_student
-from snn_tool.models.topology import unet
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from shipping.narrowing import INT8_LEVELS, int8_config, narrowed, streams

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from snn_tool.errors import ConfigError, QuantizationError, UnsupportedLayerError
+from snn_tool.models.bodies import unet
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.integer.training import deployed_parameters, quantization_aware
@@ -12,7 +13,7 @@ from snn_tool.models.losses import DistillationLoss
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.student import build_student
-from snn_tool.models.topology import Population, Synapse, Topology, unet
+from snn_tool.models.topology import Population, Synapse, Topology
 from snn_tool.training.module import Guide, RestorationModule
 from snn_tool.training.settings import TrainingSettings
 from torch import nn

@@ -2,8 +2,9 @@
 
 import pytest
 from snn_tool.errors import ConfigError, ExportError
+from snn_tool.models.bodies import flat, unet
 from snn_tool.models.streams import LoweredPopulation, hop_depths, lower, lowered_sources, relay_counts
-from snn_tool.models.topology import IMAGE, Topology, flat, unet
+from snn_tool.models.topology import IMAGE, Topology
 
 TWO_STREAMS = {
     "a": ("head",),

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from snn_tool.models.bodies import chain, flat, unet
 from snn_tool.models.config import StudentConfig, default_config
 from snn_tool.models.streams import hop_depths, relay_counts
 from snn_tool.models.student import build_student
-from snn_tool.models.topology import chain, flat, macs_per_pixel, unet
+from snn_tool.models.topology import macs_per_pixel
 
 
 def test_parameter_counts_by_formula() -> None:

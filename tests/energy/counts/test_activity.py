@@ -14,13 +14,14 @@ from snn_tool.energy.counts.fan_out import network_macs
 from snn_tool.energy.counts.spike_maps import SpikeMaps, channel_sums
 from snn_tool.energy.report.columns import twin_load
 from snn_tool.errors import DataError
+from snn_tool.models.bodies import flat, unet
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.neurons import encode
 from snn_tool.models.streams import hop_depths, lower, lowered_sources
 from snn_tool.models.student import build_topology, build_twin
-from snn_tool.models.topology import IMAGE, Synapse, flat, unet
+from snn_tool.models.topology import IMAGE, Synapse
 from torch.nn import functional
 
 Make = Callable[..., IntegerNetwork]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.energy.report.columns import twin_load
+from snn_tool.models.bodies import flat, unet
 from snn_tool.models.loop_nest import LoopNest
 from snn_tool.models.teachers.registry import build_teacher
-from snn_tool.models.topology import Topology, flat, unet
+from snn_tool.models.topology import Topology
 from torch import Tensor, nn
 
 

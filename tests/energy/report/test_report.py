@@ -22,11 +22,12 @@ from snn_tool.energy.report.document import KIND, SCHEMA, EnergyReport, Range
 from snn_tool.energy.report.networks import Quality
 from snn_tool.errors import ConfigError, DataError
 from snn_tool.files.artifacts import read_json, write_json
+from snn_tool.models.bodies import unet
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.student import build_twin
-from snn_tool.models.topology import IMAGE, unet
+from snn_tool.models.topology import IMAGE
 
 Make = Callable[..., IntegerNetwork]
 

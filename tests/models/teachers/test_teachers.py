@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snn_tool.energy.counts.dense import count_macs
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.models.bodies import unet
 from snn_tool.models.checkpoints import sidecar_of, write_tensors
 from snn_tool.models.config import StudentConfig
 from snn_tool.models.network import Network
@@ -25,7 +26,6 @@ from snn_tool.models.teachers.registry import (
     save_teacher,
 )
 from snn_tool.models.teachers.restormer import Attention, ChannelNorm, Restormer
-from snn_tool.models.topology import unet
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode

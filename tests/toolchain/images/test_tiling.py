@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 from snn_tool.images.tiling import pad_to_multiple, restore_tiled
+from snn_tool.models.bodies import flat, unet
 from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
-from snn_tool.models.topology import Topology, flat, unet
+from snn_tool.models.topology import Topology
 
 Image = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]

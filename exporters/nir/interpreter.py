@@ -103,7 +103,7 @@ def _run_single(program: Program, image: Integers) -> ProgramTrace:
                     arrived[name] = current(conv, emitted)
                     if conv.source == IMAGE:
                         presented[name] = arrived[name]
-            total = sum((arrived[name] for name in population.inputs), start=np.int64(0))
+            total = np.sum([arrived[name] for name in population.inputs], axis=0)
             states[population.name].advance(step, total)
     spikes = {name: state.spikes for name, state in states.items()}
     membranes = {name: state.membranes for name, state in states.items()}

@@ -111,7 +111,7 @@ class EmptierModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def post_guard(self) -> bool:
         """Whether a window begins with the next step."""
-        into = self.time_step + 1 - self.first_step
+        into: int = self.time_step + 1 - self.first_step
         return into >= 0 and into % self.interval == 0
 
     def run_post_mgmt(self) -> None:

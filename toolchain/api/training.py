@@ -19,7 +19,7 @@ from snn_tool.models.topology import COLOUR
 from snn_tool.networks.locate import Spec
 from snn_tool.results import Result
 from snn_tool.training import runs
-from snn_tool.training.data import Batch, PatchBatches, ValidationSet
+from snn_tool.training.data import Batch, PatchBatches
 from snn_tool.training.live_logs import Chosen, check_logger
 from snn_tool.training.options import CSV
 from snn_tool.training.run_folder import RunFolder
@@ -280,7 +280,7 @@ def patches(
 
     Args:
         images: clean ones; a folder, paths, or arrays. A tenth is held out for validation.
-        settings: `max_steps`, `batch`, `patch` and `seed` decide.
+        settings: `max_steps`, `batch`, `patch`, `balance` and `seed` decide.
         degraded: the recorded partners of `images`; then nothing is synthesised.
         task: what degrades the images: `denoise` (the default), `derain`, `dehaze`, `deblur`, `defocus`.
         strength: of the degradation, in the task's unit; by default the usual one.
@@ -301,7 +301,5 @@ def patches(
         asked = filled(HowOptions, how)
         learned = TaskOptions(clean, name, strength_text(strength), pairs, how=asked)
         data = load_training_data(learned, run, channels)
-    size = (settings.patch, settings.batch, settings.max_steps)
-    return PatchBatches(data.training, *size, data.degradation, settings.seed), list(
-        ValidationSet(data.validation, data.degradation, data.split_seed)
-    )
+    batches = PatchBatches(data.training, settings.stages, data.degradation, settings.seed, settings.balance)
+    return batches, list(data.crops)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from operator import itemgetter
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
@@ -63,8 +64,12 @@ class Option:
 
     @property
     def kind(self) -> Any:
-        """The type."""
-        return get_args(self.annotation)[0]
+        """The type; a field that holds a number or words is typed as words."""
+        kind = get_args(self.annotation)[0]
+        parts = set(get_args(kind))
+        if not {int, str} <= parts:
+            return kind
+        return str | None if NoneType in parts else str
 
     @property
     def several(self) -> bool:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,7 +19,8 @@ from snn_tool.files.ownership import owned_path
 from snn_tool.signals import WORDS, end_at_once, give_back, leave_closed_terminal, take_over
 from snn_tool.tables import printable
 from snn_tool.terminal import LONGEST_LABEL, progress
-from snn_tool.training.run_folder import BEST, COLUMNS, LAST
+from snn_tool.training.patches import Stage, stage_at
+from snn_tool.training.run_folder import BEST, COLUMNS, LAST, VALIDATION, of_folder
 from torch import Tensor
 
 STEP = re.compile(r"[0-9]{1,18}")
@@ -64,7 +66,7 @@ class Checkpoints(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """After each validation: the best so far, then the last, which already knows the best figure."""
-        psnr_db = float(trainer.callback_metrics["val_psnr_db"])
+        psnr_db = float(trainer.callback_metrics[VALIDATION])
         if psnr_db > self.best_psnr_db:
             self.best_psnr_db = psnr_db
             self.save(trainer, BEST)
@@ -76,10 +78,16 @@ class TrainingLog(Callback):
 
     After a resume the lines of later steps are dropped and written again; the sums since the last line travel
     with the checkpoint, so that an interrupted run ends with the file of a whole one.
+
+    Args:
+        path: of the file.
+        folders: of the validation crops, each of which has a column if there are several.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folders: Sequence[str] = ()) -> None:
         self.path = path
+        several = sorted(set(folders)) if len(set(folders)) > 1 else ()
+        self._of_folders = tuple(map(of_folder, several))
         self.rows: list[dict[str, str]] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
@@ -112,7 +120,11 @@ class TrainingLog(Callback):
                 f"{self.path}: cannot be read ({error}); start anew with --overwrite"
             ) from error
         for row in rows:
-            if tuple(row) != COLUMNS or None in row.values() or not STEP.fullmatch(row["step"]):
+            if (
+                tuple(row) != COLUMNS + self._of_folders
+                or None in row.values()
+                or not STEP.fullmatch(row["step"])
+            ):
                 raise ArtifactError(
                     f"{self.path}: line {shown(','.join(map(str, row.values())))} is none of a training log; "
                     "start anew with --overwrite"
@@ -133,11 +145,14 @@ class TrainingLog(Callback):
         losses = {name: f"{float(total) / self._steps:.6g}" for name, total in self._sums.items()}
         self._sums, self._steps = {}, 0
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        psnr_db = f"{float(trainer.callback_metrics['val_psnr_db']):.4f}"
-        row = {"step": str(trainer.global_step), "val_psnr_db": psnr_db, "lr": f"{lr:.6g}", **losses}
+        figures = {
+            name: f"{float(trainer.callback_metrics[name]):.4f}" for name in (VALIDATION, *self._of_folders)
+        }
+        row = {"step": str(trainer.global_step), "lr": f"{lr:.6g}", **figures, **losses}
         self.rows = [r for r in self.rows if r["step"] != row["step"]] + [row]
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+        columns = COLUMNS + self._of_folders
+        writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path, text.getvalue(), owned_path)
@@ -146,8 +161,8 @@ class TrainingLog(Callback):
 class ProgressBar(Callback):
     """A bar on stderr with steps, patches per second, the loss and the time left."""
 
-    def __init__(self, label: str, patches_per_step: int, quiet: bool) -> None:
-        self.patches_per_step = patches_per_step
+    def __init__(self, label: str, stages: Sequence[Stage], quiet: bool) -> None:
+        self._stages = stages
         self._label = printable(label, LONGEST_LABEL)
         counter = "{task.completed}/{task.total} steps"
         self._bar = progress(counter, "figures", quiet=quiet, refresh_per_second=2)
@@ -166,10 +181,11 @@ class ProgressBar(Callback):
         """Advance."""
         assert self._task is not None
         speed = self._bar.tasks[0].speed
-        rate = f"{speed * self.patches_per_step:.0f} patches/s" if speed else ""
+        patches = stage_at(self._stages, trainer.global_step - 1).batch
+        rate = f"{speed * patches:.0f} patches/s" if speed else ""
         figures = f"loss {float(trainer.callback_metrics['loss']):.4f}"
-        if "val_psnr_db" in trainer.callback_metrics:
-            figures += f"  val {float(trainer.callback_metrics['val_psnr_db']):.2f} dB"
+        if VALIDATION in trainer.callback_metrics:
+            figures += f"  val {float(trainer.callback_metrics[VALIDATION]):.2f} dB"
         self._bar.update(self._task, completed=trainer.global_step, rate=rate, figures=figures)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:

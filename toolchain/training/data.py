@@ -4,7 +4,7 @@ So a run that is resumed at step k sees exactly the batches that it would have s
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.images.files import Pixels, read_image
+from snn_tool.tables import printable
+from snn_tool.training.patches import IMAGES, Draw, Stage, evenly, stage_at
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -28,22 +30,45 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """Decoded images, uint8 [H, W, C] each, or pairs [H, W, 2 C], and the SHA-256 of names and pixels."""
+    """Decoded images.
+
+    Attributes:
+        names: of the files.
+        images: uint8 [H, W, C] each, or pairs [H, W, 2 C].
+        digests: SHA-256 of name and pixels of each.
+        folders: in which each lies, for balance; empty if that is one for all.
+    """
 
     names: tuple[str, ...]
     images: tuple[Pixels, ...]
     digests: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+    @property
+    def folder_of_each(self) -> tuple[str, ...]:
+        """The folder of each image."""
+        return self.folders or ("",) * len(self.images)
 
     @classmethod
     def load(
-        cls, paths: list[Path], smallest_side: int, read: Callable[[Path], Pixels] = read_image
+        cls,
+        paths: list[Path],
+        smallest_side: int,
+        read: Callable[[Path], Pixels] = read_image,
+        root: Path | None = None,
     ) -> "ImageSet":
         """Decode files by `read`; those smaller than a patch are left out with a warning.
+
+        Args:
+            paths: the files.
+            smallest_side: of an image that is kept, in pixels.
+            read: decodes a file.
+            root: folder below which the images' own folders are told apart; None takes them for one.
 
         Raises:
             DataError: an image is damaged, or none is large enough.
         """
-        names, images = [], []
+        names, images, folders = [], [], []
         for path in paths:
             image = read(path)
             if min(image.shape[:2]) < smallest_side:
@@ -54,6 +79,7 @@ class ImageSet:
                 continue
             names.append(path.name)
             images.append(image)
+            folders.append(printable(path.parent.relative_to(root).as_posix()) if root else "")
         if not images:
             raise DataError(
                 f"{paths[0].parent}: no image of at least {smallest_side}x{smallest_side} pixels among "
@@ -63,7 +89,7 @@ class ImageSet:
             sha256_bytes(n.encode("utf-8", "surrogateescape") + str(i.shape).encode() + i.tobytes())
             for n, i in zip(names, images, strict=True)
         )
-        return cls(tuple(names), tuple(images), tuple(digests))
+        return cls(tuple(names), tuple(images), tuple(digests), tuple(folders))
 
 
 def split_validation(paths: list[Path], seed: int, fraction: float = 0.1) -> tuple[list[Path], list[Path]]:
@@ -84,48 +110,48 @@ class PatchBatches(IterableDataset[Batch]):
     """Random patches: batch k is drawn by a generator seeded with (seed, k).
 
     Args:
-        images: training images, each at least `patch` on both sides.
-        patch, batch: side in pixels, patches per step.
-        steps: total steps of the run.
+        images: training images, each at least as large as the largest patch on both sides.
+        stages: how large and how many the patches are, over the steps of the run.
         degradation: applied to each batch, or the pairs that the images are.
         seed: of all batches.
+        balance: for how much a folder of images counts, one of `patches.BALANCES`.
         start_step: first step to draw, for a resumed run.
-        part: which of the batch's patches this process takes; all processes draw the same batch.
+        share: which part of a batch of N patches this process takes; all processes draw the same batch.
     """
 
     def __init__(
         self,
         images: ImageSet,
-        patch: int,
-        batch: int,
-        steps: int,
+        stages: Sequence[Stage],
         degradation: Source,
         seed: int,
+        balance: str = IMAGES,
         start_step: int = 0,
-        part: slice = slice(None),
+        share: Callable[[int], slice] = slice,
     ) -> None:
-        self.images, self.patch, self.batch = images.images, patch, batch
-        self.steps, self.start_step = steps, start_step
-        self.degradation, self.seed, self.part = degradation, seed, part
+        self.images, self.stages, self.start_step = images.images, stages, start_step
+        self.degradation, self.seed, self.share = degradation, seed, share
+        self._draw = Draw(images.folder_of_each, balance)
 
     def __iter__(self) -> Iterator[Batch]:
         """Pairs (degraded, clean), float32 [N, C, P, P], clean in [0, 1]."""
-        for step in range(self.start_step, self.steps):
+        for step in range(self.start_step, self.stages[-1].end):
             yield self.draw(step)
 
     def draw(self, step: int) -> Batch:
         """The batch of one step."""
-        rng = np.random.default_rng([self.seed, step])
-        patches = np.stack([self._patch(rng) for _ in range(self.batch)])
+        stage, rng = stage_at(self.stages, step), np.random.default_rng([self.seed, step])
+        patches = np.stack([self._patch(stage.side, rng) for _ in range(stage.batch)])
+        part = self.share(stage.batch)
         degraded, clean = degrade(patches, self.degradation, rng)
-        return _channels_first(degraded[self.part]), _channels_first(clean[self.part])
+        return _channels_first(degraded[part]), _channels_first(clean[part])
 
-    def _patch(self, rng: np.random.Generator) -> Pixels:
+    def _patch(self, side: int, rng: np.random.Generator) -> Pixels:
         """One patch [P, P, channels] from a random image and place, in one of the eight orientations."""
-        image = self.images[rng.integers(len(self.images))]
-        top = rng.integers(image.shape[0] - self.patch + 1)
-        left = rng.integers(image.shape[1] - self.patch + 1)
-        crop = image[top : top + self.patch, left : left + self.patch]
+        image = self.images[self._draw.index(rng)]
+        top = rng.integers(image.shape[0] - side + 1)
+        left = rng.integers(image.shape[1] - side + 1)
+        crop = image[top : top + side, left : left + side]
         orientation = rng.integers(8)
         if orientation & 1:
             crop = crop[:, ::-1]
@@ -135,12 +161,19 @@ class PatchBatches(IterableDataset[Batch]):
 
 
 class ValidationSet(IterableDataset[Batch]):
-    """Centre crops of the validation images under fixed noise, one per batch, the same every time."""
+    """Centre crops of the validation images under fixed noise, one per batch, the same every time.
+
+    If there are more images than crops, their folders give as equally many as they have.
+
+    Attributes:
+        folders: of each crop.
+    """
 
     def __init__(self, images: ImageSet, degradation: Source, seed: int) -> None:
+        chosen = evenly(images.folder_of_each, MAX_VALIDATION_CROPS)
+        self.folders = tuple(images.folder_of_each[place] for place in chosen)
         self.pairs = [
-            self._pair(name, image, degradation, seed)
-            for name, image in list(zip(images.names, images.images, strict=True))[:MAX_VALIDATION_CROPS]
+            self._pair(images.names[place], images.images[place], degradation, seed) for place in chosen
         ]
 
     @staticmethod

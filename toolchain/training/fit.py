@@ -127,13 +127,14 @@ def fit(
         BackendUnavailableError: the logger is not installed.
     """
     device = resolve_device(settings)
-    module = RestorationModule(network, settings, weights, guide, student)
+    crops = data.crops
+    module = RestorationModule(network, settings, weights, guide, student, crops.folders)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _trainer(settings, device, folder, callbacks)
+    trainer = _trainer(settings, device, folder, [*_callbacks(settings, folder, crops), *callbacks])
     last = folder.checkpoints / LAST if folder.resume else None
     start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
-        _run(trainer, module, data, settings, start, last)
+        _run(trainer, module, _patches(data, settings, start), crops, last)
     if is_first():
         write_curves(folder.path / METRICS)
     account = _keep_best(network, folder.checkpoints / BEST, settings)
@@ -149,29 +150,31 @@ def first_batch(data: TrainingData, settings: TrainingSettings) -> Batch:
 
 
 def _patches(data: TrainingData, settings: TrainingSettings, start: int) -> PatchBatches:
+    """The batches of a run from a step on, for this process.
+
+    Raises:
+        ConfigError: those of a later stage cannot be shared equally by the processes of torchrun.
+    """
+    for stage in settings.stages[1:]:
+        if stage.batch % world_size():
+            raise ConfigError(
+                f"training.batch = {settings.batch} leaves {stage.batch} patches of {stage.side} pixels, "
+                f"which {world_size()} processes cannot share equally; use a larger one"
+            )
     return PatchBatches(
-        data.training,
-        settings.patch,
-        settings.batch,
-        settings.max_steps,
-        data.degradation,
-        settings.seed,
-        start,
-        shard(settings.batch),
+        data.training, settings.stages, data.degradation, settings.seed, settings.balance, start, shard
     )
 
 
 def _run(
     trainer: lightning.Trainer,
     module: RestorationModule,
-    data: TrainingData,
-    settings: TrainingSettings,
-    start: int,
+    patches: PatchBatches,
+    crops: ValidationSet,
     last: Path | None,
 ) -> None:
-    patches = _patches(data, settings, start)
     loader = DataLoader(patches, batch_size=None)
-    val_loader = DataLoader(data.crops, batch_size=None)
+    val_loader = DataLoader(crops, batch_size=None)
     with warnings.catch_warnings():
         # Lightning advises worker processes and epoch ends; patches take microseconds and have no epochs.
         warnings.filterwarnings("ignore", module="lightning.*")
@@ -196,7 +199,7 @@ def _trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
-        callbacks=[*_callbacks(settings, folder), *callbacks],
+        callbacks=list(callbacks),
         logger=logger_of(folder.logger, folder.path, folder.resume) or False,
         log_every_n_steps=EVERY_STEPS,
         enable_checkpointing=False,
@@ -207,15 +210,15 @@ def _trainer(
     )
 
 
-def _callbacks(settings: TrainingSettings, folder: RunFolder) -> list[Callback]:
+def _callbacks(settings: TrainingSettings, folder: RunFolder, crops: ValidationSet) -> list[Callback]:
     """In the order in which they must run: the average is up to date before anything is measured or saved."""
     checkpoints = Checkpoints(folder.checkpoints)
     chosen: list[Callback] = [WeightAverage(settings.ema)] if settings.ema else []
     if is_first():
-        chosen.append(TrainingLog(folder.path / METRICS))
+        chosen.append(TrainingLog(folder.path / METRICS, crops.folders))
     chosen += [checkpoints, GracefulInterrupt(checkpoints)]
     if is_first():
-        chosen.append(ProgressBar(folder.path.name, settings.batch, folder.quiet))
+        chosen.append(ProgressBar(folder.path.name, settings.stages, folder.quiet))
     return chosen
 
 

@@ -1,6 +1,7 @@
 """The Lightning modules: what one optimisation step and one validation compute."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from snn_tool.models.losses import DistillationLoss, HintLoss, TeacherOutput
 from snn_tool.models.network import Network
 from snn_tool.models.teachers.probe import check_finite
 from snn_tool.training.optimizers import optimizer_for
+from snn_tool.training.run_folder import VALIDATION, of_folder
 from snn_tool.training.settings import TrainingSettings
 from torch import Tensor, nn
 
@@ -104,6 +106,7 @@ class RestorationModule(lightning.LightningModule):
         weights: of the loss terms; `output` and `hints` need a guide.
         guide: the teacher.
         student: the configuration, if `network` is a student: rounding and a budget of synops need spikes.
+        folders: of the validation crops; each is validated by itself, too, if there are several.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class RestorationModule(lightning.LightningModule):
         weights: LossWeights,
         guide: Guide | None = None,
         student: StudentConfig | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -122,6 +126,7 @@ class RestorationModule(lightning.LightningModule):
         self._loss = _Hidden(DistillationLoss(weights, self.hint_loss))
         self._teacher = _Hidden(guide.teacher) if guide else None
         self.student = student
+        self.folders = tuple(folders) if len(set(folders)) > 1 else ()
         rounds = student is not None and settings.qat > 0
         self.rounding_from = round(settings.max_steps * (1 - settings.qat)) if rounds else None
         self.meter = (
@@ -181,7 +186,11 @@ class RestorationModule(lightning.LightningModule):
         """PSNR in dB of the network that would be kept, on fixed validation crops, clamped to [0, 1]."""
         degraded, clean = batch
         restored = self._run(degraded, self.rounding_from is not None)[0].float().clamp(0, 1)
-        self.log("val_psnr_db", mean_psnr_db(restored, clean), on_epoch=True, batch_size=len(clean))
+        psnr_db = mean_psnr_db(restored, clean)
+        self.log(VALIDATION, psnr_db, on_epoch=True, batch_size=len(clean))
+        if self.folders:
+            name = of_folder(self.folders[batch_idx])
+            self.log(name, psnr_db, on_epoch=True, batch_size=len(clean))
 
     def configure_optimizers(self) -> Any:
         """The optimiser with linear warm-up and a cosine to zero at the last step."""

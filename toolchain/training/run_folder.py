@@ -23,11 +23,17 @@ from snn_tool.training.options import CSV
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
 SETTINGS, METRICS = "settings.json", "metrics.csv"
+VALIDATION = "val_psnr_db"
 COLUMNS = (
-    *("step", "val_psnr_db", "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
+    *("step", VALIDATION, "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
     *("loss_hints", "loss_synops", "synops_per_px"),
 )
-"""Of metrics.csv."""
+"""Of metrics.csv; if validation crops are from several folders, one of each follows, named by `of_folder`."""
+
+
+def of_folder(folder: str) -> str:
+    """The column, and the name in logs, of the validation PSNR of one folder's crops."""
+    return f"{VALIDATION}/{folder}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`snn-tool train` and `snn-tool distill`: from a folder of images to a network on disk."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,9 +37,10 @@ from snn_tool.networks.open import (
     open_teacher,
     teacher_of_module,
 )
-from snn_tool.training.data import ImageSet, split_validation
+from snn_tool.training.data import MAX_VALIDATION_CROPS, ImageSet, split_validation
 from snn_tool.training.fit import TrainingData, data_hash, first_batch, fit
 from snn_tool.training.module import Batch, Guide
+from snn_tool.training.patches import evenly
 from snn_tool.training.ranks import is_first
 from snn_tool.training.run_folder import RunFolder, open_run
 from snn_tool.training.settings import RunSettings
@@ -84,6 +86,7 @@ def guide_with(
     weights: LossWeights,
     batch: Batch,
     note: Note,
+    sides: Sequence[int] = (),
 ) -> tuple[Guide | None, tuple[HintPair, ...]]:
     """The guide, with hints if they are weighted, after a look at what the teacher gives for `batch`.
 
@@ -94,6 +97,7 @@ def guide_with(
         weights: whether the hints have a weight, and what they compare.
         batch: degraded and clean patches.
         note: told how good the teacher is there, and which features meet how.
+        sides: of the patches of later steps, in pixels.
 
     Raises:
         ConfigError: the teacher does not have the hints, or their number is wrong.
@@ -112,7 +116,7 @@ def guide_with(
     if not weights.hints:
         return Guide(teacher, None), ()
     student.tap(weights.hint_sites or student.topology.hints, weights.hint_feature)
-    pairs = _pairs(teacher, student, hints, degraded)
+    pairs = _pairs(teacher, student, hints, degraded, sides)
     for line in check_pairs(pairs, student.feature_scales, found, degraded):
         note(f"hint {line}")
     ours, theirs = student.feature_channels, cast(Mapping[str, int], teacher.feature_channels)
@@ -120,7 +124,7 @@ def guide_with(
 
 
 def _pairs(
-    teacher: nn.Module, student: Network, hints: tuple[str, ...], degraded: Tensor
+    teacher: nn.Module, student: Network, hints: tuple[str, ...], degraded: Tensor, sides: Sequence[int]
 ) -> tuple[HintPair, ...]:
     if isinstance(teacher, SelfEnsemble):
         raise TeacherError(
@@ -132,10 +136,11 @@ def _pairs(
             f"name hints with --hints a,b, one each for {', '.join(student.feature_scales)}, or set "
             f"--loss-hints 0; {teacher.fitting(degraded)}"
         )
-    multiple, patch = int(getattr(teacher, "multiple", 1)), degraded.shape[2]
-    if patch % multiple:
-        # Extended images have features that do not lie over the student's.
-        raise TeacherError(f"hints of this teacher need a --patch in multiples of {multiple}, not {patch}")
+    multiple = int(getattr(teacher, "multiple", 1))
+    for side in (degraded.shape[2], *sides):
+        if side % multiple:
+            # Extended images have features that do not lie over the student's.
+            raise TeacherError(f"hints of this teacher need a --patch in multiples of {multiple}, not {side}")
     return pair_hints(student.feature_scales, teacher.feature_scales, hints)  # type: ignore[arg-type]
 
 
@@ -221,7 +226,9 @@ def load_training_data(options: TaskOptions, settings: RunSettings, channels: in
     seed = settings.training.seed if options.split_seed is None else options.split_seed
     training, validation = split_validation(find_images(options.data), seed=seed)
     read = partial(read_source, source=degradation, channels=channels)
-    images = (ImageSet.load(paths, settings.training.patch, read) for paths in (training, validation))
+    smallest = max(stage.side for stage in settings.training.stages)
+    root = options.data if options.data.is_dir() else None
+    images = (ImageSet.load(paths, smallest, read, root) for paths in (training, validation))
     return TrainingData(next(images), next(images), degradation, seed)
 
 
@@ -281,7 +288,8 @@ def distill_student(
     _demand_channels(opened, settings.student.channels)
     data = load_training_data(options, settings, settings.student.channels)
     batch, say = first_batch(data, settings.training), note if is_first() else _silent
-    guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say)
+    sides = tuple(stage.side for stage in settings.training.stages)
+    guide, pairs = guide_with(opened, student, hints, settings.loss, batch, say, sides)
     asked = {
         "student": settings.student.describe(),
         "teacher": opened.provenance.sha256 if opened else NO_TEACHER,
@@ -304,11 +312,20 @@ def asked_of(options: TaskOptions, settings: RunSettings, data: TrainingData) ->
     """What defines a run; the same values give the same weights on the CPU."""
     return {
         "task": options.degradation.describe(),
-        "training": asdict(settings.training),
+        "training": settings.training.describe(),
         "loss": settings.loss.describe(),
         "data": {
             "training": data_hash(data.training),
             "validation": data_hash(data.validation),
+            **_crops_of(data),
             **({} if data.split_seed == settings.training.seed else {"split_seed": data.split_seed}),
         },
     }
+
+
+def _crops_of(data: TrainingData) -> dict[str, Any]:
+    """How many crops of each folder validate, where not all images do; older runs took the first ones."""
+    of_each = data.validation.folder_of_each
+    if len(set(of_each)) < 2 or len(of_each) <= MAX_VALIDATION_CROPS:
+        return {}
+    return {"crops": dict(Counter(of_each[place] for place in evenly(of_each, MAX_VALIDATION_CROPS)))}

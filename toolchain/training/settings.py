@@ -11,6 +11,7 @@ from snn_tool.files.artifacts import shown
 from snn_tool.files.documents import Count, NotNegative, Positive, check_fields, convert, one_of, read_toml
 from snn_tool.flags import Flag, grouped
 from snn_tool.models.config import BODIES, NEURONS, LossWeights, StudentConfig, default_config
+from snn_tool.training.patches import BALANCES, IMAGES, SIDES, Stage, stages_of
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda", "auto")
@@ -25,6 +26,8 @@ class TrainingSettings:
 
     Attributes:
         max_steps: optimiser steps; each sees `batch` patches of `patch` x `patch` pixels.
+        patch: a side, or sides with their steps, as `patches.stages_of` reads them; `batch` is of the first.
+        balance: for how much a folder of images counts when patches are drawn, as `patches.Draw` says.
         optimizer: `muon` (Muon for the hidden kernels, AdamW for all else) or `adamw`.
         lr: AdamW's peak learning rate.
         kernel_lr: Muon's.
@@ -44,10 +47,18 @@ class TrainingSettings:
     max_steps: Annotated[Steps, Flag("Optimiser steps.")] = 4000
     batch: Annotated[int, Meta(ge=1, le=1 << 16), Flag("Patches per step.")] = 8
     patch: Annotated[
-        int,
-        Meta(ge=16, le=8192, multiple_of=8, extra={"allowed": "a multiple of 8 from 16 to 8192"}),
-        Flag("Patch side in pixels."),
+        int | str,
+        Meta(extra={"allowed": SIDES}),
+        Flag("Patch side in pixels, or sides with their steps, e.g. 48:8000,96:4000,192."),
     ] = 48
+    balance: Annotated[
+        str,
+        one_of(*BALANCES),
+        Flag(
+            "How folders of images share the patches: as their images, by the square roots of their numbers, "
+            "or equally."
+        ),
+    ] = IMAGES
     optimizer: Annotated[str, one_of(*OPTIMIZERS), Flag("Optimiser of the hidden kernels.")] = "muon"
     lr: Annotated[Positive, Flag("AdamW's peak learning rate.")] = 2.5e-3
     kernel_lr: Annotated[Positive, Flag("Muon's peak learning rate.")] = 0.02
@@ -77,6 +88,19 @@ class TrainingSettings:
             ConfigError: names the key and what is allowed.
         """
         check_fields(self, "", prefix=("training",))
+        if isinstance(self.patch, str) and self.patch.isdecimal():
+            object.__setattr__(self, "patch", int(self.patch))  # the command line knows words alone
+        stages_of(self.patch, self.batch, self.max_steps)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The sizes of patches, one after the other."""
+        return stages_of(self.patch, self.batch, self.max_steps)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON values; what came later is left out where it is the default, as older runs lack it."""
+        newer = {"balance": IMAGES}
+        return {key: value for key, value in asdict(self).items() if (key, value) not in newer.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from snn_tool.images.metrics import luma, to_uint8
 from snn_tool.networks.degrading import GAP, THUMBNAIL, contact_sheet, thumbnail
 from snn_tool.networks.evaluation import load_pair, score
 from snn_tool.training.data import ImageSet, PatchBatches
+from snn_tool.training.patches import stages_of
 from snn_tool.training.runs import TaskOptions
 
 
@@ -55,7 +56,7 @@ def test_patches_crops_and_images_show_the_same_window_of_both(folder: Path) -> 
     """Clean and negative add up to one wherever they are cut and however they are turned."""
     pairs = open_pairs(folder)
     images = ImageSet.load(list(pairs.partners), 16, pairs.read)
-    degraded, clean = PatchBatches(images, 16, 8, 1, pairs, seed=0).draw(0)
+    degraded, clean = PatchBatches(images, stages_of(16, 8, 1), pairs, seed=0).draw(0)
     assert degraded.shape == clean.shape == (8, 3, 16, 16)
     np.testing.assert_allclose((degraded + clean).numpy(), 1, atol=1e-6)
     for path in pairs.partners:

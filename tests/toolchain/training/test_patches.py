@@ -13,6 +13,7 @@ from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.training.data import Batch, ImageSet, PatchBatches, ValidationSet, split_validation
+from snn_tool.training.patches import Draw, chances, evenly, stage_at, stages_of
 
 PATCH, COUNT = 16, 8
 CLEAN, NOISY = GaussianNoise(0, 0), GaussianNoise(5, 50)
@@ -55,7 +56,7 @@ def orientation_of(patch: NDArray[np.int64]) -> str:
 def test_every_patch_is_a_square_of_one_image_in_one_of_eight_orientations() -> None:
     seen: dict[str, int] = {}
     images, corners = set(), set()
-    for batch in PatchBatches(LOCATED, PATCH, COUNT, 60, CLEAN, seed=0):
+    for batch in PatchBatches(LOCATED, stages_of(PATCH, COUNT, 60), CLEAN, seed=0):
         for patch in pixels(batch):
             seen[name] = seen.get(name := orientation_of(patch), 0) + 1
             index = int(patch[0, 0, 2])
@@ -75,18 +76,85 @@ def test_every_patch_is_a_square_of_one_image_in_one_of_eight_orientations() -> 
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
-    whole = list(PatchBatches(LOCATED, PATCH, COUNT, 6, NOISY, seed=5))
-    resumed = list(PatchBatches(LOCATED, PATCH, COUNT, 6, NOISY, seed=5, start_step=4))
+    whole = list(PatchBatches(LOCATED, stages_of(PATCH, COUNT, 6), NOISY, seed=5))
+    resumed = list(PatchBatches(LOCATED, stages_of(PATCH, COUNT, 6), NOISY, seed=5, start_step=4))
     assert len(whole) == 6 and len(resumed) == 2
     assert equal(resumed[0], whole[4]) and equal(resumed[1], whole[5])
-    again = PatchBatches(LOCATED, PATCH, COUNT, 100, NOISY, seed=5)
+    again = PatchBatches(LOCATED, stages_of(PATCH, COUNT, 100), NOISY, seed=5)
     assert equal(again.draw(3), whole[3]) and equal(again.draw(0), whole[0])
     assert not equal(whole[0], whole[1])
-    assert not equal(PatchBatches(LOCATED, PATCH, COUNT, 6, NOISY, seed=6).draw(0), whole[0])
+    assert not equal(PatchBatches(LOCATED, stages_of(PATCH, COUNT, 6), NOISY, seed=6).draw(0), whole[0])
+
+
+def test_patches_grow_and_a_resumed_run_draws_those_of_a_whole_one() -> None:
+    large = image_set(located(40, 48, 0), located(64, 40, 1))
+    stages = stages_of("16:2,24:2,40", 5, 6)
+    # 5 patches of 16 pixels are 1280 pixels: 2.2 of 24, and 0.8 of 40, of which there is at least one.
+    assert [(stage.side, stage.batch) for stage in stages] == [(16, 5), (24, 2), (40, 1)]
+    whole = list(PatchBatches(large, stages, NOISY, seed=5))
+    assert [tuple(clean.shape) for _, clean in whole] == [
+        *[(5, 3, 16, 16)] * 2,
+        *[(2, 3, 24, 24)] * 2,
+        *[(1, 3, 40, 40)] * 2,
+    ]
+    for start in range(7):
+        resumed = list(PatchBatches(large, stages, NOISY, seed=5, start_step=start))
+        assert len(resumed) == 6 - start and all(map(equal, resumed, whole[start:]))
+    assert stage_at(stages, 6) == stages[-1]
+    constant = PatchBatches(large, stages_of(16, 5, 6), NOISY, seed=5)
+    assert equal(constant.draw(1), whole[1]), "the first stage is what it would be without the others"
+
+
+FOLDERS = ("a",) * 100 + ("b",) * 25 + ("c",)
+
+
+@pytest.mark.parametrize(
+    ("balance", "shares"),
+    # of 126 images: each its own; roots 10, 5 and 1; a third each
+    [
+        ("images", (100 / 126, 25 / 126, 1 / 126)),
+        ("sqrt", (10 / 16, 5 / 16, 1 / 16)),
+        ("folders", (1 / 3,) * 3),
+    ],
+)
+def test_folders_share_the_patches_by_the_rule(balance: str, shares: tuple[float, ...]) -> None:
+    chance, folders = chances(FOLDERS, balance), np.array(FOLDERS)
+    for folder, share in zip("abc", shares, strict=True):
+        own = chance[folders == folder]
+        assert np.ptp(own) == 0 and own.sum() == pytest.approx(share, rel=1e-12)
+    draw, rng = Draw(FOLDERS, balance), np.random.default_rng(0)
+    drawn = folders[[draw.index(rng) for _ in range(4000)]]
+    for folder, share in zip("abc", shares, strict=True):
+        # five standard deviations of a binomial share
+        assert abs((drawn == folder).mean() - share) < 5 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_batches_follow_the_balance_and_without_it_are_what_they_were() -> None:
+    images = ImageSet(LOCATED.names, LOCATED.images, LOCATED.digests, ("a", "a", "b"))
+    stages = stages_of(PATCH, 64, 4)
+    plain = PatchBatches(LOCATED, stages, CLEAN, seed=0)
+    assert equal(PatchBatches(images, stages, CLEAN, seed=0).draw(1), plain.draw(1))
+    drawn = [
+        pixels(batch)[:, 0, 0, 2] for batch in PatchBatches(images, stages, CLEAN, seed=0, balance="folders")
+    ]
+    share = float((np.concatenate(drawn) == 2).mean())
+    # 256 draws, half of them of the one image of b: five standard deviations are 0.16.
+    assert abs(share - 0.5) < 0.16
+
+
+def test_validation_crops_are_of_all_folders() -> None:
+    """The first 32 of the list, as it was, would all be of the first folder."""
+    folders = ("a",) * 40 + ("b",) * 20 + ("c",) * 3
+    images = ImageSet(tuple(map(str, range(63))), (located(8, 8, 0),) * 63, ("",) * 63, folders)
+    crops = ValidationSet(images, CLEAN, seed=0)
+    # c has 3; 29 are left for two, of which the first takes the odd one.
+    assert [crops.folders.count(folder) for folder in "abc"] == [15, 14, 3]
+    assert evenly(folders, 32) == [*range(15), *range(40, 54), 60, 61, 62]
+    assert evenly(folders[:40], 32) == list(range(32)) and evenly(folders, 100) == list(range(63))
 
 
 def test_the_same_patch_comes_clean_and_degraded() -> None:
-    degraded, clean = PatchBatches(LOCATED, PATCH, COUNT, 1, GaussianNoise(25, 25), seed=0).draw(0)
+    degraded, clean = PatchBatches(LOCATED, stages_of(PATCH, COUNT, 1), GaussianNoise(25, 25), seed=0).draw(0)
     assert degraded.shape == clean.shape == (COUNT, 3, PATCH, PATCH)
     assert 0 <= clean.min() and clean.max() <= 1
     noise = (degraded - clean).numpy() * 255
@@ -177,6 +245,14 @@ def test_images_smaller_than_the_patch_are_left_out(
         f"{folder[2]}: left out, 15x64 is smaller than a patch of 16 pixels",
     ]
     assert len(ImageSet.load(folder, smallest_side=15).images) == 3
+
+
+def test_folders_are_told_apart_below_the_root(folder: list[Path]) -> None:
+    (folder[0].parent / "deep/er").mkdir(parents=True)
+    moved = folder[1].rename(folder[0].parent / "deep/er/low.png")
+    found = ImageSet.load([folder[0], moved], 15, root=folder[0].parent)
+    assert found.folders == (".", "deep/er")
+    assert ImageSet.load([folder[0], moved], 15).folders == ("", "")
 
 
 def test_no_image_large_enough(folder: list[Path]) -> None:

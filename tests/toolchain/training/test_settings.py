@@ -24,13 +24,30 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[training]\nlearning_rate = 1\n", "training.learning_rate is unknown; use batch, clip"),
+        ("[training]\nlearning_rate = 1\n", "training.learning_rate is unknown; use balance, batch, clip"),
         ("[losses]\nl1 = 1\n", "unknown table 'losses'; use loss, student, training"),
         ("[training]\nbatch = 0\n", "training.batch = 0 is not allowed; use a whole number from 1 to 65536"),
         ("[training]\nbatch = '8'\n", "training.batch = '8' is not allowed; use a whole number"),
         ("[training]\nbatch = true\n", "training.batch = true is not allowed"),
         ("[training]\nlr = nan\n", "training.lr = nan"),
-        ("[training]\npatch = 20\n", "multiple of 8"),
+        (
+            "[training]\npatch = 20\n",
+            "run.toml: training.patch = 20 is not allowed; use a multiple of 8 from 16",
+        ),
+        (
+            "[training]\npatch = '48;96'\n",
+            "training.patch = '48;96' is not allowed; use a multiple of 8 from",
+        ),
+        ("[training]\npatch = '48:3000,100'\n", "'48:3000,100' is not allowed; use a multiple of 8"),
+        (
+            "[training]\npatch = '48:3000,96:500'\n",
+            "use steps that add up to training.max_steps = 4000, not to 3500",
+        ),
+        (
+            "[training]\npatch = '48:4000,96'\n",
+            "use at least one step for each side; training.max_steps is 4000",
+        ),
+        ("[training]\nbalance = 'even'\n", "training.balance = 'even' is not allowed; use one of images"),
         ("[loss]\nhints = -1\n", "loss.hints = -1"),
         (
             "[loss]\nhint_feature = 'voltage'\n",
@@ -72,3 +89,18 @@ def test_every_refusal_of_a_student_names_its_key() -> None:
     for key, value in {"width": 2, "levels": 0, "leak": 0, "input_step": 99, "timesteps": 0}.items():
         with pytest.raises(ConfigError, match=f"student.{key} = {value}"):
             StudentConfig(**{key: value})
+
+
+def test_sides_grow_at_equal_pixels_and_a_number_in_words_is_a_number() -> None:
+    grown = load_settings(
+        None, {"training": {"patch": "48:8,96:3,192", "batch": 16, "max_steps": 12}}
+    ).training
+    # 16 patches of 48 pixels have 36,864; so have 4 of 96 and 1 of 192.
+    assert [(stage.side, stage.batch, stage.end) for stage in grown.stages] == [
+        (48, 16, 8),
+        (96, 4, 11),
+        (192, 1, 12),
+    ]
+    typed = load_settings(None, {"training": {"patch": "64"}}).training
+    assert typed.patch == 64 and typed.describe()["patch"] == 64
+    assert "balance" not in typed.describe() and grown.describe()["patch"] == "48:8,96:3,192"

@@ -245,6 +245,40 @@ def test_a_line_after_a_resume_averages_the_steps_before_the_interruption_too(
     assert whole_picture == cut_picture
 
 
+@pytest.mark.parametrize("stopped", [3, 6])
+def test_a_run_whose_patches_grow_resumes_and_has_a_column_for_each_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    """Two folders of crops, 16 pixels for 4 steps and 24 for 4; stopped in either stage, the same bytes."""
+    images = tmp_path / "images"
+    for name in ("one", "two"):
+        (images / name).mkdir(parents=True)
+    for index, path in enumerate(sorted(folder.iterdir()) * 5):
+        (images / ("one", "two")[index % 2] / f"{index}.png").symlink_to(path)
+    options = TaskOptions(images, "denoise", "25", split_seed=1)
+    grown = {**SMALL["training"], "max_steps": 8, "patch": "16:4,24:4", "batch": 4, "balance": "sqrt"}
+    settings = load_settings(None, {**SMALL, "training": grown})
+
+    def run(name: str, resume: bool = False) -> Path:
+        chosen = RunFolder(tmp_path / name, resume, not resume, quiet=True)
+        return distill_student(None, (), options, settings, chosen).path
+
+    whole, own = run("whole"), training._callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_callbacks", lambda *given: [*own(*given), StopAt(stopped)])
+        with pytest.raises(Interrupted):
+            run("cut")
+    assert run("cut", resume=True).read_bytes() == whole.read_bytes()
+    logs = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "cut")]
+    assert logs[0] == logs[1]
+    data = load_training_data(options, settings).crops
+    counts = [data.folders.count(name) for name in ("one", "two")]
+    assert sum(counts) == len(data) and all(counts), "the split of this seed leaves one folder out"
+    for row in csv.DictReader(logs[0].splitlines()):
+        figures = [float(row[f"val_psnr_db/{name}"]) for name in ("one", "two")]
+        assert float(row["val_psnr_db"]) == pytest.approx(np.average(figures, weights=counts), abs=1e-3)
+
+
 def test_a_resume_with_other_options_names_the_difference(folder: Path, tmp_path: Path) -> None:
     distill(folder, tmp_path / "run", 4)
     with pytest.raises(ConfigError, match="started with loss"):

@@ -1,151 +1,170 @@
-"""Does distillation help a student? None, hints, output, both: several seeds, equal steps, one teacher.
+"""Does distillation help? The study that docs/results/hkd.md registered: its runs, its rows, its report.
 
-    python benchmarks/hkd.py --data IMAGES --teacher RUN/teacher.safetensors --out FOLDER --jobs 2
-        [--variant strong=loss.hints:0.12,loss.output:0] [--test CBSD68=FOLDER]
+    python benchmarks/hkd.py --list
+    python benchmarks/hkd.py --data IMAGES --out FOLDER [--only 'graded/*'] [--most 4]
+    python benchmarks/hkd.py --report
+    python benchmarks/hkd.py --merge ROWS.jsonl
+    python benchmarks/hkd.py --out FOLDER --test CBSD68=FOLDER
 
-Every run is `snn-tool distill`, in FOLDER/runs/VARIANT-SEED; the same command goes on where it was stopped,
-and a finished run is not trained again. It writes hkd.json, hkd.md, hkd.svg and hkd.png. Any setting of
-[training], [loss] and [student] can be changed for all variants (--set) or in a further one (--variant, which
-starts from `both`); names are joined by +, as in loss.hint_sites:up_in+tail_in. Seeds share the validation
-split.
+hkd.toml is the plan. Each run is `snn-tool distill` on one thread, in FOLDER/NEURON/VARIANT/SEED; the same
+command goes on where it was stopped, and processes that share FOLDER take different runs. A finished run is a
+line of docs/results/hkd-runs.jsonl, and files of several machines merge. The teachers' answers are kept in
+FOLDER/answers (about 1 GB for each teacher and seed; remove it when a seed is done). A test set is opened
+when a neuron kind's confirmation is whole, for its students alone.
 """
 
 import argparse
-import importlib.metadata
-import os
-import platform
-import shlex
 import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from distillation.plan import VALIDATIONS, jobs_of, require_fitting
-from distillation.report import draw, page, table
-from distillation.results import read_run, summary
-from distillation.runs import Job, run_all
-from distillation.teacher import WANTED_LEAD_DB, TeacherFigures, lead_text, measure_teacher
-from distillation.variants import NONE, Variant, variants
-from snn_tool.errors import Interrupted, SnnToolError
-from snn_tool.files.artifacts import write_json, write_text
-from snn_tool.networks.locate import TEACHERS, locate
-from snn_tool.networks.open import open_teacher
-from snn_tool.training.fit import TrainingData
-from snn_tool.training.runs import TaskOptions, asked_of, load_training_data
+import msgspec
+import torch
+from distillation.plan import Plan
+from distillation.report import draw, left_text, placed, section
+from distillation.rows import Row, add_rows, read_rows
+from distillation.runs import Place, train
+from distillation.study import Study, Wanted
+from snn_tool.errors import ConfigError, Interrupted, SnnToolError
+from snn_tool.files.artifacts import sha256_file, write_text
+from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
+from snn_tool.networks.locate import STUDENT_FILE
 
-KIND, SCHEMA = "hkd", 1
-PACKAGES = ("torch", "lightning", "numpy", "scipy")
-PATHS = ("data", "teacher", "weights", "out")
+BENCHMARKS = Path(__file__).parent
+PLAN = BENCHMARKS / "hkd.toml"
+PAGE = BENCHMARKS.parent / "docs" / "results" / "hkd.md"
+ROWS, CURVES = "hkd-runs.jsonl", "hkd-curves.svg"
+TILE = 512
 
 
-def arguments_of(given: list[str] | None) -> argparse.Namespace:
+def arguments_of(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of clean training images")
-    parser.add_argument("--teacher", required=True, help="frozen teacher, as of snn-tool distill")
-    parser.add_argument("--weights", type=Path, help="weights of a factory's or a published teacher")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the runs and the report")
-    parser.add_argument("--task", default="denoise")
-    parser.add_argument("--sigma", help="strength; the task's usual one by default")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default %(default)s)")
-    parser.add_argument("--split-seed", type=int, help="of the validation split; the teacher's by default")
-    parser.add_argument("--steps", type=int, default=4000, help="of every run (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=8, help="patches per step (default %(default)s)")
-    parser.add_argument("--patch", type=int, default=48, help="their side in pixels (default %(default)s)")
-    parser.add_argument("--validate-every", type=int, help=f"steps; {VALIDATIONS} times per run by default")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="TABLE.KEY:VALUE", help="for all variants"
-    )
-    parser.add_argument("--variant", action="append", default=[], metavar="NAME=TABLE.KEY:VALUE,…")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="variants beside none")
-    parser.add_argument("--test", action="append", default=[], metavar="NAME=DIR", help="report full images")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of each run (default %(default)s)")
-    return parser.parse_args(given)
+    parser.add_argument("--plan", type=Path, default=PLAN)
+    parser.add_argument("--page", type=Path, default=PAGE, help="--report replaces its results")
+    parser.add_argument("--rows", type=Path, help=f"file of finished runs; {ROWS} beside the page by default")
+    parser.add_argument("--data", type=Path, help="folder of clean training images")
+    parser.add_argument("--out", type=Path, help="folder for the runs")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="e.g. 'graded/*/0'")
+    parser.add_argument("--no-cache", action="store_true", help="ask teachers at every step, keep nothing")
+    parser.add_argument("--list", action="store_true", help="what is missing, and how long it takes")
+    parser.add_argument("--report", action="store_true", help="write the page's results and the curves")
+    parser.add_argument("--merge", type=Path, metavar="ROWS", help="add the rows of another file")
+    parser.add_argument("--test", metavar="NAME=FOLDER", help="score confirmed students on a test set")
+    parsed = parser.parse_args(given)
+    parsed.rows = parsed.rows or parsed.page.with_name(ROWS)
+    return parsed
 
 
-def document_of(
-    arguments: argparse.Namespace,
-    chosen: list[Variant],
-    jobs: list[Job],
-    data: TrainingData,
-    teacher: TeacherFigures,
-) -> dict[str, Any]:
-    """Everything that was measured, as JSON values."""
-    runs = {v.name: [read_run(job) for job in jobs if job.variant == v.name] for v in chosen}
-    shown = dict(text.split("=", 1) for text in arguments.variant)
-    loss = {job.variant: job.settings.loss.describe() for job in jobs}
-    listed = [
-        {
-            "name": v.name,
-            "shown": shown.get(v.name, ""),
-            "overrides": v.overrides,
-            "loss": loss[v.name],
-            "summary": summary(v.name, runs[v.name], runs[NONE]),
-            "runs": runs[v.name],
-        }
-        for v in chosen
+def run(arguments: argparse.Namespace) -> None:
+    """Do what was asked for; without another wish, the runs that are missing.
+
+    Raises:
+        SnnToolError: a file cannot be used, an option is missing, or a run fails.
+    """
+    plan = Plan.read(arguments.plan)
+    study = Study.of(plan, read_rows(arguments.rows))
+    if arguments.merge:
+        others = Study.of(plan, read_rows(arguments.merge)).rows
+        _say(f"{len(add_rows(arguments.rows, others.values()))} rows in {arguments.rows}")
+    elif arguments.list:
+        print(listing(study, arguments.only))
+    elif arguments.report:
+        report(study, arguments.page)
+    elif arguments.test:
+        open_test_set(study, arguments)
+    else:
+        train_missing(plan, arguments)
+
+
+def _chosen(wanted: Sequence[Wanted], patterns: Sequence[str]) -> list[Wanted]:
+    """Those whose key fits a pattern; all without patterns."""
+    return [each for each in wanted if not patterns or any(fnmatch(str(each.key), p) for p in patterns)]
+
+
+def listing(study: Study, patterns: Sequence[str]) -> str:
+    """A line for each missing run with its processor minutes, and one for each block."""
+    estimates = study.estimates()
+    lines = [
+        f"{each.key!s:28} {each.block:22} {estimates[each.key] / 60:7.1f} min"
+        for each in _chosen(study.missing(), patterns)
     ]
-    lead_db = teacher.psnr_db - listed[0]["summary"]["final_psnr_db"]["mean"]
-    about = {"file": Path(arguments.teacher).name, **asdict(teacher), "lead_db": lead_db}
-    first = asked_of(jobs[0].options, jobs[0].settings, data)
-    return {
-        "command": command_of(arguments),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "task": first["task"],
-        "data": {**first["data"], "split_seed": data.split_seed},
-        "seeds": list(range(arguments.seeds)),
-        "settings": {"training": first["training"], "student": jobs[0].settings.student.describe()},
-        "teacher": {**about, "wanted_lead_db": WANTED_LEAD_DB, "strong_enough": lead_db >= WANTED_LEAD_DB},
-        "tests": list(jobs[0].tests),
-        "variants": listed,
-    }
+    return "\n".join([*lines, left_text(study)])
 
 
-def command_of(arguments: argparse.Namespace) -> str:
-    """The command with the names of files and folders, but not where they lie on this machine."""
-    words = ["python benchmarks/hkd.py"]
-    for key, value in vars(arguments).items():
-        for one in value if isinstance(value, list) else [] if value is None else [value]:
-            text = Path(one).name if key in PATHS else str(one)
-            if key == "test":
-                name, _, folder = text.partition("=")
-                text = f"{name}={Path(folder).name}"
-            words.append(f"--{key.replace('_', '-')} {shlex.quote(text)}")
-    return " ".join(words)
+def report(study: Study, page: Path) -> None:
+    """Write the page's results and the curves beside it."""
+    tests = sorted({name for row in study.rows.values() for name in row.tests})
+    write_text(page, placed(page.read_text(encoding="utf-8"), section(study, tests)))
+    if study.rows:
+        draw(study, page.with_name(CURVES))
 
 
-def benchmark(arguments: argparse.Namespace) -> None:
-    """Plan, check, train, read, write."""
-    chosen = variants(arguments.variant, arguments.only)
-    source = locate(arguments.teacher, arguments.weights, TEACHERS)
-    opened, split = open_teacher(source), arguments.split_seed
-    if split is None:
-        split = int(opened.provenance.account.get("training", {}).get("seed", 0))
-    options = TaskOptions(arguments.data, arguments.task, arguments.sigma, split_seed=split)
-    jobs = jobs_of(arguments, chosen, source, options)
-    data = load_training_data(options, jobs[0].settings)
-    teacher = measure_teacher(opened, data)
-    for job in jobs:
-        require_fitting(job, data, teacher)
-    _say(f"{len(jobs)} runs; the teacher has {teacher.psnr_db:.2f} dB on {teacher.crops} validation crops")
-    run_all(jobs, arguments.jobs, _say_done)
-    document = document_of(arguments, chosen, jobs, data, teacher)
-    lead = lead_text(teacher, document["variants"][0]["summary"]["final_psnr_db"]["mean"])
-    write_json(arguments.out / "hkd.json", KIND, SCHEMA, document)
-    write_text(arguments.out / "hkd.md", page(document, lead))
-    draw(document, arguments.out)
-    for line in lead:
-        _say(line)
-    print(table(document))
+def train_missing(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Train one run after another; the rows say each time what is next, for others may add to them."""
+    if not (arguments.data and arguments.out):
+        raise ConfigError("--data and --out are needed to train; --list shows what is missing")
+    cache = None if arguments.no_cache else arguments.out / "answers"
+    place, busy = Place(arguments.data, arguments.out, cache), set()
+    while True:
+        study = Study.of(plan, read_rows(arguments.rows))
+        left = [each for each in _chosen(study.missing(), arguments.only) if each.key not in busy]
+        if not left:
+            break
+        wanted = left[0]
+        _say(
+            f"{wanted.key}: {wanted.block}, about {study.estimates()[wanted.key] / 60:.0f} processor minutes"
+        )
+        row = train(wanted.key, plan, place, wanted.steps)
+        if row is None:
+            _say(f"{wanted.key}: another process trains it")
+            busy.add(wanted.key)
+            continue
+        add_rows(arguments.rows, [row])
+        end = row.failed or f"{row.last.a:.3f} dB on half a, {row.last.b:.3f} on b"
+        _say(f"{wanted.key}: {end}")
 
 
-def _say_done(job: Job) -> None:
-    _say(f"{job.variant}, seed {job.seed}: {read_run(job)['final_psnr_db']:.3f} dB")
+def open_test_set(study: Study, arguments: argparse.Namespace) -> None:
+    """Score the confirmed students whose files are here, each once.
+
+    Raises:
+        ConfigError: no confirmation is whole yet, no student is here, or the option has another form.
+    """
+    name, equals, folder = arguments.test.partition("=")
+    if not (name and equals and Path(folder).is_dir()) or arguments.out is None:
+        raise ConfigError(f"--test {arguments.test}: use NAME=FOLDER, and --out with the runs")
+    rows = _confirmed(study)
+    if not rows:
+        raise ConfigError(f"--test {name}: opened when a confirmation is whole; --list shows what is missing")
+    scored = []
+    for row in rows:
+        student = Place(Path(), arguments.out, None).folder(row.key) / STUDENT_FILE
+        if name in row.tests or not student.exists() or sha256_file(student) != row.student_sha256:
+            continue
+        scores = run_evaluation(student, Path(folder), (None, None, 0), TILE, EvaluationFiles(), _untracked)
+        scored.append(msgspec.structs.replace(row, tests={name: round(scores.mean("psnr_db"), 4)}))
+        _say(f"{row.key}: {scores.mean('psnr_db'):.3f} dB on {name}")
+    add_rows(arguments.rows, scored)
+
+
+def _confirmed(study: Study) -> list[Row]:
+    """Rows of the second phase of the neuron kinds that have it whole, without failed ones."""
+    keys = [
+        key
+        for neuron in study.plan.neurons
+        if study.confirmed(neuron)
+        for key in study.plan.confirmation(neuron, study.best(neuron))
+    ]
+    return [study.rows[key] for key in keys if not study.rows[key].failed]
+
+
+def _untracked(images: Sequence[Path], label: str) -> Sequence[Path]:
+    return images
 
 
 def _say(line: str) -> None:
@@ -156,19 +175,19 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main(given: list[str] | None = None) -> int:
-    arguments = arguments_of(given)
-    # Before torch of the runs' processes is loaded: one thread each, or they would fight for the cores.
-    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    signal.signal(signal.SIGTERM, _stop)
+def main(given: Sequence[str] | None = None) -> int:
+    torch.set_num_threads(1)  # as registered
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
-        benchmark(arguments)
+        run(arguments_of(given))
     except (KeyboardInterrupt, Interrupted):
         _say("interrupted; the same command goes on")
         return 130
     except SnnToolError as error:
-        _say(str(error))
+        _say(f"error: {error}")
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -18,10 +18,11 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
-from distillation.teacher import measure_teacher
+from distillation.teacher import crop_psnr_db
 from ship_students import named_folders
 from snn_tool.degradations.tasks import strength_option
 from snn_tool.errors import ConfigError, SnnToolError
@@ -149,11 +150,9 @@ def validated(files: dict[str, Path], images: Path, account: dict[str, Any]) -> 
     data = load_training_data(options, settings)
     if data_hash(data.validation) != account["data"]["validation"]:
         raise ConfigError(f"{images}: does not give the validation images of the training; leave --data out")
-    found = {kind: measure_teacher(open_teacher(file), data) for kind, file in files.items()}
-    return {
-        "crops": found["half"].crops,
-        **{f"{kind}_psnr_db": round(each.psnr_db, 4) for kind, each in found.items()},
-    }
+    found = {kind: crop_psnr_db(open_teacher(file), data.crops) for kind, file in files.items()}
+    means = {f"{kind}_psnr_db": round(fmean(values), 4) for kind, values in found.items()}
+    return {"crops": len(found["half"]), **means}
 
 
 def command_of(described: dict[str, Any]) -> str:

@@ -1,76 +1,148 @@
-"""What the distillation benchmark will run: the options checked, one job for each variant and seed."""
+"""The plan of the distillation study: `hkd.toml` as values, and every run that it asks for."""
 
-import argparse
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from snn_tool.errors import ConfigError
-from snn_tool.networks.locate import NO_TEACHER, Spec
-from snn_tool.training.fit import TrainingData
-from snn_tool.training.run_folder import require_same
-from snn_tool.training.runs import TaskOptions, asked_of
+from snn_tool.files.artifacts import sha256_bytes
+from snn_tool.training.settings import RunSettings, load_settings
 
-from distillation.runs import Job
-from distillation.teacher import TeacherFigures
-from distillation.variants import Variant, merged, parsed
-
-VALIDATIONS = 20
+REFERENCE, LONG = "none", "none-long"
+SCREENING, CONFIRMATION = "screening", "confirmation"
 
 
-def shared_settings(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What all variants have in common; the last step is validated."""
-    steps = arguments.steps
-    for name in ("seeds", "steps", "jobs", "threads"):
-        if getattr(arguments, name) < 1:
-            raise ConfigError(f"--{name} {getattr(arguments, name)} is not allowed; use 1 or more")
-    divisors = [d for d in range(1, max(1, steps // VALIDATIONS) + 1) if steps % d == 0]
-    every = arguments.validate_every or divisors[-1]
-    if every < 1 or steps % every:
-        raise ConfigError(
-            f"--validate-every {every} must divide --steps {steps}, so that the end is measured"
-        )
-    sizes = {"max_steps": steps, "batch": arguments.batch, "patch": arguments.patch, "validate_every": every}
-    given = merged(*(parsed(text, "--set") for text in arguments.set))
-    if clash := sorted({*sizes, "seed"} & set(given["training"])):
-        raise ConfigError(
-            f"--set training.{clash[0]}: use --{clash[0].replace('_', '-')} or --steps, --seeds"
-        )
-    return merged({"training": sizes}, given)
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What names a run: `graded/both/10`."""
+
+    neuron: str
+    variant: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.neuron}/{self.variant}/{self.seed}"
 
 
-def jobs_of(
-    arguments: argparse.Namespace, chosen: list[Variant], source: Spec, options: TaskOptions
-) -> list[Job]:
-    """Seed by seed, so that an early look compares variants; every setting is checked here."""
-    shared, tests = shared_settings(arguments), _tests(arguments.test)
-    jobs = []
-    for seed in range(arguments.seeds):
-        for variant in chosen:
-            settings = variant.settings(shared, seed)
-            taught = settings.loss.output > 0 or settings.loss.hints > 0
-            folder = arguments.out / "runs" / f"{variant.name}-{seed}"
-            teacher = source if taught else None
-            jobs.append(Job(variant.name, seed, folder, teacher, options, settings, tests, arguments.threads))
-    return jobs
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A block of runs: its seeds, and the half of the validation crops that scores them."""
+
+    name: str
+    seeds: tuple[int, ...]
+    half: str
 
 
-def _tests(given: list[str]) -> dict[str, Path]:
-    tests = dict(text.split("=", 1) for text in given if "=" in text)
-    for name, folder in tests.items():
-        if not Path(folder).is_dir() or not name or "/" in name:
-            raise ConfigError(f"--test {name}={folder}: no such folder, or no plain name; use NAME=FOLDER")
-    if len(tests) < len(given):
-        raise ConfigError("--test takes NAME=FOLDER, each name once")
-    return {name: Path(folder) for name, folder in tests.items()}
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tables of `hkd.toml`; see there."""
 
+    document: Mapping[str, Any]
 
-def require_fitting(job: Job, data: TrainingData, teacher: TeacherFigures) -> None:
-    """A run that is there must have been asked for in the same words.
+    @classmethod
+    def read(cls, path: Path) -> "Plan":
+        """The plan in a file, checked by making the settings of every run.
 
-    Raises:
-        ConfigError: names what differs.
-    """
-    if (path := job.folder / "settings.json").exists():
-        sha256 = teacher.sha256 if job.source else NO_TEACHER
-        asked = asked_of(job.options, job.settings, data)
-        require_same(path, {"student": job.settings.student.describe(), "teacher": sha256, **asked})
+        Raises:
+            ConfigError: it is not TOML, a table or key is missing or unknown, or the phases share a seed.
+        """
+        try:
+            plan = cls(tomllib.loads(path.read_text(encoding="utf-8")))
+            for neuron in plan.neurons:
+                for variant in plan.variants:
+                    plan.settings(Key(neuron, variant, 0))
+                    plan.teacher(variant)
+            shared = set(plan.phase(SCREENING).seeds) & set(plan.phase(CONFIRMATION).seeds)
+        except KeyError as error:
+            raise ConfigError(f"{path}: has no {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: is not TOML ({error})") from error
+        if shared:
+            raise ConfigError(
+                f"{path}: seed {min(shared)} is in both phases; a confirmation needs fresh ones"
+            )
+        return plan
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Kinds of student, in the order of the work."""
+        return tuple(self.document["neurons"])
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """All of them, the reference first."""
+        return tuple(self.document["variants"])
+
+    @property
+    def smallest_effect_db(self) -> float:
+        """What a difference must reach to be of interest."""
+        return float(self.document["verdict"]["smallest_effect_db"])
+
+    def phase(self, name: str) -> Phase:
+        """One of the two."""
+        table = self.document[name]
+        return Phase(name, tuple(table["seeds"]), table["half"])
+
+    def teacher(self, variant: str) -> str | None:
+        """What `--teacher` would take; None for a variant without one."""
+        table = self.document["variants"].get(variant, {})
+        return self.document["teachers"][table["teacher"]] if "teacher" in table else None
+
+    def has_hints(self, variant: str) -> bool:
+        """Whether its teacher's features are needed, which are not cached."""
+        return bool(self.document["variants"].get(variant, {}).get("loss", {}).get("hints", 0))
+
+    def settings(self, key: Key, steps: int | None = None) -> RunSettings:
+        """Everything that a run is asked for.
+
+        Args:
+            key: names the run; `none-long` is the reference of other `steps`.
+            steps: instead of the neuron kind's own.
+
+        Raises:
+            ConfigError: a key that no settings have, or a value that is not allowed.
+        """
+        return load_settings(None, self._asked(key, steps))
+
+    def _asked(self, key: Key, steps: int | None) -> dict[str, dict[str, Any]]:
+        """What the plan says of a run, by table of the settings."""
+        document, own = self.document, self.document["neurons"][key.neuron]
+        sizes = {"max_steps": steps or own["steps"], "validate_every": own["validate_every"]}
+        table = document["variants"][REFERENCE if key.variant == LONG else key.variant]
+        return {
+            "training": {**document["training"], **sizes, "seed": key.seed},
+            "loss": {**document["loss"], **table["loss"]},
+            "student": own["student"],
+        }
+
+    def settings_hash(self, key: Key, steps: int | None = None) -> str:
+        """One hash of what the plan says of a run: a row of another hash is another study's.
+
+        It does not change where this tool gets further settings with defaults of their own.
+        """
+        asked = {
+            **self._asked(key, steps),
+            "task": self.document["task"],
+            "teacher": self.teacher(key.variant),
+        }
+        return sha256_bytes(json.dumps(asked, sort_keys=True).encode())
+
+    def screening(self, neuron: str) -> Iterator[Key]:
+        """Its runs of the first phase, seed by seed, so that an early look has whole pairs."""
+        for seed in self.phase(SCREENING).seeds:
+            for variant in self.variants:
+                yield Key(neuron, variant, seed)
+
+    def confirmation(self, neuron: str, best: tuple[str, ...]) -> Iterator[Key]:
+        """Its runs of the second phase.
+
+        Args:
+            neuron: the kind.
+            best: the variants that the screening chose.
+        """
+        for seed in self.phase(CONFIRMATION).seeds:
+            for variant in (REFERENCE, *best):
+                yield Key(neuron, variant, seed)

@@ -1,125 +1,207 @@
-"""The distillation benchmark for people: the table, the page around it, the curves."""
+"""The distillation study for people: the section of its page that is made of the rows, and the curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from snn_tool.degradations.tasks import task_text
 from snn_tool.files.artifacts import atomic_path
 
-from distillation.variants import NONE
+from distillation.plan import CONFIRMATION, LONG, REFERENCE, SCREENING, Key
+from distillation.rows import HALVES, Row
+from distillation.statistics import first_reach, spread
+from distillation.study import Comparison, Study
 
-NOTES = """\
-- Final: the validation PSNR at the last step, mean and standard deviation over seeds. All seeds share the
-  validation crops; weights and patches are the seed's.
-- Difference: paired by seed, mean and standard error. A verdict needs the two-sided 95 % interval of
-  Student's t to leave out zero, each variant by itself: of many, one in twenty is resolved by chance.
-- Steps to `none`: until the curve first reaches the same seed's final PSNR without a teacher, on straight
-  lines between validations. The rate falls to zero at the last step of every run, so a shorter run could be
-  faster.
-- CPU-seconds per step: of the process, teacher included, validation left out.
-- Variants were looked at on the validation crops; test sets, if any, are reported and chose nothing.
-"""
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def table(document: dict[str, Any]) -> str:
-    """One line for each variant, in Markdown that is aligned for a terminal too."""
-    tests = list(document["tests"])
-    head = ["variant", "final dB", "difference to none, dB", "verdict", "steps to none", "CPU-s/step"]
-    rows = [head + [column for test in tests for column in (f"{test} dB", "difference, dB")]]
-    for variant in document["variants"]:
-        figures = variant["summary"]
-        row = [variant["name"], _pm(figures["final_psnr_db"]), *_difference(figures["difference"])]
-        row += [_steps(figures["steps_to_none"], len(variant["runs"])), f"{figures['cpu_s_per_step']:.4f}"]
-        for test in tests:
-            scored = figures["tests"][test]
-            row += [_pm(scored), _difference(scored["difference"])[0]]
-        rows.append(row)
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+def placed(page: str, section: str) -> str:
+    """A page with the section between its two marks.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the page has no {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{section}\n{END}{after}"
+
+
+def section(study: Study, tests: Sequence[str] = ()) -> str:
+    """Everything that the rows say, and what is missing, in Markdown."""
+    parts = ["## Results", left_text(study)]
+    for neuron in study.plan.neurons:
+        parts += _of_neuron(study, neuron, tests)
+    if study.rows:
+        parts += ["![PSNR against steps and against processor time](hkd-curves.svg)", _machines(study)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def left_text(study: Study) -> str:
+    """How many runs of each block are finished, and how long the others take."""
+    wanted, estimates = list(study.wanted()), study.estimates()
+    lines = []
+    for block in dict.fromkeys(each.block for each in wanted):
+        keys = [each.key for each in wanted if each.block == block]
+        left = [estimates[key] for key in keys if key in estimates]
+        rest = f"; {sum(left) / 3600:.1f} processor hours are left" if left else ""
+        lines.append(f"- {block}: {len(keys) - len(left)} of {len(keys)} runs{rest}.")
+    later = [f"{n} {CONFIRMATION}" for n in study.plan.neurons if not study.best(n)]
+    later += [f"{n} {LONG}" for n in study.plan.neurons if not study.long_steps(n)]
+    if later:
+        lines.append(f"- {', '.join(later)}: follow from the blocks before them.")
+    return "Finished runs:\n\n" + "\n".join(lines)
+
+
+def _of_neuron(study: Study, neuron: str, tests: Sequence[str]) -> list[str]:
+    parts = []
+    if found := study.screening(neuron):
+        parts += [
+            f"### {neuron}, screening",
+            _table(study, neuron, SCREENING, found, ()),
+            f"On go {' and '.join(f'`{variant}`' for variant in study.best(neuron))}.",
+        ]
+    if found := study.confirmation(neuron):
+        parts += [f"### {neuron}, confirmation", _table(study, neuron, CONFIRMATION, found, tests)]
+        parts += [_sentence(each, neuron) for each in found]
+    if found := study.equal_time(neuron):
+        steps = study.long_steps(neuron)
+        parts += [f"At equal processor time, `{LONG}` with {steps:,} steps:"]
+        parts += [_sentence(each, neuron) for each in found]
+    return parts
+
+
+def _table(
+    study: Study, neuron: str, phase_name: str, found: Sequence[Comparison], tests: Sequence[str]
+) -> str:
+    phase = study.plan.phase(phase_name)
+    head = ["variant", "PSNR, dB", "difference, dB", "95 % interval", "p", "Holm", "verdict"]
+    head += ["CPU-s/step", "cached", "steps to none", "time to none"]
+    rows = [[*head, *(f"{test}, dB" for test in tests)]]
+    compared = {each.variant: each for each in found}
+    for variant in (REFERENCE, *compared):
+        runs = [study.rows[key] for seed in phase.seeds if (key := Key(neuron, variant, seed)) in study.rows]
+        ended = [row for row in runs if not row.failed]
+        cells = [f"`{variant}`", _mean([row.score(phase.half) for row in ended])]
+        cells += _difference(compared.get(variant)) + _costs(study, ended, phase.half)
+        rows.append(
+            cells + [_mean([row.tests[test] for row in ended if test in row.tests]) for test in tests]
+        )
+    rule = ["---"] * len(rows[0])
+    shown = [f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:])]
+    failed = [str(row.key) for row in study.rows.values() if row.neuron == neuron and row.failed]
+    note = f"\n\nFailed, and left out of the pairs: {', '.join(failed)}." if failed else ""
+    return "\n".join(shown) + note
+
+
+def _mean(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    deviation = spread(values)
+    return f"{fmean(values):.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
+
+
+def _difference(compared: Comparison | None) -> list[str]:
+    if compared is None:
+        return [""] * 5
+    found, half = compared.found, compared.found.half_width(0.95)
+    interval = "-" if half is None else f"{found.mean - half:+.3f} to {found.mean + half:+.3f}"
+    p = "-" if found.p is None else f"{found.p:.4f}"
+    return [f"{found.mean:+.3f}", interval, p, f"{compared.corrected_p:.4f}", compared.verdict]
+
+
+def _costs(study: Study, rows: Sequence[Row], half: str) -> list[str]:
+    """Seconds per step both ways, and when the runs reach what `none` of the same seed ends with."""
+    if not rows:
+        return ["-"] * 4
+    full = fmean(row.cpu_s / row.steps for row in rows)
+    cached = fmean((row.last.cpu_s + row.last.asked_cpu_s) / row.steps for row in rows)
+    reached: dict[str, list[float]] = {"steps": [], "s": []}
+    for row in rows:
+        goal = study.rows.get(Key(row.neuron, REFERENCE, row.seed))
+        if goal is None or goal.failed:
+            continue
+        curve = [getattr(point, half) for point in row.curve]
+        seconds = [point.cpu_s + point.teacher_cpu_s for point in row.curve]
+        for unit, places in (("steps", [point.step for point in row.curve]), ("s", seconds)):
+            place = first_reach(places, curve, goal.score(half))
+            reached[unit] += [] if place is None else [place]
+    return [
+        f"{full:.3f}",
+        f"{cached:.3f}",
+        *(_reached(values, len(rows), u) for u, values in reached.items()),
     ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def _pm(figures: dict[str, float | None]) -> str:
-    deviation = figures["standard_deviation"]
-    return f"{figures['mean']:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
-
-
-def _difference(found: dict[str, Any] | None) -> tuple[str, str]:
-    if found is None:
-        return "", ""
-    error = found["standard_error"]
-    return f"{found['mean']:+.3f}" + ("" if error is None else f" ± {error:.3f}"), found["verdict"]
-
-
-def _steps(found: dict[str, Any], seeds: int) -> str:
-    if found["mean"] is None:
+def _reached(values: Sequence[float], runs: int, unit: str) -> str:
+    if not values:
         return "not reached"
-    return f"{found['mean']:.0f}" + (
-        "" if found["seeds"] == seeds else f" ({found['seeds']} of {seeds} seeds)"
+    shown = f"{fmean(values):,.0f}" + (" s" if unit == "s" else "")
+    return shown if len(values) == runs else f"{shown} ({len(values)} of {runs})"
+
+
+def _sentence(each: Comparison, neuron: str) -> str:
+    found, half = each.found, each.found.half_width(0.95)
+    ends = "" if half is None else f" (95 % interval {found.mean - half:+.3f} to {found.mean + half:+.3f})"
+    return (
+        f"**{neuron}: `{each.variant}` against `{each.against}`: {found.mean:+.3f} dB{ends}, "
+        f"{found.pairs} seeds: {each.verdict}.**"
     )
 
 
-def page(document: dict[str, Any], lead: Sequence[str]) -> str:
-    """The Markdown page: what was run, the teacher, the table, how to read it."""
-    shared, student = document["settings"]["training"], document["settings"]["student"]
-    seeds = len(document["seeds"])
-    facts = (
-        f"{student['neuron']} {student['body']} of width {student['width']}, {task_text(document['task'])}, "
-        f"{shared['max_steps']} steps of {shared['batch']} patches {shared['patch']}x{shared['patch']}, "
-        f"{seeds} seed{'s' if seeds > 1 else ''}."
-    )
-    marked = [f"**{line}**" if line.startswith("WARNING") else line for line in lead]
-    settings = [f"- `{v['name']}`: `{v['shown']}`" for v in document["variants"] if v["shown"]]
-    parts = [
-        "# Distillation of a spiking student, with and without hints",
-        facts,
-        *[line[0].upper() + line[1:] + "." for line in marked],
-        table(document),
-        "![validation PSNR against steps](hkd.svg)",
-        NOTES.rstrip(),
+def _machines(study: Study) -> str:
+    """Teachers, processors and versions of the rows."""
+    rows = study.rows.values()
+    teachers = {
+        (study.plan.teacher(row.variant), row.teacher_db, row.teacher_left_out)
+        for row in rows
+        if row.teacher_db is not None
+    }
+    lines = [
+        f"- Teacher {name}: {' and '.join(f'{value:.2f}' for value in both)} dB on halves "
+        f"{' and '.join(HALVES)}; its training {_LEFT_OUT[left]} these validation images."
+        for name, both, left in sorted(teachers, key=str)
     ]
-    if settings:
-        parts.append("What the further variants set:\n\n" + "\n".join(settings))
-    return "\n\n".join([*parts, f"```sh\n{document['command']}\n```"]) + "\n"
+    lines.append(f"- Processors: {', '.join(sorted({row.processor for row in rows}))}.")
+    versions = {f"{name} {version}" for row in rows for name, version in row.versions.items()}
+    return "\n".join([*lines, f"- Versions: {', '.join(sorted(versions))}."])
 
 
-def draw(document: dict[str, Any], folder: Path) -> None:
-    """`hkd.svg` and `hkd.png`: PSNR against steps, and difference to `none`; bands span all seeds."""
+_LEFT_OUT: Mapping[bool | None, str] = {
+    True: "left out",
+    False: "did not leave out exactly",
+    None: "is not known to have left out",
+}
+
+
+def draw(study: Study, path: Path) -> None:
+    """An SVG: mean PSNR over seeds and halves, against steps and against processor hours, by neuron kind."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    curves = {v["name"]: [run["psnr_db"] for run in v["runs"]] for v in document["variants"]}
-    steps = document["variants"][0]["runs"][0]["steps"]
-    gains = {
-        name: [[y - x for y, x in zip(*pair, strict=True)] for pair in zip(runs, curves[NONE], strict=True)]
-        for name, runs in curves.items()
-    }
     with matplotlib.rc_context({"svg.hashsalt": "snn-tool"}):
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for axes, series in ((left, curves), (right, gains)):
-            for name, runs in series.items():
-                _band(axes, steps, runs, name if axes is left else None)
-            axes.set_xlabel("optimiser steps")
-            axes.grid(alpha=0.3)
-        left.axhline(
-            document["teacher"]["psnr_db"], color="0.4", linestyle="--", linewidth=1, label="teacher"
-        )
-        left.set_ylabel("validation PSNR (dB)")
-        right.set_ylabel("difference to none, same seed (dB)")
-        figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize="small")
-        for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
-            with atomic_path(folder / f"hkd{suffix}") as part:
-                figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=150)
+        figure = Figure(figsize=(10, 4 * len(study.plan.neurons)), layout="constrained")
+        grid = figure.subplots(len(study.plan.neurons), 2, squeeze=False)
+        for place, neuron in enumerate(study.plan.neurons):
+            for axes, label in zip(grid[place], ("optimiser steps", "processor hours"), strict=True):
+                axes.set_xlabel(label)
+                axes.set_ylabel(f"{neuron}: validation PSNR (dB)")
+                axes.grid(alpha=0.3)
+            for variant in (*study.plan.variants, LONG):
+                _lines(study, neuron, variant, grid[place])
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize="small")
+        with atomic_path(path) as part:
+            figure.savefig(part, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _band(axes: Any, steps: Sequence[int], runs: Sequence[Sequence[float]], label: str | None) -> None:
-    columns = list(zip(*runs, strict=True))
-    (line,) = axes.plot(steps, [fmean(column) for column in columns], linewidth=1.5, label=label)
-    lowest, highest = [min(column) for column in columns], [max(column) for column in columns]
-    axes.fill_between(steps, lowest, highest, color=line.get_color(), alpha=0.2, linewidth=0)
+def _lines(study: Study, neuron: str, variant: str, axes: Any) -> None:
+    rows = [r for r in study.rows.values() if (r.neuron, r.variant) == (neuron, variant) and not r.failed]
+    if not rows:
+        return
+    points = list(zip(*(row.curve for row in rows), strict=True))
+    psnr_db = [fmean((p.a + p.b) / 2 for p in column) for column in points]
+    hours = [fmean(p.cpu_s + p.teacher_cpu_s for p in column) / 3600 for column in points]
+    for one, places in zip(axes, ([column[0].step for column in points], hours), strict=True):
+        one.plot(places, psnr_db, linewidth=1.2, label=variant)

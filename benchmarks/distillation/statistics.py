@@ -1,14 +1,13 @@
-"""What the distillation benchmark computes from curves: spread, paired differences, steps to a goal."""
+"""What the distillation study computes of scores: paired differences, Holm's correction, verdicts, goals."""
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t
 
-CONFIDENCE = 0.95
-HELPS, UNRESOLVED, HURTS = "helps", "no difference resolved", "hurts"
+HELPS, HURTS, NONE, SMALL, OPEN = "helps", "hurts", "no difference", "small", "not resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +15,22 @@ class Difference:
     """Mean difference to a reference, paired by seed.
 
     Attributes:
+        pairs: number of seeds.
         mean: in the unit of the values.
         standard_error: sample standard deviation of the differences / sqrt(n); None for one seed.
-        half_width: of the two-sided 95 % interval, Student's t, n - 1 degrees of freedom; None likewise.
-        verdict: `helps` or `hurts` if that interval leaves out zero.
+        p: two-sided, Student's t with n - 1 degrees of freedom; None likewise.
     """
 
+    pairs: int
     mean: float
     standard_error: float | None
-    half_width: float | None
-    verdict: str
+    p: float | None
+
+    def half_width(self, confidence: float) -> float | None:
+        """Of the two-sided interval around the mean; None for one seed."""
+        if self.standard_error is None:
+            return None
+        return float(t.ppf((1 + confidence) / 2, self.pairs - 1)) * self.standard_error
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -33,28 +38,67 @@ def spread(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def paired(values: Sequence[float], reference: Sequence[float]) -> Difference:
-    """Compare two variants; place i of both is the same seed, so that the seed's own luck cancels."""
-    differences = [ours - theirs for ours, theirs in zip(values, reference, strict=True)]
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference:
+    """Compare two variants by their scores of the seeds that both have, so that a seed's own luck cancels.
+
+    Raises:
+        ValueError: they share no seed.
+    """
+    seeds = sorted(ours.keys() & theirs.keys())
+    if not seeds:
+        raise ValueError("no seed in common")
+    differences = [ours[seed] - theirs[seed] for seed in seeds]
     mean, deviation = statistics.fmean(differences), spread(differences)
     if deviation is None:
-        return Difference(mean, None, None, UNRESOLVED)
+        return Difference(1, mean, None, None)
     error = deviation / math.sqrt(len(differences))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
-    verdict = UNRESOLVED if abs(mean) <= half else HELPS if mean > 0 else HURTS
-    return Difference(mean, error, half, verdict)
+    if error == 0:
+        return Difference(len(seeds), mean, 0.0, 0.0 if mean else 1.0)
+    return Difference(len(seeds), mean, error, float(2 * t.sf(abs(mean) / error, len(seeds) - 1)))
 
 
-def steps_to_reach(steps: Sequence[int], psnr_db: Sequence[float], goal_db: float) -> float | None:
-    """The first step at which a curve is at the goal, on straight lines between validations.
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """P-values corrected for their number n: rank k times n - k + 1 (Holm, Scand. J. Statist. 6, 1979).
+
+    A corrected value is never below that of a smaller one, and at most 1.
+    """
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[name]))
+        corrected[name] = largest
+    return corrected
+
+
+def verdict(found: Difference, corrected_p: float, smallest: float, confidence: float = 0.95) -> str:
+    """What a difference says, by the words that were registered.
+
+    Args:
+        found: against the reference.
+        corrected_p: of it, after Holm.
+        smallest: the smallest effect of interest.
+        confidence: 1 - the level of every test; the two one-sided tests of equivalence have the same level,
+            so that their interval is narrower.
+    """
+    resolved = corrected_p < 1 - confidence
+    if resolved and abs(found.mean) >= smallest:
+        return HELPS if found.mean > 0 else HURTS
+    half = found.half_width(2 * confidence - 1)
+    if half is not None and abs(found.mean) + half < smallest:
+        return NONE
+    return SMALL if resolved else OPEN
+
+
+def first_reach(places: Sequence[float], psnr_db: Sequence[float], goal_db: float) -> float | None:
+    """The first place (step or second) at which a curve is at the goal, straight between validations.
 
     Returns:
-        None if it never is; the first validation's step if it is there already.
+        None if it never is; the first validation's place if it is there already.
     """
-    for place, value in enumerate(psnr_db):
+    for index, value in enumerate(psnr_db):
         if value >= goal_db:
-            if place == 0:
-                return float(steps[0])
-            before, since = psnr_db[place - 1], steps[place - 1]
-            return since + (steps[place] - since) * (goal_db - before) / (value - before)
+            if index == 0:
+                return float(places[0])
+            before, since = psnr_db[index - 1], places[index - 1]
+            return since + (places[index] - since) * (goal_db - before) / (value - before)
     return None

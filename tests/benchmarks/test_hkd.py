@@ -1,19 +1,16 @@
-"""The distillation benchmark, run for real on crops of shipped photographs; its figures by other means."""
+"""The distillation study: a tiny one, run on crops of shipped photographs, and its figures by other means."""
 
 import csv
 import importlib
 import json
-import math
 import os
 import signal
-import subprocess
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -21,32 +18,62 @@ from PIL import Image
 from safetensors.numpy import load_file
 from snn_tool.cli.app import run as snn_tool
 from snn_tool.degradations.crops import read_photograph
-from snn_tool.errors import ConfigError, Interrupted
+from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import sha256_file
-from snn_tool.images.files import read_image
-from snn_tool.models.teachers.registry import load_teacher, save_teacher
-from snn_tool.training.run_folder import RunFolder, read_checkpoint
+from snn_tool.networks.open import open_teacher
+from snn_tool.training.run_folder import RunFolder
 from snn_tool.training.runs import TaskOptions, train_teacher
 from snn_tool.training.settings import load_settings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-PROGRAM = BENCHMARKS / "hkd.py"
-STEPS, EVERY, SEEDS = 12, 4, (0, 1)
-SMALL = (
-    "--seeds",
-    "2",
-    "--steps",
-    str(STEPS),
-    "--batch",
-    "2",
-    "--patch",
-    "16",
-    "--validate-every",
-    str(EVERY),
-)
-NARROW = "student.width:4,training.device:cpu,training.precision:fp32"
-VARIANTS = ("none", "hints", "output", "both", "late")
-LATE = "late=loss.hint_feature:spikes,loss.hint_sites:tail_in+mid_in,loss.hints:0.5,loss.hint_decay_from:0.8"
+DOCS = BENCHMARKS.parent / "docs" / "results"
+PLAN = """
+[task]
+name = "denoise"
+strength = "25"
+split_seed = 0
+[training]
+batch = 2
+patch = 16
+precision = "fp32"
+device = "cpu"
+[loss]
+output = 0.0
+hints = 0.0
+fft = 0.02
+hint_decay_from = 0.5
+[teachers]
+ann = "TEACHER"
+x8 = "x8:TEACHER"
+[neurons.graded]
+steps = 6
+validate_every = 2
+student = { neuron = "graded", width = 4 }
+[variants.none]
+loss = {}
+[variants.both]
+teacher = "ann"
+loss = { output = 0.5, hints = 0.005 }
+[variants.x8]
+teacher = "x8"
+loss = { output = 0.5 }
+[screening]
+seeds = [0]
+half = "a"
+[confirmation]
+seeds = [10, 11]
+half = "b"
+best = 1
+tie_db = 0.005
+[verdict]
+smallest_effect_db = 0.05
+confidence = 0.95
+[rehearsed]
+graded = 0.01
+hints = { graded = 0.002 }
+ann = 0.003
+x8 = 0.02
+"""
 
 
 def module(name: str) -> ModuleType:
@@ -58,323 +85,315 @@ def module(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen crops, so that two are held out for validation: 10 %, rounded."""
+    """Twenty-four crops, so that two are held out for validation, one in each half."""
     folder = tmp_path_factory.mktemp("photographs")
     for index, name in enumerate(("chelsea.png", "rocket.jpg", "coffee.png", "astronaut.png")):
         picture = read_photograph("skimage.data", name)
-        for half, (top, left) in enumerate(((0, 0), (100, 200), (180, 60), (40, 120))):
-            crop = np.ascontiguousarray(picture[top : top + 48, left : left + 64])
-            Image.fromarray(crop).save(folder / f"{index}{half}.png")
+        for part in range(6):
+            crop = picture[20 * part : 20 * part + 32, 30 * part : 30 * part + 40]
+            Image.fromarray(np.ascontiguousarray(crop)).save(folder / f"{index}{part}.png")
     return folder
 
 
 @pytest.fixture(scope="module")
-def teacher(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher of 40 steps, which learns what students of 12 steps cannot yet know."""
-    sizes = {"batch": 2, "patch": 16, "max_steps": 40, "validate_every": 20, "device": "cpu"}
-    folder = RunFolder(tmp_path_factory.mktemp("teacher"), False, True, quiet=True)
-    settings = load_settings(None, {"training": sizes})
-    return train_teacher("unet", {"width": 8}, TaskOptions(images, "denoise", "25"), settings, folder).path
+def plan_file(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small plan, with a teacher of 20 steps."""
+    folder = tmp_path_factory.mktemp("plan")
+    sizes = {"batch": 2, "patch": 16, "max_steps": 20, "validate_every": 20, "device": "cpu"}
+    settings, run = load_settings(None, {"training": sizes}), RunFolder(folder / "T", False, True, quiet=True)
+    teacher = train_teacher("unet", {"width": 4}, TaskOptions(images, "denoise", "25"), settings, run).path
+    path = folder / "plan.toml"
+    path.write_text(PLAN.replace("TEACHER", str(teacher)))
+    return path
 
 
-def run_program(*options: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, PROGRAM, *map(str, options)]
-    return subprocess.run(command, text=True, capture_output=True, timeout=300)
-
-
-def options_of(images: Path, teacher: Path, out: Path) -> list[str | Path]:
-    return ["--data", images, "--teacher", teacher, "--out", out, *SMALL, "--set", NARROW]
+def hkd(plan: Path, folder: Path, *options: object) -> int:
+    page = folder / "page.md"
+    if not page.exists():
+        page.write_text("before\n\n<!-- results -->\n<!-- /results -->\n\nafter\n")
+    given = ("--plan", plan, "--page", page, *options)
+    code: int = module("hkd").main([str(option) for option in given])
+    return code
 
 
 @pytest.fixture(scope="module")
-def interrupted(images: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An output folder in which one run was stopped by a signal after its sixth step."""
-    out = tmp_path_factory.mktemp("hkd")
-    runs, job = module("distillation.runs"), job_of(images, teacher, out, "both", 1)
+def finished(images: Path, plan_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole small study was run, one of its runs after a stop at its third step."""
+    folder = tmp_path_factory.mktemp("hkd")
+    runs, stopped = module("distillation.runs"), module("distillation.plan").Key("graded", "x8", 0)
 
-    class Stopping(runs.StepCost):  # type: ignore[misc, name-defined]
+    class Stopping(runs.Curve):  # type: ignore[misc, name-defined]
         def on_train_batch_end(self, *arguments: object) -> None:
             super().on_train_batch_end(*arguments)
-            if self.steps == 6:
+            if arguments[0].global_step == 3:  # type: ignore[attr-defined]
                 os.kill(os.getpid(), signal.SIGTERM)
 
+    out = ("--data", images, "--out", folder / "runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "StepCost", Stopping)
-        with pytest.raises(Interrupted, match="at step 6"):
-            runs.train(job)
-    return out
+        patch.setattr(runs, "Curve", Stopping)
+        assert hkd(plan_file, folder, *out, "--only", str(stopped)) == 130
+    assert (folder / "runs" / "graded" / "x8" / "0" / "checkpoints" / "last.ckpt").exists()
+    assert hkd(plan_file, folder, *out, "--test", f"crops={images}") == 1  # no confirmation yet
+    assert hkd(plan_file, folder, *out) == 0
+    return folder
 
 
-def job_of(images: Path, teacher: Path, out: Path, variant: str, seed: int) -> Any:
-    hkd, plan, variants = module("hkd"), module("distillation.plan"), module("distillation.variants")
-    arguments = hkd.arguments_of([str(text) for text in options_of(images, teacher, out)])
-    options = TaskOptions(images, "denoise", None, split_seed=0)
-    jobs = plan.jobs_of(arguments, variants.variants([], []), teacher, options)
-    return next(job for job in jobs if (job.variant, job.seed) == (variant, seed))
-
-
-@pytest.fixture(scope="module")
-def finished(images: Path, teacher: Path, interrupted: Path) -> tuple[Path, list[str | Path], str, str]:
-    """All runs done: the folder, the options, and what was said."""
-    options = [*options_of(images, teacher, interrupted), "--variant", LATE, "--test", f"crops={images}"]
-    ran = run_program(*options, "--jobs", "2")
-    assert ran.returncode == 0, ran.stderr
-    return interrupted, options, ran.stdout, ran.stderr
-
-
-@pytest.fixture(scope="module")
-def document(finished: tuple[Path, list[str | Path], str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((finished[0] / "hkd.json").read_text())
-    return found
-
-
-def final_db(folder: Path, variant: str, seed: int) -> float:
-    """The last line of a run's log."""
-    with (folder / "runs" / f"{variant}-{seed}" / "metrics.csv").open(newline="") as stream:
-        last = list(csv.DictReader(stream))[-1]
-    assert int(last["step"]) == STEPS
-    return float(last["val_psnr_db"])
+def rows_of(folder: Path) -> dict[str, Any]:
+    read_rows = module("distillation.rows").read_rows
+    return {str(key): row for key, row in read_rows(folder / "hkd-runs.jsonl").items()}
 
 
 @pytest.mark.slow
-def test_means_and_differences_are_those_of_the_logs(
-    finished: tuple[Path, list[str | Path], str, str], document: dict[str, Any]
+def test_rows_say_what_the_logs_and_the_files_say(finished: Path, images: Path) -> None:
+    """Both halves together are the log's validation PSNR, for there is one crop in each."""
+    rows = rows_of(finished)
+    assert len([row for row in rows.values() if row.seed == 0]) == 3
+    for row in rows.values():
+        folder = finished / "runs" / row.neuron / row.variant / str(row.seed)
+        with (folder / "metrics.csv").open(newline="") as stream:
+            log = {int(line["step"]): float(line["val_psnr_db"]) for line in csv.DictReader(stream)}
+        assert [point.step for point in row.curve] == list(log)
+        assert [(point.a + point.b) / 2 for point in row.curve] == pytest.approx(list(log.values()), abs=1e-3)
+        assert row.student_sha256 == sha256_file(folder / "student.safetensors")
+        assert (row.teacher_sha256 is None) == row.variant.startswith("none")
+        assert row.cpu_s > 0 and all(
+            one.cpu_s <= two.cpu_s for one, two in zip(row.curve, row.curve[1:], strict=False)
+        )
+        assert (row.last.teacher_cpu_s > 0) == (row.teacher_sha256 is not None)
+        assert row.teacher_left_out in (None, True)
+
+
+@pytest.mark.slow
+def test_what_goes_on_is_chosen_by_half_a_and_confirmed_with_fresh_seeds(
+    finished: Path, plan_file: Path
 ) -> None:
-    """For two seeds by hand: standard deviation |a - b| / sqrt 2, standard error |d1 - d2| / 2, and the
-    interval is 12.706 (t of one degree of freedom, 97.5 %) times that."""
-    folder = finished[0]
-    assert [variant["name"] for variant in document["variants"]] == list(VARIANTS)
-    none = [final_db(folder, "none", seed) for seed in SEEDS]
-    for variant in document["variants"]:
-        first, second = (final_db(folder, variant["name"], seed) for seed in SEEDS)
-        final = variant["summary"]["final_psnr_db"]
-        assert final["mean"] == pytest.approx((first + second) / 2)
-        assert final["standard_deviation"] == pytest.approx(abs(first - second) / math.sqrt(2))
-        found, gains = variant["summary"]["difference"], (first - none[0], second - none[1])
-        if variant["name"] == "none":
-            assert found is None
-            continue
-        assert found["mean"] == pytest.approx(sum(gains) / 2, abs=1e-9)
-        error = abs(gains[0] - gains[1]) / 2
-        assert found["standard_error"] == pytest.approx(error, abs=1e-9)
-        resolved = abs(sum(gains) / 2) > 12.706 * error
-        better = "helps" if sum(gains) > 0 else "hurts"
-        assert found["verdict"] == (better if resolved else "no difference resolved")
+    plan = module("distillation.plan").Plan.read(plan_file)
+    rows = rows_of(finished)
+    study = module("distillation.study").Study.of(plan, {row.key: row for row in rows.values()})
+    taught = {variant: rows[f"graded/{variant}/0"].last.a for variant in ("both", "x8")}
+    (best,) = study.best("graded")
+    if abs(taught["both"] - taught["x8"]) > 0.005:
+        assert best == max(taught, key=lambda variant: taught[variant])
+    (found,) = study.confirmation("graded")
+    gains = [rows[f"graded/{best}/{s}"].last.b - rows[f"graded/none/{s}"].last.b for s in (10, 11)]
+    assert found.variant == best and found.found.mean == pytest.approx(sum(gains) / 2)
+    assert found.found.standard_error == pytest.approx(abs(gains[0] - gains[1]) / 2)
+    # as long as its time lets, in whole validations of two steps
+    costs = {v: sum(rows[f"graded/{v}/{s}"].cpu_s for s in (10, 11)) for v in ("none", best)}
+    steps = max(1, int(6 * costs[best] / costs["none"] / 2)) * 2
+    assert rows["graded/none-long/10"].steps == rows["graded/none-long/10"].last.step == steps
+    assert not study.missing()
 
 
 @pytest.mark.slow
-def test_the_teacher_is_measured_on_the_crops_of_all_seeds(
-    images: Path, teacher: Path, document: dict[str, Any]
+def test_a_stopped_run_goes_on_to_the_same_weights_and_reads_the_same_bits(
+    finished: Path, images: Path, plan_file: Path, tmp_path: Path
 ) -> None:
-    """Of sixteen images two are held out, found again by the split's definition; PSNR from the pixels."""
-    held = np.random.default_rng([0, 0x5B117]).permutation(16)[:2]
-    paths = [sorted(images.iterdir())[index] for index in sorted(held.tolist())]
-    network, described = load_teacher(teacher)
-    psnr_db = []
-    for path in paths:
-        from snn_tool.degradations.pairs import degrade
-        from snn_tool.degradations.tasks import degradation_from_options, image_rng
-
-        noise = degradation_from_options("denoise", "25")
-        degraded, clean = degrade(read_image(path)[None], noise, image_rng(0, path.name))
-        with torch.no_grad():
-            restored = network(torch.from_numpy(degraded).permute(0, 3, 1, 2)).clamp(0, 1)
-        error = np.mean((restored.permute(0, 2, 3, 1).numpy() - clean) ** 2)
-        psnr_db.append(10 * math.log10(1 / error))
-    found = document["teacher"]
-    assert found["crops"] == 2
-    assert found["psnr_db"] == pytest.approx(np.mean(psnr_db), abs=1e-3)
-    assert found["sha256"] == sha256_file(teacher)
-    assert found["held_out"] is True
-    assert document["data"]["validation"] == described["training"]["data"]["validation"]
-    none = document["variants"][0]["summary"]["final_psnr_db"]["mean"]
-    assert found["lead_db"] == pytest.approx(found["psnr_db"] - none)
-    assert found["strong_enough"] is (found["lead_db"] >= 1)
-
-
-@pytest.mark.slow
-def test_only_what_a_variant_names_differs(finished: tuple[Path, list[str | Path], str, str]) -> None:
-    """Each run's own account: the weights, and a teacher only where a term needs one."""
-    runs = finished[0] / "runs"
-    asked = {v: json.loads((runs / f"{v}-1" / "settings.json").read_text()) for v in VARIANTS}
-    weights = {v: (a["loss"]["output"], a["loss"]["hints"]) for v, a in asked.items()}
-    assert weights == {
-        "none": (0, 0), "hints": (0, 0.005), "output": (0.5, 0), "both": (0.5, 0.005), "late": (0.5, 0.5)
-    }  # fmt: skip
-    assert [v for v, a in asked.items() if a["teacher"] == "none"] == ["none"]
-    assert len({json.dumps([a["training"], a["data"], a["student"]]) for a in asked.values()}) == 1
-    assert [pair["student"] for pair in asked["late"]["hints"]] == ["tail_in", "mid_in"]
-    assert asked["late"]["loss"]["hint_feature"] == "spikes"
-
-
-@pytest.mark.slow
-def test_an_interrupted_run_goes_on_to_the_same_weights(
-    images: Path, teacher: Path, finished: tuple[Path, list[str | Path], str, str], tmp_path: Path
-) -> None:
-    job = replace(job_of(images, teacher, tmp_path, "both", 1), folder=tmp_path / "whole")
-    module("distillation.runs").train(job)
-    resumed = finished[0] / "runs" / "both-1"
-    whole, cut = (load_file(folder / "student.safetensors") for folder in (job.folder, resumed))
+    """Without a cache and without a stop: equal weights, and equal PSNR at every validation."""
+    assert hkd(plan_file, tmp_path, "--data", images, "--out", tmp_path / "runs", "--only", "graded/x8/0",
+               "--no-cache") == 0  # fmt: skip
+    folders = [base / "runs" / "graded" / "x8" / "0" / "student.safetensors" for base in (finished, tmp_path)]
+    cut, whole = map(load_file, folders)
     for name, tensor in whole.items():
         np.testing.assert_array_equal(cut[name], tensor, err_msg=name)
-    for folder in (job.folder, resumed):
-        cost = json.loads((folder / "cost.json").read_text())
-        assert cost["steps"] == STEPS and cost["cpu_s"] > 0, folder
+    curves = [rows_of(base)["graded/x8/0"].curve for base in (finished, tmp_path)]
+    assert [(p.step, p.a, p.b) for p in curves[0]] == [(p.step, p.a, p.b) for p in curves[1]]
+    assert not (tmp_path / "runs" / "answers").exists() and (finished / "runs" / "answers").exists()
 
 
 @pytest.mark.slow
-def test_a_stop_ends_the_runs_that_are_running_and_starts_no_other(
-    images: Path, teacher: Path, tmp_path: Path
-) -> None:
-    """Runs too long to end by themselves; after the stop each has a checkpoint, and the others no folder."""
-    options = [*options_of(images, teacher, tmp_path), "--steps", "100000", "--jobs", "2"]
-    process = subprocess.Popen(
-        [sys.executable, PROGRAM, *map(str, options)], text=True, stderr=subprocess.PIPE
-    )
-    runs = tmp_path / "runs"
-    waited = [runs / name / "checkpoints" / "last.ckpt" for name in ("none-0", "hints-0")]
-    deadline = time.monotonic() + 120
-    while not all(path.exists() for path in waited):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, said
-    assert said.splitlines()[-1] == "interrupted; the same command goes on"
-    assert sorted(path.name for path in runs.iterdir()) == ["hints-0", "none-0"]
-    for name in ("none-0", "hints-0"):
-        done = read_checkpoint(runs / name / "checkpoints" / "last.ckpt")["global_step"]
-        assert json.loads((runs / name / "cost.json").read_text())["steps"] == done > 0
-
-
-@pytest.mark.slow
-def test_finished_runs_are_not_trained_again(finished: tuple[Path, list[str | Path], str, str]) -> None:
-    folder, options, stdout, _ = finished
-    kept = [p for p in folder.rglob("*") if p.is_file() and p.parent != folder]
-    before = {path: path.stat().st_mtime_ns for path in kept}
-    report = (folder / "hkd.json").read_bytes()
-    again = run_program(*options, "--jobs", "2")
-    assert (again.returncode, again.stdout) == (0, stdout)
-    assert {path: path.stat().st_mtime_ns for path in kept} == before
-    assert (folder / "hkd.json").read_bytes() == report
-
-
-@pytest.mark.slow
-def test_other_settings_in_the_same_folder_are_refused(
-    finished: tuple[Path, list[str | Path], str, str],
-) -> None:
-    ran = run_program(*finished[1], "--set", "loss.fft:0.5")
-    assert ran.returncode == 1
-    assert "started with loss" in ran.stderr and ran.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_a_run_is_what_the_command_line_does(
-    images: Path, teacher: Path, finished: tuple[Path, list[str | Path], str, str], tmp_path: Path
-) -> None:
-    sizes = f"--max-steps {STEPS} --batch 2 --patch 16 --validate-every {EVERY} --width 4 --device cpu"
-    one = f"{sizes} --precision fp32 --seed 1 --split-seed 0 --loss-output 0".split()
-    out = tmp_path / "run"
-    assert (
-        snn_tool(["-q", "distill", "--data", str(images), "--teacher", str(teacher), "--out", str(out), *one])
-        == 0
-    )
-    mine, theirs = (path / "metrics.csv" for path in (out, finished[0] / "runs" / "hints-1"))
+def test_none_is_what_the_command_line_does(finished: Path, images: Path, tmp_path: Path) -> None:
+    """The same log as `snn-tool distill` without a teacher: a cache changes nothing of the patches."""
+    sizes = "--max-steps 6 --batch 2 --patch 16 --validate-every 2 --width 4 --device cpu --precision fp32"
+    asked = ["-q", "distill", "--data", str(images), "--out", str(tmp_path / "run"), *sizes.split()]
+    loss = "--seed 10 --split-seed 0 --loss-output 0 --loss-hints 0".split()
+    assert snn_tool([*asked, *loss]) == 0
+    ours = finished / "runs" / "graded" / "none" / "10"
+    mine, theirs = (folder / "metrics.csv" for folder in (tmp_path / "run", ours))
     assert mine.read_bytes() == theirs.read_bytes()
 
 
 @pytest.mark.slow
-def test_the_report_says_it_for_people(
-    finished: tuple[Path, list[str | Path], str, str], document: dict[str, Any]
+def test_the_report_the_test_set_and_the_merge(
+    finished: Path, images: Path, plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, _, stdout, _ = finished
-    page = (folder / "hkd.md").read_text()
-    assert stdout.strip() in page
-    for variant in document["variants"]:
-        assert f"{variant['summary']['final_psnr_db']['mean']:.3f} ± " in page
-        scores = [run["tests"]["crops"] for run in variant["runs"]]
-        assert variant["summary"]["tests"]["crops"]["mean"] == pytest.approx(sum(scores) / 2)
-    assert str(folder) not in page + json.dumps(document)
-    with Image.open(folder / "hkd.png") as picture:
-        assert picture.size == (1500, 600)
-    assert "difference to none" in (folder / "hkd.md").read_text()
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(images.iterdir())[:2]:
+        (few / path.name).write_bytes(path.read_bytes())
+    assert hkd(plan_file, finished, "--out", finished / "runs", "--test", f"crops={few}") == 0
+    scored = [row for row in rows_of(finished).values() if row.tests]
+    assert {row.seed for row in scored} == {10, 11} and len(scored) == 4
+    assert hkd(plan_file, finished, "--report") == 0
+    page = (finished / "page.md").read_text()
+    assert page.startswith("before\n") and page.endswith("after\n")
+    for row in scored:
+        assert f"`{row.variant}`" in page
+    assert "crops, dB" in page and "### graded, confirmation" in page and "At equal processor time" in page
+    assert (finished / "hkd-curves.svg").exists() and str(finished) not in page
+    assert hkd(plan_file, tmp_path, "--merge", finished / "hkd-runs.jsonl") == 0
+    assert (tmp_path / "hkd-runs.jsonl").read_bytes() == (finished / "hkd-runs.jsonl").read_bytes()
+    assert hkd(plan_file, tmp_path, "--list") == 0
+    assert "graded screening: 3 of 3 runs." in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_teacher_worse_than_the_student_is_said_loudly(images: Path, teacher: Path, tmp_path: Path) -> None:
-    """A shift of 0.12 in all colours adds 0.0144 to the mean squared error: below 18.4 dB, whatever else."""
-    network, described = load_teacher(teacher)
-    with torch.no_grad():
-        network.get_parameter("synapses.tail.bias").add_(0.12)
-    poor, out = tmp_path / "teacher.safetensors", tmp_path / "out"
-    save_teacher(poor, network, described["architecture"], described["options"], described["training"])
-    ran = run_program(*options_of(images, poor, out), "--only", "output")
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads((out / "hkd.json").read_text())
-    assert [variant["name"] for variant in found["variants"]] == ["none", "output"]
-    assert found["teacher"]["lead_db"] < 0 and not found["teacher"]["strong_enough"]
-    assert "WARNING: the teacher is WORSE than the student" in ran.stderr
-    assert "**WARNING: the teacher is WORSE than the student" in (out / "hkd.md").read_text()
+def test_a_part_of_the_study_is_reported_without_a_comparison(
+    finished: Path, plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (finished / "hkd-runs.jsonl").read_text().splitlines()
+    kept = [line for line in lines if json.loads(line)["seed"] == 0 and json.loads(line)["variant"] != "x8"]
+    (tmp_path / "hkd-runs.jsonl").write_text("\n".join(kept) + "\n")
+    assert hkd(plan_file, tmp_path, "--report") == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "graded screening: 2 of 3 runs; " in page and "|" not in page
+    assert hkd(plan_file, tmp_path, "--list") == 0
+    # 6 steps of 0.01 + 0.02 s
+    assert "graded/x8/0                  graded screening           0.0 min" in capsys.readouterr().out
+    changed = kept[0].replace('"settings_sha256":"', '"settings_sha256":"f')[:-1] + "}"
+    (tmp_path / "hkd-runs.jsonl").write_text(changed + "\n")
+    assert hkd(plan_file, tmp_path, "--list") == 1
 
 
-def test_steps_to_a_goal_on_straight_lines() -> None:
-    steps_to_reach = module("distillation.statistics").steps_to_reach
+def test_rows_of_one_run_that_differ_are_refused(tmp_path: Path) -> None:
+    rows = module("distillation.rows")
+    row = made_row(rows, "none", 0, 30.0)
+    path = tmp_path / "rows.jsonl"
+    rows.add_rows(path, [row, made_row(rows, "both", 0, 30.1)])
+    rows.add_rows(path, [msgspec.structs.replace(row, tests={"CBSD68": 30.5})])
+    assert [r.tests for r in rows.read_rows(path).values()] == [{}, {"CBSD68": 30.5}]
+    with pytest.raises(ConfigError, match="has another run graded/none/0"):
+        rows.add_rows(path, [made_row(rows, "none", 0, 30.2)])
+
+
+def made_row(rows: ModuleType, variant: str, seed: int, psnr_db: float) -> Any:
+    digest = "0" * 64
+    point = rows.Point(10000, 1000.0, 100.0, 1.0, psnr_db, psnr_db)
+    return rows.Row(
+        neuron="graded", variant=variant, seed=seed, steps=10000, settings_sha256=digest, teacher_sha256=None,
+        teacher_db=None, teacher_left_out=None, training_sha256=digest, validation_sha256=digest,
+        student_sha256=digest, processor="none", versions={}, curve=(point,),
+    )  # fmt: skip
+
+
+class Doubling(torch.nn.Module):
+    """Counts its calls."""
+
+    feature_channels: dict[str, int] = {}
+    feature_scales: dict[str, int] = {}
+    calls = 0
+
+    def forward_features(self, image: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self.calls += 1
+        return image / 3, {}
+
+
+def test_answers_are_read_bit_for_bit_and_what_a_kill_left_is_cut_off(tmp_path: Path) -> None:
+    cache = module("distillation.cache")
+    opened = open_teacher("unet", untrained=True)
+    network = Doubling()
+    object.__setattr__(opened, "network", network)
+    object.__setattr__(opened, "provenance", msgspec_like(opened.provenance))
+    images = [torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+
+    def ask(count: int) -> list[torch.Tensor]:
+        teacher = cache.CachedTeacher(opened, tmp_path, False)
+        answers = [teacher.forward_features(image)[0] for image in images[:count]]
+        teacher.close()
+        return answers
+
+    first = ask(2)
+    for answer, image in zip(first, images, strict=False):
+        assert torch.equal(answer, (image / 3).half().float())
+    (index,) = tmp_path.glob("*.index")
+    index.write_bytes(index.read_bytes()[:-3])  # the second entry is not whole
+    again = ask(3)
+    assert network.calls == 4  # two, then the second again and the third
+    assert torch.equal(again[0], first[0]) and torch.equal(again[1], first[1])
+    assert torch.equal(ask(3)[2], again[2]) and network.calls == 4
+
+
+def msgspec_like(provenance: Any) -> Any:
+    """The same provenance with a hash, as a trained teacher has one."""
+    from dataclasses import replace
+
+    return replace(provenance, sha256="ab" * 32)
+
+
+def test_goals_on_straight_lines() -> None:
+    first_reach = module("distillation.statistics").first_reach
     curve = ([100, 200, 300, 400], [20.0, 24.0, 23.0, 26.0])
-    assert steps_to_reach(*curve, 22.0) == 150
-    assert steps_to_reach(*curve, 25.0) == pytest.approx(300 + 200 / 3)
-    assert steps_to_reach(*curve, 19.0) == 100
-    assert steps_to_reach(*curve, 26.5) is None
+    assert first_reach(*curve, 22.0) == 150
+    assert first_reach(*curve, 25.0) == pytest.approx(300 + 200 / 3)
+    assert first_reach(*curve, 19.0) == 100
+    assert first_reach(*curve, 26.5) is None
+
+
+def test_holm_by_hand() -> None:
+    """Of 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.04, none below the one before."""
+    found = module("distillation.statistics").holm({"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.02})
+    assert found == pytest.approx({"b": 0.04, "d": 0.06, "c": 0.06, "a": 0.06})
 
 
 @pytest.mark.parametrize(
     ("gains", "verdict"),
     [
-        ([0.10, 0.12, 0.11], "helps"),
-        ([-0.10, -0.12, -0.11], "hurts"),
-        ([0.10, 0.30, 0.02], "no difference resolved"),
-        ([0.5], "no difference resolved"),
+        ([0.10, 0.12, 0.11, 0.10, 0.12], "helps"),
+        ([-0.10, -0.12, -0.11, -0.10, -0.12], "hurts"),
+        ([0.01, -0.01, 0.00, 0.02, -0.02], "no difference"),
+        ([0.02, 0.03, 0.025, 0.02, 0.03], "no difference"),
+        ([0.035, 0.055, 0.045, 0.04, 0.05], "small"),
+        ([0.10, 0.30, -0.02, 0.2, -0.1], "not resolved"),
     ],
 )
 def test_verdicts_by_hand(gains: list[float], verdict: str) -> None:
-    """Three seeds have t = 4.303 (97.5 %, two degrees of freedom). 0.10, 0.12, 0.11: mean 0.11, deviation
-    0.01, error 0.0058, half width 0.0248. 0.10, 0.30, 0.02: mean 0.14, deviation 0.144, half width 0.358."""
-    reference = [20.0 + seed for seed in range(len(gains))]
-    found = module("distillation.statistics").paired(
-        [r + g for r, g in zip(reference, gains, strict=True)], reference
-    )
-    assert found.verdict == verdict
-    if len(gains) == 3:
-        mean = sum(gains) / 3
-        error = math.sqrt(sum((g - mean) ** 2 for g in gains) / 2 / 3)
-        assert found.half_width == pytest.approx(4.302653 * error, rel=1e-6)
+    """Five seeds: t = 2.776 for 95 % and 2.132 for 90 %. The fifth: mean 0.045, standard error 0.00354, so
+    that 0.045 + 0.0075 is above 0.05 and p is far below 0.05."""
+    statistics = module("distillation.statistics")
+    ours = {seed: 20.0 + seed + gain for seed, gain in enumerate(gains)}
+    found = statistics.paired(ours, {seed: 20.0 + seed for seed in range(len(gains))})
+    mean = sum(gains) / 5
+    error = (sum((gain - mean) ** 2 for gain in gains) / 4 / 5) ** 0.5
+    assert found.half_width(0.95) == pytest.approx(2.776445 * error, rel=1e-5)
+    assert found.half_width(0.9) == pytest.approx(2.131847 * error, rel=1e-5)
+    assert statistics.verdict(found, found.p, 0.05) == verdict
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("both=loss.hints:1", "the name is taken"),
-        ("x=training.max_steps:9", "training.max_steps must be the same in all variants"),
-        ("x=losses.hints:1", "'losses.hints:1' is not TABLE.KEY:VALUE"),
-        ("x", "use NAME=TABLE.KEY:VALUE"),
-        ("../x=loss.hints:1", "use NAME=TABLE.KEY:VALUE"),
-    ],
-)
-def test_variants_that_cannot_be(text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        module("distillation.variants").variants([text], [])
+def test_the_plan_is_the_registered_one(tmp_path: Path) -> None:
+    """What docs/results/hkd.md registers: seeds, steps, halves, the smallest effect."""
+    plan = module("distillation.plan").Plan.read(BENCHMARKS / "hkd.toml")
+    page = (DOCS / "hkd.md").read_text()
+    for variant in plan.variants:
+        assert f"| `{variant}` |" in page
+    assert plan.phase("screening").seeds == (0, 1, 2) and plan.phase("screening").half == "a"
+    assert plan.phase("confirmation").seeds == (10, 11, 12, 13, 14) and plan.phase("confirmation").half == "b"
+    assert plan.smallest_effect_db == 0.05 and plan.document["confirmation"]["best"] == 2
+    assert [plan.document["neurons"][n]["steps"] for n in plan.neurons] == [10000, 6000]
+    key = module("distillation.plan").Key("graded", "paper", 0)
+    loss = plan.settings(key).loss
+    assert (loss.hints, loss.output, loss.fft, loss.hint_decay_from) == (0.12, 0, 0.1, 1)
+    with pytest.raises(ConfigError, match="seed 0 is in both phases"):
+        both = (BENCHMARKS / "hkd.toml").read_text().replace("[10, 11, 12, 13, 14]", "[0, 11]")
+        (path := tmp_path / "plan.toml").write_text(both)
+        module("distillation.plan").Plan.read(path)
 
 
-def test_the_documented_report_is_what_its_figures_give() -> None:
-    """docs/results/hkd.md ends with the page of hkd.json, under a heading of its own."""
-    docs = BENCHMARKS.parent / "docs" / "results"
-    document = json.loads((docs / "hkd.json").read_text())
-    known = ("title", "sha256", "parameters", "psnr_db", "degraded_psnr_db", "crops", "held_out")
-    teacher = module("distillation.teacher").TeacherFigures(
-        **{key: document["teacher"][key] for key in known}
-    )
-    none_db = document["variants"][0]["summary"]["final_psnr_db"]["mean"]
-    made = module("distillation.report").page(
-        document, module("distillation.teacher").lead_text(teacher, none_db)
-    )
-    shown = (docs / "hkd.md").read_text()
-    assert shown.partition("## Report\n")[2] == made.partition("\n")[2]
+def test_the_documented_results_are_what_the_rows_give() -> None:
+    """Also of rows that are not whole, or not there."""
+    plan = module("distillation.plan").Plan.read(BENCHMARKS / "hkd.toml")
+    rows = module("distillation.rows").read_rows(DOCS / "hkd-runs.jsonl")
+    study = module("distillation.study").Study.of(plan, rows)
+    report, page = module("distillation.report"), (DOCS / "hkd.md").read_text()
+    tests = sorted({name for row in rows.values() for name in row.tests})
+    assert report.placed(page, report.section(study, tests)) == page
+
+
+def test_the_earlier_study_is_reported_by_its_figures() -> None:
+    """Each line of its table is that of hkd.json."""
+    page = (DOCS / "hkd.md").read_text()
+    for variant in json.loads((DOCS / "hkd.json").read_text())["variants"]:
+        final = variant["summary"]["final_psnr_db"]
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| {variant['name']} ")]
+        assert f"| {final['mean']:.3f} ± {final['standard_deviation']:.3f} |" in line
+        if difference := variant["summary"]["difference"]:
+            assert f"| {difference['mean']:+.3f} ± {difference['standard_error']:.3f} " in line

@@ -238,14 +238,14 @@ def _teacher(path: Path, hints: tuple[str, ...]) -> OpenedTeacher:
 def _ensemble(opened: Opened) -> OpenedTeacher:
     """A network of any kind as a teacher that restores in eight orientations."""
     origin = opened.provenance
+    network: nn.Module
     if isinstance(opened, OpenedTeacher):
         network, multiple = opened.network, int(getattr(opened.network, "multiple", 1))
     elif not opened.network.topology.restores:
         raise ConfigError(f"{ENSEMBLE}{origin.path}: restores no image of any size; it cannot teach")
     else:
         multiple = opened.network.topology.multiple
-        is_float = isinstance(opened, FloatStudent)
-        network = opened.network if is_float else IntegerRestorer(opened.network)
+        network = IntegerRestorer(opened.network) if isinstance(opened, IntegerStudent) else opened.network
     described = replace(
         origin,
         kind=Kind.TEACHER,

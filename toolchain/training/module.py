@@ -182,7 +182,7 @@ class RestorationModule(lightning.LightningModule):
                 f"the loss is {float(loss)} at step {self.global_step}; use a smaller --lr or --clip"
             )
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """PSNR in dB of the network that would be kept, on fixed validation crops, clamped to [0, 1]."""
         degraded, clean = batch
         restored = self._run(degraded, self.rounding_from is not None)[0].float().clamp(0, 1)
@@ -191,6 +191,7 @@ class RestorationModule(lightning.LightningModule):
         if self.folders:
             name = of_folder(self.folders[batch_idx])
             self.log(name, psnr_db, on_epoch=True, batch_size=len(clean))
+        return psnr_db  # callbacks may want that of each crop
 
     def configure_optimizers(self) -> Any:
         """The optimiser with linear warm-up and a cosine to zero at the last step."""

@@ -58,12 +58,16 @@ class Conv:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """A convolution of one source of (H, W), and the names of the layers that it was put together from."""
+    """A convolution of one source of (H, W), and the names of the layers that it was put together from.
+
+    With delay 1 it is of the source's spikes of the timestep before.
+    """
 
     source: str
     conv: Conv
     size: Pair
     layers: tuple[str, ...] = ()
+    delay: int = 0
 
     @property
     def is_identity(self) -> bool:
@@ -89,10 +93,10 @@ class Form:
     flat: bool = False
 
 
-def emitted(source: str, shape: tuple[int, int, int], flat: bool = False) -> Form:
-    """A source's own values."""
+def emitted(source: str, shape: tuple[int, int, int], flat: bool = False, delay: int = 0) -> Form:
+    """A source's own values, of this timestep or the one before."""
     channels, height, width = shape
-    itself = Term(source, Conv(np.eye(channels)[:, :, None, None]), (height, width))
+    itself = Term(source, Conv(np.eye(channels)[:, :, None, None]), (height, width), delay=delay)
     return Form((itself,), np.zeros(channels), shape, flat)
 
 

@@ -10,149 +10,41 @@ timesteps of what arrives at the Output. An image that the file adds to its outp
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.exporters.nir.program import OUTPUT
-from snn_tool.exporters.nir.reading import pair
-from snn_tool.exporters.nir_foreign.forms import (
-    Conv,
-    Form,
-    Pair,
-    Reals,
-    Term,
-    added,
-    convolved,
-    emitted,
-    scaled,
-    squared,
-)
+from snn_tool.exporters.nir_foreign.forms import Conv, Form, Reals, Term, added, emitted, scaled, squared
+from snn_tool.exporters.nir_foreign.layers import apply_layer, per_channel
+from snn_tool.exporters.nir_foreign.loops import FIRING
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
 
-REMEDY = "give the layers between neurons as Conv2d, Linear, Affine, Scale, Flatten, SumPool2d or AvgPool2d"
-SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)
+SPIKING = FIRING
 INTEGRATORS = (nir.I, nir.LI)
 SAME = 1e-6
 """Relative difference that is taken for float32 rounding of equal time constants."""
 
 READOUT = "readout"
-
-
-def apply_layer(node: nir.NIRNode, form: Form, name: str, where: str) -> Form:
-    """What leaves a layer.
-
-    Args:
-        node: the layer.
-        form: what arrives.
-        name: of the layer.
-        where: stands at the head of messages.
-
-    Raises:
-        UnsupportedLayerError: the layer's type, shape or geometry has no form.
-    """
-    if isinstance(node, nir.Conv2d):
-        weight = _dense(np.asarray(node.weight, dtype=np.float64), int(node.groups))
-        conv = Conv(weight, pair(node.stride), _padding(node, where), pair(node.dilation))
-        return convolved(form, conv, _bias(node.bias, len(weight)), name, where)
-    if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
-        return convolved(form, _pool(node, form.shape[0]), np.zeros(form.shape[0]), name, where)
-    if isinstance(node, nir.Linear | nir.Affine):
-        return _linear(node, form, name, where)
-    if isinstance(node, nir.Scale):
-        return scaled(form, per_channel(node.scale, form, "scale", where), name)
-    if isinstance(node, nir.Flatten):
-        return _flattened(node, form, where)
-    raise UnsupportedLayerError(f"{where}: {type(node).__name__} cannot be imported; {REMEDY}")
-
-
-def per_channel(values: Any, form: Form, field: str, where: str) -> Reals:
-    """A parameter as [C]: one for all, or of the full shape with equal values at all positions of a channel.
-
-    Raises:
-        UnsupportedLayerError: another shape, or values that differ within a channel.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    channels = form.shape[0]
-    if array.size == 1:
-        return np.full(channels, float(array.reshape(())))
-    if array.shape not in (form.shape, (int(np.prod(form.shape)),)):
-        raise UnsupportedLayerError(f"{where}: {field} has shape {list(array.shape)}, not {list(form.shape)}")
-    rows = array.reshape(channels, -1)
-    if (rows != rows[:, :1]).any():
-        raise UnsupportedLayerError(
-            f"{where}: {field} differs between the positions of a channel, which shared weights cannot take "
-            "up; use one value per channel"
-        )
-    return rows[:, 0].copy()
-
-
-def _linear(node: Any, form: Form, name: str, where: str) -> Form:
-    weight = np.asarray(node.weight, dtype=np.float64)
-    channels, height, width = form.shape
-    is_vector = form.flat or (height, width) == (1, 1)
-    if weight.ndim != 2 or not is_vector or weight.shape[1] != channels * height * width:
-        raise UnsupportedLayerError(
-            f"{where}: takes {list(weight.shape[1:])}, but {list(form.shape)} arrives; put Flatten before it"
-        )
-    conv = Conv(weight.reshape(len(weight), channels, height, width))
-    unfolded = Form(form.terms, form.bias, form.shape)
-    bias = _bias(getattr(node, "bias", None), len(weight))
-    return convolved(unfolded, conv, bias, name, where)
-
-
-def _flattened(node: nir.Flatten, form: Form, where: str) -> Form:
-    if int(node.start_dim) != 0 or int(node.end_dim) not in (-1, 2):
-        raise UnsupportedLayerError(
-            f"{where}: flattens dimensions {node.start_dim} to {node.end_dim}; only a whole map is flattened"
-        )
-    return Form(form.terms, form.bias, form.shape, flat=True)
-
-
-def _pool(node: Any, channels: int) -> Conv:
-    """Each channel by itself: sums, or means with the zeros of the padding counted."""
-    rows, columns = pair(node.kernel_size)
-    value = 1.0 if isinstance(node, nir.SumPool2d) else 1 / (rows * columns)
-    weight = np.eye(channels)[:, :, None, None] * np.full((rows, columns), value)
-    return Conv(weight, pair(node.stride), pair(node.padding))
-
-
-def _dense(weight: Reals, groups: int) -> Reals:
-    """[out, in, ...] of a kernel [out, in / groups, ...], zero between groups."""
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    wide = np.zeros((weight.shape[0], inputs * groups, *weight.shape[2:]))
-    for group in range(groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        wide[rows, group * inputs : (group + 1) * inputs] = weight[rows]
-    return wide
-
-
-def _padding(node: Any, where: str) -> Pair:
-    if not isinstance(node.padding, str):
-        return pair(node.padding)
-    if node.padding == "valid":
-        return 0, 0
-    surplus = [d * (k - 1) for d, k in zip(pair(node.dilation), np.shape(node.weight)[2:], strict=True)]
-    if node.padding != "same" or any(n % 2 for n in surplus):
-        raise UnsupportedLayerError(f"{where}: padding {node.padding!r} of an even kernel is one-sided")
-    return surplus[0] // 2, surplus[1] // 2
-
-
-def _bias(values: Any, channels: int) -> Reals:
-    return np.zeros(channels) if values is None else np.asarray(values, dtype=np.float64).reshape(channels)
+ALWAYS = 2.0
+"""What bias neurons gain in each step, of a threshold of 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
-    """What one timestep does: v = (1 - decay) v + gain x + drive; [C] each but the decay."""
+    """What one timestep does: u = (1 - current_decay) u + gain x, v = (1 - decay) v + u + drive.
+
+    Gain and drive are [C]; with a current_decay of 1 the current u is what arrives.
+    """
 
     gain: Reals
     drive: Reals
     decay: float
+    current_decay: float = 1.0
 
 
 def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
@@ -165,21 +57,23 @@ def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
         where: stands at the head of messages.
 
     Raises:
-        UnsupportedLayerError: a parameter differs within a channel, a time constant between channels, a
-            synaptic current that lasts, or a threshold that is not above the reset.
+        UnsupportedLayerError: a parameter differs within a channel, a time constant between channels, or a
+            threshold that is not above the reset.
     """
 
     def read(field: str) -> Reals:
         return per_channel(getattr(node, field), form, field, where)
 
     zero = np.zeros(form.shape[0])
-    gain, decay, rest = dt_s * read("r"), 0.0, zero
+    gain, decay, rest, current = dt_s * read("r"), 0.0, zero, 1.0
     if not isinstance(node, nir.IF | nir.I):
         tau = _one(read("tau_mem" if isinstance(node, nir.CubaLIF) else "tau"), where)
         decay = min(dt_s / tau, 1.0)
         gain, rest = decay * read("r"), read("v_leak")
     if isinstance(node, nir.CubaLIF):
-        gain = gain * _instant(read("tau_syn"), dt_s, where) * read("w_in")
+        current = dt_s / _one(read("tau_syn"), where)
+        current = 1.0 if current > 1 - SAME else current
+        gain = gain * current * read("w_in")
     if isinstance(node, INTEGRATORS):
         return _integrator(Neurons(gain, decay * rest, decay), rest, where)
     reset = read("v_reset")
@@ -189,7 +83,7 @@ def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
             f"{where}: v_threshold is not above v_reset, so that it fires without input; raise v_threshold"
         )
     drive = decay * (rest - reset) if decay else zero
-    return Neurons(gain / threshold, drive / threshold, decay)
+    return Neurons(gain / threshold, drive / threshold, decay, current)
 
 
 def _integrator(found: Neurons, rest: Reals, where: str) -> Neurons:
@@ -201,19 +95,10 @@ def _integrator(found: Neurons, rest: Reals, where: str) -> Neurons:
 def _one(tau: Reals, where: str) -> float:
     if tau.max() > tau.min() * (1 + SAME):
         raise UnsupportedLayerError(
-            f"{where}: its time constants lie between {tau.min():g} and {tau.max():g} s; a population of the "
-            "chip has one decay"
+            f"{where}: its time constants lie between {tau.min():g} and {tau.max():g} s; Lava's LIF has one "
+            "du and one dv for all its neurons: give them one time constant, or write a node for each"
         )
     return float(tau[0])
-
-
-def _instant(tau: Reals, dt_s: float, where: str) -> float:
-    if (np.abs(tau - dt_s) > dt_s * SAME).any():
-        raise UnsupportedLayerError(
-            f"{where}: CubaLIF with tau_syn = {tau.max():g} s, whose current outlasts the timestep of "
-            f"{dt_s:g} s; use LIF, or tau_syn = dt"
-        )
-    return 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,22 +114,27 @@ class ImportedGraph:
     populations: Mapping[str, str]
 
 
-def import_graph(graph: nir.NIRGraph, module: NirModule, timesteps: int) -> ImportedGraph:
+def import_graph(
+    graph: nir.NIRGraph, module: NirModule, timesteps: int, images: bool = True
+) -> ImportedGraph:
     """Import a graph.
 
     Args:
-        graph: flat, of supported nodes.
+        graph: of supported nodes.
         module: made of the same graph; gives order, edges, timestep and the file's name.
         timesteps: T, by which the host divides the read-out.
+        images: inputs are images in [0, 1], which a host may add to the output; otherwise spikes or real
+            values on a grid (`InputGrid`), of the file's size alone.
 
     Raises:
         UnsupportedLayerError: names the node that has no counterpart on the chip, and why.
     """
-    if len(module.input_shape) != 3:
+    if len(module.input_shape) not in (1, 2, 3):
         raise UnsupportedLayerError(
-            f"{module.file}: {module.input}: takes {list(module.input_shape)}, which is no image [C, H, W]"
+            f"{module.file}: {module.input}: takes {list(module.input_shape)}; a network that is imported "
+            "takes [F], [C, L] or [C, H, W]"
         )
-    parts = _Parts(graph, module, timesteps)
+    parts = _Parts(module.graph, module, timesteps, images)
     for name in module.order:
         parts.visit(name)
     parts.finish()
@@ -264,6 +154,7 @@ class _Parts:
     graph: nir.NIRGraph
     module: NirModule
     timesteps: int
+    images: bool
     forms: dict[str, Form] = field(default_factory=dict)
     synapses: list[RealSynapse] = field(default_factory=list)
     populations: list[RealPopulation] = field(default_factory=list)
@@ -273,7 +164,9 @@ class _Parts:
     bound: bool = False
 
     def __post_init__(self) -> None:
-        channels, height, width = self.module.input_shape
+        channels, *sides = self.module.input_shape
+        height, width = ([1, 1] + sides)[-2:]
+        self.bound |= len(sides) < 2 or not self.images or bool(self.module.loops.late)
         self.forms[self.module.input] = emitted(IMAGE, (channels, height, width))
         self.sizes[IMAGE] = (height, width)
         self.taken = {IMAGE, OUTPUT}
@@ -283,8 +176,7 @@ class _Parts:
         node, where = self.graph.nodes[name], f"{self.module.file}: {name}"
         form = self.arriving(name)
         if isinstance(node, SPIKING):
-            self.names[name] = self.new_name(name)
-            self.population(self.names[name], form, neurons(node, form, self.dt_s, where), where)
+            self.population(self.named(name), form, neurons(node, form, self.dt_s, where), where)
             self.forms[name] = emitted(self.names[name], form.shape, form.flat)
         elif isinstance(node, INTEGRATORS):
             if name != output_node(self.graph, self.module) or self.readers(name) != 1:
@@ -317,20 +209,40 @@ class _Parts:
     def without_image(self, form: Form) -> Form:
         """The image itself among what is read out is added by the host, on the input grid."""
         skips = [term for term in form.terms if term.source == IMAGE and term.is_identity]
-        if len(skips) != 1 or form.shape != self.module.input_shape:
+        if len(skips) != 1 or form.shape != self.module.input_shape or not self.images:
             return form
         self.adds_image = True
         return Form(tuple(term for term in form.terms if term is not skips[0]), form.bias, form.shape)
 
     def population(self, name: str, form: Form, held: Neurons, where: str) -> None:
-        """Neurons and the synapses that feed them."""
+        """Neurons and the synapses that feed them, recurrent ones last."""
         driven = scaled(form, held.gain)
-        inputs = [self.synapse(term, name, where) for term in driven.terms]
+        if held.current_decay < 1 and driven.bias.any():
+            driven = self.with_bias_neurons(driven, name, where)
+        terms = sorted(driven.terms, key=lambda term: term.delay)
+        inputs = [self.synapse(term, name, where) for term in terms]
         channels, *size = form.shape
         self.sizes[name] = tuple(size)
         downscale = max(1, self.sizes[IMAGE][0] // size[0])
         wiring = Population(name, tuple(inputs), channels, downscale)
-        self.populations.append(RealPopulation(wiring, driven.bias + held.drive, held.decay))
+        bias = driven.bias + held.drive
+        self.populations.append(RealPopulation(wiring, bias, held.decay, held.current_decay))
+
+    def with_bias_neurons(self, form: Form, target: str, where: str) -> Form:
+        """The same with its bias as spikes of neurons that fire in every step.
+
+        The chip adds biases to the membrane, and this one passes through a current that lasts. The neurons
+        have the target's positions, which an empty convolution of the target's first source gives them.
+        """
+        first = next(term for term in form.terms if not term.delay)
+        empty = replace(first.conv, weight=np.zeros_like(first.conv.weight[:1]))
+        name = self.new_name(f"{target}_bias")
+        size = (form.shape[1], form.shape[2])
+        silent = Form((replace(first, conv=empty, layers=(f"{name}_clock",)),), np.zeros(1), (1, *size))
+        always = Neurons(np.ones(1), np.full(1, ALWAYS), 0.0)
+        self.population(name, silent, always, where)
+        spread = Term(name, Conv(form.bias[:, None, None, None]), size, (f"{name}_weights",))
+        return replace(form, terms=(*form.terms, spread), bias=np.zeros_like(form.bias))
 
     def synapse(self, term: Term, target: str, where: str) -> str:
         """One term as a synapse; its name is that of its layers."""
@@ -348,6 +260,7 @@ class _Parts:
             stride=square.stride,
             dilation=square.dilation,
             given_padding=None if square.padding == usual else square.padding,
+            delay=term.delay,
         )
         self.synapses.append(RealSynapse(wiring, square.weight))
         return name
@@ -370,9 +283,21 @@ class _Parts:
         return self.module.dt_s
 
     def arriving(self, name: str) -> Form:
-        """The sum of what feeds a node."""
-        sources = self.module.sources[name]
-        return added([self.forms[source] for source in sources], f"{self.module.file}: {name}")
+        """The sum of what feeds a node; what feeds it late, one timestep late."""
+        sources, loops = self.module.sources[name], self.module.loops
+        forms = [self.late(one) if (one, name) in loops.late else self.forms[one] for one in sources]
+        return added(forms, f"{self.module.file}: {name}")
+
+    def late(self, neuron: str) -> Form:
+        """The spikes of a neuron that was not visited yet, of the timestep before."""
+        shaped = self.forms[self.module.loops.outer(neuron, self.module.sources)[0]]
+        return emitted(self.named(neuron), shaped.shape, shaped.flat, delay=1)
+
+    def named(self, neuron: str) -> str:
+        """The population that a neuron of the file becomes."""
+        if neuron not in self.names:
+            self.names[neuron] = self.new_name(neuron)
+        return self.names[neuron]
 
     def readers(self, name: str) -> int:
         """Number of edges that leave a node."""

@@ -18,6 +18,7 @@ from snn_tool.exporters.nir.reading import (
     read_nodes,
 )
 from snn_tool.exporters.nir_foreign import DT_S
+from snn_tool.exporters.nir_foreign.loops import Loops, find_loops, flattened
 from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,7 +30,7 @@ REMEDY = "write it again with the tool that made it"
 
 
 def read_foreign(path: Path) -> nir.NIRGraph:
-    """A flat graph of supported nodes.
+    """A graph of supported nodes, those of inner graphs in their place (`loops.flattened`).
 
     NIR's own type check is left out: snntorch writes one parameter for a whole population, which it refuses.
     `NirModule` checks every shape when the graph runs.
@@ -39,11 +40,19 @@ def read_foreign(path: Path) -> nir.NIRGraph:
         UnsupportedLayerError: names the first node, by name, of a type that is not supported.
     """
     nodes = read_nodes(path, REMEDY, MAX_FOREIGN_BYTES)
-    flat = nodes.get("nodes")
+    _check_types(str(path), nodes, "")
+    return flattened(load_graph(path, nodes, REMEDY, type_check=False), str(path))
+
+
+def _check_types(file: str, tree: Mapping[str, Any], prefix: str) -> None:
+    """Every node's type, before one is made."""
+    flat = tree.get("nodes")
     for name, node in flat.items() if isinstance(flat, dict) else ():
         kind = node.get("type") if isinstance(node, dict) else None
-        check_type(str(path), name, kind if isinstance(kind, str) else "a node without type")
-    return load_graph(path, nodes, REMEDY, type_check=False)
+        if kind == "NIRGraph":
+            _check_types(file, node, f"{prefix}{name}.")
+        else:
+            check_type(file, prefix + name, kind if isinstance(kind, str) else "a node without type")
 
 
 def check_type(file: str, name: str, kind: str) -> None:
@@ -174,8 +183,10 @@ def layer(node: Any, where: str) -> nn.Module:
 class NirModule(nn.Module):
     """Runs every node once in a step, after all nodes that feed it; several edges into a node add up.
 
+    On a loop the layers behind its neuron read the spikes of the timestep before (`loops`).
+
     Args:
-        graph: flat, of supported nodes, with one Input and one Output and no cycle.
+        graph: of supported nodes, with one Input and one Output.
         file: stands at the head of every message.
         dt_s: timestep in seconds; no time constant may be below it.
 
@@ -183,11 +194,12 @@ class NirModule(nn.Module):
         graph: that it was made of.
         input_shape: of the Input node, without the batch.
         sources: for each node those that feed it, in the order of the file's edges.
+        loops: which edges bring the timestep before.
         order: of execution, without Input and Output.
         neurons: by the name of their node.
 
     Raises:
-        UnsupportedLayerError: a node's type, or a recurrent connection; both name the node.
+        UnsupportedLayerError: a node's type, or a loop of other than one population; both name the node.
         ArtifactError: an edge, a shape or a value is wrong.
         ConfigError: `dt_s` is not above 0, or above a time constant.
     """
@@ -196,11 +208,14 @@ class NirModule(nn.Module):
         super().__init__()
         if not 0 < dt_s < float("inf"):
             raise ConfigError(f"--dt {dt_s:g} is not a timestep; give seconds above 0")
+        graph = flattened(graph, file)
         self.graph, self.file, self.dt_s = graph, file, dt_s
         self.sources = _sources(graph, file)
         self.input, self.output = (_only(graph, kind, file) for kind in (nir.Input, nir.Output))
         self.input_shape = port_shape(file, self.input, graph.nodes[self.input].input_type["input"])
-        self.order = _order(self.sources, (self.input, self.output), file)
+        self.loops = find_loops(graph, self.sources, file)
+        self.order = _order(self.sources, self.loops, (self.input, self.output), file)
+        self._before: dict[str, Tensor] = {}
         for name in self.order:
             # Not add_module: node names may be any, also those of a module's methods, or hold a dot.
             self._modules[name] = _module(graph.nodes[name], f"{file}: {name}", dt_s)
@@ -212,6 +227,7 @@ class NirModule(nn.Module):
 
     def reset(self) -> None:
         """Forget the state of all neurons, as before the first step of an image."""
+        self._before.clear()
         for neuron in self.neurons.values():
             neuron.reset()
 
@@ -224,10 +240,20 @@ class NirModule(nn.Module):
         values = {self.input: x}
         for name in self.order:
             values[name] = self._run(name, self._arriving(name, values))
+        self._before.update({source: values[source] for source, _ in self.loops.late})
         return self._arriving(self.output, values)
 
+    def _of_before(self, source: str, values: Mapping[str, Tensor]) -> Tensor:
+        """The spikes of a neuron in the timestep before, zeros in the first."""
+        if source not in self._before:
+            self._before[source] = torch.zeros_like(values[self.loops.outer(source, self.sources)[0]])
+        return self._before[source]
+
     def _arriving(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        first, *others = (values[source] for source in self.sources[name])
+        first, *others = (
+            self._of_before(source, values) if (source, name) in self.loops.late else values[source]
+            for source in self.sources[name]
+        )
         for other in others:
             if other.shape != first.shape:
                 shapes = f"{list(first.shape[1:])} and {list(other.shape[1:])}"
@@ -280,14 +306,21 @@ def _only(graph: nir.NIRGraph, kind: type, file: str) -> str:
     return names[0]
 
 
-def _order(sources: Mapping[str, list[str]], ends: tuple[str, str], file: str) -> list[str]:
-    """Of execution, without Input and Output; a node that nobody reads runs and costs nevertheless."""
+def _order(sources: Mapping[str, list[str]], loops: Loops, ends: tuple[str, str], file: str) -> list[str]:
+    """Of execution, without Input and Output; a node that nobody reads runs and costs nevertheless.
+
+    What reads a neuron late runs behind all that feeds the neuron from outside, which tells its shape.
+    """
+    waits: dict[str, list[str]] = {name: [] for name in sources}
+    for name, feeding in sources.items():
+        for source in feeding:
+            waits[name] += loops.outer(source, sources) if (source, name) in loops.late else [source]
     try:
-        order = TopologicalSorter(sources).static_order()
+        order = TopologicalSorter(waits).static_order()
         return [name for name in order if name not in ends]
     except CycleError as error:
         name = error.args[1][0]
         raise UnsupportedLayerError(
-            f"{file}: {name}: a recurrent connection ({' -> '.join(error.args[1])}) is not supported: "
-            "NIR does not say when its spikes arrive"
+            f"{file}: {name}: a loop ({' -> '.join(error.args[1])}) that passes no IF, LIF or CubaLIF "
+            "depends on itself in one step"
         ) from error

@@ -249,9 +249,29 @@ REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
         graph(SHAPE, a=conv(2, 2), b=conv(2, 2), n=fire()),
         "b: pads the output of a with zeros",
     ),
-    "recurrence": (
-        graph(SHAPE, [("in", "n"), ("n", "a"), ("a", "n"), ("n", "out")], a=conv(2, 2), n=fire()),
-        "a recurrent connection",
+    "a loop through two": (
+        graph(
+            SHAPE,
+            [("in", "n"), ("n", "a"), ("a", "m"), ("m", "n"), ("m", "out")],
+            a=conv(2, 2),
+            n=fire(),
+            m=fire(),
+        ),
+        r"m: a loop through 2 populations \(m, n\); each takes a timestep on the chip",
+    ),
+    "a loop without neurons": (
+        graph(
+            SHAPE,
+            [("in", "a"), ("a", "b"), ("b", "a"), ("b", "n"), ("n", "out")],
+            a=conv(2, 2),
+            b=conv(2, 2),
+            n=fire(),
+        ),
+        "a: a loop of a, b without IF, LIF or CubaLIF",
+    ),
+    "fed by its loop alone": (
+        graph(SHAPE, [("in", "a"), ("n", "a"), ("a", "n"), ("n", "out")], a=conv(2, 2), n=fire()),
+        "n: is fed through its own loop alone",
     ),
     "positions": (
         graph(SHAPE, n=nir.IF(np.ones(SHAPE), 1 + np.arange(128.0).reshape(SHAPE), np.zeros(SHAPE))),
@@ -259,16 +279,16 @@ REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
     ),
     "decays": (
         graph((2, 1, 1), n=nir.LIF(np.array([2.0, 3]), **LIF2)),
-        "n: its time constants lie between 2 and 3",
+        "n: its time constants lie between 2 and 3 s; .* one du and one dv",
     ),
-    "slow current": (
-        graph((2, 1, 1), n=nir.CubaLIF(np.full(2, 2.0), np.full(2, 2.0), **LIF2)),
-        "n: CubaLIF with tau_syn = 2 s",
+    "currents": (
+        graph((2, 1, 1), n=nir.CubaLIF(np.array([2.0, 4]), np.full(2, 2.0), **LIF2)),
+        "n: its time constants lie between 2 and 4",
     ),
     "threshold": (graph(SHAPE, n=fire(0.0)), "n: v_threshold is not above v_reset"),
     "a reading inside": (graph(SHAPE, i=nir.I(np.ones(1)), n=fire()), "i: I does not fire"),
     "no neurons": (graph(SHAPE, a=conv(2, 2)), "nothing would spike"),
-    "a vector": (graph((4,), n=fire()), "takes .4., which is no image"),
+    "too many axes": (graph((2, 4, 4, 4), n=fire()), r"takes .2, 4, 4, 4.; a network that is imported"),
     "no flatten": (
         graph(SHAPE, a=nir.Linear(np.ones((3, 128))), n=fire()),
         "a: takes .128., but .* put Flatten",
@@ -296,7 +316,7 @@ REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
     ),
     "one dimension": (
         graph(SHAPE, a=nir.Conv1d(8, np.ones((2, 2, 3)), 1, 1, 1, 1, np.zeros(2)), n=fire()),
-        "a: Conv1d",
+        "a: a Conv1d, but .* use Conv2d",
     ),
 }
 
@@ -358,3 +378,95 @@ def test_a_file_keeps_what_students_do_not_have(tmp_path: Path) -> None:
     assert (loaded.input_offset, loaded.image_size, loaded.adds_image) == (0, (8, 8), False)
     assert [p.decay for p in loaded.populations] == [1024, 0]
     assert [s.wiring.given_padding for s in loaded.synapses] == [0, 0]
+
+
+def cuba(neurons: int, tau_syn: float = 3.0, **values: Any) -> nir.CubaLIF:
+    """Neurons whose current outlasts the timestep, at rest at 0 unless told otherwise."""
+    usual = {"r": 1.5, "v_leak": 0.0, "v_threshold": 1.0, "w_in": 2.0, "v_reset": 0.0, **values}
+    full = {
+        name: np.broadcast_to(np.asarray(value, float), (neurons,)).copy() for name, value in usual.items()
+    }
+    return nir.CubaLIF(np.full(neurons, tau_syn), np.full(neurons, 2.5), **full)
+
+
+def affine(out: int, given: int) -> nir.Affine:
+    return nir.Affine(RNG.normal(size=(out, given)), RNG.normal(size=out) / 2)
+
+
+LOOP = [("in", "a"), ("a", "n"), ("n", "w"), ("w", "n"), ("n", "b"), ("b", "m"), ("m", "out")]
+INNER = nir.NIRGraph(
+    {"i": nir.Input(np.array([5])), "n": cuba(5), "w": affine(5, 5), "o": nir.Output(np.array([5]))},
+    [("i", "n"), ("n", "w"), ("w", "n"), ("n", "o")],
+    type_check=False,
+)
+THROUGH_TIME: dict[str, nir.NIRGraph] = {
+    "a vector, fully connected": graph((4,), a=affine(5, 4), n=fire(), b=affine(3, 5), m=fire(0.5)),
+    "a lasting current with biases": graph((4,), a=affine(5, 4), n=cuba(5), b=affine(3, 5), m=cuba(3)),
+    "a lasting current from another rest": graph(
+        (4,), a=affine(5, 4), n=cuba(5, v_leak=0.3, v_reset=-0.2, v_threshold=[0.5, 0.7, 1, 1.2, 2])
+    ),
+    "recurrent": graph((4,), LOOP, a=affine(5, 4), n=fire(), w=affine(5, 5), b=affine(3, 5), m=fire()),
+    "recurrent, with a lasting current": graph(
+        (4,), LOOP, a=affine(5, 4), n=cuba(5), w=affine(5, 5), b=affine(3, 5), m=cuba(3)
+    ),
+    "an inner graph": graph((4,), a=affine(5, 4), rnn=INNER, b=affine(3, 5), m=fire()),
+    "a recurrent convolution": graph(
+        SHAPE,
+        [("in", "a"), ("a", "n"), ("n", "w"), ("w", "n"), ("n", "out")],
+        a=conv(3, 2, bias=np.array([0.1, 0.4, -0.2])),
+        n=fire(),
+        w=conv(3, 3),
+    ),
+    "one dimension": graph(
+        (2, 9),
+        a=nir.Conv1d(9, RNG.normal(size=(4, 2, 3)), 2, 1, 1, 1, np.ones(4) / 3),
+        n=nir.IF(np.ones((4, 5)), np.ones((4, 5)), np.zeros((4, 5))),
+        f=nir.Flatten({"input": np.array([4, 5])}, 0, -1),
+        b=affine(3, 20),
+        m=fire(),
+    ),
+}
+
+
+def spikes_of(network: RealNetwork, frames: Reals) -> dict[str, list[Reals]]:
+    """Spikes of each population on frames [T, C, H, W], by the equations of `Neurons`."""
+    sizes: dict[str, Any] = {p.wiring.name: None for p in network.populations}
+    u, v = dict(sizes), dict(sizes)
+    spikes: dict[str, list[Reals]] = {name: [] for name in sizes}
+    for t, frame in enumerate(frames):
+        for p in network.populations:
+            total = np.float64(0)
+            for one in network.incoming(p):
+                w = one.wiring
+                if w.delay and not t:
+                    continue
+                z = frame if w.source == "image" else spikes[w.source][t - w.delay]
+                given = (torch.from_numpy(z)[None], torch.from_numpy(one.weight), None)
+                total = total + functional.conv2d(*given, w.stride, w.padding, w.dilation)[0].numpy()
+            name = p.wiring.name
+            u[name] = total if u[name] is None else (1 - p.current_decay) * u[name] + total
+            before = 0 if v[name] is None else (1 - p.decay) * v[name]
+            moved = before + u[name] + p.bias[:, None, None]
+            spikes[name].append((moved > 1).astype(np.float64))
+            v[name] = np.where(moved > 1, 0, moved)
+    return spikes
+
+
+@pytest.mark.parametrize("name", THROUGH_TIME)
+def test_inputs_currents_and_loops_go_through_time_as_the_file_says(name: str) -> None:
+    made = THROUGH_TIME[name]
+    module = NirModule(made, "a.nir", 1.0)
+    found = import_graph(made, module, 40, images=False)
+    assert found.network.image_size
+    frames = RNG.normal(0.3, 0.6, size=(40, *module.input_shape))
+    seen: dict[str, list[Reals]] = {node: [] for node in module.neurons}
+    for node, part in module.neurons.items():
+        part.register_forward_hook(lambda _m, _x, z, into=seen[node]: into.append(z[0].numpy()))
+    for frame in frames:
+        module(torch.from_numpy(frame)[None])
+    channels, *sides = module.input_shape
+    spikes = spikes_of(found.network, frames.reshape(len(frames), channels, *([1, 1] + sides)[-2:]))
+    for node, population in found.populations.items():
+        expected = np.stack(seen[node])
+        assert 0 < expected.mean() < 1
+        np.testing.assert_array_equal(np.stack(spikes[population]).reshape(expected.shape), expected)

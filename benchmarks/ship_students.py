@@ -6,8 +6,10 @@
 Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on where
 it was; what is already quantised or measured is measured again, because it takes minutes. --measure keeps the
 students that are filed, bit for bit, and writes their cards anew; the run's float student must be theirs. The
-first test set is also the one of the energy report. A student that is not clearly better than its input is
-not filed.
+first test set is also the one of the energy report; name sets that no training saw as well, for a card tells
+how a student generalises. A student that is not clearly better than its input is not filed, nor one of whose
+other seeds (--beside NAME=RUN, repeated) is better on the validation crops. A student that takes the place of
+another is its next version: the former one stays, in versions/, and the recipe says `changes = [...]`.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from typing import Any
 
 from shipping.figures import Measured, check_gain, energy_figures, figure, wanted
 from shipping.recipes import check_recipe, commands, last_run, shown_command, steps, teacher_file
+from shipping.versions import keep_former, seeds_of, version_of
 from snn_tool.errors import ArtifactError, SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.models.integer.file import load_integer_network
@@ -50,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of clean training images")
     parser.add_argument("--test", **named_folders("test set of clean images"))
     parser.add_argument("--pairs", **named_folders("test set of pairs, with clean/ and degraded/ in it"))
+    parser.add_argument("--beside", **named_folders("run of a student's last step with another seed"))
     parser.add_argument("--runs", type=Path, required=True, help="folder for the training runs")
     parser.add_argument("--out", type=Path, default=Path("models/shipped"), help="where the students go")
     parser.add_argument("--measure", action="store_true", help="keep the filed students, measure them again")
@@ -88,9 +92,13 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     network, provenance = load_integer_network(integers)
     taught = sha256_file(teacher_file(name, arguments.runs)) if "teacher" in recipe else NO_TEACHER
     check_recipe(name, recipe, provenance["training"], taught)
+    others = [folder for student, folder in arguments.beside if student == name]
+    seeds = seeds_of(name, provenance["training"], others)
+    version = version_of(name, integers, recipe, arguments.out)
     files = {"float": run / "student.safetensors", "integer": integers}
     figures = [figure(files, each, evaluate) for each in sets]
     check_gain(name, figures)
+    keep_former(name, version, arguments.out)
     if not arguments.measure:
         arguments.out.mkdir(parents=True, exist_ok=True)
         for suffix in (".safetensors", ".json"):
@@ -106,6 +114,9 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
         },
         "energy": energy(run, integers, sets),
         "limits": recipe["limits"],
+        "version": version,
+        "seeds": seeds,
+        "changes": recipe.get("changes", []),
         **({} if (channels := network.topology.image_channels) == COLOUR else {"channels": channels}),
     }
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)

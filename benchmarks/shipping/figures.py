@@ -111,6 +111,8 @@ def energy_figures(report: Mapping[str, Any]) -> dict[str, float]:
         "most": report["headline"]["most"],
         "twin_least": report["twin_headline"]["least"],
         "twin_most": report["twin_headline"]["most"],
+        "qann_least": report["qann_headline"]["least"],
+        "qann_most": report["qann_headline"]["most"],
         "synops_per_pixel": _per_pixel(images, "synops_levels"),
         "deliveries_per_pixel": _per_pixel(images, "synops_events"),
         "spikes_per_neuron": round(fmean(image["spikes_per_neuron"] for image in images), 4),

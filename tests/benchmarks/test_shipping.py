@@ -56,11 +56,13 @@ def test_synops_are_per_pixel_of_each_image() -> None:
         "images": images,
         "headline": {"least": 1.0, "most": 2.0},
         "twin_headline": {"least": 3.0, "most": 4.0},
+        "qann_headline": {"least": 0.5, "most": 0.75},
     }
     made = energy_figures(report)
     assert made["synops_per_pixel"] == 30 and made["deliveries_per_pixel"] == 1.5
     assert made["spikes_per_neuron"] == 0.75
-    assert [made[key] for key in ("least", "most", "twin_least", "twin_most")] == [1, 2, 3, 4]
+    keys = ("least", "most", "twin_least", "twin_most", "qann_least", "qann_most")
+    assert [made[key] for key in keys] == [1, 2, 3, 4, 0.5, 0.75]
 
 
 def row(before: float, after: float, ssim: float = 0.5, **task: str) -> dict[str, Any]:

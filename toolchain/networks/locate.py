@@ -2,7 +2,7 @@
 
 A network is named by one of these, and a name that leads nowhere fails here, in milliseconds:
 
-denoise-25                        a student or a teacher that comes with snn-tool, see 'snn-tool models'
+denoise-25, denoise-25@1          a student or a teacher that comes with snn-tool, see 'snn-tool models'
 student.safetensors               a file of distill, quantize (student.int.safetensors) or train
 model.onnx                        run by onnxruntime
 runs/mine                         a run folder: the network that it holds
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.networks import teachers
-from snn_tool.networks.shipped import FOLDER, read_card, shipped_names
+from snn_tool.networks.shipped import AT, FOLDER, VERSIONS, is_shipped, read_card, shipped_names
 from snn_tool.terminal import LOGGER
 
 
@@ -120,8 +120,8 @@ def locate(
     if teaches and text.startswith(ENSEMBLE):
         return _ensemble(text, weights)
     is_code = teaches and (text in (*ARCHITECTURES, SPANDREL) or names_factory(text))
-    comes_along = (*shipped_names(), *teachers.teacher_names())
-    has_weights = text.endswith((SAFETENSORS, ONNX_SUFFIX)) or text in comes_along or Path(spec).is_dir()
+    comes_along = is_shipped(text) or text in teachers.teacher_names()
+    has_weights = text.endswith((SAFETENSORS, ONNX_SUFFIX)) or comes_along or Path(spec).is_dir()
     if weights and not is_code and has_weights:
         raise ConfigError(f"{text}: has its weights inside; leave --weights out")
     if weights and not weights.is_file():
@@ -199,7 +199,7 @@ def shortest(source: Path) -> str:
 
 
 def _comes_along(source: Path) -> bool:
-    return source.parent in (FOLDER, teachers.FOLDER)
+    return source.parent in (FOLDER, FOLDER / VERSIONS, teachers.FOLDER)
 
 
 def _bare(source: Path) -> str:
@@ -233,7 +233,9 @@ def _shipped(text: str, accept: Sequence[Kind]) -> Located | None:
 
     Something here may have the same name. A folder without a network is no rival, but is mentioned.
     """
-    if Kind.INTEGER in accept and text in shipped_names():
+    bare, at, version = text.partition(AT)
+    named = bare in shipped_names() and (not at or version.isdecimal())
+    if Kind.INTEGER in accept and named:
         what, file = "student", read_card(text).path
     elif Kind.TEACHER in accept and text in teachers.teacher_names():
         what, file = "teacher", teachers.teacher_path(text)
@@ -282,7 +284,7 @@ def _none_inside(folder: Path, accept: Sequence[Kind]) -> str:
 def _unknown(path: Path, accept: Sequence[Kind]) -> str:
     is_bare = len(path.parts) == 1 and not path.suffix and not path.exists()
     if tuple(accept) == TEACHERS:
-        student = f"a student; {ENSEMBLE}{path} teaches" if str(path) in shipped_names() else "no teacher"
+        student = f"a student; {ENSEMBLE}{path} teaches" if is_shipped(str(path)) else "no teacher"
         return f"{path}: {student}; use {FORMS}"
     if Kind.TEACHER not in accept:
         if is_bare:

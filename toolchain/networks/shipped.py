@@ -2,6 +2,9 @@
 
 `models/shipped/NAME.int.safetensors` has, besides its sidecar, a card `NAME.card.json`: recipe, commands,
 figures on the protocol's test sets, energy range and limits. `benchmarks/ship_students.py` writes both.
+
+NAME is the newest version. `NAME@2` is a version by its number: the newest one, too, if that is its number,
+else `models/shipped/versions/NAME@2`, where files lie that were the newest once, bit for bit.
 """
 
 from collections.abc import Mapping
@@ -21,6 +24,9 @@ KIND, SCHEMA = "model-card", 2
 DEFAULT, DEFAULT_OF_GREY = "denoise-blind", "denoise-gray-blind"
 """What `restore` takes for images of colour and for grey ones."""
 FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
+VERSIONS, AT = "versions", "@"
+"""The folder of former versions, and what stands between a name and a version."""
+
 _CARD, _STUDENT = ".card.json", ".int.safetensors"
 
 
@@ -37,10 +43,15 @@ class Card:
             (`_ssim`), with its standard deviation (`_psnr_std_db`, `_ssim_std`); null where one is infinite.
         recipe: the commands that made it.
         training: what the sidecar says of the training.
-        energy: least and most of the ratios of the energy report, and what they are against; synops per
-            pixel (a spike of level n counts as n), deliveries per pixel and nonzero spikes per neuron.
+        energy: least and most of the ratios of the energy report, and what they are against; the same against
+            the student's own ANN (`twin_`) and against its own integers on a dense array (`qann_`, null of
+            cards from before); synops per pixel (a spike of level n counts as n), deliveries per pixel and
+            nonzero spikes per neuron.
         limits: sentences about what it is not good for.
         channels: of its images: 3 of colour, 1 of grey.
+        version: counted from 1.
+        seeds: of all trainings by this recipe: `seed` and `validation_psnr_db`; the best one is shipped.
+        changes: sentences about what is different from the version before.
     """
 
     name: str
@@ -52,6 +63,9 @@ class Card:
     energy: Mapping[str, Any]
     limits: tuple[str, ...]
     channels: int = 3
+    version: int = 1
+    seeds: tuple[Mapping[str, Any], ...] = ()
+    changes: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -101,6 +115,15 @@ class EnergyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     synops_per_pixel: NotNegative
     deliveries_per_pixel: NotNegative
     spikes_per_neuron: NotNegative
+    qann_least: NotNegative | None = None
+    qann_most: NotNegative | None = None
+
+
+class SeedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `seeds`."""
+
+    seed: Count
+    validation_psnr_db: Finite
 
 
 class TrainingEntry(msgspec.Struct, frozen=True):
@@ -124,28 +147,64 @@ class CardDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     energy: EnergyEntry
     limits: tuple[Text, ...]
     channels: Literal[1, 3] = 3
+    version: Annotated[int, Meta(ge=1)] = 1
+    seeds: tuple[SeedEntry, ...] = ()
+    changes: tuple[Text, ...] = ()
 
 
 def student_path(name: str, folder: Path = FOLDER) -> Path:
-    """The file of the integer student of that name."""
-    return folder / f"{name}{_STUDENT}"
+    """The file of the integer student of that name, or of that name and version."""
+    return _beside_card(name, folder, _STUDENT)
 
 
 def shipped_names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Names of the students in this installation."""
+    """Names of the students in this installation, without versions."""
     return tuple(sorted(path.name.removesuffix(_CARD) for path in folder.glob(f"*{_CARD}")))
+
+
+def versions_of(name: str, folder: Path = FOLDER) -> tuple[int, ...]:
+    """The versions of a student, given without one, that are in this installation; the newest last."""
+    former = (path.name.removesuffix(_CARD) for path in (folder / VERSIONS).glob(f"{name}{AT}*{_CARD}"))
+    numbers = [int(text) for _, _, text in (each.rpartition(AT) for each in former) if text.isdecimal()]
+    return tuple(sorted(numbers)) + ((_newest(name, folder),) if name in shipped_names(folder) else ())
+
+
+def is_shipped(name: str, folder: Path = FOLDER) -> bool:
+    """Whether a student of that name, or of that name and version, is in this installation."""
+    bare, at, version = name.partition(AT)
+    if not at:
+        return bare in shipped_names(folder)
+    return version.isdecimal() and int(version) in versions_of(bare, folder)
+
+
+def _newest(name: str, folder: Path) -> int:
+    """The version that the card of a name without one says."""
+    document = read_json(folder / f"{name}{_CARD}", KIND, SCHEMA)
+    version = document.get("version", 1)
+    return version if isinstance(version, int) else 1  # `read_card` refuses what is none
+
+
+def _beside_card(name: str, folder: Path, suffix: str) -> Path:
+    """A file of a student: of a version that is not the newest it lies among the former ones."""
+    bare, at, version = name.partition(AT)
+    if not at or (bare in shipped_names(folder) and version == str(_newest(bare, folder))):
+        return folder / f"{bare}{suffix}"
+    return folder / VERSIONS / f"{name}{suffix}"
 
 
 def read_card(name: str, folder: Path = FOLDER) -> Card:
     """The card of a shipped student.
 
     Raises:
-        ConfigError: there is no student of this name; those that exist are named.
+        ConfigError: there is no student of this name, or not that version; those that exist are named.
         ArtifactError: the card is damaged or of another schema.
     """
-    if name not in shipped_names(folder):
+    if not is_shipped(name, folder):
+        bare = name.partition(AT)[0]
+        if has := versions_of(bare, folder):
+            raise ConfigError(f"no '{name}' comes with snn-tool; {bare} has version {_numbers(has)}")
         raise ConfigError(f"no student '{name}' comes with snn-tool; there are {_listed(folder)}")
-    path = folder / f"{name}{_CARD}"
+    path = _beside_card(name, folder, _CARD)
     document = read_json(path, KIND, SCHEMA)
     checked = convert(document, CardDocument, str(path), remedy="install snn-tool again")
     return Card(
@@ -158,6 +217,9 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         energy=document["energy"],
         limits=checked.limits,
         channels=checked.channels,
+        version=checked.version,
+        seeds=tuple(document.get("seeds", ())),
+        changes=checked.changes,
     )
 
 
@@ -176,6 +238,10 @@ def shipped_for(task: str, folder: Path = FOLDER, grey: bool = False) -> Card:
         tasks = ", ".join(sorted({card.task for card in cards})) or "no task"
         raise ConfigError(f"--task {task}: the students that come with snn-tool are for {tasks}")
     return fitting[0]
+
+
+def _numbers(versions: tuple[int, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(map(str, versions[:-1])), str(versions[-1]))))
 
 
 def _listed(folder: Path) -> str:

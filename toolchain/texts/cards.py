@@ -61,10 +61,15 @@ def card_text(card: Card) -> str:
     )
     lines = [
         f"{card.name}: {card.summary}",
-        f"{card.parameters:,} parameters; {card.path}",
+        f"version {card.version}, {card.parameters:,} parameters; {card.path}",
         f"trained for {task_text(training['task'])}: {data}",
     ]
     lines += ["made by:", *(f"  {command}" for command in card.recipe)]
+    if card.seeds:
+        figures = (f"{each['validation_psnr_db']:.2f} dB (seed {each['seed']})" for each in card.seeds)
+        lines.append(f"validation by seed, of which the best is here: {', '.join(figures)}")
+    if card.changes:
+        lines += [f"different from version {card.version - 1}:", *(f"  {change}" for change in card.changes)]
     lines += [f"energy: {energy_text(card.energy)}", "limits:", *(f"  {limit}" for limit in card.limits)]
     return "\n".join(map(printable, lines)) + "\n" + rendered(_figures(card.figures))
 
@@ -107,9 +112,15 @@ def teacher_card_text(card: TeacherCard) -> str:
 def energy_text(energy: Mapping[str, Any]) -> str:
     """The range of the ratios, and the counts behind them."""
     least, most = energy["twin_least"], energy["twin_most"]
+    same = energy.get("qann_least"), energy.get("qann_most")
+    integers = (
+        f", its own integers on a dense array {same[0]:.3g} to {same[1]:.3g} times"
+        if None not in same
+        else ""
+    )
     return (
         f"{energy['against']} needs {energy['least']:.3g} to {energy['most']:.3g} times as much, an ANN of "
-        f"its own shape {least:.3g} to {most:.3g} times, depending on the model of energy; "
+        f"its own shape {least:.3g} to {most:.3g} times{integers}, depending on the model of energy; "
         f"{energy['synops_per_pixel']:,.0f} synops per pixel, "
         f"{energy['spikes_per_neuron']:.2f} spikes per neuron"
     )

@@ -85,7 +85,8 @@ def image_hashes(images: Path, crops: list[Crop], pairs: Pairs | None) -> dict[s
     """
     paths = {crop.name: images / crop.name if images.is_dir() else images for crop in crops}
     if pairs:
-        paths |= {f"degraded/{name}": pairs.partners[path] for name, path in paths.items()}
+        partners = {f"degraded/{name}": pairs.partners[path] for name, path in paths.items()}
+        paths = {name: pairs.original(path) for name, path in paths.items()} | partners
     return {name: sha256_file(path) for name, path in paths.items()}
 
 

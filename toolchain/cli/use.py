@@ -99,7 +99,9 @@ def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions) 
 
     files = EvaluationFiles(options.out, options.save, options.overwrite)
     task = (options.task, options.sigma, options.seed)
-    scored = run_evaluation(network, clean, task, options.tile, files, terminal.track, partners, how)
+    scored = run_evaluation(
+        network, clean, task, options.tile, files, terminal.track, partners, how, options.register
+    )
     terminal.result(evaluation_text(scored, options.per_image), scored.document())
     if student is None:
         terminal.then("distill", "--teacher", options.teacher, "--data", "DIR", why="a spiking student of it")

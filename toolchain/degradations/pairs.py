@@ -5,7 +5,7 @@ hashed is cut, turned and hashed in both.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,21 @@ class Pairs:
     """Which degraded image belongs to which clean one, and what is wrong with the degraded ones.
 
     Attributes:
-        clean: folder of the clean images.
-        partners: the degraded image of every clean one.
+        clean: folder of the images that name the pairs: the clean ones, or the degraded ones if some share
+            a clean one.
+        partners: the degraded image of every one of them.
         task: what restoring them is called; empty where nobody wrote it down.
+        shared: the clean image of every degraded one; empty where the clean ones name the pairs.
     """
 
     clean: Path
     partners: Mapping[Path, Path]
     task: str = ""
+    shared: Mapping[Path, Path] = field(default_factory=dict)
+
+    def original(self, path: Path) -> Path:
+        """The clean image of the pair that `path` names."""
+        return self.shared.get(path, path)
 
     def describe(self) -> dict[str, Any]:
         """The task's name, and that nothing was synthesised."""
@@ -54,13 +61,14 @@ class Pairs:
         Raises:
             DataError: a file is damaged, or the two differ in size.
         """
-        clean, degraded = read_picture(path).pixels, read_picture(self.partners[path]).pixels
+        original = self.original(path)
+        clean, degraded = read_picture(original).pixels, read_picture(self.partners[path]).pixels
         if channels is None and clean.shape[2] != degraded.shape[2]:
             channels = 3
         clean, degraded = in_channels(clean, channels), in_channels(degraded, channels)
         if clean.shape != degraded.shape:
             raise DataError(
-                f"{self.partners[path]}: {_size(degraded)} pixels, but {path} has {_size(clean)}; "
+                f"{self.partners[path]}: {_size(degraded)} pixels, but {original} has {_size(clean)}; "
                 "a pair must show the same window"
             )
         return np.concatenate([clean, degraded], axis=2)
@@ -142,7 +150,7 @@ def images_and_partners(
             refuse_missing(folder)
     if clean is not None and pairs is None:
         found = match_pairs(degraded, clean) if degraded else None
-        return clean, found
+        return found.clean if found else clean, found
     if clean is not None or pairs is None or degraded is not None:
         raise ConfigError("give a folder of clean images, with or without degraded partners, or pairs")
     found = open_pairs(pairs)
@@ -195,10 +203,15 @@ def _inside(folder: Path, names: tuple[str, ...]) -> Path:
 def match_pairs(degraded: Path, clean: Path) -> Pairs:
     """Match two folders by the paths below them, without suffix.
 
+    If degraded images are named after clean ones, `lake_1` and `lake_2` after `lake`, each is a pair of
+    itself with that one.
+
     Raises:
         DataError: a folder is missing or empty, names repeat, or images have no partner (named).
     """
     sources, targets = _by_stem(degraded), _by_stem(clean)
+    if shared := _shared(sources, targets):
+        return Pairs(degraded, {path: path for path in shared}, shared=shared)
     for lonely, missing_in in ((set(targets) - set(sources), degraded), (set(sources) - set(targets), clean)):
         if lonely:
             raise DataError(
@@ -206,6 +219,17 @@ def match_pairs(degraded: Path, clean: Path) -> Pairs:
                 f"{len(targets)} clean images); pairs have the same name in both folders"
             )
     return Pairs(clean, {targets[stem]: sources[stem] for stem in targets})
+
+
+def _shared(sources: Mapping[str, Path], targets: Mapping[str, Path]) -> dict[Path, Path]:
+    """The clean image of every degraded one that is named after it; empty unless that finds one for all."""
+    found: dict[Path, Path] = {}
+    for stem, source in sources.items():
+        cuts = [at for at, sign in enumerate(stem) if sign == "_" and stem[:at] in targets]
+        if not cuts:
+            return {}
+        found[source] = targets[stem[: cuts[-1]]]
+    return found if set(found.values()) == set(targets.values()) else {}
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_js
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.images.files import find_images, write_image
 from snn_tool.images.metrics import SSIM_WINDOW, luma, psnr_db, ssim, to_uint8
+from snn_tool.images.registration import border_of, inner, registered
 from snn_tool.networks.locate import Spec
 from snn_tool.networks.open import open_network
 from snn_tool.networks.restoring import warn_of_channels
@@ -32,6 +33,7 @@ PROTOCOL = f"RGB, {WINDOW}, unclamped noise seeded per file name"
 SYNTHETIC_PROTOCOL = f"RGB, {WINDOW}, unclamped synthetic degradation seeded per file name"
 PAIRS_PROTOCOL = f"RGB, {WINDOW}, recorded pairs of 8-bit images"
 LUMA_PROTOCOL = "; luma: Y of BT.601, 16..235, rounded to 8 bits as MATLAB's rgb2ycbcr, data range 255"
+REGISTERED = ", each at the best shift within {} pixels in quarters, {} pixels of border left out"
 GREY_PROTOCOL = "; grey files: their one channel"
 OF_GREY = "grey, files of colour by their luma (0.299 R + 0.587 G + 0.114 B, rounded)"
 """What stands instead of RGB where the network takes grey images."""
@@ -79,6 +81,7 @@ class Evaluation:
         network: name of the student's file, or the teacher's title.
         kind: `float` or `integer`, of a student, or `teacher`.
         of_grey: the network takes grey images, so that all were made grey before they were degraded.
+        register: largest shift in pixels that was undone before scoring.
     """
 
     network: str
@@ -88,6 +91,7 @@ class Evaluation:
     seed: int
     scores: tuple[ImageScore, ...]
     of_grey: bool = False
+    register: int = 0
 
     def mean(self, field: str) -> float:
         """Mean of one score over the images that have it."""
@@ -121,6 +125,8 @@ class Evaluation:
         else:
             base = PROTOCOL if self.task["task"] == "denoise" else SYNTHETIC_PROTOCOL
             base = base.replace("unclamped", "stored") if {"eight_bit", "jpeg"} & self.task.keys() else base
+        if self.register:
+            base += REGISTERED.format(self.register, border_of(self.register))
         if self.of_grey:
             return base.replace("RGB", OF_GREY)
         grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
@@ -158,20 +164,26 @@ def finite(value: float) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
 
 
-def score(pair: Pair, after: NDArray[np.uint8], with_luma: bool = False) -> ImageScore:
-    """Both figures before and after restoration, on all channels and, if wanted, on luma."""
-    before = to_uint8(pair.degraded)
+def score(pair: Pair, after: NDArray[np.uint8], with_luma: bool = False, register: int = 0) -> ImageScore:
+    """Both figures before and after restoration, on all channels and, if wanted, on luma.
+
+    With `register` both lie over the clean image as well as a shift of so many pixels allows.
+    """
+    before, clean = to_uint8(pair.degraded), pair.clean
+    if register:
+        clean = inner(pair.clean, register, pair.name)
+        before, after = (registered(image, pair.clean, register) for image in (before, after))
     return ImageScore(
         name=pair.name,
         sha256=sha256_bytes(pair.clean.tobytes()),
         height=pair.clean.shape[0],
         width=pair.clean.shape[1],
-        degraded_psnr_db=psnr_db(before, pair.clean),
-        psnr_db=psnr_db(after, pair.clean),
-        degraded_ssim=ssim(before, pair.clean),
-        ssim=ssim(after, pair.clean),
+        degraded_psnr_db=psnr_db(before, clean),
+        psnr_db=psnr_db(after, clean),
+        degraded_ssim=ssim(before, clean),
+        ssim=ssim(after, clean),
         channels=pair.clean.shape[2],
-        **(_luma_figures(before, after, pair.clean) if with_luma else {}),
+        **(_luma_figures(before, after, clean) if with_luma else {}),
     )
 
 
@@ -290,6 +302,7 @@ def run_evaluation(
     track: Track,
     pairs: Pairs | None = None,
     how: HowOptions = AS_USUAL,
+    register: int = 0,
 ) -> Evaluation:
     """Restore and score the images of a folder one by one, and write the files that are wanted.
 
@@ -302,6 +315,7 @@ def run_evaluation(
         track: shows how far it is, e.g. `Terminal.track`.
         pairs: degraded images to take instead of synthetic ones; `folder` is then their clean folder.
         how: kind of the degradation and its file; nothing said is as trained.
+        register: largest shift in pixels that is undone before scoring.
 
     Raises:
         ConfigError: a file exists, or nothing says which noise to add.
@@ -323,10 +337,12 @@ def run_evaluation(
         restored = restorer.restore_8_bits(pair.degraded, tile)
         if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
             warn_of_channels(path, known.title, True, restorer.channels)
-        scores.append(score(pair, restored, described["task"] in WITH_LUMA and not of_grey))
+        scores.append(score(pair, restored, described["task"] in WITH_LUMA and not of_grey, register))
         if files.restored:
             write_image(files.restored / _png(pair.name), restored, opener=owned_path)
-    scored = Evaluation(known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey)
+    scored = Evaluation(
+        known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey, register
+    )
     if files.scores:
         write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)
     return scored

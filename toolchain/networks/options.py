@@ -64,6 +64,7 @@ class EvaluateOptions:
         per_image: print a line for each image.
         task, sigma: degradation; None takes the one that the network was trained for.
         seed: of the synthetic degradation.
+        register: largest shift in pixels that is undone before scoring.
         tile: largest side in pixels that is restored at once.
         overwrite: replace what is there.
     """
@@ -95,6 +96,14 @@ class EvaluateOptions:
     task: TrainedTask = None
     sigma: TrainedStrength = None
     seed: Annotated[int, Flag("Seed of the synthetic degradation.", group=IMAGES)] = 0
+    register: Annotated[
+        int,
+        Flag(
+            "Score at the best shift within N pixels, borders left out: blurred pairs lie beside each other.",
+            least=0,
+            group=IMAGES,
+        ),
+    ] = 0
     tile: Tile = TILE
     overwrite: Overwrite = False
 

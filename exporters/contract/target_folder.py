@@ -8,11 +8,13 @@ export.json   the target, its package, versions, and the SHA-256 of all of the a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+from snn_tool import __version__
 from snn_tool.errors import ExportError
-from snn_tool.exporters.contract.backends import foreign_code
+from snn_tool.exporters.contract.backends import foreign_code, open_backend
 from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NetworkFile
 from snn_tool.exporters.contract.folder import (
     GOLDEN,
@@ -25,7 +27,14 @@ from snn_tool.exporters.contract.folder import (
     read_golden,
 )
 from snn_tool.exporters.contract.statements import Statements, compare_document, merged
-from snn_tool.exporters.contract.targets import Plugin, open_plugin
+from snn_tool.exporters.contract.targets import (
+    BUILT_IN_BACKENDS,
+    GROUP,
+    Declared,
+    Plugin,
+    Target,
+    open_plugin,
+)
 from snn_tool.files.artifacts import LARGEST_JSON, parse_json, read_json, sha256_file, shown, write_json
 from snn_tool.files.documents import Name, read_document
 from snn_tool.models.topology import Side
@@ -84,6 +93,13 @@ def open_target(name: str) -> Plugin:
     if plugin.target is None:
         raise ExportError(f"{plugin.declared} is a backend and no target: it has no export(network, folder)")
     return plugin
+
+
+def own_plugin(name: str, target: Target) -> Plugin:
+    """A target of this tool that is also a backend, in the form of another package's."""
+    entry = EntryPoint(name, BUILT_IN_BACKENDS[name].factory, GROUP)
+    item = Declared(name, "snn-tool", __version__, entry)
+    return Plugin(item, target.description, target, open_backend(name))
 
 
 def write_target(plugin: Plugin, folder: Path, body: Mapping[str, Any]) -> None:

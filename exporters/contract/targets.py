@@ -86,6 +86,7 @@ class Context:
         timeout_s: wall-clock limit in seconds of a program that is started.
         log: receives progress lines.
         membrane: of simulators, `register` or `float`.
+        cc: C compiler, perhaps with options; empty takes the variable CC, else cc.
     """
 
     interpreter: Interpreter | None = None
@@ -93,6 +94,7 @@ class Context:
     timeout_s: float = 1800.0
     log: Callable[[str], None] | None = None
     membrane: str = REGISTER
+    cc: str = ""
 
 
 DEFAULT = Context()
@@ -159,6 +161,7 @@ BUILT_IN_TARGETS: Mapping[str, str] = {
     "nir": "one NIR file of standard nodes",
     "loihi": "bundle with plan, range proof and resources for a Loihi-class chip",
     "netx": "network.net for lava-dl's hdf5.Network",
+    "c": "C99 of rows that stream through, integers only, for any processor",
     "onnx": "one ONNX file, compared in onnxruntime before it is written",
 }
 
@@ -191,6 +194,7 @@ BUILT_IN_BACKENDS: Mapping[str, BuiltIn] = {
     "lava": BuiltIn(
         "Lava's fixed-point simulation of a bundle", "snn_tool.exporters.lava.backend:LavaBackend", "loihi"
     ),
+    "c": BuiltIn("the C of an export, compiled and run here", "snn_tool.exporters.c.backend:CBackend", "c"),
     "netx": BuiltIn("lava-dl, running network.net", "snn_tool.exporters.lava.backend:NetxBackend", "netx"),
     "norse": BuiltIn("norse in float64, by its importer", _SIMULATOR),
     "snntorch": BuiltIn("snntorch in float64, by its importer", _SIMULATOR),

@@ -75,7 +75,7 @@ def export(
         Path,
         Flag(
             "student.int.safetensors, from quantize, its run folder, or a name from 'models'; for loihi, "
-            "netx also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
+            "netx, c also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
             argument=True,
             read=exported_file,
         ),
@@ -91,7 +91,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file or a package's files, verified."""
+    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file, C or a package's files, verified."""
     from snn_tool.deploy.export import export_student
     from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
     from snn_tool.exporters.contract.targets import Context
@@ -111,7 +111,8 @@ def export(
             lowering=options.lowering,
             overwrite=options.overwrite,
             verify=options.verify,
-            context=Context(conv=options.conv, log=log),
+            context=Context(conv=options.conv, log=log, cc=options.cc),
+            prefix=options.prefix,
         )
     terminal.result(export_text(exported), export_document(exported))
     terminal.then(*following(exported.folder, options.target), why=WHY.get(options.target, ON_YOURS))
@@ -159,7 +160,7 @@ def verify(
     degradation = degradation_for(options.task, options.sigma, TrainedFor.of(exported_for(export)))
     photographs = PhotographOptions(options.images, options.tiles, options.whole, degradation, options.seed)
     with terminal.steps() as log:
-        how = Context(conv=options.conv, log=log)
+        how = Context(conv=options.conv, log=log, cc=options.cc)
         shown = photographs if options.images else None
         report = verify_export(export, options.backend or None, shown, how, out)
     terminal.result(verification_text(report), report.to_dict())

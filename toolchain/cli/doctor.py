@@ -60,7 +60,7 @@ def examine() -> list[Finding]:
         *(_python, _torchvision, _accelerator, _training, _onnxruntime, _nir),
     )
     ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks)]
-    isolated = [*_lava(), _sanafe(), _zigzag()]
+    isolated = [*_lava(), _sanafe(), _zigzag(), _compiler()]
     return [*ours, *isolated, *(_simulator(*pair) for pair in SIMULATORS.items()), *_extras(), *_plugins()]
 
 
@@ -220,6 +220,19 @@ def _zigzag() -> Finding:
         return Finding("backend zigzag", None, "not installed", REMEDY)
     detail = f"zigzag-dse {found.version}, Python {found.python_version} ({found.origin})"
     return Finding("backend zigzag", True, detail)
+
+
+def _compiler() -> Finding:
+    """What compiles the backend `c`."""
+    from snn_tool.exporters.c.backend import REMEDY, find_compiler
+
+    try:
+        found = find_compiler()
+    except SnnToolError as error:
+        return Finding("backend c", False, str(error), REMEDY)
+    if found is None:
+        return Finding("backend c", None, "no compiler", REMEDY)
+    return Finding("backend c", True, f"{found.version} ({found.command[0]})")
 
 
 def _plugins() -> list[Finding]:

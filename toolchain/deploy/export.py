@@ -13,9 +13,15 @@ from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError
+from snn_tool.exporters.c.target import CTarget, prefix_of
 from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NirExport, NirManifest
 from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden
-from snn_tool.exporters.contract.target_folder import open_target, read_target_folder, write_target
+from snn_tool.exporters.contract.target_folder import (
+    open_target,
+    own_plugin,
+    read_target_folder,
+    write_target,
+)
 from snn_tool.exporters.contract.targets import BUILT_IN_TARGETS, DEFAULT, Context, Plugin, plugin_names
 from snn_tool.exporters.lava.netx import (
     NETX,
@@ -37,6 +43,7 @@ from snn_tool.files.temporaries import temporary_folder
 from snn_tool.models.streams import FANOUT, check_lowering
 
 TARGETS = tuple(BUILT_IN_TARGETS)
+C = "c"
 VERIFICATION = "verification.json"
 KINDS = {"nir": ("nir-export", 1), "netx": (NETX_KIND, NETX_SCHEMA)}
 
@@ -68,6 +75,7 @@ def export_student(
     overwrite: bool = False,
     verify: bool = True,
     context: Context = DEFAULT,
+    prefix: str = "",
 ) -> Exported:
     """Export to a folder and verify what lies there.
 
@@ -80,10 +88,11 @@ def export_student(
         overwrite: replace an export that is there.
         verify: run the independent implementations and write `verification.json`.
         context: how backends run.
+        prefix: of the names in C; empty takes the source's name.
 
     Raises:
-        ConfigError: unknown target, source or lowering; a lowered NIR file is asked for; `out` exists, or
-            holds a file that is in the way.
+        ConfigError: unknown target, source, lowering or prefix; a lowered NIR file is asked for; `out`
+            exists, or holds a file that is in the way.
         ExportError: the network cannot be carried to the target, or a package's target fails.
         BackendUnavailableError: a package's target cannot be used.
     """
@@ -97,8 +106,10 @@ def export_student(
     check_lowering(lowering)
     if target != "loihi" and lowering != FANOUT:
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
+    if prefix and target != C:
+        raise ConfigError(f"--prefix {prefix} belongs to --target {C}")
     claim_export(out, target, overwrite)
-    plugin = open_target(target) if target not in TARGETS else None
+    plugin = _plugin(target, prefix or prefix_of(source.name))
     with temporary_folder("export") as scratch:
         job = _Job(make_golden(source, scratch, options), out, overwrite, context if verify else None)
         if plugin:
@@ -106,6 +117,13 @@ def export_student(
         if target == "loihi":
             return _export_loihi(job, lowering)
         return _export_nir(job) if target == "nir" else _export_netx(job)
+
+
+def _plugin(target: str, prefix: str) -> Plugin | None:
+    """What writes a folder beside network.nir: another package's target, or C; None for the others."""
+    if target == C:
+        return own_plugin(C, CTarget(prefix))
+    return open_target(target) if target not in TARGETS else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

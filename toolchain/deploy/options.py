@@ -26,6 +26,8 @@ Convolution = Annotated[
     str, Flag("stock (Lava's own code) or blas (faster, equally exact).", ("--lava-conv",))
 ]
 
+Compiler = Annotated[str, Flag("c: compiler, with options if need be.", shown="the variable CC, or cc")]
+
 
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
@@ -90,16 +92,18 @@ class ExportOptions:
     """What is written for which target, and how it is checked.
 
     Attributes:
-        target: `nir`, `loihi`, `netx`, `onnx` or one of another package.
+        target: `nir`, `loihi`, `netx`, `c`, `onnx` or one of another package.
         lowering: of membrane shortcuts in a bundle, `fanout` or `relay`.
         verify: run the independent implementations.
         conv: Lava's convolution, `stock` or `blas`.
         taps: of ONNX: spikes of all populations are outputs.
         stateful: of ONNX and `lif`: one timestep, with its membranes as inputs and outputs.
+        prefix: of C: every external name begins with it; empty takes the student's name.
+        cc: of C: compiler that verifies it.
         overwrite: replace what is there.
     """
 
-    target: Annotated[str, Flag("nir, loihi, netx, onnx, or another package's: see 'backend list'.")]
+    target: Annotated[str, Flag("nir, loihi, netx, c, onnx, or another package's: see 'backend list'.")]
     lowering: Annotated[
         str,
         Flag(
@@ -111,6 +115,8 @@ class ExportOptions:
     conv: Convolution = "stock"
     taps: Annotated[bool, Flag("onnx: the spikes of all populations become outputs.")] = False
     stateful: Annotated[bool, Flag("onnx, lif: one timestep, its membranes as inputs and outputs.")] = False
+    prefix: Annotated[str, Flag("c: what every external name begins with.", shown="the student's name")] = ""
+    cc: Compiler = ""
     overwrite: Overwrite = False
 
 
@@ -126,14 +132,15 @@ class VerifyOptions:
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of places and noise.
         conv: Lava's convolution, `stock` or `blas`.
+        cc: compiler of the backend `c`.
     """
 
     backend: Annotated[
         tuple[str, ...],
         Flag(
-            "integer, nir, lava (loihi) or netx (netx), norse, snntorch, spikingjelly, sinabs, nirtorch, or "
-            "another package's: see 'backend list'; repeatable.",
-            shown="nir and lava or netx",
+            "integer, nir, lava (loihi), netx (netx), c (c), norse, snntorch, spikingjelly, sinabs, "
+            "nirtorch, or another package's: see 'backend list'; repeatable.",
+            shown="nir and lava, netx or c",
         ),
     ] = ()
     images: Annotated[
@@ -146,6 +153,7 @@ class VerifyOptions:
     sigma: TrainedStrength = None
     seed: Annotated[int, Flag("Seed of places and noise.", group=IMAGES)] = 0
     conv: Convolution = "stock"
+    cc: Compiler = ""
 
 
 @grouped(IMAGES)

@@ -26,10 +26,23 @@ from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
 from snn_tool.training.live_logs import EVERY_STEPS, logger_of
 from snn_tool.training.module import Batch, Guide, RestorationModule
 from snn_tool.training.ranks import is_first, processes_per_node, shard, world_size
-from snn_tool.training.run_folder import BEST, LAST, METRICS, RunFolder, read_checkpoint
+from snn_tool.training.run_folder import (
+    BEST,
+    LAST,
+    METRICS,
+    SETTINGS,
+    RunFolder,
+    read_checkpoint,
+    record_threads,
+    recorded_threads,
+)
 from snn_tool.training.settings import TrainingSettings
+from snn_tool.training.threads import AUTO, available, running_on, try_out
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+LOGGER = logging.getLogger("snn_tool")
+FP32 = "32-true"
 
 
 def native_bf16() -> bool:
@@ -43,7 +56,12 @@ def resolve_precision(settings: TrainingSettings, device: str) -> str:
         settings.precision == "auto"
         and (native_bf16() if device == "cpu" else torch.cuda.is_bf16_supported())
     )
-    return "bf16-mixed" if wants_bf16 else "32-true"
+    if wants_bf16 and device == "cpu" and not native_bf16():
+        LOGGER.warning(
+            "--precision bf16: this processor has neither AMX nor AVX512-BF16, so that steps take about ten "
+            "times as long as in fp32, which 'auto' takes"
+        )
+    return "bf16-mixed" if wants_bf16 else FP32
 
 
 def resolve_device(settings: TrainingSettings) -> str:
@@ -134,7 +152,9 @@ def fit(
     last = folder.checkpoints / LAST if folder.resume else None
     start = int(read_checkpoint(last)["global_step"]) if last else 0
     if start < settings.max_steps:
-        _run(trainer, module, _patches(data, settings, start), crops, last)
+        patches = _patches(data, settings, start)
+        with running_on(_threads(settings, device, folder, module, patches)):
+            _run(trainer, module, patches, crops, last)
     if is_first():
         write_curves(folder.path / METRICS)
     account = _keep_best(network, folder.checkpoints / BEST, settings)
@@ -142,6 +162,42 @@ def fit(
         assert isinstance(network, Network)
         round_parameters(network, student)
     return account
+
+
+def _threads(
+    settings: TrainingSettings,
+    device: str,
+    folder: RunFolder,
+    module: RestorationModule,
+    patches: PatchBatches,
+) -> int | None:
+    """How many threads to train on, kept in the run folder for a resume; None leaves it to torch."""
+    known = (folder.path / SETTINGS).exists()
+    before = recorded_threads(folder) if folder.resume and known else None
+    if not isinstance(settings.threads, int) and before is not None:
+        return before
+    if settings.threads is None or (settings.threads == AUTO and device == "cuda"):
+        return None
+    if isinstance(settings.threads, int):
+        threads = settings.threads
+    elif world_size() > 1:
+        threads = max(1, available() // processes_per_node())
+    else:
+        threads = _tried(settings, device, module, patches)
+    if known and is_first():
+        record_threads(folder, threads)
+    return threads
+
+
+def _tried(settings: TrainingSettings, device: str, module: RestorationModule, patches: PatchBatches) -> int:
+    """The number of threads on which a step of the first batch is fastest."""
+    batch = patches.draw(patches.start_step)
+    in_bf16 = resolve_precision(settings, device) != FP32
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bf16):
+        optimizer = module.configure_optimizers()["optimizer"]
+        found = try_out(module, lambda: module.loss_of(batch)[0], optimizer)
+    (LOGGER.warning if found.shared else LOGGER.info)(found.text())
+    return found.threads
 
 
 def first_batch(data: TrainingData, settings: TrainingSettings) -> Batch:

@@ -137,6 +137,17 @@ class RestorationModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; every term that has a weight is logged under its name."""
+        total, terms, synops = self.loss_of(batch)
+        # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
+        several = self.trainer.world_size > 1
+        if synops is not None:
+            self.log("synops_per_px", synops.detach(), sync_dist=several)
+        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
+        self.log("loss", total.detach(), sync_dist=several)
+        return total
+
+    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
+        """The weighted loss of a batch at this step, its terms, and synops per pixel under a budget."""
         degraded, clean = batch
         rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
         restored, features = self._run(degraded, rounded)
@@ -145,16 +156,11 @@ class RestorationModule(lightning.LightningModule):
         taught = self._taught(self._teacher.module, degraded) if self._teacher else None
         terms = loss(restored, features, taught, clean)
         total = loss.total(terms, self.global_step / self.settings.max_steps)
-        if self.meter:
-            synops = self.meter.per_pixel(degraded)
-            terms["synops"] = over_budget(synops, self.settings.synop_budget)
-            total = total + WEIGHT * terms["synops"]
-            self.log("synops_per_px", synops.detach(), sync_dist=self.trainer.world_size > 1)
-        # Every process must see the same loss, or one alone would stop at a NaN and the others wait for it.
-        several = self.trainer.world_size > 1
-        self.log_dict({f"loss_{name}": term.detach() for name, term in terms.items()}, sync_dist=several)
-        self.log("loss", total.detach(), sync_dist=several)
-        return total
+        if not self.meter:
+            return total, terms, None
+        synops = self.meter.per_pixel(degraded)
+        terms["synops"] = over_budget(synops, self.settings.synop_budget)
+        return total + WEIGHT * terms["synops"], terms, synops
 
     def _run(self, degraded: Tensor, rounded: bool) -> tuple[Tensor, dict[str, Tensor]]:
         if rounded and self.student:

@@ -23,6 +23,8 @@ from snn_tool.training.options import CSV
 RUN_KIND, RUN_SCHEMA = "training-run", 1
 LAST, BEST = "last.ckpt", "best.ckpt"
 SETTINGS, METRICS = "settings.json", "metrics.csv"
+CHOSEN = "chosen"
+"""In settings.json: what the machine decided, beside what was asked."""
 VALIDATION = "val_psnr_db"
 COLUMNS = (
     *("step", VALIDATION, "lr", "loss", "loss_l1", "loss_mse", "loss_fft", "loss_output"),
@@ -84,6 +86,21 @@ def open_run(folder: RunFolder, asked: Mapping[str, Any], network: str = "") -> 
     if not is_ours(last):
         read_checkpoint(last)  # a damaged one is better called so
     claim_run(folder, network)
+
+
+def recorded_threads(folder: RunFolder) -> int | None:
+    """The number of threads that a run was started with; None if it left that to torch."""
+    chosen = read_json(folder.path / SETTINGS, RUN_KIND, RUN_SCHEMA).get(CHOSEN)
+    threads = chosen.get("threads") if isinstance(chosen, Mapping) else None
+    return threads if type(threads) is int and threads > 0 else None
+
+
+def record_threads(folder: RunFolder, threads: int) -> None:
+    """Write down how many threads a run is on, for when it is resumed."""
+    path = folder.path / SETTINGS
+    asked = read_json(path, RUN_KIND, RUN_SCHEMA)
+    body = {key: value for key, value in asked.items() if key not in ("kind", "schema", "tool_version")}
+    write_json(path, RUN_KIND, RUN_SCHEMA, {**body, CHOSEN: {"threads": threads}}, owned_path)
 
 
 def claim_run(folder: RunFolder, network: str = "") -> None:

@@ -12,6 +12,7 @@ from snn_tool.files.documents import Count, NotNegative, Positive, check_fields,
 from snn_tool.flags import Flag, grouped
 from snn_tool.models.config import BODIES, NEURONS, LossWeights, StudentConfig, default_config
 from snn_tool.training.patches import BALANCES, IMAGES, SIDES, Stage, stages_of
+from snn_tool.training.threads import check_threads
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda", "auto")
@@ -42,6 +43,7 @@ class TrainingSettings:
         seed: of weights, patches, noise and the validation split.
         device: `cpu`, `cuda`, or `auto` (cuda when there is one).
         precision: `bf16`, `fp32`, or `auto` (bf16 where the processor has native support).
+        threads: of a CPU; a number, `auto` for the fastest of some, or None for torch's own.
     """
 
     max_steps: Annotated[Steps, Flag("Optimiser steps.")] = 4000
@@ -81,6 +83,14 @@ class TrainingSettings:
     device: Annotated[str, one_of(*DEVICES), Flag("Where it is trained.")] = "auto"
     precision: Annotated[str, one_of(*PRECISIONS), Flag("Of the arithmetic.")] = "auto"
 
+    threads: Annotated[
+        int | str | None,
+        Flag(
+            "Threads of a CPU: a number, or 'auto', which tries some at the start.",
+            shown="all, or OMP_NUM_THREADS",
+        ),
+    ] = None
+
     def __post_init__(self) -> None:
         """Refuse values that cannot train.
 
@@ -90,6 +100,9 @@ class TrainingSettings:
         check_fields(self, "", prefix=("training",))
         if isinstance(self.patch, str) and self.patch.isdecimal():
             object.__setattr__(self, "patch", int(self.patch))  # the command line knows words alone
+        if isinstance(self.threads, str) and self.threads.isdecimal():
+            object.__setattr__(self, "threads", int(self.threads))
+        check_threads(self.threads)
         stages_of(self.patch, self.batch, self.max_steps)
 
     @property
@@ -98,8 +111,11 @@ class TrainingSettings:
         return stages_of(self.patch, self.batch, self.max_steps)
 
     def describe(self) -> dict[str, Any]:
-        """JSON values; what came later is left out where it is the default, as older runs lack it."""
-        newer = {"balance": IMAGES}
+        """JSON values; what came later is left out where it is the default, as older runs lack it.
+
+        The number of threads is none of what was asked for: a run may go on with another.
+        """
+        newer = {"balance": IMAGES, "threads": self.threads}
         return {key: value for key, value in asdict(self).items() if (key, value) not in newer.items()}
 
 

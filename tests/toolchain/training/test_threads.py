@@ -141,7 +141,7 @@ def test_auto_is_recorded_kept_at_resume_and_changes_no_byte(
 
 @pytest.mark.slow
 def test_what_is_the_same_at_any_number_of_threads(tmp_path: Path) -> None:
-    """Batches and what integers compute, to the bit; floats, summed in another order, to 1e-3 after 3 steps."""
+    """Batches and what integers compute, to the bit; floats, in another order, to 1e-3 after 3 steps."""
     images, _ = write_demo_folders(tmp_path)
     options = TaskOptions(images, "denoise", "25")
     shipped = RestoringStudent.of(open_student(shipped_for("denoise").path))

@@ -2,7 +2,8 @@
 
     python benchmarks/results.py --test CBSD68=FOLDER --test Set14=FOLDER --pairs DDN20=FOLDER --out FOLDER
 
-The integer students are measured and held against their cards; what the float ones reach is taken from the
+The integer students are measured and held against their cards, those for grey images on the sets whose images
+are all grey, the others on the other sets; what the float ones reach is taken from the
 cards. Pictures show photographs of scikit-image whose licences allow it, never a test set. --teacher FILE (of
 `snn-tool train`, repeatable) adds a column to the pictures of the students of its task, and its own figures.
 The same inputs give the same text.
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from restoration.page import page
 from restoration.pictures import jpeg_below
-from restoration.sets import TILE, SetScore, score_sets
+from restoration.sets import TILE, SetScore, is_grey_set, score_sets
 from restoration.sheets import contact_sheet, failure_sheet
 from restoration.teachers import TeacherColumn, open_teachers, score_teacher, teachers_table
 from restoration.trials import PHOTOGRAPHS, Trial, conditions, run_trials
@@ -110,9 +111,12 @@ def examine(card: Card, arguments: argparse.Namespace, teachers: Sequence[Teache
     """Everything about one student."""
     path = student_path(card.name, arguments.students)
     track = Terminal(quiet=arguments.quiet).track
-    scores = score_sets(card, path, dict(arguments.test), dict(arguments.pairs), track)
+    clean = {label: folder for label, folder in arguments.test if is_grey_set(folder) == (card.channels == 1)}
+    scores = score_sets(card, path, clean, dict(arguments.pairs), track)
     student = RestoringStudent.of(open_student(path))
-    trials = run_trials(lambda image: student.restore(image, TILE), conditions(card), PHOTOGRAPHS)
+    trials = run_trials(
+        lambda image: student.restore(image, TILE), conditions(card), PHOTOGRAPHS, card.channels
+    )
     return Examined(card, scores, trials, [teacher for teacher in teachers if teacher.fits(card)])
 
 
@@ -121,7 +125,7 @@ def of_teachers(
 ) -> str:
     """The table of what the teachers reach on the clean sets; empty without teachers."""
     track = Terminal(quiet=arguments.quiet).track
-    clean = dict(arguments.test)
+    clean = {label: folder for label, folder in arguments.test if not is_grey_set(folder)}
     scores = [(teacher, score_teacher(teacher, cards, clean, track)) for teacher in teachers]
     return teachers_table(scores) if scores else ""
 

@@ -47,11 +47,11 @@ def make_student() -> Callable[..., tuple[Network, StudentConfig]]:
     """Untrained but active students: the default initialisation makes all populations fire on photographs."""
 
     def build(
-        neuron: str, body: str = "unet", width: int = 4, seed: int = 0
+        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3
     ) -> tuple[Network, StudentConfig]:
         from dataclasses import replace
 
-        config = replace(default_config(neuron, body), width=width)
+        config = replace(default_config(neuron, body), width=width, channels=channels)
         torch.manual_seed(seed)
         student = build_student(config)
         with torch.no_grad():
@@ -70,9 +70,11 @@ def make_network(
 ) -> Callable[..., IntegerNetwork]:
     """The integer networks of `make_student`, with distinct non-zero biases."""
 
-    def build(neuron: str, body: str = "unet", width: int = 4, seed: int = 0) -> IntegerNetwork:
-        student, config = make_student(neuron, body, width, seed)
-        return quantize(student, config, [photograph])
+    def build(
+        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3
+    ) -> IntegerNetwork:
+        student, config = make_student(neuron, body, width, seed, channels)
+        return quantize(student, config, [photograph[:channels]])
 
     return build
 

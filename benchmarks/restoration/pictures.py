@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from snn_tool.errors import ConfigError
+from snn_tool.images.files import in_colour
 
 from restoration.trials import Pixels
 
@@ -20,7 +21,7 @@ class Row:
 
     Attributes:
         title: above them.
-        pictures: each with the text under it; uint8 [h, w, 3].
+        pictures: each with the text under it; uint8 [h, w, 3], or [h, w, 1] of grey.
     """
 
     title: str
@@ -38,7 +39,7 @@ def sheet(rows: Sequence[Row]) -> Image.Image:
         draw.text((GAP, top + 2), row.title, "black", font)
         left = GAP
         for picture, caption in row.pictures:
-            page.paste(Image.fromarray(picture), (left, top + LINE))
+            page.paste(Image.fromarray(in_colour(picture)), (left, top + LINE))
             draw.text((left, top + LINE + picture.shape[0] + 2), caption, "black", font)
             left += picture.shape[1] + GAP
         top += height

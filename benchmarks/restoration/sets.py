@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import TrainedFor, bounds_of, degradation_for, strength_option, strength_text
 from snn_tool.errors import ArtifactError
+from snn_tool.images.files import find_images, read_picture
 from snn_tool.networks.evaluation import Evaluation, EvaluationFiles, run_evaluation
 from snn_tool.networks.shipped import Card
 from snn_tool.terminal import Track
@@ -35,6 +37,12 @@ class SetScore:
     def gains_db(self) -> dict[str, float]:
         """What each image gains by its name."""
         return {each.name: gain_db(each.degraded_psnr_db, each.psnr_db) for each in self.scored.scores}
+
+
+@cache
+def is_grey_set(folder: Path) -> bool:
+    """Whether all images of a test set have one channel."""
+    return all(read_picture(path).pixels.shape[2] == 1 for path in find_images(folder))
 
 
 def gain_db(before_db: float, after_db: float) -> float:

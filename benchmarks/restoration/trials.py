@@ -19,6 +19,7 @@ from snn_tool.degradations.tasks import (
     image_rng,
     strength_text,
 )
+from snn_tool.images.files import in_channels
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.networks.shipped import Card
 
@@ -42,9 +43,9 @@ class Photograph:
         """The file's name without suffix, as scikit-image calls it."""
         return Path(self.file).stem
 
-    def read(self) -> Pixels:
-        """Its pixels, uint8 [H, W, 3]."""
-        return read_photograph(SCIKIT_IMAGE, self.file)
+    def read(self, channels: int = 3) -> Pixels:
+        """Its pixels, uint8 [H, W, channels]; with 1 their luma."""
+        return in_channels(read_photograph(SCIKIT_IMAGE, self.file), channels)
 
 
 PHOTOGRAPHS = (
@@ -74,15 +75,15 @@ class Condition:
     jpeg: int | None = None
 
     def degrade(self, clean: Pixels, name: str) -> NDArray[np.float32]:
-        """Degraded float32 [H, W, 3]; of seed SEED and the name alone."""
+        """Degraded float32 [H, W, C]; of seed SEED and the name alone."""
         values = clean.astype(np.float32) / np.float32(255)
         degraded = self.degradation.apply(values, image_rng(SEED, name))
         if self.jpeg is None:
             return degraded
         stored = io.BytesIO()
-        Image.fromarray(to_uint8(degraded)).save(stored, "JPEG", quality=self.jpeg)
+        Image.fromarray(to_uint8(degraded).squeeze()).save(stored, "JPEG", quality=self.jpeg)
         with Image.open(stored) as image:
-            return np.asarray(image, dtype=np.float32) / np.float32(255)
+            return np.asarray(image, dtype=np.float32).reshape(clean.shape) / np.float32(255)
 
 
 def conditions(card: Card) -> list[Condition]:
@@ -112,7 +113,7 @@ class Trial:
     """A photograph under a condition.
 
     Attributes:
-        clean, degraded, restored: uint8 [H, W, 3].
+        clean, degraded, restored: uint8 [H, W, C].
         before_db, after_db: PSNR of the degraded and of the restored; infinite where nothing happened.
     """
 
@@ -131,12 +132,15 @@ class Trial:
 
 
 def run_trials(
-    restore: Restore, tried: Sequence[Condition], photographs: Iterable[Photograph] = PHOTOGRAPHS
+    restore: Restore,
+    tried: Sequence[Condition],
+    photographs: Iterable[Photograph] = PHOTOGRAPHS,
+    channels: int = 3,
 ) -> list[Trial]:
-    """Every photograph under every condition, restored by `restore` from [H, W, 3] to [H, W, 3]."""
+    """Every photograph under every condition, restored by `restore` from [H, W, channels] to the same."""
     trials = []
     for photograph in photographs:
-        clean = photograph.read()
+        clean = photograph.read(channels)
         for condition in tried:
             values = condition.degrade(clean, photograph.name)
             degraded, restored = to_uint8(values), to_uint8(restore(values))

@@ -30,7 +30,7 @@ from snn_tool.errors import DataError, TargetLimitError
 from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.network import WRAP, IntegerNetwork, IntegerPopulation, stream_range
 from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources, relay_counts
-from snn_tool.models.topology import IMAGE, Population, Synapse
+from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
 
 Values = NDArray[np.int64]
 
@@ -111,7 +111,7 @@ def count_network(
 
     Args:
         network: the deployed network.
-        images: integer inputs [3, H, W] of `quantize_image`; sides in multiples of the topology's own.
+        images: integer inputs [C, H, W] of `quantize_image`; sides in multiples of the topology's own.
         watch: iterates over the images, and may show how far it is.
         lowering: of membrane shortcuts, `fanout` or `relay`.
 
@@ -123,7 +123,7 @@ def count_network(
     if not images:
         raise DataError("energy is counted on images and none was given; name at least one")
     for position, image in enumerate(images, start=1):
-        _require_image(image, position, network.topology.multiple)
+        _require_image(image, position, network.topology)
     lowered = lower({p.name: p.inputs for p in network.topology.populations}, lowering)
     require_range(network, lowered)
     engine = IntegerEngine(network)
@@ -131,11 +131,12 @@ def count_network(
     return NetworkActivity(network.neuron, counts)
 
 
-def _require_image(image: NDArray[np.int16], position: int, multiple: int) -> None:
+def _require_image(image: NDArray[np.int16], position: int, topology: Topology) -> None:
+    channels, multiple = topology.image_channels, topology.multiple
     if image.dtype != np.int16:
         raise DataError(f"image {position} holds {image.dtype}; quantise it to int16 first")
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
-        raise DataError(f"image {position} has the shape {image.shape}; use [3, H, W]")
+    if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape:
+        raise DataError(f"image {position} has the shape {image.shape}; use [{channels}, H, W]")
     if image.shape[1] % multiple or image.shape[2] % multiple:
         raise DataError(
             f"image {position} is {image.shape[1]} x {image.shape[2]} pixels; "

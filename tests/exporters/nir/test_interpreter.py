@@ -75,6 +75,19 @@ def test_inputs_at_the_ends_of_their_range_give_equal_bits(
     assert_equal_runs(network, images, run_file(network, images, tmp_path / "student.nir"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("neuron", "body"), [("graded", "unet"), ("lif", "flat")])
+def test_grey_gives_equal_bits(
+    make_network: MakeNetwork, photograph: Image, tmp_path: Path, neuron: str, body: str
+) -> None:
+    network = make_network(neuron, body, channels=1)
+    image = quantize_image(photograph[None, :1, :HEIGHT, :WIDTH], network)
+    trace = run_file(network, image, tmp_path / "student.nir")
+    assert_equal_runs(network, image, trace)
+    assert trace.readout.shape == (1, 1, HEIGHT, WIDTH)
+    assert all(np.abs(trace.spikes[p.wiring.name]).mean() > 0.005 for p in network.populations[:-1])
+
+
 def violent(network: IntegerNetwork, seed: int) -> IntegerNetwork:
     """Mantissas, shifts, biases, thresholds and decay that quantisation would never choose."""
     rng = np.random.default_rng(seed)

@@ -59,6 +59,14 @@ def test_every_integer_of_two_photographs(make_network: MakeNetwork, neuron: str
         assert np.abs(spikes).mean() > 0.01, f"{name} is silent and proves nothing"
 
 
+def test_every_integer_of_grey_photographs_and_their_pixels(make_network: MakeNetwork) -> None:
+    network, images = make_network("graded", "unet", channels=1), photographs(24, 32)[:, :1]
+    assert_equal(network, images)
+    found = FileRun(integer_model(network, Form(1), {}), PATH)({"image": images})
+    np.testing.assert_array_equal(found["restored"], restored_pixels(IntegerEngine(network), images))
+    assert found["restored"].shape == images.shape
+
+
 @pytest.mark.parametrize("body", ["unet", "chain"])
 def test_steps_with_their_membranes_are_the_unrolled_run(make_network: MakeNetwork, body: str) -> None:
     assert_equal(make_network("lif", body), photographs(24, 32), stateful=True)

@@ -58,9 +58,9 @@ def in_grey(student: Network, config: StudentConfig) -> tuple[Network, StudentCo
             values = student.get_parameter(name)
             part, _, kind = name.removeprefix("synapses.").partition(".")
             if part in last:
-                values = values.unflatten(0, (-1, COLOUR)).mean(1)
+                values = torch.unflatten(values, 0, (-1, COLOUR)).mean(1)
             if kind == "raw_weight" and grey.synapses[part].synapse.source == IMAGE:  # type: ignore[union-attr]
-                values = values.unflatten(1, (-1, COLOUR)).sum(2)
+                values = torch.unflatten(values, 1, (-1, COLOUR)).sum(2)
             parameter.copy_(values)
     return grey.train(student.training), changed
 

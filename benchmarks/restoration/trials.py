@@ -95,10 +95,11 @@ def conditions(card: Card) -> list[Condition]:
         0.0,
     )
     kind = TASKS[card.task]
+    make = kind.kinds[card.training["task"].get("kind", next(iter(kind.kinds)))]
     beyond = {"none": 0.0, "weaker": low / 2, "stronger": min(STRONGER * high, kind.most)}
     for name, strength in beyond.items():
         if name == "none" or not low <= strength <= high:
-            found.append(_condition(name, kind.make(strength, strength)))
+            found.append(_condition(name, make(strength, strength)))
     middle = found[len(tasks) // 2]
     stored = f"{middle.name}, then JPEG of quality {JPEG_QUALITY}"
     return [*found, replace(middle, kind="JPEG", name=stored, jpeg=JPEG_QUALITY)]

@@ -22,7 +22,7 @@ from snn_tool.degradations.noise import GaussianNoise
 from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import degradation_from_options, strength_text
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.images.files import write_image
+from snn_tool.images.files import in_channels, write_image
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
@@ -59,7 +59,11 @@ def smaller_photographs() -> Iterator[None]:
     """Of every photograph a corner that just holds a crop of the contact sheet, with an odd side: quick."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            Photograph, "read", lambda self: read_photograph("skimage.data", self.file)[:200, :193]
+            Photograph,
+            "read",
+            lambda self, channels=3: in_channels(
+                read_photograph("skimage.data", self.file)[:200, :193], channels
+            ),
         )
         yield
 

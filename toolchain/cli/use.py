@@ -39,6 +39,7 @@ def restore(context: typer.Context, options: RestoreOptions) -> None:
     used = restore_files(_picking(options, terminal.note), outputs, options.tile, terminal.track)
     terminal.result("\n".join(map(printable, outputs.values())), _restored(used, outputs))
     student = next(iter(used.values())).provenance.path
+    assert student is not None, "students are files"
     terminal.then(
         "evaluate", "--student", shortest(student), "--data", "PHOTOS", why="its PSNR on clean photographs"
     )

@@ -55,7 +55,7 @@ def in_grey(student: Network, config: StudentConfig) -> tuple[Network, StudentCo
     last = set(student.topology.readout.inputs)
     with torch.no_grad():
         for name, parameter in grey.named_parameters():
-            values = student.get_parameter(name)
+            values: torch.Tensor = student.get_parameter(name)
             part, _, kind = name.removeprefix("synapses.").partition(".")
             if part in last:
                 values = torch.unflatten(values, 0, (-1, COLOUR)).mean(1)

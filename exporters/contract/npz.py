@@ -1,4 +1,4 @@
-"""Read a `.npz` file that came from anywhere: integer arrays by name, checked before they take any memory.
+"""Read `.npz` and `.npy` files that came from anywhere: arrays, checked before they take any memory.
 
 A `.npz` is a zip of `.npy` files. numpy's own reader allocates what a header asks for and unpacks what a zip
 declares, and what it, zipfile and zlib say about a damaged file is of a dozen types. So the zip's directory
@@ -53,7 +53,29 @@ def read_arrays(path: Path, limit: int = MAX_BYTES, kinds: str = KINDS) -> dict[
     """
     with _parsing(path), zipfile.ZipFile(path) as stored:
         members = _members(path, stored, limit)
-        return {name: _array(f"{path}: {name}", stored, member, kinds) for name, member in members.items()}
+        return {name: _member(f"{path}: {name}", stored, member, kinds) for name, member in members.items()}
+
+
+def read_array(path: Path, limit: int = MAX_BYTES, kinds: str = KINDS) -> NDArray[Any]:
+    """Read the array of a `.npy` file, whole or not at all.
+
+    Args:
+        path: the file.
+        limit: largest size in bytes that is read.
+        kinds: numpy's letters for the kinds of number that are allowed; `V` allows fields of numbers.
+
+    Returns:
+        An array of the shape and type of the file, writable.
+
+    Raises:
+        ArtifactError: missing, no such file, larger than `limit`, of another size than its shape, or of other
+            kinds of values, objects among them.
+    """
+    with _parsing(path), path.open("rb") as stream:
+        size = path.stat().st_size
+        if size > limit:
+            raise ArtifactError(f"{path}: takes {size:,} bytes, more than {limit:,}")
+        return _array(str(path), stream, size, kinds)
 
 
 @contextlib.contextmanager
@@ -102,19 +124,24 @@ def _members(path: Path, stored: zipfile.ZipFile, limit: int) -> dict[str, zipfi
     return found
 
 
-def _array(where: str, stored: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> NDArray[Any]:
+def _member(where: str, stored: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> NDArray[Any]:
     with stored.open(member) as stream:
-        shape, by_columns, dtype = _header(stream)
-        if dtype.kind not in kinds:
-            raise ArtifactError(f"{where} holds values of type {dtype}; export the network again")
-        size = math.prod(shape) * dtype.itemsize
-        if size != member.file_size - stream.tell():
-            raise ArtifactError(
-                f"{where} should take {size:,} bytes as {dtype} {list(shape)}, "
-                f"it has {member.file_size - stream.tell():,}; export the network again"
-            )
-        values = np.empty(size, dtype=np.uint8)
-        _fill(where, stream, values)
+        return _array(where, stream, member.file_size, kinds)
+
+
+def _array(where: str, stream: IO[bytes], declared: int, kinds: str) -> NDArray[Any]:
+    """The array of a stream that has `declared` bytes, its header among them."""
+    shape, by_columns, dtype = _header(stream)
+    if dtype.kind not in kinds or dtype.hasobject:
+        raise ArtifactError(f"{where} holds values of type {dtype}; export the network again")
+    size = math.prod(shape) * dtype.itemsize
+    if size != declared - stream.tell():
+        raise ArtifactError(
+            f"{where} should take {size:,} bytes as {dtype} {list(shape)}, "
+            f"it has {declared - stream.tell():,}; export the network again"
+        )
+    values = np.empty(size, dtype=np.uint8)
+    _fill(where, stream, values)
     flat = values.view(dtype)
     return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
 

@@ -257,7 +257,7 @@ class NetxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_high: GridValue
     image: Volume
     shapes: Annotated[tuple[Volume, ...], Meta(min_length=1, max_length=MOST_PARTS)]
-    input_step: Annotated[int, Meta(ge=1, le=255)]
+    input_step: Annotated[int, Meta(ge=1, le=16)]
     residual_scale: Positive
 
     def __post_init__(self) -> None:

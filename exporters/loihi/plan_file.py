@@ -97,7 +97,7 @@ class PlanDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps: Depth
     input_low: GridValue
     input_high: GridValue
-    input_step: Annotated[int, Meta(ge=1, le=255)]
+    input_step: Annotated[int, Meta(ge=1, le=16)]
     residual_scale: Positive
     readout: Name
     sources: Annotated[tuple[SourceEntry, ...], Meta(min_length=1)]

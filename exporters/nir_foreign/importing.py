@@ -268,7 +268,7 @@ class _Parts:
     def network(self) -> RealNetwork:
         """The whole, which fits any image if every part of it does."""
         wirings = [synapse.wiring for synapse in self.synapses], [p.wiring for p in self.populations]
-        anywhere = not self.bound and fits_any_size(*wirings)
+        anywhere = not self.bound and len(self.module.input_shape) > 1 and fits_any_size(*wirings)
         height, width = self.sizes[IMAGE]
         return RealNetwork(
             tuple(self.synapses),

@@ -278,6 +278,12 @@ def load_nir_module(path: Path, dt_s: float = DT_S) -> NirModule:
     return NirModule(read_foreign(path), str(path), dt_s).eval()
 
 
+def graph_input_shape(graph: nir.NIRGraph, file: object) -> tuple[int, ...]:
+    """What a graph's only Input takes, without the batch; raises as `NirModule` does."""
+    name = _only(graph, nir.Input, str(file))
+    return port_shape(str(file), name, graph.nodes[name].input_type["input"])
+
+
 def _module(node: Any, where: str, dt_s: float) -> nn.Module:
     made = NEURONS.get(type(node))
     return made(node, where, dt_s) if made else layer(node, where)

@@ -21,6 +21,7 @@ integers (`conv`, `neurons`). Channels lie innermost in memory, which convolutio
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ class IntegerTrace:
 
 
 def to_input_grid(
-    image: NDArray[np.float32], step: int, low: int, high: int, offset: int = INPUT_OFFSET
+    image: NDArray[np.floating[Any]], step: int, low: int, high: int, offset: int = INPUT_OFFSET
 ) -> NDArray[np.int16]:
     """Integer input of the same shape from an image in [0, 1] before noise; any real values, clipped."""
     grey = image.astype(np.float64) * 255 - offset

@@ -10,7 +10,7 @@ import torch
 from msgspec import Meta
 from snn_tool.errors import ArtifactError, ConfigError, QuantizationError
 from snn_tool.files.artifacts import shown
-from snn_tool.files.documents import Finite, Name, Sha256
+from snn_tool.files.documents import Finite, Name, Positive, Sha256
 from snn_tool.models.accounts import Degraded, Training
 from snn_tool.models.checkpoints import (
     REMEDY,
@@ -118,6 +118,7 @@ class Provenance(msgspec.Struct, frozen=True):
     noise: Degraded = Degraded()
     training: Training = Training()
     student_sha256: Sha256 | None = None
+    dt_s: Positive | None = None
 
 
 class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):

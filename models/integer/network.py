@@ -32,7 +32,7 @@ THRESHOLD_LIMIT = (1 << 17) - 1
 Neuron = Annotated[str, one_of("graded", "lif")]
 Levels = Annotated[int, Meta(ge=1, le=127)]
 Decay = Annotated[int, Meta(ge=0, le=4095)]
-InputStep = Annotated[int, Meta(ge=1, le=255)]
+InputStep = Annotated[int, Meta(ge=1, le=16)]
 InputOffset = Annotated[int, Meta(ge=0, le=128, multiple_of=128, extra={"allowed": "0 or 128"})]
 Exponent = Annotated[int, Meta(ge=0, le=31)]
 LsbExponent = Annotated[int, Meta(ge=-256, le=256)]
@@ -184,7 +184,7 @@ class IntegerNetwork:
         timesteps: T; 1 for `graded`.
         levels, signed: range of graded spikes; 1 and False for `lif`.
         decay: 4096ths of the membrane lost per timestep (Lava's dv); 0 for `graded`.
-        input_step: grey levels per integer input unit; 255 of spikes, whose inputs are 0 and 1.
+        input_step: grey levels per integer input unit.
         input_offset: grey levels that are subtracted first, 128; 0 where zero padding must stand for black.
         adds_image: the output is the image, on the input grid, plus the scaled read-out; else that alone.
         image_size: (H, W) of the only images that fit; None for all multiples of the topology's own.

@@ -103,7 +103,6 @@ def quantize_real(
     network: RealNetwork,
     timesteps: int,
     input_step: int,
-    input_offset: int = 0,
     grid: InputGrid | None = None,
 ) -> IntegerNetwork:
     """Quantise a network.
@@ -112,8 +111,7 @@ def quantize_real(
         network: in real numbers.
         timesteps: T, at least 1.
         input_step: grey levels (of 255) per integer input unit, of images.
-        input_offset: grey levels that stand for 0, 128 where inputs have both signs.
-        grid: of inputs that are no images in [0, 1] (`input_grid`), in place of both; asks for a network of
+        grid: of inputs that are no images in [0, 1] (`input_grid`), in place of it; asks for a network of
             one image size.
 
     Raises:
@@ -123,7 +121,7 @@ def quantize_real(
     populations: list[IntegerPopulation] = []
     for population in network.populations:
         readout = population is network.populations[-1]
-        parts = [_part(one, input_step, input_offset, grid) for one in network.incoming(population)]
+        parts = [_part(one, input_step, grid) for one in network.incoming(population)]
         incoming, whole = _quantized(population, parts, timesteps, readout)
         synapses += incoming
         populations.append(whole)
@@ -138,7 +136,7 @@ def quantize_real(
         signed=False,
         decay=0,
         input_step=1 if grid else input_step,
-        input_offset=0 if grid else input_offset,
+        input_offset=0,
         adds_image=network.adds_image,
         image_size=network.image_size,
         grid=grid,
@@ -168,12 +166,12 @@ def input_grid(values: NDArray[Any], over_time: bool) -> InputGrid:
     return InputGrid("real", -REAL_INPUT if values.min() < 0 else 0, REAL_INPUT, exponent, over_time)
 
 
-def _part(synapse: RealSynapse, input_step: int, input_offset: int, grid: InputGrid | None) -> _Part:
+def _part(synapse: RealSynapse, input_step: int, grid: InputGrid | None) -> _Part:
     if synapse.wiring.source != IMAGE:
         return _Part(synapse, synapse.weight, (0, 1))
     if grid:
         return _Part(synapse, synapse.weight * 2.0**grid.exponent, (grid.low, grid.high))
-    return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, input_offset))
+    return _Part(synapse, synapse.weight * input_step / 255, input_range(input_step, 0))
 
 
 def _quantized(

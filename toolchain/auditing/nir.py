@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import fsum
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,12 +27,15 @@ from snn_tool.energy.torch_counter.result import (
 )
 from snn_tool.energy.torch_counter.spikes import DenseNetworkWarning, count_spikes
 from snn_tool.errors import ConfigError, UnsupportedLayerError
+from snn_tool.exporters.nir_foreign import TIMESTEPS
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, silence_text
 from snn_tool.exporters.nir_foreign.module import NirModule, load_nir_module
 from snn_tool.exporters.nir_foreign.module_neurons import NirIntegrator, NirSpiking
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing_file
 from snn_tool.images.files import LUMA, find_images
+from snn_tool.inputs.options import InputOptions
+from snn_tool.inputs.samples import SPIKES, Samples, read_samples
 from snn_tool.results import Result
 from snn_tool.terminal import Track
 from torch import Tensor
@@ -42,6 +45,7 @@ RULE = (
     "forward Euler, current before membrane; fires where v > v_threshold, then v = v_reset in the same step; "
     "float64; the image is presented unchanged in every step"
 )
+RULE_OVER_TIME = f"{RULE.rpartition(';')[0]}; every step has its own input"
 RUN_BYTES = 8
 """Of a float64, in which the file is run; a count's bytes are in it."""
 
@@ -51,7 +55,10 @@ LOGGER = logging.getLogger("snn_tool")
 
 @dataclass(frozen=True, slots=True)
 class ImageCount:
-    """One image: its name below the folder, SHA-256, and what the network computed on it in all T steps."""
+    """One image or sample: its name, SHA-256 of its file, and what the network computed on it in T steps.
+
+    The hash is empty of a sample that shares its file with others.
+    """
 
     name: str
     sha256: str
@@ -75,6 +82,7 @@ class NirEnergyReport(Result):
         work: of the neurons, by node.
         used: how many images of how many.
         fitting_dt_s: a timestep under which something would fire, if nothing does.
+        samples: what was given instead of images, or None.
     """
 
     file: str
@@ -85,6 +93,7 @@ class NirEnergyReport(Result):
     work: Mapping[str, NeuronWork]
     used: ImagesUsed
     fitting_dt_s: float | None = None
+    samples: Samples | None = None
 
     @property
     def warning(self) -> str:
@@ -133,7 +142,8 @@ class NirEnergyReport(Result):
             "nir": {"file": self.file, "sha256": self.sha256},
             "timesteps": self.timesteps,
             "dt_s": self.dt_s,
-            "rule": RULE,
+            "rule": RULE if self.samples is None or not self.samples.timesteps else RULE_OVER_TIME,
+            "inputs": self.samples.document() if self.samples else None,
             "images_used": self.used.document(),
             "warnings": [self.warning] if self.warning else [],
             "fitting_dt_s": self.fitting_dt_s,
@@ -150,7 +160,7 @@ class NirEnergyReport(Result):
             "images": [
                 {
                     "name": image.name,
-                    "sha256": image.sha256,
+                    "sha256": image.sha256 or None,
                     "firing_rate": image.rate,
                     "totals": {name: image.count.total(name) for name in _COUNTED},
                 }
@@ -184,35 +194,46 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def run_nir_energy(
-    options: NirEnergyOptions, out: Path | None, overwrite: bool, track: Track
+    options: NirEnergyOptions, inputs: InputOptions, out: Path | None, overwrite: bool, track: Track
 ) -> NirEnergyReport:
-    """Run the file on every image, count, and write `energy.json` if a folder is given.
+    """Run the file on every image or sample, count, and write `energy.json` if a folder is given.
 
     Raises:
         ConfigError: an option is out of range, or the file exists.
         ArtifactError: the NIR file cannot be used.
         UnsupportedLayerError: names a node that cannot be run or counted, or an Input that is no image.
-        DataError: no image, a damaged one, or one smaller than the file's input.
+        DataError: no image, a damaged one, or one smaller than the file's input; inputs that cannot be used.
     """
-    if options.timesteps < 1 or options.limit < 0:
+    if (options.timesteps is not None and options.timesteps < 1) or options.limit < 0:
         raise ConfigError("--timesteps must be at least 1 and --limit at least 0")
+    if (options.images is None) == (inputs.inputs is None):
+        raise ConfigError("give either --images DIR or --inputs FILE")
     if out:
         refuse_existing_file(out / JSON_FILE, overwrite)
         claim([out / JSON_FILE], of_kind(KIND))
-    paths = find_images(options.images)
+    paths = find_images(options.images) if options.images else []
     module = load_nir_module(options.nir, options.dt_s)
-    check_input(module, options.nir)
     if not any(isinstance(part, NirSpiking) for part in module.neurons.values()):
         LOGGER.warning("%s: no node emits spikes; everything is counted as multiply-accumulates", options.nir)
-    chosen, used = first_images(paths, options.limit)
-    counted = tuple(_counted(module, path, options) for path in track(chosen, "count"))
+    if inputs.inputs is None:
+        check_input(module, options.nir)
+        chosen, used = first_images(paths, options.limit)
+        timesteps, samples = options.timesteps or TIMESTEPS, None
+        first = present(chosen[0], module.input_shape)
+        counted = tuple(_counted(module, path, options, timesteps) for path in track(chosen, "count"))
+    else:
+        size = (options.timesteps, TIMESTEPS, options.limit)
+        samples = read_samples(inputs, module.input_shape, *size)
+        used, timesteps = samples.used, options.timesteps or samples.timesteps or TIMESTEPS
+        first = torch.from_numpy(samples.values[:, :1].astype(np.float64).mean(axis=0))
+        every = track(range(len(samples)), "count")
+        counted = tuple(_of_sample(module, samples, at, timesteps) for at in every)
     work = {name: NeuronWork(part.multiplies, part.adds) for name, part in module.neurons.items()}
     fitting = None
     if not any(image.rate for image in counted):
-        first = present(chosen[0], module.input_shape)
-        fitting = fitting_dt(module.graph, str(options.nir), [first], options.timesteps)
-    about = (str(options.nir.name), sha256_file(options.nir), options.timesteps, options.dt_s)
-    report = NirEnergyReport(*about, counted, work, used, fitting)
+        fitting = fitting_dt(module.graph, str(options.nir), [first], timesteps)
+    about = (str(options.nir.name), sha256_file(options.nir), timesteps, options.dt_s)
+    report = NirEnergyReport(*about, counted, work, used, fitting, samples)
     if out:
         write_json(out / JSON_FILE, KIND, SCHEMA, report.to_dict(), owned_path)
     return report
@@ -228,7 +249,7 @@ def check_input(module: NirModule, path: Path) -> None:
     if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise UnsupportedLayerError(
             f"{path}: {module.input}: takes {list(shape)}, but images are [3, height, width] or "
-            "[1, height, width]; count other inputs in Python with `count_spikes`"
+            "[1, height, width]; give other inputs with --inputs FILE"
         )
 
 
@@ -248,19 +269,36 @@ def present(path: Path, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))[None]
 
 
-def count_image(module: NirModule, image: Tensor, timesteps: int) -> SpikeCount:
-    """Counts of one image [1, C, H, W], presented unchanged in each of T steps, from the state at rest."""
+def count_sample(
+    module: NirModule, steps: Sequence[Tensor], timesteps: int, spikes: bool = False
+) -> SpikeCount:
+    """Counts of one sample from the state at rest.
+
+    Args:
+        module: the file.
+        steps: [1, *shape] of every timestep, or one that is presented unchanged in each.
+        timesteps: T.
+        spikes: the sample is whole numbers of spikes, which are accumulated.
+    """
     module.reset()
-    counting = count_spikes(module, spiking={NirSpiking: Spikes()}, integrators=[NirIntegrator])
+    kinds: Literal["spikes", "real"] = "spikes" if spikes else "real"
+    counting = count_spikes(module, kinds, {NirSpiking: Spikes()}, [NirIntegrator])
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DenseNetworkWarning)  # said once, of the file
         with counting as counter:
-            for _ in range(timesteps):
-                module(image)
+            for step in range(timesteps):
+                module(steps[min(step, len(steps) - 1)])
     return counter.result()
 
 
-def _counted(module: NirModule, path: Path, options: NirEnergyOptions) -> ImageCount:
-    name = name_below(path, options.images)
+def _counted(module: NirModule, path: Path, options: NirEnergyOptions, timesteps: int) -> ImageCount:
+    assert options.images is not None
     image = present(path, module.input_shape)
-    return ImageCount(name, sha256_file(path), count_image(module, image, options.timesteps))
+    count = count_sample(module, [image], timesteps)
+    return ImageCount(name_below(path, options.images), sha256_file(path), count)
+
+
+def _of_sample(module: NirModule, samples: Samples, at: int, timesteps: int) -> ImageCount:
+    steps = torch.from_numpy(samples.values[:, at : at + 1].astype(np.float64))
+    count = count_sample(module, list(steps), timesteps, samples.kind == SPIKES)
+    return ImageCount(samples.names[at], "", count)

@@ -152,15 +152,17 @@ class NirEnergyOptions:
 
     Attributes:
         nir: the file.
-        images: folder of images, or one image.
-        timesteps: T, for which each image is presented unchanged.
+        images: folder of images, or one image; None where inputs are given.
+        timesteps: T, for which each image is presented unchanged; None takes that of the inputs, or 10.
         dt_s: timestep in seconds.
         limit: largest number of images, 0 for all.
     """
 
     nir: Annotated[Path, Flag("A NIR file made by any tool.", ("file",), argument=True)]
-    images: Annotated[Path, Flag("Folder of images, or one image.")]
-    timesteps: Annotated[int, Flag("Steps per image.")] = TIMESTEPS
+    images: Annotated[Path | None, Flag("Folder of images, or one image.")] = None
+    timesteps: Annotated[
+        int | None, Flag("Steps per image.", shown=f"{TIMESTEPS}, or that of --inputs over time")
+    ] = None
     dt_s: Annotated[float, Flag("Seconds per step.", ("--dt",))] = DT_S
     limit: Annotated[int, Flag("Use the first N images; 0 takes all.")] = 0
 

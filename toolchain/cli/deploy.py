@@ -1,5 +1,6 @@
 """The commands that carry a student to integers and hardware: `quantize`, `export`, `verify`, `backend`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from snn_tool.deploy.options import (
     usual_out,
 )
 from snn_tool.flags import OUTPUT, Flag, Overwrite
+from snn_tool.inputs.options import InputOptions
 from snn_tool.networks.locate import exported_file, float_file
 from snn_tool.tables import printable
 from snn_tool.terminal import Terminal, terminal_of
@@ -82,6 +84,7 @@ def export(
     ],
     options: ExportOptions,
     golden: GoldenOptions,
+    inputs: InputOptions,
     out: Annotated[
         Path | None,
         Flag(
@@ -97,7 +100,7 @@ def export(
     from snn_tool.exporters.contract.targets import Context
     from snn_tool.texts.deploy import export_document, export_text
 
-    terminal = terminal_of(context)
+    terminal, golden = terminal_of(context), replace(golden, inputs=inputs)
     out = out or usual_out(student, options.target)
     if check_target(options.target, options.lowering, options.taps or options.stateful):
         onnx = OnnxOptions(golden, options.taps, options.stateful, options.verify, options.overwrite)
@@ -135,6 +138,7 @@ def verify(
     context: typer.Context,
     bundle: Annotated[Path, Flag("Folder, from export; not of --target nir.", argument=True)],
     options: VerifyOptions,
+    inputs: InputOptions,
     out: Annotated[
         Path | None, Flag("File for the report.", shown="verification.json in the folder", group=OUTPUT)
     ] = None,
@@ -150,6 +154,8 @@ def verify(
     from snn_tool.exporters.contract.targets import Context
     from snn_tool.texts.deploy import verification_text
 
+    if options.images is not None and inputs.inputs is not None:
+        raise typer.BadParameter("give --images or --inputs, not both", context)
     terminal = terminal_of(context)
     export = open_export(bundle)
     known = backend_names(export)
@@ -162,7 +168,8 @@ def verify(
     with terminal.steps() as log:
         how = Context(conv=options.conv, log=log, cc=options.cc)
         shown = photographs if options.images else None
-        report = verify_export(export, options.backend or None, shown, how, out)
+        limit = options.tiles if inputs.inputs else 0
+        report = verify_export(export, options.backend or None, shown, how, out, inputs, limit)
     terminal.result(verification_text(report), report.to_dict())
     if export.target == LOIHI:
         terminal.then("conformance", bundle, why="the same network in five simulators")
@@ -235,6 +242,7 @@ def install_backend(
 def import_nir(
     context: typer.Context,
     options: ImportOptions,
+    inputs: InputOptions,
     out: Annotated[
         Path | None, Flag("Integer network.", shown="NAME.int.safetensors beside NAME.nir", group=OUTPUT)
     ] = None,
@@ -250,7 +258,7 @@ def import_nir(
 
     terminal = terminal_of(context)
     path = out or options.nir.with_suffix(INTEGER_SUFFIX)
-    imported = import_network(options, path, overwrite, terminal.track)
+    imported = import_network(options, inputs, path, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
     terminal.then("export", imported.path, "--target", "loihi", why="files for a chip, verified bit for bit")
 
@@ -260,6 +268,7 @@ def conformance(
     context: typer.Context,
     bundle: Bundle,
     options: ConformanceOptions,
+    inputs: InputOptions,
     out: Annotated[
         Path | None,
         Flag("Folder for conformance.json and conformance.html.", shown="none are written", group=OUTPUT),
@@ -270,7 +279,6 @@ def conformance(
 
     Exit code 3 if one that loads differs with the membrane register.
     """
-    from snn_tool.degradations.tasks import degradation_from_options
     from snn_tool.deploy.conformance import claim_conformance, run_conformance, write_conformance
     from snn_tool.exporters.contract.targets import plugin_names
     from snn_tool.exporters.loihi.bundle import read_bundle
@@ -287,10 +295,7 @@ def conformance(
     terminal = terminal_of(context)
     export = read_bundle(bundle)
     with terminal.steps() as log:
-        noise = degradation_from_options("denoise", options.sigma)
-        made = run_conformance(
-            export, options.images, options.tiles, noise, options.seed, log, options.backend
-        )
+        made = run_conformance(export, options, inputs, log)
     if out:
         write_conformance(out, made, conformance_page(made))
     terminal.result(conformance_text(made), made.document())
@@ -309,6 +314,7 @@ UNREADABLE = "nir.read raises, whichever tool calls it ({}); read such a file wi
 def check(
     context: typer.Context,
     source: Annotated[Path, Flag("A .nir file of any tool.", argument=True)],
+    inputs: InputOptions,
     target: Annotated[
         str | None, Flag("norse, snntorch, spikingjelly, sinabs or nirtorch.", shown="all")
     ] = None,
@@ -321,8 +327,11 @@ def check(
     from dataclasses import asdict
 
     from snn_tool.exporters.nir.reading import read_foreign_nir
+    from snn_tool.exporters.nir_foreign import TIMESTEPS
     from snn_tool.exporters.nir_foreign.check import HELD, check_graph
     from snn_tool.exporters.nir_foreign.graph_effects import type_fault
+    from snn_tool.exporters.nir_foreign.module import graph_input_shape
+    from snn_tool.inputs.samples import read_samples
 
     graph = read_foreign_nir(source, grouped=True)
     findings, fault = check_graph(graph, target, dt), type_fault(graph)
@@ -334,7 +343,12 @@ def check(
     kept = sum(finding.verdict == HELD for finding in findings)
     lines.append(f"{kept} of {len(findings)} node and target pairs are held unchanged")
     notes = [UNREADABLE.format(fault)] if fault else []
+    samples = None
+    if inputs.inputs is not None:
+        samples = read_samples(inputs, graph_input_shape(graph, source), None, TIMESTEPS)
+        notes.append(samples.text())
     document = {"schema": 2, "file": str(source), "dt_s": dt, "lost": lost, "notes": notes}
+    document["inputs"] = samples.document() if samples else None
     document["findings"] = [asdict(f) for f in findings]
     terminal = terminal_of(context)
     terminal.result("\n".join(map(printable, [*lines, *notes])), document)

@@ -14,6 +14,7 @@ from snn_tool.auditing.options import (
 from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import Command, CommandGroup, Given, check_images, command, options_of
 from snn_tool.flags import OUTPUT, Flag, Overwrite
+from snn_tool.inputs.options import InputOptions
 from snn_tool.networks.locate import Kind, beside, locate, locate_teacher
 from snn_tool.tables import printable
 from snn_tool.terminal import output_console, terminal_of
@@ -35,6 +36,7 @@ def energy_report(
     context: typer.Context,
     asked: Asked,
     of_nir: AskedOfNir,
+    inputs: InputOptions,
     nir: Annotated[Path | None, Flag("Instead of --student: the same as 'energy nir FILE'.")] = None,
     out: Annotated[
         Path | None,
@@ -53,11 +55,13 @@ def energy_report(
 ) -> None:
     """Count every operation of the deployed student, price it by every model, and judge the claim."""
     if nir is not None:
-        _check_nir(asked, strict, tables, latex)
+        _check_nir(asked, inputs, strict, tables, latex)
         shared = {name: asked[name] for name in ("images", "limit") if name in asked}
-        return _report_nir(context, NirEnergyOptions(nir=nir, **shared, **of_nir), out, overwrite)
+        return _report_nir(context, NirEnergyOptions(nir=nir, **shared, **of_nir), inputs, out, overwrite)
     if "student" not in asked:
         raise typer.BadParameter("give --student, or --nir for a file of another tool")
+    if inputs.inputs is not None:
+        raise typer.BadParameter("--inputs does not go with --student; students restore images")
     for name in of_nir:
         raise typer.BadParameter(f"{_flag(name)} does not go with --student")
     options = AuditOptions(**asked)
@@ -69,15 +73,17 @@ def energy_report(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _check_nir(asked: dict[str, Any], strict: bool, tables: bool, latex: Path | None) -> None:
+def _check_nir(
+    asked: dict[str, Any], inputs: InputOptions, strict: bool, tables: bool, latex: Path | None
+) -> None:
     """Refuse what has no meaning for a NIR file, as a fault of usage."""
     known = {option.name for option in options_of(NirEnergyOptions)}
     foreign = [_flag(name) for name in asked if name not in known]
     foreign += ["--strict"] * strict + ["--tables"] * tables + ["--latex"] * (latex is not None)
     if foreign:
         raise typer.BadParameter(f"{foreign[0]} does not go with --nir")
-    if "images" not in asked:
-        raise typer.BadParameter("--nir needs --images DIR", param_hint="--images")
+    if "images" not in asked and inputs.inputs is None:
+        raise typer.BadParameter("--nir needs --images DIR or --inputs FILE", param_hint="--images")
 
 
 def _flag(name: str) -> str:
@@ -118,15 +124,22 @@ def _report_student(
     return report.verdict.outcome
 
 
-def _report_nir(context: typer.Context, options: NirEnergyOptions, out: Path | None, overwrite: bool) -> None:
+def _report_nir(
+    context: typer.Context,
+    options: NirEnergyOptions,
+    inputs: InputOptions,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
     from snn_tool.auditing.nir import run_nir_energy
     from snn_tool.texts.audit import nir_report_text
 
     terminal = terminal_of(context)
-    report = run_nir_energy(options, out, overwrite, terminal.track)
+    report = run_nir_energy(options, inputs, out, overwrite, terminal.track)
     written = f"\n{printable(out / 'energy.json')}" if out else ""
     terminal.result(nir_report_text(report) + written, report.to_dict())
-    terminal.then("import", options.nir, "--images", options.images, why="its integers, for a chip")
+    given = ("--inputs", inputs.inputs) if inputs.inputs else ("--images", options.images)
+    terminal.then("import", options.nir, *given, why="its integers, for a chip")
 
 
 @energy_app.command("nir", cls=Command)
@@ -134,13 +147,14 @@ def _report_nir(context: typer.Context, options: NirEnergyOptions, out: Path | N
 def energy_nir(
     context: typer.Context,
     options: NirEnergyOptions,
+    inputs: InputOptions,
     out: Annotated[
         Path | None, Flag("Folder for energy.json.", shown="none is written", group=OUTPUT)
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Count what a NIR file of any tool computes on images, layer by layer, and price it."""
-    _report_nir(context, options, out, overwrite)
+    """Count what a NIR file of any tool computes on images or inputs, layer by layer, and price it."""
+    _report_nir(context, options, inputs, out, overwrite)
 
 
 @energy_app.command("pays", cls=Command)

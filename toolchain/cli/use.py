@@ -10,6 +10,7 @@ from snn_tool.cli.deploy import CHECK_FAILED
 from snn_tool.cli.options import command, images_or_pairs
 from snn_tool.degradations.options import USUAL_TASK, HowOptions
 from snn_tool.flags import Flag, Overwrite
+from snn_tool.inputs.options import InputOptions
 from snn_tool.networks.locate import locate_teacher, shortest
 from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
 from snn_tool.networks.shipped import shipped_for
@@ -87,8 +88,13 @@ def _restored(used: Mapping[Path, "RestoringStudent"], outputs: Mapping[Path, Pa
 
 
 @command
-def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions) -> None:
-    """PSNR and SSIM of a student or a teacher: RGB (derain: luma, too), full images, 8-bit output."""
+def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions, inputs: InputOptions) -> None:
+    """PSNR and SSIM of a student or a teacher; of a classifier, with --inputs, its accuracy.
+
+    PSNR: RGB (derain: luma, too), full images, 8-bit output. Accuracy: against labels, class by class.
+    """
+    if inputs.inputs is not None:
+        return _evaluate_classes(context, options, inputs)
     # cheap checks first: torch follows
     clean, partners = images_or_pairs(options.data, "--data", options.pairs, options.degraded)
     terminal, student = terminal_of(context), options.student
@@ -111,6 +117,28 @@ def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions) 
         terminal.then("energy", "report", "--student", shortest(student), *images, why="what it costs")
     else:
         terminal.then("quantize", student, "--data", "DIR", why="its integers")
+
+
+def _evaluate_classes(context: typer.Context, options: EvaluateOptions, inputs: InputOptions) -> None:
+    from snn_tool.deploy.classify import ClassifyOptions, classify
+
+    for name, given in (
+        ("--teacher", options.teacher),
+        ("--data", options.data),
+        ("--pairs", options.pairs),
+        ("--save", options.save),
+        ("--sigma", options.sigma),
+    ):
+        if given is not None:
+            raise typer.BadParameter(f"{name} does not go with --inputs", context)
+    if options.student is None:
+        raise typer.BadParameter("--inputs needs --student NAME.int.safetensors, from import", context)
+    chosen = ClassifyOptions(options.student, options.original, options.labels, options.limit)
+    terminal = terminal_of(context)
+    found, samples = classify(chosen, inputs, options.out, options.overwrite, terminal.track)
+    text = [found.tables(), samples.text(), *found.lines(), found.rule]
+    terminal.result("\n".join(text), {**found.to_dict(), "inputs": samples.document()})
+    terminal.then("export", options.student, "--target", "loihi", "--inputs", inputs.inputs, why="for a chip")
 
 
 @command

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import ImagesUsed, channels_first, draw_counted
 from snn_tool.degradations.noise import Degradation
+from snn_tool.degradations.tasks import degradation_from_options
+from snn_tool.deploy.options import ConformanceOptions
+from snn_tool.deploy.photographs import export_inputs
 from snn_tool.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -28,6 +31,7 @@ from snn_tool.exporters.verify.running import Runner
 from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.metrics import psnr_db, to_uint8
+from snn_tool.inputs.options import InputOptions
 from snn_tool.models.integer.engine import base_image, quantize_image
 
 KIND, SCHEMA = "conformance", 1
@@ -36,6 +40,7 @@ TITLE = "Conformance of "
 """How the page's title begins, by which a page without a ledger beside it is known."""
 
 TILES_PER_RUN = 4
+NOTHING = InputOptions()
 INTEGERS = "integers"
 Images = NDArray[np.float32]
 
@@ -50,8 +55,10 @@ class Row:
         loads, runs: whether it came so far; `reason` says why not.
         spikes_compared: neurons times timesteps times tiles.
         differing_spikes: for each population, the read-out excepted.
-        readout_difference_levels: largest difference of the residual image, in grey levels of 255.
-        psnr_db: of all restored tiles against the clean ones.
+        readout_difference_levels: largest difference of the residual image, in grey levels of 255; of a
+            network that restores nothing, of an output, in its own unit.
+        psnr_db: of all restored tiles against the clean ones; None of a network that restores nothing.
+        accuracy: of a classifier, where its inputs have labels.
         versions: of what computed it.
     """
 
@@ -64,6 +71,7 @@ class Row:
     differing_spikes: Mapping[str, int] = field(default_factory=dict)
     readout_difference_levels: float = 0.0
     psnr_db: float | None = None
+    accuracy: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -87,7 +95,7 @@ class Conformance:
         bundle, images: names of the folders.
         tiles, height, width: of what was run.
         degradation, seed: of the noise and of the tiles' places.
-        reference_psnr_db: of the integer engine.
+        reference_psnr_db, reference_accuracy: of the integer engine; None where there is none.
         rows: one or two for each backend.
         images_used: of how many images the tiles are.
     """
@@ -99,7 +107,8 @@ class Conformance:
     width: int
     degradation: Mapping[str, Any]
     seed: int
-    reference_psnr_db: float
+    reference_psnr_db: float | None
+    reference_accuracy: float | None
     rows: tuple[Row, ...]
     images_used: ImagesUsed
 
@@ -151,60 +160,93 @@ class _Keeping:
 
 def run_conformance(
     bundle: Bundle,
-    images: Path | None,
-    count: int,
-    degradation: Degradation,
-    seed: int = 0,
+    options: ConformanceOptions,
+    inputs: InputOptions = NOTHING,
     log: Callable[[str], None] | None = None,
-    backends: Sequence[str] = (),
 ) -> Conformance:
-    """Run tiles of photographs through every simulator.
+    """Run tiles of photographs, or the inputs of a classifier, through every simulator.
 
     Args:
         bundle: of `read_bundle`.
-        images: folder of clean images; None takes the photographs that ship with scikit-image.
-        count: number of tiles of the bundle's size.
-        degradation: added to them.
-        seed: of places and noise.
+        options: images, number of tiles, noise, and backends of other packages, which must be exact as well.
+        inputs: instead of images; accuracy is compared where they have labels.
         log: receives a line for each backend.
-        backends: of other packages, which must be exact as well.
 
     Raises:
-        ConfigError: `count` is not positive, or the network restores no image.
+        ConfigError: `tiles` is not positive, or the network restores no image and there are no inputs.
         ArtifactError: network.nir cannot be read.
-        DataError: no image is as large as a tile.
+        DataError: no image is as large as a tile, or inputs that cannot be used.
     """
-    if count < 1:
-        raise ConfigError(f"--tiles {count}: use at least 1")
-    runner, folder = Runner(bundle), bundle.folder
-    if not runner.engine.network.topology.restores:
-        raise ConfigError(f"{folder}: its network restores no image, so that there is no PSNR; use 'verify'")
-    keeping, size = _Keeping(degradation), (runner.program.height, runner.program.width)
-    channels = runner.engine.network.topology.image_channels
-    degraded, used = draw_counted(images, count, size, keeping, seed, channels)
-    sheet = _Sheet(runner, degraded, np.stack(keeping.clean))
+    if options.tiles < 1:
+        raise ConfigError(f"--tiles {options.tiles}: use at least 1")
+    runner = Runner(bundle)
+    sheet, about = _sheet(runner, options, inputs)
     wanted = [
         ("nir", INTEGERS),
         *((name, arithmetic) for name in SIMULATORS for arithmetic in (REGISTER, FLOAT)),
-        *((name, INTEGERS) for name in dict.fromkeys(backends)),
+        *((name, INTEGERS) for name in dict.fromkeys(options.backend)),
     ]
     rows = []
     for step, (backend, membrane) in enumerate(wanted, start=1):
         rows.append(sheet.row(backend, membrane))
         if log:
             log(f"conformance: step {step} of {len(wanted)}")
-    shown = images.name if images else "shipped with scikit-image"
-    reference = sheet.score(sheet.residuals(sheet.readouts))
-    about = (folder.name, shown, count, *size, degradation.describe(), seed, reference)
-    return Conformance(*about, tuple(rows), used)
+    outputs = sheet.residuals(sheet.readouts)
+    size = (runner.program.height, runner.program.width)
+    return Conformance(
+        bundle=bundle.folder.name,
+        images=about.images,
+        tiles=sheet.count,
+        height=size[0],
+        width=size[1],
+        degradation=about.degradation,
+        seed=options.seed,
+        reference_psnr_db=sheet.score(outputs),
+        reference_accuracy=sheet.accuracy(outputs),
+        rows=tuple(rows),
+        images_used=about.used,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What was run: its name, how it was degraded, and how much of it."""
+
+    images: str
+    degradation: Mapping[str, Any]
+    used: ImagesUsed
+
+
+def _sheet(runner: Runner, options: ConformanceOptions, inputs: InputOptions) -> tuple["_Sheet", _About]:
+    """Tiles of photographs, or of inputs."""
+    if inputs.inputs is not None:
+        if options.images is not None:
+            raise ConfigError("give --images or --inputs, not both")
+        samples, tiles = export_inputs(runner, inputs, options.tiles, options.labels)
+        labels = samples.labels.index if samples.labels else None
+        return _Sheet(runner, tiles, None, labels), _About(samples.path.name, {}, samples.used)
+    network = runner.engine.network
+    if not network.topology.restores:
+        raise ConfigError(
+            f"{runner.export.folder}: its network restores no image, so that there is no PSNR; give --inputs "
+            "FILE, with labels for its accuracy"
+        )
+    keeping = _Keeping(degradation_from_options("denoise", options.sigma))
+    size = (runner.program.height, runner.program.width)
+    channels = network.topology.image_channels
+    degraded, used = draw_counted(options.images, options.tiles, size, keeping, options.seed, channels)
+    shown = options.images.name if options.images else "shipped with scikit-image"
+    tiles = quantize_image(degraded, network)
+    return _Sheet(runner, tiles, np.stack(keeping.clean), None), _About(shown, keeping.describe(), used)
 
 
 class _Sheet:
     """The tiles, the engine's trace of them, and how an implementation compares."""
 
-    def __init__(self, runner: Runner, degraded: Images, clean: Images) -> None:
-        self.runner, self.clean = runner, clean
-        tiles = quantize_image(degraded, runner.engine.network)
+    def __init__(
+        self, runner: Runner, tiles: NDArray[np.int16], clean: Images | None, labels: NDArray[np.int64] | None
+    ) -> None:
+        self.runner, self.clean, self.labels, self.count = runner, clean, labels, len(tiles)
         self.base = base_image(tiles, runner.engine.network)
         self.parts = [tiles[i : i + TILES_PER_RUN] for i in range(0, len(tiles), TILES_PER_RUN)]
         self.order = runner.order[:-1]
@@ -252,8 +294,9 @@ class _Sheet:
             runs=True,
             spikes_compared=compared,
             differing_spikes=differing,
-            readout_difference_levels=float(distance) * 255,
+            readout_difference_levels=float(distance) * (255 if self.clean is not None else 1),
             psnr_db=self.score(residuals),
+            accuracy=self.accuracy(residuals),
         )
 
     def residuals(self, readouts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
@@ -262,7 +305,15 @@ class _Sheet:
         whole: NDArray[np.float64] = np.concatenate(readouts).astype(np.float64) * scale
         return whole
 
-    def score(self, residuals: NDArray[np.float64]) -> float:
-        """PSNR in dB of all restored tiles, stacked to one image."""
+    def score(self, residuals: NDArray[np.float64]) -> float | None:
+        """PSNR in dB of all restored tiles, stacked to one image; None where nothing is restored."""
+        if self.clean is None:
+            return None
         restored, clean = to_uint8(self.base + residuals), to_uint8(self.clean)
         return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
+
+    def accuracy(self, outputs: NDArray[np.float64]) -> float | None:
+        """Fraction of samples whose largest output is their label's; None without labels."""
+        if self.labels is None:
+            return None
+        return float((outputs.reshape(self.count, -1).argmax(axis=1) == self.labels).mean())

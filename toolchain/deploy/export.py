@@ -234,7 +234,7 @@ def _write_manifest(
 
 def _manifest_body(golden: ExportSource, packages: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "image_size": list(golden.tiles.shape[2:]),
+        "image_size": list(golden.tiles.shape[-2:]),
         "student_sha256": golden.source_sha256,
         "golden": dict(golden.origin),
         "versions": {name: version(name) for name in packages},

@@ -5,14 +5,13 @@ interpreter gives them, so that only Lava remains to disagree.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles
-from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ConfigError
@@ -21,8 +20,12 @@ from snn_tool.exporters.contract.traces import Trace
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image, to_input_grid
+from snn_tool.exporters.nir.network import integer_network
+from snn_tool.inputs.encoding import integers_of, own_shape
+from snn_tool.inputs.samples import read_samples
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import INTEGER_SUFFIX
+from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.networks.open import open_integers
 
 NIR_SUFFIX = ".nir"
@@ -73,35 +76,52 @@ def make_golden(source: Path, folder: Path, options: GoldenOptions) -> ExportSou
 def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> ExportSource:
     opened = open_integers(source)
     network = opened.network
-    degradation = degradation_for(options.task, options.sigma, opened.provenance.trained_for)
     size = network.image_size or (options.size, options.size)
     write_nir(nir, to_nir(network, *size))
-    drawing = (size, degradation, options.seed, network.topology.image_channels)
-    tiles = quantize_image(draw_tiles(options.images, options.tiles, *drawing), network)
+    tiles, origin = _drawn(source, options, opened.provenance.trained_for, network, size)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
-    origin = _origin(options, degradation, "integer engine")
+    origin |= {"integers_by": "integer engine"}
     return ExportSource(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
 
 
 def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
     nir = NetworkFile(source)
     program = nir.program
-    degradation = degradation_for(options.task, options.sigma or DEFAULT_SIGMA, TrainedFor())
+    usual = replace(options, sigma=options.sigma or DEFAULT_SIGMA)
     size = (program.height, program.width)
-    drawing = (size, degradation, options.seed, program.channels)
-    degraded = draw_tiles(options.images, options.tiles, *drawing)
-    grid = (program.input_step, program.input_low, program.input_high, program.input_offset)
-    tiles = to_input_grid(degraded, *grid)
+    tiles, origin = _drawn(source, usual, TrainedFor(), integer_network(program), size)
     trace = run_program(program, tiles.astype(np.int64))
-    origin = _origin(options, degradation, "nir interpreter")
+    origin |= {"integers_by": "nir interpreter"}
     return ExportSource(nir, tiles, trace, nir.sha256, origin, False)
 
 
-def _origin(options: GoldenOptions, degradation: Degradation, made_by: str) -> dict[str, Any]:
-    """The folder's name stands without its path, so that the same export gives the same bytes elsewhere."""
-    return {
+def _drawn(
+    source: Path,
+    options: GoldenOptions,
+    trained_for: TrainedFor,
+    network: IntegerNetwork,
+    size: tuple[int, int],
+) -> tuple[NDArray[np.int16], dict[str, Any]]:
+    """Tiles [N, C, H, W], or [N, T, C, H, W], on the network's grid, and how they were made.
+
+    The folder's name stands without its path, so that the same export gives the same bytes elsewhere.
+    """
+    channels = network.topology.image_channels
+    if options.inputs.inputs is not None:
+        known = (network.timesteps, network.timesteps, options.tiles)
+        samples = read_samples(options.inputs, own_shape(channels, size), *known)
+        made = {"images": samples.path.name, "inputs": samples.document()}
+        return integers_of(samples.values, network), made
+    if network.grid or channels not in (1, 3):
+        raise ConfigError(
+            f"{source}: takes {channels} channels of "
+            f"{network.grid.kind if network.grid else 'images'}, which "
+            "photographs do not have; give --inputs FILE for golden tiles"
+        )
+    degradation = degradation_for(options.task, options.sigma, trained_for)
+    drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed, channels)
+    return quantize_image(drawn, network), {
         "images": options.images.name if options.images else "shipped with scikit-image",
         "seed": options.seed,
         "degradation": degradation.describe(),
-        "integers_by": made_by,
     }

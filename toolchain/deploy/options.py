@@ -16,6 +16,7 @@ from snn_tool.degradations.options import (
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
 from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
+from snn_tool.inputs.options import InputOptions, LabelsPath
 from snn_tool.models.streams import FANOUT
 from snn_tool.networks.locate import beside
 
@@ -66,6 +67,7 @@ class GoldenOptions:
             imported for one size keeps it.
         task, sigma: degradation; None takes the one that the student was trained for.
         seed: of places and noise.
+        inputs: arrays, recordings or images of classes instead, the first `tiles` of them.
     """
 
     images: Annotated[
@@ -76,6 +78,7 @@ class GoldenOptions:
     task: TrainedTask = None
     sigma: TrainedStrength = None
     seed: Annotated[int, Flag("Seed of tiles and noise.")] = 0
+    inputs: InputOptions = InputOptions()
 
     def __post_init__(self) -> None:
         """Refuse counts and sizes that give no tile.
@@ -147,7 +150,9 @@ class VerifyOptions:
         Path | None,
         Flag("Folder of clean images to verify on as well.", shown="golden tiles only", group=IMAGES),
     ] = None
-    tiles: Annotated[int, Flag("With --images: tiles, compared layer by layer.", group=IMAGES)] = 20
+    tiles: Annotated[
+        int, Flag("With --images: tiles, compared layer by layer; with --inputs: samples.", group=IMAGES)
+    ] = 20
     whole: Annotated[int, Flag("With --images: whole images, compared by their read-outs.", group=IMAGES)] = 0
     task: TrainedTask = None
     sigma: TrainedStrength = None
@@ -167,13 +172,15 @@ class ConformanceOptions:
         backend: names of other packages' implementations.
         sigma: of the noise.
         seed: of places and noise.
+        labels: of the inputs that are given instead of images.
     """
 
     images: Annotated[Path | None, Flag("Folder of clean images.", shown="shipped photographs")] = None
-    tiles: Annotated[int, Flag("Tiles of the bundle's size.")] = 20
+    tiles: Annotated[int, Flag("Tiles of the bundle's size; with --inputs: samples.")] = 20
     backend: Annotated[tuple[str, ...], Flag("Another package's, besides the simulators; repeatable.")] = ()
     sigma: Annotated[str, Flag("Noise.")] = "25"
     seed: Annotated[int, Flag("Seed of places and noise.")] = 0
+    labels: LabelsPath = None
 
 
 @grouped(IMAGES)
@@ -184,30 +191,40 @@ class ImportOptions:
     Attributes:
         nir: the file.
         images: folder of images, or one image; None where `expect` holds the inputs.
-        timesteps: T, for which each image is presented unchanged.
+        timesteps: T, for which each image is presented unchanged; None: the inputs' own.
         dt_s: timestep in seconds that the file's time constants are meant for.
         input_step: grey levels per integer input unit.
         limit: largest number of images, 0 for all.
         task, sigma: degradation of the images; None leaves them as they are.
         seed: of the degradation.
         expect: npz file with what the original gave.
+        labels: file with the classes of inputs.
     """
 
     nir: Annotated[Path, Flag("A .nir file of any tool.", ("source",), argument=True)]
     images: Annotated[Path | None, Flag("Folder of images on which the loss is measured, or one image.")] = (
         None
     )
-    timesteps: Annotated[int, Flag(f"T, 1-{MOST_TIMESTEPS}: how often each image is presented.")] = TIMESTEPS
+    timesteps: Annotated[
+        int | None,
+        Flag(
+            f"T, 1-{MOST_TIMESTEPS}: how often each image is presented.",
+            shown=f"{TIMESTEPS}, or that of --inputs over time",
+        ),
+    ] = None
     dt_s: Annotated[float, Flag("Timestep in seconds that the file's time constants are for.", ("--dt",))] = (
         DT_S
     )
     input_step: Annotated[
-        int,
+        int | None,
         Flag(
-            f"Grey levels per integer input unit, 1-{MOST_STEP}; more leave more bits to the first weights."
+            f"Grey levels per integer input unit, 1-{MOST_STEP}; more leave more bits to the first weights.",
+            shown="4; of images alone",
         ),
-    ] = 4
-    limit: Annotated[int, Flag("Largest number of images; 0 takes all.")] = 16
+    ] = None
+    limit: Annotated[int | None, Flag("Largest number of images; 0 takes all.", shown="16; all --inputs")] = (
+        None
+    )
     task: Annotated[str | None, Flag(f"Degrade the images: {TASK_NAMES}.", shown="leave them")] = None
     sigma: Annotated[str | None, Flag(STRENGTHS, STRENGTH_NAMES)] = None
     seed: Annotated[int, Flag("Seed of the degradation.")] = 0
@@ -215,6 +232,7 @@ class ImportOptions:
         Path | None,
         Flag("FILE.npz with what the original gave: outputs, counts or spikes, and perhaps inputs."),
     ] = None
+    labels: LabelsPath = None
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have.
@@ -226,12 +244,10 @@ class ImportOptions:
             ("--timesteps", self.timesteps, 1, MOST_TIMESTEPS),
             ("--input-step", self.input_step, 1, MOST_STEP),
         ):
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise ConfigError(f"{option} {value}: use {low} to {high}")
-        if self.limit < 0:
+        if self.limit is not None and self.limit < 0:
             raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
-        if self.images is None and self.expect is None:
-            raise ConfigError("import needs --images DIR, or --expect FILE.npz with inputs")
 
 
 def usual_out(source: Path, target: str) -> Path:

@@ -16,6 +16,9 @@ from snn_tool.exporters.verify.running import Runner
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.inputs.encoding import integers_of, own_shape
+from snn_tool.inputs.options import InputOptions
+from snn_tool.inputs.samples import Samples, read_samples
 from snn_tool.models.integer.engine import base_image, quantize_image
 from snn_tool.networks.evaluation import load_pair
 
@@ -83,6 +86,35 @@ def verify_photographs(
         whole_images=tuple(whole),
         difference_psnr_db=costs,
     )
+
+
+def export_inputs(
+    runner: Runner, options: InputOptions, limit: int, labels: Path | None = None
+) -> tuple[Samples, NDArray[np.int16]]:
+    """Arrays or recordings, and the integers that an export's network takes for them.
+
+    Raises:
+        DataError: inputs that cannot be used.
+    """
+    program, network = runner.program, runner.engine.network
+    shape = own_shape(program.channels, (program.height, program.width))
+    samples = read_samples(options, shape, network.timesteps, network.timesteps, limit, labels)
+    return samples, integers_of(samples.values, network)
+
+
+def verify_inputs(
+    runner: Runner, backends: Sequence[str], options: InputOptions, limit: int
+) -> PhotographReport:
+    """Run arrays or recordings through an export's implementations and compare with the integer engine.
+
+    Raises:
+        DataError: inputs that cannot be used.
+        VerificationError: an implementation refuses the network.
+    """
+    samples, tiles = export_inputs(runner, options, limit)
+    others = [backend for backend in dict.fromkeys(backends) if backend != "integer"]
+    results = tuple(verify_tiles(runner, tiles, backend) for backend in others)
+    return PhotographReport(samples.path.name, {}, 0, results, (), {})
 
 
 def _cost_db(runner: Runner, backend: str, tiles: NDArray[np.int16]) -> float:

@@ -34,7 +34,7 @@ class Recorded:
         path: of the file.
         kind: `outputs`, `counts` or `spikes`.
         values: as recorded.
-        inputs: float32 [N, C, H, W] in [0, 1], or None where the images are given.
+        inputs: float32 [N, *shape] in [0, 1], or None where the images are given.
     """
 
     path: Path
@@ -72,14 +72,12 @@ class Recorded:
         return last
 
 
-def read_recorded(path: Path, channels: int, height: int, width: int) -> Recorded:
+def read_recorded(path: Path, shape: Sequence[int]) -> Recorded:
     """Read what the original gave.
 
     Args:
         path: an npz file with one of `outputs`, `counts` and `spikes`, and perhaps `inputs`.
-        channels: of the network's input.
-        height: of the network's input.
-        width: of the network's input.
+        shape: of the network's input.
 
     Raises:
         DataError: missing, damaged, too large, or not of numbers; a key is missing or too many, a value is
@@ -97,7 +95,7 @@ def read_recorded(path: Path, channels: int, height: int, width: int) -> Recorde
             raise DataError(f"{path}: '{name}' holds NaN or infinity; record it again")
     values = arrays[kinds[0]].astype(np.float64)
     inputs = arrays.get(INPUTS)
-    return Recorded(path, kinds[0], values, _inputs(path, inputs, (channels, height, width)))
+    return Recorded(path, kinds[0], values, _inputs(path, inputs, tuple(shape)))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -108,12 +106,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{reason}; record it again with numpy.savez") from error
 
 
-def _inputs(path: Path, given: Any, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
+def _inputs(path: Path, given: Any, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     if given is None:
         return None
-    if given.ndim == 5 and len(given) and (given == given[:1]).all():
+    if given.ndim == len(shape) + 2 and len(given) and (given == given[:1]).all():
         given = given[0]
-    if given.ndim != 4 or given.shape[1:] != shape or not len(given):
+    if given.ndim != len(shape) + 1 or given.shape[1:] != shape or not len(given):
         raise DataError(
             f"{path}: '{INPUTS}' has the shape {list(given.shape)}, not [N, {', '.join(map(str, shape))}]; "
             "each image is presented unchanged in every timestep"

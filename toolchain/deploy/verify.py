@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_tool.deploy.export import VERIFICATION
-from snn_tool.deploy.photographs import PhotographOptions, verify_photographs
+from snn_tool.deploy.photographs import PhotographOptions, verify_inputs, verify_photographs
 from snn_tool.errors import ArtifactError
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.folder import GOLDEN
@@ -18,6 +18,7 @@ from snn_tool.exporters.loihi.bundle import MANIFEST, read_bundle
 from snn_tool.exporters.verify.report import KIND, VerificationReport, verify_golden, write_verification
 from snn_tool.exporters.verify.running import Runner
 from snn_tool.files.ownership import is_kind, refuse_foreign
+from snn_tool.inputs.options import InputOptions
 
 UNRECORDED = {"task": "denoise", "sigma": [25.0, 25.0]}
 """What the tiles of an export are taken to be degraded by that does not say it."""
@@ -52,6 +53,8 @@ def verify_export(
     photographs: PhotographOptions | None = None,
     context: Context = DEFAULT,
     out: Path | None = None,
+    inputs: InputOptions | None = None,
+    limit: int = 0,
 ) -> VerificationReport:
     """Verify a folder on its golden tiles, and on photographs if some are given; write the report.
 
@@ -60,6 +63,8 @@ def verify_export(
         backends: names; None takes those that are usual for the target.
         photographs: further images.
         context: how backends run.
+        inputs: further arrays or recordings, instead of photographs.
+        limit: largest number of these, 0 for all.
         out: file of the report; None takes `verification.json` in the folder.
 
     Raises:
@@ -71,9 +76,10 @@ def verify_export(
     if os.path.lexists(target) and not is_kind(target, KIND):
         refuse_foreign([target])
     report = verify_golden(export, backends, context)
+    chosen, runner = export.usual if backends is None else backends, Runner(export, context)
     if photographs:
-        chosen = export.usual if backends is None else backends
-        found = verify_photographs(Runner(export, context), chosen, photographs)
-        report = replace(report, photographs=found)
+        report = replace(report, photographs=verify_photographs(runner, chosen, photographs))
+    elif inputs and inputs.inputs:
+        report = replace(report, photographs=verify_inputs(runner, chosen, inputs, limit))
     write_verification(target, report)
     return report

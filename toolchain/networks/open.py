@@ -70,10 +70,17 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntegerStudent:
-    """`student.int.safetensors`: integers, as `IntegerEngine` and the exporters take them."""
+    """`student.int.safetensors`: integers, as `IntegerEngine` and the exporters take them.
+
+    Attributes:
+        network: the integers.
+        provenance: where they are from.
+        dt_s: timestep in seconds that an imported network's file was read with.
+    """
 
     network: IntegerNetwork
     provenance: Provenance
+    dt_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +223,8 @@ def _of_file(
 def _integers(path: Path) -> IntegerStudent:
     network, described = load_integer_network(path)
     account = described.get("training", {})
-    return IntegerStudent(network, _of_file(path, Kind.INTEGER, account, noise=described.get("noise")))
+    origin = _of_file(path, Kind.INTEGER, account, noise=described.get("noise"))
+    return IntegerStudent(network, origin, described.get("dt_s"))
 
 
 def _float(path: Path) -> FloatStudent:

@@ -14,6 +14,7 @@ from snn_tool.degradations.options import (
     TrainedTask,
 )
 from snn_tool.flags import IMAGES, NETWORKS, OUTPUT, Flag, Overwrite, grouped
+from snn_tool.inputs.options import LabelsPath
 from snn_tool.networks.locate import student_file
 from snn_tool.networks.shipped import DEFAULT
 
@@ -56,7 +57,10 @@ class EvaluateOptions:
         student: its file; or else `teacher`.
         teacher: any form that `networks.locate` knows.
         weights: file that fills a teacher without weights of its own.
-        data: folder of clean images; or else `pairs`.
+        data: folder of clean images; or else `pairs`, or inputs of a classifier.
+        original: of a classifier, the NIR file that it was imported from.
+        labels: of a classifier's inputs.
+        limit: largest number of these, 0 for all.
         pairs: folder of recorded pairs.
         degraded: folder of the degraded partners of `data`.
         out: file for the scores.
@@ -82,6 +86,15 @@ class EvaluateOptions:
         Path | None, Flag("Weights of a factory's or an architecture's network.", group=NETWORKS)
     ] = None
     data: Annotated[Path | None, Flag("Folder of clean test images.", group=IMAGES)] = None
+    original: Annotated[
+        Path | None,
+        Flag(
+            "With --inputs: the NIR file that the student was imported from, scored beside it.",
+            group=NETWORKS,
+        ),
+    ] = None
+    labels: LabelsPath = None
+    limit: Annotated[int, Flag("With --inputs: largest number of samples; 0 takes all.", group="Inputs")] = 0
     pairs: PairsFolder = None
     degraded: DegradedFolder = None
     out: Annotated[

@@ -137,5 +137,6 @@ def energy_table(report: NirEnergyReport) -> TextTable:
 def nir_report_text(report: NirEnergyReport) -> str:
     """Both tables, how many images they are of, what never fires, and which models are left out."""
     left_out = f"left out: {', '.join(LEFT_OUT)}; energy.json says why"
-    remarks = filter(None, (report.used.text(), report.warning, left_out))
+    used = report.samples.text() if report.samples else report.used.text()
+    remarks = filter(None, (used, report.warning, left_out))
     return rendered(layer_table(report), energy_table(report), *remarks)

@@ -1,12 +1,15 @@
 """Comparisons for people: the conformance matrix as text and as one HTML page, and an imported network."""
 
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
+from snn_tool.deploy.compare_floats import Comparison
 from snn_tool.deploy.conformance import TITLE, Conformance, Row
-from snn_tool.deploy.import_nir import Comparison, ImportedNetwork
+from snn_tool.deploy.import_nir import ImportedNetwork
 from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
 from snn_tool.energy.pages.html import base_style
+from snn_tool.inputs.encoding import grid_text
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.neurons import DECAY_STEPS
 from snn_tool.tables import LONGEST_CELL, plain_table, printable, rendered
@@ -19,10 +22,9 @@ STYLE = "tr.bad{background:#fde8e8;color:inherit}tr.good{color:inherit}"
 def conformance_text(made: Conformance) -> str:
     """A table, the reasons of what did not load or run, and the populations that differ."""
     table = plain_table(
-        f"{made.tiles} tiles of {made.width}x{made.height} pixels, {made.images}; "
-        f"integer engine {made.reference_psnr_db:.2f} dB",
+        _headline(made),
         ("backend", "membrane", "loads", "runs"),
-        ("spikes differ", "of", "output", "dB"),
+        ("spikes differ", "of", "output", _quality(made)),
         1,
     )
     for row in made.rows:
@@ -30,17 +32,35 @@ def conformance_text(made: Conformance) -> str:
     return rendered(table, *map(printable, _remarks(made)))
 
 
+def _headline(made: Conformance) -> str:
+    """What was run, and how well the reference does."""
+    if made.reference_psnr_db is not None:
+        what = f"{made.tiles} tiles of {made.width}x{made.height} pixels, {made.images}"
+        return f"{what}; integer engine {made.reference_psnr_db:.2f} dB"
+    known = made.reference_accuracy
+    accuracy = f"; integer engine {known:.2%}" if known is not None else ""
+    return f"{made.tiles} samples, {made.images}{accuracy}"
+
+
+def _quality(made: Conformance) -> str:
+    return "dB" if made.reference_psnr_db is not None else "accuracy"
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     plain = (row.backend, row.membrane, "yes" if row.loads else "no", "yes" if row.runs else "no")
-    if not row.runs or row.psnr_db is None:
+    if not row.runs:
         return (*plain, "-", "-", "-", "-")
     output = f"{row.readout_difference_levels:.3g}"
-    return (*plain, f"{row.differing:,}", f"{row.spikes_compared:,}", output, f"{row.psnr_db:.2f}")
+    quality = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
+    quality = quality if row.psnr_db is None else f"{row.psnr_db:.2f}"
+    return (*plain, f"{row.differing:,}", f"{row.spikes_compared:,}", output, quality)
 
 
 def _remarks(made: Conformance) -> list[str]:
     lines = [made.images_used.text()]
-    lines += ["output: largest difference of the residual image, in grey levels of 255"]
+    restores = made.reference_psnr_db is not None
+    of = "of the residual image, in grey levels of 255" if restores else "of an output"
+    lines += [f"output: largest difference {of}"]
     for row in made.rows:
         if row.reason:
             lines.append(f"{row.backend} ({row.membrane}): {row.reason}")
@@ -52,7 +72,8 @@ def _remarks(made: Conformance) -> list[str]:
 
 def conformance_page(made: Conformance) -> str:
     """The matrix as HTML."""
-    titles = ("backend", "membrane", "loads", "runs", "spikes differ", "of", "output", "dB", "versions")
+    known = ("backend", "membrane", "loads", "runs", "spikes differ", "of", "output")
+    titles = (*known, _quality(made), "versions")
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = "".join(_html_row(row) for row in made.rows)
     remarks = "".join(f"<li>{_html(line)}</li>" for line in _remarks(made))
@@ -61,8 +82,7 @@ def conformance_page(made: Conformance) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{base_style()}{STYLE}</style>"
-        f"<h1>{title}</h1><p>{made.tiles} tiles of {made.width}x{made.height} pixels, {_html(made.images)}; "
-        f"integer engine {made.reference_psnr_db:.2f} dB; {'passed' if made.passed else 'failed'}.</p>"
+        f"<h1>{title}</h1><p>{_html(_headline(made))}; {'passed' if made.passed else 'failed'}.</p>"
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div><ul>{remarks}</ul></html>\n"
     )
@@ -98,10 +118,28 @@ def import_text(imported: ImportedNetwork) -> str:
             f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
             f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
         )
-    lines += [*_outputs(found), imported.images.text()]
+    lines += [*_outputs(found), imported.samples.text() if imported.samples else imported.images.text()]
+    lines += _registers(imported)
+    if imported.classes:
+        lines += imported.classes.lines()
+    if found.most_different:
+        most = found.most_different
+        lines.append(
+            f"rates differ most in {names[most.population]}: {most.float_spikes:,} spikes, in integers "
+            f"{most.integer_spikes:,}"
+        )
     if imported.expected and imported.expected_file:
         lines += map(printable, expected_lines(imported.expected_file, *imported.expected))
     return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
+
+
+def _registers(imported: ImportedNetwork) -> list[str]:
+    """How inputs become integers, where they are no images."""
+    if imported.network.grid is None:
+        return []
+    clipped = imported.comparison.clipped
+    beyond = f"; {clipped:,} values lie beyond it and are clipped" if clipped else ""
+    return [grid_text(imported.network.grid) + beyond]
 
 
 def weights(network: IntegerNetwork) -> int:
@@ -112,6 +150,8 @@ def weights(network: IntegerNetwork) -> int:
 def _takes(network: IntegerNetwork) -> str:
     channels, multiple = network.topology.image_channels, network.topology.multiple
     if network.image_size:
+        if network.image_size == (1, 1):
+            return f"vectors of {channels} values"
         return f"images of {channels}x{network.image_size[0]}x{network.image_size[1]} alone"
     sides = f" with sides that are multiples of {multiple}" if multiple > 1 else ""
     return f"images of {channels} channels and any size{sides}"
@@ -146,6 +186,9 @@ def import_document(imported: ImportedNetwork) -> dict[str, Any]:
         "leaks": {p.wiring.name: network.decay_of(p) / DECAY_STEPS for p in network.populations},
         **imported.comparison.document(),
         "images_used": imported.images.document(),
+        "inputs": imported.samples.document() if imported.samples else None,
+        "input_grid": asdict(network.grid) if network.grid else None,
+        "classes": imported.classes.to_dict() if imported.classes else None,
         "warnings": [imported.warning] if imported.warning else [],
         "fitting_dt_s": imported.fitting_dt_s,
         "notes": [imported.note] if imported.note else [],

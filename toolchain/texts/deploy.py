@@ -230,7 +230,7 @@ def lowering_text(cost: LoweringCost | LoweringRefused, exported: str) -> str:
 
 def export_text(exported: Exported) -> str:
     """What an export left behind, in a few lines."""
-    count, _, height, width = exported.tiles_shape
+    count, *_, height, width = exported.tiles_shape
     folder = printable(exported.folder)
     lines = [f"{folder}: {count} golden tiles of {width}x{height} pixels"]
     if exported.bundle:

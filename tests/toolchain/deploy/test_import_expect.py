@@ -183,7 +183,7 @@ def test_arrays_of_no_use_are_one_line(
 def test_neither_images_nor_inputs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     classifier(tmp_path / "a.nir", "zero")
     command = ["-q", "import", str(tmp_path / "a.nir"), "--out", str(tmp_path / "a.int.safetensors")]
-    assert run(command) == 1 and "--images DIR, or --expect" in capsys.readouterr().err
+    assert run(command) == 1 and "--images DIR, --inputs FILE, or --expect" in capsys.readouterr().err
     np.savez(tmp_path / "out.npz", outputs=np.zeros((1, CLASSES)))
     assert run([*command, "--expect", str(tmp_path / "out.npz")]) == 1
     assert "has no 'inputs'" in capsys.readouterr().err

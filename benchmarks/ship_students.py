@@ -21,17 +21,27 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from shipping.figures import Measured, check_gain, energy_figures, figure, wanted
+from shipping.figures import (
+    Measured,
+    check_gain,
+    energy_figures,
+    figure,
+    foreign_figure,
+    foreign_sets,
+    wanted,
+)
 from shipping.recipes import check_recipe, commands, last_run, shown_command, steps, teacher_file
 from shipping.versions import keep_former, seeds_of, version_of
 from snn_tool.errors import ArtifactError, SnnToolError
-from snn_tool.files.artifacts import sha256_file, write_json
+from snn_tool.files.artifacts import read_json, sha256_file, write_json
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.models.topology import COLOUR
 from snn_tool.networks.locate import NO_TEACHER
 from snn_tool.networks.shipped import KIND, SCHEMA, student_path
 
 RECIPES = Path(__file__).with_suffix(".toml")
+HEAD = ("kind", "schema", "tool_version")
+"""Keys that `write_json` writes itself."""
 ENERGY_TEACHER = "restormer"
 
 
@@ -42,7 +52,7 @@ def main() -> None:
         sys.exit(f"{RECIPES.name} has no {', '.join(sorted(unknown))}; it has {', '.join(recipes)}")
     try:
         for name in arguments.names or recipes:
-            ship(name, recipes[name], arguments)
+            (measure_foreign if arguments.foreign else ship)(name, recipes[name], arguments)
     except SnnToolError as error:
         sys.exit(f"error: {error}")
 
@@ -54,10 +64,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--test", **named_folders("test set of clean images"))
     parser.add_argument("--pairs", **named_folders("test set of pairs, with clean/ and degraded/ in it"))
     parser.add_argument("--beside", **named_folders("run of a student's last step with another seed"))
-    parser.add_argument("--runs", type=Path, required=True, help="folder for the training runs")
+    parser.add_argument("--runs", type=Path, help="folder for the training runs")
     parser.add_argument("--out", type=Path, default=Path("models/shipped"), help="where the students go")
     parser.add_argument("--measure", action="store_true", help="keep the filed students, measure them again")
+    parser.add_argument("--foreign", action="store_true", help="measure filed students on foreign data alone")
     parsed = parser.parse_args()
+    if parsed.foreign:
+        return parsed
+    if parsed.runs is None:
+        parser.error("--runs is needed")
     if not parsed.test or (parsed.data is None and not parsed.measure):
         parser.error("--test is needed, and --data unless --measure")
     return parsed
@@ -85,6 +100,7 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     """
     run, filed = arguments.runs / last_run(name, recipe), student_path(name, arguments.out)
     sets = wanted(name, recipe, arguments.test, arguments.pairs)
+    foreign = foreign_sets(name, recipe, arguments.test, arguments.pairs)
     if arguments.measure:
         integers = _filed(filed, run / "student.safetensors")
     else:
@@ -114,12 +130,24 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
         },
         "energy": energy(run, integers, sets),
         "limits": recipe["limits"],
+        "foreign": [foreign_figure(integers, each, evaluate) for each in foreign],
         "version": version,
         "seeds": seeds,
         "changes": recipe.get("changes", []),
         **({} if (channels := network.topology.image_channels) == COLOUR else {"channels": channels}),
     }
     write_json(arguments.out / f"{name}.card.json", KIND, SCHEMA, card)
+
+
+def measure_foreign(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the section `foreign` of a filed student's card anew; all else stays."""
+    path = arguments.out / f"{name}.card.json"
+    if not (sets := foreign_sets(name, recipe, arguments.test, arguments.pairs)) or not path.exists():
+        return
+    card = {key: value for key, value in read_json(path, KIND, SCHEMA).items() if key not in HEAD}
+    student = student_path(name, arguments.out)
+    card["foreign"] = [foreign_figure(student, each, evaluate) for each in sets]
+    write_json(path, KIND, SCHEMA, card)
 
 
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
@@ -143,10 +171,12 @@ def _filed(filed: Path, trained: Path) -> Path:
 
 def evaluate(student: Path, measured: Measured) -> dict[str, Any]:
     """The JSON of `snn-tool evaluate` on one set at one strength."""
-    option = ["--pairs", measured.folder] if measured.strength is None else ["--data", measured.folder]
+    is_pairs = measured.strength is None and measured.kind is None
+    option = ["--pairs" if is_pairs else "--data", measured.folder]
     strength = [] if measured.strength is None else ["--strength", measured.strength]
     kind = ["--kind", measured.kind] if measured.kind else []
-    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength, *kind)
+    register = ["--register", measured.register] if measured.register else []
+    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength, *kind, *register)
     return scored
 
 

@@ -21,12 +21,14 @@ class Measured:
         folder: of its clean images, or of `clean` and `degraded` (rainy, hazy, ...).
         strength: of the synthetic degradation, as `--strength` takes it; None for recorded pairs.
         kind: of the synthetic degradation, as `--kind` takes it; None is as trained.
+        register: largest shift in pixels that is undone before scoring.
     """
 
     label: str
     folder: Path
     strength: str | None
     kind: str | None = None
+    register: int = 0
 
 
 Evaluate = Callable[[Path, Measured], Mapping[str, Any]]
@@ -69,6 +71,40 @@ def figure(files: Mapping[str, Path], measured: Measured, evaluate: Evaluate) ->
     for kind, document in scored.items():
         found |= _four(kind, document, "psnr_db", "ssim")
     return found
+
+
+def foreign_sets(
+    name: str, recipe: Mapping[str, Any], clean: Sequence[tuple[str, Path]], pairs: Sequence[tuple[str, Path]]
+) -> list[Measured]:
+    """What the recipe's `foreign` names: pairs, or a kind of degradation that was not trained on.
+
+    Raises:
+        ConfigError: a set was not given.
+    """
+    found = []
+    for each in recipe.get("foreign", []):
+        options, given = dict(each), dict(clean if "kind" in each else pairs)
+        label = options.pop("set")
+        if label not in given:
+            option = "--test" if "kind" in each else "--pairs"
+            raise ConfigError(f"{name} is measured on {label}, too; give {option} {label}=FOLDER")
+        found.append(Measured(label, given[label], options.pop("strength", None), **options))
+    return found
+
+
+def foreign_figure(student: Path, measured: Measured, evaluate: Evaluate) -> dict[str, Any]:
+    """One entry of a card's `foreign`: means of PSNR before and after, in integers."""
+    scored = evaluate(student, measured)
+    before, after = (scored["mean"][key] for key in ("degraded_psnr_db", "psnr_db"))
+    return {
+        "set": measured.label,
+        "images": len(scored["images"]),
+        "task": scored["task"],
+        "degraded_psnr_db": before,
+        "integer_psnr_db": after,
+        "gain_db": round(after - before, 4),
+        "register": measured.register,
+    }
 
 
 def _four(kind: str, document: Mapping[str, Any], psnr: str, ssim: str) -> dict[str, float | None]:

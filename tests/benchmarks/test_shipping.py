@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,19 @@ from snn_tool.degradations.tasks import degradation_from_options
 from snn_tool.errors import ConfigError
 from snn_tool.models.integer.file import load_integer_network
 from snn_tool.networks.shipped import read_card, shipped_names
+from snn_tool.texts.cards import card_text, list_text
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from shipping.figures import Measured, check_gain, energy_figures, figure, wanted  # noqa: E402
+from shipping.figures import (  # noqa: E402
+    Measured,
+    check_gain,
+    energy_figures,
+    figure,
+    foreign_figure,
+    foreign_sets,
+    wanted,
+)
 from shipping.recipes import check_recipe, commands, stages  # noqa: E402
 
 RECIPES: dict[str, dict[str, Any]] = tomllib.loads((BENCHMARKS / "ship_students.toml").read_text())
@@ -187,3 +197,24 @@ def test_a_recipe_may_start_from_a_student_that_ships() -> None:
     assert first == "snn-tool distill --data IMAGES --batch 8 --init denoise-blind --out x"
     assert between == "snn-tool quantize x/student.safetensors --data IMAGES"
     assert second.endswith("--init x/student.int.safetensors --out x-finished")
+
+
+def test_foreign_data_are_pairs_or_another_kind_and_the_gain_is_of_integers() -> None:
+    recipe = {"foreign": [{"set": "L", "register": 5}, {"set": "C", "kind": "drops", "strength": "0.5"}]}
+    found = foreign_sets("x", recipe, [("C", Path("c"))], [("L", Path("l"))])
+    assert found == [Measured("L", Path("l"), None, None, 5), Measured("C", Path("c"), "0.5", "drops")]
+    with pytest.raises(ConfigError, match="x is measured on L, too; give --pairs L=FOLDER"):
+        foreign_sets("x", recipe, [("C", Path("c"))], [])
+    with pytest.raises(ConfigError, match="give --test C=FOLDER"):
+        foreign_sets("x", recipe, [], [("L", Path("l"))])
+    made = foreign_figure(Path("s"), found[0], lambda student, _: scored(20.5))
+    assert made["gain_db"] == 0.5 and made["images"] == 3 and made["register"] == 5
+    card = read_card("derain")
+    weak = replace(card, foreign=(made, {**made, "gain_db": 1.0}))
+    assert weak.weakness == "derain gains less than 1 dB on data of others: L 20.00 -> 20.50 dB"
+    assert replace(card, foreign=({**made, "gain_db": 1.0},)).weakness == ""
+    assert weak.weakness in list_text([weak])
+    assert (
+        "L, 3 images, denoise sigma 25, best shift within 5 pixels: 20.00 -> 20.50 dB (+0.50)"
+        in card_text(weak)
+    )

@@ -1,5 +1,6 @@
 """The commands that use a student: `restore`, `evaluate`, `demo`, `models`, `doctor`."""
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,9 +14,9 @@ from snn_tool.flags import Flag, Overwrite
 from snn_tool.inputs.options import InputOptions
 from snn_tool.networks.locate import locate_teacher, shortest
 from snn_tool.networks.options import DegradeOptions, EvaluateOptions, RestoreOptions
-from snn_tool.networks.shipped import shipped_for
+from snn_tool.networks.shipped import card_of, shipped_for
 from snn_tool.tables import printable
-from snn_tool.terminal import terminal_of
+from snn_tool.terminal import LOGGER, terminal_of
 
 if TYPE_CHECKING:
     from snn_tool.networks.restoring import Pick
@@ -53,6 +54,8 @@ def _picking(options: RestoreOptions, note: Callable[[str], None]) -> "Pick":
 
     @cache
     def opened(path: Path) -> RestoringStudent:
+        if (card := card_of(path)) and card.weakness:
+            logging.getLogger(LOGGER).warning("%s", card.weakness)
         return RestoringStudent.of(open_student(path))
 
     @cache

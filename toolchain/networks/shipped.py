@@ -27,6 +27,8 @@ FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
 VERSIONS, AT = "versions", "@"
 """The folder of former versions, and what stands between a name and a version."""
 
+LEAST_GAIN_DB = 1.0
+"""What a student must gain on data that were degraded by others, or else it says so."""
 _CARD, _STUDENT = ".card.json", ".int.safetensors"
 
 
@@ -49,6 +51,8 @@ class Card:
             nonzero spikes per neuron.
         limits: sentences about what it is not good for.
         channels: of its images: 3 of colour, 1 of grey.
+        foreign: one entry per set that was degraded otherwise than in the training: `set`, `images`, `task`,
+            `register` (pixels), and `degraded_psnr_db`, `integer_psnr_db`, `gain_db`, means over the images.
         version: counted from 1.
         seeds: of all trainings by this recipe: `seed` and `validation_psnr_db`; the best one is shipped.
         changes: sentences about what is different from the version before.
@@ -63,6 +67,7 @@ class Card:
     energy: Mapping[str, Any]
     limits: tuple[str, ...]
     channels: int = 3
+    foreign: tuple[Mapping[str, Any], ...] = ()
     version: int = 1
     seeds: tuple[Mapping[str, Any], ...] = ()
     changes: tuple[str, ...] = ()
@@ -76,6 +81,18 @@ class Card:
     def task(self) -> str:
         """What it was trained to restore, a key of `TASKS`."""
         return str(self.training["task"]["task"])
+
+    @property
+    def weakness(self) -> str:
+        """Where it hardly helps on data of others, in a sentence; empty where it gains LEAST_GAIN_DB."""
+        weak = [each for each in self.foreign if each["gain_db"] < LEAST_GAIN_DB]
+        if not weak:
+            return ""
+        where = "; ".join(
+            f"{each['set']} {each['degraded_psnr_db']:.2f} -> {each['integer_psnr_db']:.2f} dB"
+            for each in weak
+        )
+        return f"{self.name} gains less than {LEAST_GAIN_DB:g} dB on data of others: {where}"
 
 
 class Restored(Degraded, frozen=True, kw_only=True):
@@ -102,6 +119,18 @@ class FigureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     integer_psnr_std_db: NotNegative | None
     integer_ssim: Finite | None
     integer_ssim_std: NotNegative | None
+
+
+class ForeignEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `foreign`."""
+
+    set: Name
+    images: Count
+    task: Restored
+    degraded_psnr_db: Finite
+    integer_psnr_db: Finite
+    gain_db: Finite
+    register: Count = 0
 
 
 class EnergyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +176,7 @@ class CardDocument(Document, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     energy: EnergyEntry
     limits: tuple[Text, ...]
     channels: Literal[1, 3] = 3
+    foreign: tuple[ForeignEntry, ...] = ()
     version: Annotated[int, Meta(ge=1)] = 1
     seeds: tuple[SeedEntry, ...] = ()
     changes: tuple[Text, ...] = ()
@@ -217,10 +247,17 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
         energy=document["energy"],
         limits=checked.limits,
         channels=checked.channels,
+        foreign=tuple(document.get("foreign", ())),
         version=checked.version,
         seeds=tuple(document.get("seeds", ())),
         changes=checked.changes,
     )
+
+
+def card_of(path: Path) -> Card | None:
+    """The card of a student's file, if it comes along."""
+    name = path.name.removesuffix(_STUDENT)
+    return read_card(name) if path.parent == FOLDER and name in shipped_names() else None
 
 
 def shipped_for(task: str, folder: Path = FOLDER, grey: bool = False) -> Card:

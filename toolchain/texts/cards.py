@@ -25,8 +25,10 @@ def list_text(cards: Sequence[Card], teachers: Sequence[TeacherCard] = ()) -> st
                 strength_text(figure["task"]),
                 f"{decibels(figure['degraded_psnr_db'])} -> {decibels(figure['integer_psnr_db'])}",
             )
+    weak = [f"{card.weakness}\n" for card in cards if card.weakness]
     return rendered(
         table,
+        *([f"\n{''.join(weak)}".rstrip()] if weak else []),
         *([_teachers(teachers)] if teachers else []),
         f"\n'restore' uses {DEFAULT} unless --student or --task says otherwise; 'models NAME' shows a card.",
     )
@@ -71,7 +73,19 @@ def card_text(card: Card) -> str:
     if card.changes:
         lines += [f"different from version {card.version - 1}:", *(f"  {change}" for change in card.changes)]
     lines += [f"energy: {energy_text(card.energy)}", "limits:", *(f"  {limit}" for limit in card.limits)]
+    foreign = [_foreign_text(each) for each in card.foreign]
+    lines += (
+        ["on data degraded by others, or by another model than the training's:", *foreign] if foreign else []
+    )
     return "\n".join(map(printable, lines)) + "\n" + rendered(_figures(card.figures))
+
+
+def _foreign_text(each: Mapping[str, Any]) -> str:
+    shift = f", best shift within {each['register']} pixels" if each.get("register") else ""
+    return (
+        f"  {each['set']}, {each['images']} images, {task_text(each['task'])}{shift}: "
+        f"{each['degraded_psnr_db']:.2f} -> {each['integer_psnr_db']:.2f} dB ({each['gain_db']:+.2f})"
+    )
 
 
 def teacher_card_text(card: TeacherCard) -> str:

@@ -62,6 +62,7 @@ DOCUMENTS = {
         "Sidecar",
     ),
     "The card of a student that comes along (`NAME.card.json`)": ("networks.shipped", "CardDocument"),
+    "The card of a teacher that comes along": ("networks.teachers", "TeacherCardDocument"),
     "What an export holds (`export.json`)": ("exporters.contract.folder", "Manifest"),
     "The plan of a Loihi-style bundle (`plan.json`)": ("exporters.loihi.plan_file", "PlanDocument"),
     "The range proof of a bundle (`ranges.json`)": ("exporters.loihi.ranges", "RangesDocument"),

@@ -10,8 +10,12 @@ A membrane shortcut is deployed by one of two lowerings (`models.streams`). By `
 delivered once to each population that names it; by `relay`, once at all, and accumulators pass the sums on
 (`count_accumulators`). The deployed number is the headline; `shared`, each synapse computed once, beside it.
 Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
+An input is spikes where the network's grid says so, and then counts as a population's; a real one that
+changes with time costs its MACs at each timestep. A recurrent synapse delivers the spikes of all timesteps
+but the last, and one whose weights are all zero, the clock of bias neurons, nothing.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -28,9 +32,16 @@ from snn_tool.energy.counts.fan_out import conv_synops, network_macs, synapse_ma
 from snn_tool.energy.counts.spike_maps import Map, SpikeMaps
 from snn_tool.errors import DataError, TargetLimitError
 from snn_tool.models.integer.engine import IntegerEngine
-from snn_tool.models.integer.network import WRAP, IntegerNetwork, IntegerPopulation, stream_range
+from snn_tool.models.integer.network import (
+    INSTANT,
+    WRAP,
+    IntegerNetwork,
+    IntegerPopulation,
+    IntegerSynapse,
+    stream_range,
+)
 from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources, relay_counts
-from snn_tool.models.topology import IMAGE, Population, Synapse, Topology
+from snn_tool.models.topology import IMAGE, Population, Synapse
 
 Values = NDArray[np.int64]
 
@@ -111,7 +122,8 @@ def count_network(
 
     Args:
         network: the deployed network.
-        images: integer inputs [C, H, W] of `quantize_image`; sides in multiples of the topology's own.
+        images: integer inputs [C, H, W] of `quantize_image`, or [T, C, H, W] of a network whose input changes
+            with time; sides in multiples of the topology's own.
         watch: iterates over the images, and may show how far it is.
         lowering: of membrane shortcuts, `fanout` or `relay`.
 
@@ -123,7 +135,7 @@ def count_network(
     if not images:
         raise DataError("energy is counted on images and none was given; name at least one")
     for position, image in enumerate(images, start=1):
-        _require_image(image, position, network.topology)
+        _require_image(image, position, network)
     lowered = lower({p.name: p.inputs for p in network.topology.populations}, lowering)
     require_range(network, lowered)
     engine = IntegerEngine(network)
@@ -131,16 +143,22 @@ def count_network(
     return NetworkActivity(network.neuron, counts)
 
 
-def _require_image(image: NDArray[np.int16], position: int, topology: Topology) -> None:
-    channels, multiple = topology.image_channels, topology.multiple
+def _require_image(image: NDArray[np.int16], position: int, network: IntegerNetwork) -> None:
     if image.dtype != np.int16:
         raise DataError(f"image {position} holds {image.dtype}; quantise it to int16 first")
-    if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape:
-        raise DataError(f"image {position} has the shape {image.shape}; use [{channels}, H, W]")
-    if image.shape[1] % multiple or image.shape[2] % multiple:
+    topology = network.topology
+    leading = (network.timesteps,) if network.over_time else ()
+    channels = (*leading, topology.image_channels)
+    if image.shape[:-2] != channels or 0 in image.shape:
+        wanted = ", ".join(map(str, channels))
+        raise DataError(f"image {position} has the shape {image.shape}; use [{wanted}, H, W]")
+    height, width = image.shape[-2:]
+    if network.image_size not in (None, (height, width)):
+        raise DataError(f"image {position} is {height} x {width}; the network takes {network.image_size}")
+    if network.image_size is None and (height % topology.multiple or width % topology.multiple):
         raise DataError(
-            f"image {position} is {image.shape[1]} x {image.shape[2]} pixels; "
-            f"pad its sides to multiples of {multiple}"
+            f"image {position} is {height} x {width} pixels; "
+            f"pad its sides to multiples of {topology.multiple}"
         )
 
 
@@ -148,59 +166,104 @@ def _count_image(
     engine: IntegerEngine, lowered: tuple[LoweredPopulation, ...], image: NDArray[np.int16]
 ) -> ImageActivity:
     network = engine.network
-    _, height, width = image.shape
+    size = (image.shape[-2], image.shape[-1])
     maps = SpikeMaps(*network.spike_range)
     # Accumulators are recomputed from spikes; nothing else asks for them position by position.
     held = any(population.accumulates for population in lowered)
-    recorded = [p.name for p in network.topology.spiking] if held else []
+    late = {s.wiring.name: s.wiring.source for s in network.synapses if s.wiring.delay}
+    recorded = [p.name for p in network.topology.spiking] if held else sorted(set(late.values()))
     trace = engine.run(image[None], recorded, maps.add)
-    stages = relay_counts(lowered_sources(lowered, network.synapse_sources), IMAGE)
+    arriving = _arriving(network, maps, image, {name: trace.spikes[name] for name in late.values()})
+    now = {name: source for name, source in network.synapse_sources.items() if name not in late}
+    stages = relay_counts(
+        lowered_sources(lowered, now),
+        IMAGE,
+        {p.name: tuple(late[name] for name in p.synapses if name in late) for p in lowered},
+    )
+    spikes = network.grid is not None and network.grid.kind == "spikes"
+    sizes = network.topology.sizes(*size)
     return ImageActivity(
-        height,
-        width,
+        *size,
         network.timesteps,
         network.levels == 1,
-        _edges(network, lowered, maps, (height, width)),
-        tuple(_population(p, network, maps, height * width) for p in network.populations),
-        _relays(network, stages, maps, height * width),
+        _edges(network, lowered, arriving, sizes),
+        tuple(_population(p, network, maps, sizes[p.wiring.name]) for p in network.populations),
+        _relays(network, stages, maps, sizes),
         count_accumulators(engine, lowered, stages, {IMAGE: image[None], **trace.spikes}),
-        network_macs(network.topology, height, width),
-        image.size,
+        network_macs(network.topology, *size),
+        math.prod(image.shape[-3:]),
         network.levels,
         network.signed,
+        network.over_time or spikes,
     )
+
+
+Arriving = Mapping[str, tuple[Map, Map]]
+"""For each synapse whose source spikes, the summed levels and events int64 [1, H, W] that it delivers."""
+
+
+def _arriving(
+    network: IntegerNetwork,
+    maps: SpikeMaps,
+    image: NDArray[np.int16],
+    late: Mapping[str, NDArray[np.int16]],
+) -> Arriving:
+    found: dict[str, tuple[Map, Map]] = {}
+    for synapse in network.synapses:
+        source = synapse.wiring.source
+        if synapse.wiring.delay:
+            found[synapse.wiring.name] = _summed(late[source][:-1, 0])
+        elif source != IMAGE:
+            found[synapse.wiring.name] = (maps.levels[source], maps.events[source])
+        elif network.grid and network.grid.kind == "spikes":
+            frames = image if network.over_time else np.repeat(image[None], network.timesteps, axis=0)
+            found[synapse.wiring.name] = _summed(frames)
+    return found
+
+
+def _summed(spikes: NDArray[np.int16]) -> tuple[Map, Map]:
+    """Levels and events [1, H, W] of spikes [T, C, H, W]."""
+    levels = np.abs(spikes.astype(np.int64)).sum(axis=(0, 1))[None]
+    events = (spikes != 0).sum(axis=(0, 1), dtype=np.int64)[None]
+    return levels, levels if np.array_equal(levels, events) else events
 
 
 def _edges(
     network: IntegerNetwork,
     lowered: tuple[LoweredPopulation, ...],
-    maps: SpikeMaps,
-    size: tuple[int, int],
+    arriving: Arriving,
+    sizes: Mapping[str, tuple[int, int]],
 ) -> tuple[EdgeCount, ...]:
     """Every synapse once per reader; the counts of a synapse are the same for each of its readers."""
-    scale = {p.name: p.downscale for p in network.topology.populations}
-    shape = {p.inputs: (p.channels, p.downscale) for p in network.topology.populations}
+    shape = {p.inputs: (p.channels, *sizes[p.name]) for p in network.topology.populations}
     counted: dict[str, tuple[int, int, int]] = {}
     edges = []
     for population in lowered:
-        channels, downscale = shape[population.stream]
-        outputs = channels * (size[0] // downscale) * (size[1] // downscale)
+        outputs = math.prod(shape[population.stream])
         for name in population.synapses:
             wiring = network.by_name[name].wiring
-            first = name not in counted
-            if first and wiring.source == IMAGE:
-                counted[name] = (synapse_macs(wiring, *size).exact_macs, 0, 0)
-            elif first:
-                assert maps.levels[wiring.source].shape[1] == size[0] // scale[wiring.source]
-                by_level = _synops(wiring, maps.levels[wiring.source])
-                binary = maps.levels[wiring.source] is maps.events[wiring.source]
-                by_event = by_level if binary else _synops(wiring, maps.events[wiring.source])
-                counted[name] = (0, by_level, by_event)
+            if first := name not in counted:
+                counted[name] = _delivered(network.by_name[name], arriving.get(name), sizes)
             macs, by_level, by_event = counted[name]
             edges.append(
                 EdgeCount(name, wiring.source, population.name, first, macs, outputs, by_level, by_event)
             )
     return tuple(edges)
+
+
+def _delivered(
+    synapse: IntegerSynapse, spikes: tuple[Map, Map] | None, sizes: Mapping[str, tuple[int, int]]
+) -> tuple[int, int, int]:
+    """MACs of one presentation of real values, and synops by level and by event of spikes."""
+    wiring = synapse.wiring
+    if not synapse.mantissa.any():
+        return 0, 0, 0
+    if spikes is None:
+        return synapse_macs(wiring, *sizes[IMAGE]).exact_macs, 0, 0
+    levels, events = spikes
+    assert levels.shape[1:] == sizes[wiring.source]
+    by_level = _synops(wiring, levels)
+    return 0, by_level, by_level if levels is events else _synops(wiring, events)
 
 
 def _synops(wiring: Synapse, spikes: Map) -> int:
@@ -213,11 +276,12 @@ def _population(
     population: IntegerPopulation,
     network: IntegerNetwork,
     maps: SpikeMaps,
-    pixels: int,
+    size: tuple[int, int],
 ) -> PopulationCount:
     wiring = population.wiring
     spiking = population is not network.populations[-1]
-    neurons = wiring.channels * pixels // wiring.downscale**2
+    lasts = population.current_decay < INSTANT
+    neurons = wiring.channels * math.prod(size)
     updates = network.timesteps * neurons
     fired = int(maps.events[wiring.name].sum()) if spiking else 0
     return PopulationCount(
@@ -225,8 +289,8 @@ def _population(
         neurons=neurons,
         events=fired,
         levels=int(maps.levels[wiring.name].sum()) if spiking else 0,
-        bias_adds=updates if _has_bias(wiring, network) else 0,
-        leak_multiplies=updates if network.decay_of(population) else 0,
+        bias_adds=updates * (_has_bias(wiring, network) + lasts),
+        leak_multiplies=updates * ((network.decay_of(population) > 0) + lasts),
         compares=updates * _thresholds(network).bit_length() if spiking else 0,
         ladder_compares=updates * _thresholds(network) if spiking else 0,
         resets=fired if network.neuron == "lif" else 0,
@@ -246,20 +310,20 @@ def _thresholds(network: IntegerNetwork) -> int:
 
 
 def _relays(
-    network: IntegerNetwork, stages: dict[str, int], maps: SpikeMaps, pixels: int
+    network: IntegerNetwork, stages: dict[str, int], maps: SpikeMaps, sizes: Mapping[str, tuple[int, int]]
 ) -> tuple[RelayCount, ...]:
     """Of the network's own populations; those behind accumulators are counted with them."""
     return tuple(
-        _relay(network, population, stages[population.name], maps, pixels)
+        _relay(network, population, stages[population.name], maps, sizes[population.name])
         for population in network.topology.spiking
         if stages[population.name]
     )
 
 
 def _relay(
-    network: IntegerNetwork, population: Population, stages: int, maps: SpikeMaps, pixels: int
+    network: IntegerNetwork, population: Population, stages: int, maps: SpikeMaps, size: tuple[int, int]
 ) -> RelayCount:
-    neurons = stages * population.channels * pixels // population.downscale**2
+    neurons = stages * population.channels * math.prod(size)
     emitted = stages * int(maps.events[population.name].sum())
     return RelayCount(
         population=population.name,

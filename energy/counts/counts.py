@@ -13,10 +13,10 @@ class EdgeCount:
     Attributes:
         synapse, source, reader: names; `source` is `image` or a population, `reader` may be an accumulator.
         first: no earlier population was delivered this synapse; only these count as `shared`.
-        image_macs: edge-exact MACs of one presentation of the image; 0 where the source spikes.
+        image_macs: edge-exact MACs of one presentation of a real input; 0 where the source spikes.
         outputs: values delivered in one timestep, after a pixel-shuffle (which costs nothing).
-        synops_levels: accumulates if a spike of level n is n unit spikes; 0 on the image.
-        synops_events: deliveries of nonzero spikes, whatever their level; 0 on the image.
+        synops_levels: accumulates if a spike of level n is n unit spikes; 0 on a real input.
+        synops_events: deliveries of nonzero spikes, whatever their level; 0 on a real input.
     """
 
     synapse: str
@@ -37,8 +37,8 @@ class PopulationCount:
         neurons: N; updates are T N.
         events: nonzero spikes out (Z).
         levels: sum of their magnitudes; equal to `events` for binary spikes.
-        bias_adds: T N if a synapse of it has a bias.
-        leak_multiplies: T N for a leaky spiking population.
+        bias_adds: T N if a synapse of it has a bias, and T N to add a current that lasts to the membrane.
+        leak_multiplies: T N for a leaky membrane, and T N for a current that lasts.
         compares: T N ceil(log2(outcomes)), a binary search: one for `lif`, which has two outcomes, and 5 for
             `graded` of levels -8 to 8, which has 17.
         ladder_compares: T N times the number of thresholds, each of them tried: outcomes less one.
@@ -122,6 +122,7 @@ class ImageActivity:
         skip_adds: the global skip, one add per output value.
         levels: largest magnitude of a spike.
         signed: spikes may be negative.
+        fresh_input: it changes with time or is spikes, so that no current of it can be kept.
     """
 
     height: int
@@ -136,6 +137,7 @@ class ImageActivity:
     skip_adds: int
     levels: int = 1
     signed: bool = False
+    fresh_input: bool = False
 
     @property
     def shared_edges(self) -> tuple[EdgeCount, ...]:
@@ -150,11 +152,15 @@ class ImageActivity:
     @property
     def macs_cached(self) -> int:
         """MACs of the first layer if each reader kept the image's current; `cached_adds` come on top."""
+        if self.fresh_input:
+            return self.macs_uncached
         return sum(edge.image_macs for edge in self.edges)
 
     @property
     def cached_adds(self) -> int:
         """Adding a kept current at every timestep: T N for each reader of the image."""
+        if self.fresh_input:
+            return 0
         return self.timesteps * sum(edge.outputs for edge in self.edges if edge.source == IMAGE)
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import DataError
 from snn_tool.models.loop_nest import LoopNest, synapse_nest
-from snn_tool.models.topology import IMAGE, Synapse, Topology
+from snn_tool.models.topology import Synapse, Topology
 
 Counts = NDArray[np.int64]
 Size = int | tuple[int, int]
@@ -181,7 +181,5 @@ def network_macs(topology: Topology, height: int, width: int) -> tuple[LayerMacs
 
     A twin computes each synapse once and adds its result wherever it is read: fan-out does not multiply it.
     """
-    scale = {IMAGE: 1} | {p.name: p.downscale for p in topology.populations}
-    return tuple(
-        synapse_macs(s, height // scale[s.source], width // scale[s.source]) for s in topology.synapses
-    )
+    sizes = topology.sizes(height, width)
+    return tuple(synapse_macs(s, *sizes[s.source]) for s in topology.synapses)

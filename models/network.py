@@ -116,8 +116,24 @@ class Network(nn.Module):
         return self.forward_features(image)[0]
 
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Restore, and return each tapped population's feature, its mean over time, [N, C, h, w]."""
-        outputs: dict[str, Tensor] = {IMAGE: (image - IMAGE_OFFSET).unsqueeze(0)}
+        """Restore, and return each tapped population's feature, its mean over time, [N, C, h, w].
+
+        Of several passes, each of which reads the image and the result of the one before, the last gives both.
+        """
+        source = torch.cat([image, image], 1) if self.topology.passes > 1 else image
+        restored, features = self.run_pass(image, source)
+        for _ in range(self.topology.passes - 1):
+            restored, features = self.run_pass(image, torch.cat([image, as_pixels(restored)], 1))
+        return restored, features
+
+    def run_pass(self, image: Tensor, source: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One pass: the image plus the read-out, and the features.
+
+        Args:
+            image: [N, C, H, W], as in `forward`.
+            source: what the first synapses read, [N, 2 C, H, W] in a network of several passes.
+        """
+        outputs: dict[str, Tensor] = {IMAGE: (source - IMAGE_OFFSET).unsqueeze(0)}
         currents: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}
         for population in self.topology.populations:
@@ -133,6 +149,13 @@ class Network(nn.Module):
                 shown = membrane if self._feature == MEMBRANE else outputs[population.name]
                 features[population.name] = shown.mean(0)
         raise AssertionError("a topology ends with its read-out")
+
+
+def as_pixels(restored: Tensor) -> Tensor:
+    """What the next pass is given of a result: 8-bit pixels in [0, 1]; rounding lets gradients through."""
+    clamped = restored.clamp(0, 1)
+    fixed = clamped.detach()
+    return (fixed * 255 + 0.5).floor() / 255 + (clamped - fixed)
 
 
 def sum_currents(currents: list[Tensor]) -> Tensor:

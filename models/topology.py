@@ -42,6 +42,10 @@ Steps = Annotated[int, Meta(ge=1, le=1 << 12)]
 
 Delay = Annotated[int, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(ge=1, le=1 << 14)]
+MOST_PASSES = 3
+"""Of one network on one image; a third brought nothing more in trials."""
+
+Passes = Annotated[int, Meta(ge=1, le=MOST_PASSES)]
 Inputs = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_PARTS)]
 _RESIDUAL = "adds_image asks for a read-out of the image's size and channels"
 
@@ -146,6 +150,8 @@ class Topology:
         hints: names of populations whose membrane is compared with a teacher's decoder feature.
         adds_image: the read-out is a residual, to be added to the image; otherwise it is the output.
         image_size: (H, W) of the only images that fit; None for all whose sides are multiples of `multiple`.
+        passes: how often the network runs on one image. From two on its input is the image and, behind it,
+            the result of the pass before, with as many channels; the first pass has the image twice.
     """
 
     synapses: tuple[Synapse, ...]
@@ -153,6 +159,7 @@ class Topology:
     hints: tuple[str, ...]
     adds_image: bool = True
     image_size: tuple[Side, Side] | None = None
+    passes: Passes = 1
 
     def __post_init__(self) -> None:
         """Refuse a wiring that cannot run: see `check_wiring`.
@@ -173,9 +180,14 @@ class Topology:
         return self.populations[:-1]
 
     @property
-    def image_channels(self) -> int:
-        """Channels of the image, which all synapses that read it agree on."""
+    def input_channels(self) -> int:
+        """Channels that synapses read from `IMAGE`: the image's, and as many of a previous result."""
         return next(synapse.in_channels for synapse in self.synapses if synapse.source == IMAGE)
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the image."""
+        return self.input_channels // (2 if self.passes > 1 else 1)
 
     @property
     def restores(self) -> bool:
@@ -204,7 +216,12 @@ class Topology:
 
     @property
     def receptive_radius(self) -> int:
-        """Pixels by which an output can depend on inputs beyond it (an upper bound, in image pixels)."""
+        """Pixels by which the result of all passes can depend on the image beyond it (an upper bound)."""
+        return self.passes * self.pass_radius
+
+    @property
+    def pass_radius(self) -> int:
+        """The same of one pass and its input."""
         return receptive_radius(self)
 
 
@@ -238,7 +255,7 @@ def check_wiring(topology: Topology) -> None:
             synapse = by_name[name]
             if synapse.source != IMAGE and synapse.source not in (channels if synapse.delay else earlier):
                 raise ConfigError(f"synapse {name}: its source {synapse.source} is no earlier population")
-            given = channels.get(synapse.source, topology.image_channels)
+            given = channels.get(synapse.source, topology.input_channels)
             if synapse.in_channels != given:
                 raise ConfigError(
                     f"synapse {name}: reads {synapse.in_channels} channels, {synapse.source} has {given}"
@@ -249,7 +266,22 @@ def check_wiring(topology: Topology) -> None:
                     f"gives {synapse.target_channels}"
                 )
         earlier.add(population.name)
+    _check_passes(topology)
     _check_sizes(topology, by_name)
+
+
+def _check_passes(topology: Topology) -> None:
+    """A result that is read again is an image of the image's size and channels."""
+    if not 1 <= topology.passes <= MOST_PASSES:
+        raise ConfigError(f"passes is {topology.passes}; use 1 to {MOST_PASSES}")
+    readout, wanted = topology.readout, topology.input_channels
+    if topology.passes > 1 and (
+        topology.image_size or readout.downscale > 1 or 2 * readout.channels != wanted
+    ):
+        raise ConfigError(
+            f"passes is {topology.passes}, so that the input is the image, of any size, and a result: "
+            f"with a read-out of {readout.channels} channels it has {2 * readout.channels}, not {wanted}"
+        )
 
 
 def _check_names(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
@@ -321,7 +353,7 @@ def _check_sizes(topology: Topology, by_name: Mapping[str, Synapse]) -> None:
 
 
 def receptive_radius(topology: Topology) -> int:
-    """Bound the receptive radius by adding each synapse's reach along the longest path.
+    """Bound the receptive radius of one pass by adding each synapse's reach along the longest path.
 
     A kernel reaches `reach` source pixels, each `downscale` image pixels wide; striding and
     shuffling move the sampling grid by at most one coarse pixel, which is added.

@@ -27,6 +27,7 @@ from snn_tool.energy.counts.counts import (
     NetworkActivity,
     PopulationCount,
     RelayCount,
+    over_passes,
 )
 from snn_tool.energy.counts.fan_out import conv_synops, network_macs, synapse_macs
 from snn_tool.energy.counts.spike_maps import Map, SpikeMaps
@@ -40,6 +41,7 @@ from snn_tool.models.integer.network import (
     IntegerSynapse,
     stream_range,
 )
+from snn_tool.models.integer.passes import first_inputs, next_inputs
 from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources, relay_counts
 from snn_tool.models.topology import IMAGE, Population, Synapse
 
@@ -73,7 +75,7 @@ def count_accumulators(
         engine: of the network.
         lowered: its populations and accumulators.
         stages: delay relays behind each of them.
-        emitted: spikes [T, 1, C, H, W] of every spiking population, and the image [1, 3, H, W].
+        emitted: spikes [T, 1, C, H, W] of every spiking population, and the input [1, C, H, W].
     """
     counts = []
     for held, values in _stream_values(engine, lowered, emitted):
@@ -122,8 +124,9 @@ def count_network(
 
     Args:
         network: the deployed network.
-        images: integer inputs [C, H, W] of `quantize_image`, or [T, C, H, W] of a network whose input changes
-            with time; sides in multiples of the topology's own.
+        images: integers [C, H, W] of `quantize_image`, or [T, C, H, W] of a network whose input changes with
+            time; sides in multiples of the topology's own. A network of several passes runs as often on
+            each, every time on what it is given then.
         watch: iterates over the images, and may show how far it is.
         lowering: of membrane shortcuts, `fanout` or `relay`.
 
@@ -132,23 +135,48 @@ def count_network(
         TargetLimitError: the lowering is `relay` and an accumulator could leave its range.
         DataError: no image, or an image of another type or shape (its position in the list is named).
     """
-    if not images:
-        raise DataError("energy is counted on images and none was given; name at least one")
-    for position, image in enumerate(images, start=1):
-        _require_image(image, position, network)
-    lowered = lower({p.name: p.inputs for p in network.topology.populations}, lowering)
-    require_range(network, lowered)
+    _require_images(images, network.topology.image_channels, network)
+    lowered = _lowered(network, lowering)
     engine = IntegerEngine(network)
     counts = tuple(_count_image(engine, lowered, image) for image in watch(images))
     return NetworkActivity(network.neuron, counts)
 
 
-def _require_image(image: NDArray[np.int16], position: int, network: IntegerNetwork) -> None:
+def count_runs(
+    network: IntegerNetwork, inputs: Sequence[NDArray[np.int16]], lowering: str = FANOUT
+) -> tuple[ImageActivity, ...]:
+    """Count one run on each input [C, H, W], which of several passes is the image and a result.
+
+    Raises:
+        ConfigError, TargetLimitError, DataError: as `count_network` does.
+    """
+    _require_images(inputs, network.topology.input_channels, network)
+    lowered = _lowered(network, lowering)
+    engine = IntegerEngine(network)
+    return tuple(_count_run(engine, lowered, given[None])[0] for given in inputs)
+
+
+def _lowered(network: IntegerNetwork, lowering: str) -> tuple[LoweredPopulation, ...]:
+    lowered = lower({p.name: p.inputs for p in network.topology.populations}, lowering)
+    require_range(network, lowered)
+    return lowered
+
+
+def _require_images(images: Sequence[NDArray[np.int16]], channels: int, network: IntegerNetwork) -> None:
+    if not images:
+        raise DataError("energy is counted on images and none was given; name at least one")
+    for position, image in enumerate(images, start=1):
+        _require_image(image, position, channels, network)
+
+
+def _require_image(
+    image: NDArray[np.int16], position: int, wanted_channels: int, network: IntegerNetwork
+) -> None:
     if image.dtype != np.int16:
         raise DataError(f"image {position} holds {image.dtype}; quantise it to int16 first")
     topology = network.topology
     leading = (network.timesteps,) if network.over_time else ()
-    channels = (*leading, topology.image_channels)
+    channels = (*leading, wanted_channels)
     if image.shape[:-2] != channels or 0 in image.shape:
         wanted = ", ".join(map(str, channels))
         raise DataError(f"image {position} has the shape {image.shape}; use [{wanted}, H, W]")
@@ -165,15 +193,30 @@ def _require_image(image: NDArray[np.int16], position: int, network: IntegerNetw
 def _count_image(
     engine: IntegerEngine, lowered: tuple[LoweredPopulation, ...], image: NDArray[np.int16]
 ) -> ImageActivity:
+    """All passes on an image [C, H, W]."""
     network = engine.network
-    size = (image.shape[-2], image.shape[-1])
+    inputs, runs = first_inputs(image[None], network.passes), []
+    for later in reversed(range(network.passes)):
+        counted, readout = _count_run(engine, lowered, inputs)
+        runs.append(counted)
+        if later:
+            inputs = next_inputs(inputs, readout, network)
+    return over_passes(runs)
+
+
+def _count_run(
+    engine: IntegerEngine, lowered: tuple[LoweredPopulation, ...], inputs: NDArray[np.int16]
+) -> tuple[ImageActivity, NDArray[np.int64]]:
+    """One run on inputs [1, C, H, W], or [1, T, C, H, W], and its read-out."""
+    network = engine.network
+    size = (inputs.shape[-2], inputs.shape[-1])
     maps = SpikeMaps(*network.spike_range)
     # Accumulators are recomputed from spikes; nothing else asks for them position by position.
     held = any(population.accumulates for population in lowered)
     late = {s.wiring.name: s.wiring.source for s in network.synapses if s.wiring.delay}
     recorded = [p.name for p in network.topology.spiking] if held else sorted(set(late.values()))
-    trace = engine.run(image[None], recorded, maps.add)
-    arriving = _arriving(network, maps, image, {name: trace.spikes[name] for name in late.values()})
+    trace = engine.run(inputs, recorded, maps.add)
+    arriving = _arriving(network, maps, inputs[0], {name: trace.spikes[name] for name in late.values()})
     now = {name: source for name, source in network.synapse_sources.items() if name not in late}
     stages = relay_counts(
         lowered_sources(lowered, now),
@@ -182,20 +225,21 @@ def _count_image(
     )
     spikes = network.grid is not None and network.grid.kind == "spikes"
     sizes = network.topology.sizes(*size)
-    return ImageActivity(
+    counted = ImageActivity(
         *size,
         network.timesteps,
         network.levels == 1,
         _edges(network, lowered, arriving, sizes),
         tuple(_population(p, network, maps, sizes[p.wiring.name]) for p in network.populations),
         _relays(network, stages, maps, sizes),
-        count_accumulators(engine, lowered, stages, {IMAGE: image[None], **trace.spikes}),
+        count_accumulators(engine, lowered, stages, {IMAGE: inputs, **trace.spikes}),
         network_macs(network.topology, *size),
-        math.prod(image.shape[-3:]),
+        network.topology.image_channels * math.prod(size),
         network.levels,
         network.signed,
         network.over_time or spikes,
     )
+    return counted, trace.readout
 
 
 Arriving = Mapping[str, tuple[Map, Map]]

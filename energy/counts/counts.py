@@ -1,6 +1,12 @@
-"""What one image makes a deployed network compute, as exact integers; `activity` fills these in."""
+"""What one image makes a deployed network compute, as exact integers; `activity` fills these in.
 
-from dataclasses import dataclass
+A network of several passes runs as often on each image, on the same chip: neurons, kernels and connections
+are there once, while spikes, deliveries and updates are those of all passes together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from snn_tool.energy.counts.fan_out import LayerMacs
 from snn_tool.models.topology import IMAGE
@@ -8,7 +14,7 @@ from snn_tool.models.topology import IMAGE
 
 @dataclass(frozen=True, slots=True)
 class EdgeCount:
-    """One delivery: a synapse and one population that reads it, over all timesteps of one image.
+    """One delivery: a synapse and one population that reads it, over all timesteps and passes of one image.
 
     Attributes:
         synapse, source, reader: names; `source` is `image` or a population, `reader` may be an accumulator.
@@ -31,10 +37,10 @@ class EdgeCount:
 
 @dataclass(frozen=True, slots=True)
 class PopulationCount:
-    """A population's neurons over all timesteps of one image.
+    """A population's neurons over all timesteps of one image, and as often again for each further pass.
 
     Attributes:
-        neurons: N; updates are T N.
+        neurons: N; updates are T N in each pass.
         events: nonzero spikes out (Z).
         levels: sum of their magnitudes; equal to `events` for binary spikes.
         bias_adds: T N if a synapse of it has a bias, and T N to add a current that lasts to the membrane.
@@ -118,11 +124,12 @@ class ImageActivity:
         unit_spikes: spikes are 0 or +-1, so that a synop is an accumulate and nothing else.
         edges, populations, relays: in execution order; only populations with relays have a `RelayCount`.
         accumulators: empty unless the lowering is `relay`.
-        layers: the ANN twin's MACs of each synapse at this size.
-        skip_adds: the global skip, one add per output value.
+        layers: the ANN twin's MACs of each synapse at this size, in one pass.
+        skip_adds: the global skip, one add per output value and pass.
         levels: largest magnitude of a spike.
         signed: spikes may be negative.
         fresh_input: it changes with time or is spikes, so that no current of it can be kept.
+        passes: how often the network ran on the image.
     """
 
     height: int
@@ -138,6 +145,12 @@ class ImageActivity:
     levels: int = 1
     signed: bool = False
     fresh_input: bool = False
+    passes: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Timesteps of all passes; at each the network is presented its input."""
+        return self.timesteps * self.passes
 
     @property
     def shared_edges(self) -> tuple[EdgeCount, ...]:
@@ -146,22 +159,22 @@ class ImageActivity:
 
     @property
     def macs_uncached(self) -> int:
-        """MACs of the first layer as deployed: the image is presented at every timestep to every reader."""
-        return self.timesteps * sum(edge.image_macs for edge in self.edges)
+        """MACs of the first layer as deployed: the input is presented at every timestep to every reader."""
+        return self.steps * sum(edge.image_macs for edge in self.edges)
 
     @property
     def macs_cached(self) -> int:
-        """MACs of the first layer if each reader kept the image's current; `cached_adds` come on top."""
+        """MACs of the first layer if each reader kept a pass's current; `cached_adds` come on top."""
         if self.fresh_input:
             return self.macs_uncached
-        return sum(edge.image_macs for edge in self.edges)
+        return self.passes * sum(edge.image_macs for edge in self.edges)
 
     @property
     def cached_adds(self) -> int:
         """Adding a kept current at every timestep: T N for each reader of the image."""
         if self.fresh_input:
             return 0
-        return self.timesteps * sum(edge.outputs for edge in self.edges if edge.source == IMAGE)
+        return self.steps * sum(edge.outputs for edge in self.edges if edge.source == IMAGE)
 
     @property
     def synops_levels(self) -> int:
@@ -175,8 +188,54 @@ class ImageActivity:
 
     @property
     def spikes_per_neuron(self) -> float:
-        """Nonzero spikes per spiking neuron in all timesteps together."""
-        return sum(p.events for p in self.populations) / sum(p.neurons for p in self.populations[:-1])
+        """Nonzero spikes per spiking neuron in all timesteps of a pass together."""
+        neurons = self.passes * sum(p.neurons for p in self.populations[:-1])
+        return sum(p.events for p in self.populations) / neurons
+
+
+Count = TypeVar("Count", EdgeCount, PopulationCount, RelayCount, AccumulatorCount)
+_GROWING = frozenset(
+    (
+        "synops_levels",
+        "synops_events",
+        "events",
+        "levels",
+        "bias_adds",
+        "leak_multiplies",
+        "compares",
+        "ladder_compares",
+        "resets",
+        "membrane_adds",
+        "scales",
+        "updates",
+    )
+)
+"""Fields of the counts that add up over passes; the others say what there is."""
+
+
+def over_passes(runs: Sequence[ImageActivity]) -> ImageActivity:
+    """One network's runs on the passes of one image, as what that image made it compute."""
+    return replace(
+        runs[0],
+        edges=_summed([run.edges for run in runs]),
+        populations=_summed([run.populations for run in runs]),
+        relays=_summed([run.relays for run in runs]),
+        accumulators=_summed([run.accumulators for run in runs]),
+        skip_adds=sum(run.skip_adds for run in runs),
+        passes=len(runs),
+    )
+
+
+def _summed(runs: Sequence[tuple[Count, ...]]) -> tuple[Count, ...]:
+    """Each part of a network over all runs."""
+    return tuple(
+        replace(parts[0], **{n: sum(getattr(part, n) for part in parts) for n in _names(parts[0])})
+        for parts in zip(*runs, strict=True)
+    )
+
+
+def _names(part: EdgeCount | PopulationCount | RelayCount | AccumulatorCount) -> list[str]:
+    return [field.name for field in fields(part) if field.name in _GROWING]
 
 
 @dataclass(frozen=True, slots=True)

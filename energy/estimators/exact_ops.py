@@ -83,7 +83,7 @@ def _readings(load: ImageActivity, prices: Prices, charge: SpikeCharge) -> Itera
             f"first layer cached, {suffix}", False, {**deployed, "first layer MACs": cached}, charge
         )
     shared = {
-        "first layer MACs": prices.mac_pj * load.timesteps * sum(e.image_macs for e in load.shared_edges),
+        "first layer MACs": prices.mac_pj * load.steps * sum(e.image_macs for e in load.shared_edges),
         "synops": price * charge.synops(load.shared_edges),
         **neurons,
         "membrane adds": prices.ac_pj * sum(p.membrane_adds for p in load.populations),

@@ -83,7 +83,7 @@ def codings(load: ImageActivity) -> tuple[Coding, ...]:
     many.
     """
     wide = (WIDE_STREAMS,) if load.accumulators else ()
-    once = load.timesteps
+    once = load.steps
     if load.unit_spikes:
         return (Coding("binary spikes", True, SpikeCharge.LEVELS, False, once, wide, (IMAGE_ENCODER,)),)
     name = "sign pairs, a step for each level" if load.signed else "a step for each level"
@@ -110,7 +110,7 @@ class Traffic:
     """Counts of one image in one coding; all are exact integers.
 
     Attributes:
-        image_synops: connections from the image, once per timestep of the network; each is charged as one
+        image_synops: connections from the input, once per timestep of each pass; each is charged as one
             synaptic operation, which is a lower bound, because the image has many bits.
         synops: deliveries of spikes, relays included; both neurons of a sign pair take each of them.
         stream_synops: deliveries of accumulators, one per nonzero value.
@@ -145,10 +145,10 @@ def traffic(load: ImageActivity, coding: Coding) -> Traffic:
     fired = {p.name: charge.spikes(p) for p in load.populations}
     relayed = charge.synops(load.relays)
     streamed = sum(a.synops_events for a in load.accumulators)
-    stretch = coding.steps // load.timesteps
+    stretch = coding.steps // load.steps
     relay_updates = sum(r.updates for r in load.relays) * stretch * (2 if coding.pairs else 1)
     return Traffic(
-        image_synops=load.timesteps * _delivered(load, twice, lambda edge: edge.image_macs),
+        image_synops=load.steps * _delivered(load, twice, lambda edge: edge.image_macs),
         synops=_delivered(load, twice, lambda edge: charge.synops((edge,))) + relayed,
         stream_synops=streamed,
         active=coding.steps * sum(p.neurons * twice[p.name] for p in load.populations)

@@ -39,9 +39,9 @@ def chip_use(load: ImageActivity, counts: Traffic, prices: Prices) -> ChipUse:
     """
     used = loihi1.cores(load, neurons_per_core=NEURONS_PER_CORE)
     chips = -(-used // CORES_PER_CHIP)
-    time = sum(_times(counts, used, load.timesteps, prices).values())
+    time = sum(_times(counts, used, load.steps, prices).values())
     needs = (ENCODER,) if load.unit_spikes else (MICROCODE, ENCODER)
-    return ChipUse(CHIP, used, chips, prices["loihi2-static"] * chips, time, load.timesteps, (), needs)
+    return ChipUse(CHIP, used, chips, prices["loihi2-static"] * chips, time, load.steps, (), needs)
 
 
 def _times(counts: Traffic, used: int, steps: int, prices: Prices) -> dict[str, float]:
@@ -68,7 +68,7 @@ def estimate(load: Load, prices: Prices) -> Estimate:
     """
     if isinstance(load, AnnLoad):
         return loihi1.dense_rival(load, prices)
-    once = load.timesteps
+    once = load.steps
     if load.unit_spikes:
         return Estimate((_reading(load, prices, "binary spikes", True, SpikeCharge.LEVELS, once),))
     return Estimate(

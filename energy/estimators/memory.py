@@ -82,15 +82,15 @@ def memory_items(
 
 def deliveries(load: ImageActivity, charge: SpikeCharge) -> Iterator[Delivery]:
     """Every edge, relay and accumulator; a relay and an accumulator deliver through identity synapses."""
-    weights = {layer.synapse: layer.weights for layer in load.layers}
+    layers = {layer.synapse: layer for layer in load.layers}
     fired = {p.name: charge.spikes(p) for p in load.populations}
     for edge in load.edges:
         if edge.source == IMAGE:
-            pixels, synops = load.timesteps * load.skip_adds, load.timesteps * edge.image_macs
-            yield Delivery(False, pixels, synops, weights[edge.synapse], edge.outputs)
+            layer, synops = layers[edge.synapse], load.steps * edge.image_macs
+            yield Delivery(False, load.steps * layer.inputs, synops, layer.weights, edge.outputs)
         else:
             synops = charge.synops((edge,))
-            yield Delivery(True, fired[edge.source], synops, weights[edge.synapse], edge.outputs)
+            yield Delivery(True, fired[edge.source], synops, layers[edge.synapse].weights, edge.outputs)
     for relay in load.relays:
         synops = charge.synops((relay,))
         yield Delivery(True, synops, synops, 1, relay.neurons // relay.stages)
@@ -121,7 +121,7 @@ def _written(load: ImageActivity, charge: SpikeCharge) -> int:
 
 def _updates_pj(load: ImageActivity, prices: Prices, memories: Memories) -> float:
     """A read and a write of every membrane at every timestep, and the queue entries of accumulators."""
-    held = [(load.timesteps * p.neurons, p.neurons) for p in load.populations]
+    held = [(load.steps * p.neurons, p.neurons) for p in load.populations]
     held += [(relay.updates, relay.neurons // relay.stages) for relay in load.relays]
     held += [(accumulator.updates, accumulator.neurons) for accumulator in load.accumulators]
     streams = sum(a.events * (1 + a.stages) for a in load.accumulators) * _queue_pj(prices)

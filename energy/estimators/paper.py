@@ -40,7 +40,7 @@ def estimate(load: Load, prices: Prices) -> Estimate:
 def _student(load: ImageActivity, prices: Prices, name: str, charge: SpikeCharge) -> Reading:
     per_neuron = {p.name: charge.spikes(p) / p.neurons for p in load.populations}
     items = {
-        layer.synapse: prices.mac_pj * layer.padded_macs
+        layer.synapse: prices.mac_pj * load.passes * layer.padded_macs
         if layer.source == IMAGE
         else charge.synop_pj(prices) * per_neuron[layer.source] * layer.padded_macs
         for layer in load.layers

@@ -220,7 +220,7 @@ class Picture:
 
 def pictures(report: EnergyReport) -> tuple[Picture, ...]:
     """All maps of a report."""
-    return tuple(_picture(shown, report.timesteps) for shown in report.firing.maps)
+    return tuple(_picture(shown, report.timesteps * report.passes) for shown in report.firing.maps)
 
 
 def input_uri(report: EnergyReport) -> str:

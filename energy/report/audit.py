@@ -155,6 +155,7 @@ def audit(
         neuron=network.neuron,
         timesteps=network.timesteps,
         levels=network.levels,
+        passes=network.passes,
         lowering=lowering,
         reference=reference,
         headline=extent(ratios),

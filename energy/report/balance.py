@@ -45,7 +45,9 @@ def spike_balance(
 
 
 def _macs(image: ImageActivity, on_image: bool) -> int:
-    return sum(layer.exact_macs for layer in image.layers if (layer.source == IMAGE) == on_image)
+    """Of all passes."""
+    once = sum(layer.exact_macs for layer in image.layers if (layer.source == IMAGE) == on_image)
+    return image.passes * once
 
 
 def _membranes(row: PricedRow) -> float | None:

@@ -108,7 +108,8 @@ def twin_load(topology: Topology, height: int, width: int, bits: int | None = No
 
         sum over synapses of [bias] outputs + sum over populations of (inputs - 1 + [spiking]) N + [skip] 3HW
 
-    additions and comparisons: biases, sums of synapses, activations, and the global skip of a residual.
+    additions and comparisons: biases, sums of synapses, activations, and the global skip of a residual. All
+    of it again for each further pass.
 
     Args:
         topology: the wiring.
@@ -120,7 +121,8 @@ def twin_load(topology: Topology, height: int, width: int, bits: int | None = No
     sizes = {
         p.name: p.channels * (height // p.downscale) * (width // p.downscale) for p in topology.populations
     }
-    return AnnLoad.of([*_products(topology, height, width, bits), *_scalars(topology, sizes, bits)])
+    once = [*_products(topology, height, width, bits), *_scalars(topology, sizes, bits)]
+    return AnnLoad.of(topology.passes * once)
 
 
 def _products(topology: Topology, height: int, width: int, bits: int | None) -> Iterator[DenseLayer]:
@@ -214,14 +216,19 @@ def _title(
     if name == "teacher":
         return teacher.name if teacher else ""
     if name == "twin":
-        return "ANN twin of the student: same wiring, ReLU"
+        return f"ANN twin of the student: same wiring, ReLU{_passes(network)}"
     if name == "cnn":
         return cnn.title if cnn else ""
     if name == "student":
-        return f"spiking student, {network.neuron}, T = {network.timesteps}"
-    shape = f"quantised ANN of the same wiring: {activation_bits(network)}-bit activations, 8-bit weights"
+        return f"spiking student, {network.neuron}, T = {network.timesteps}{_passes(network)}"
+    bits = activation_bits(network)
+    shape = f"quantised ANN of the same wiring{_passes(network)}: {bits}-bit activations, 8-bit weights"
     if network.neuron == "graded":
         return (
             f"{shape}; the student's integers computed densely, so that its quality is the student's, exactly"
         )
     return shape if name in quality else f"{shape}; counted, not trained"
+
+
+def _passes(network: IntegerNetwork) -> str:
+    return f", {network.passes} passes" if network.passes > 1 else ""

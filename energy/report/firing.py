@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.energy.report.networks import FiringMap, FiringMaps
-from snn_tool.models.integer.engine import IntegerEngine
+from snn_tool.models.integer.engine import IntegerEngine, run_passes
 from snn_tool.models.integer.network import IntegerNetwork
 
 LARGEST_MAP = 64
@@ -25,14 +25,15 @@ def firing_maps(network: IntegerNetwork, image: NDArray[np.int16], name: str) ->
         image: integer input [C, H, W] of `quantize_image`.
         name: of the image.
     """
-    trace = IntegerEngine(network).run(image[None], record=[p.name for p in network.topology.spiking])
-    maps = tuple(_map(population, spikes[:, 0]) for population, spikes in trace.spikes.items())
+    spiking = [p.name for p in network.topology.spiking]
+    traces = [trace for _, trace in run_passes(IntegerEngine(network), image[None], spiking)]
+    maps = tuple(_map(p, np.concatenate([trace.spikes[p][:, 0] for trace in traces])) for p in spiking)
     _, height, width = image.shape
     return FiringMaps(name, height, width, _input_png(network, image), maps)
 
 
 def _map(population: str, spikes: NDArray[np.int16]) -> FiringMap:
-    """One population's map from its spikes [T, C, H, W]."""
+    """One population's map from its spikes [T, C, H, W], the timesteps of all passes."""
     fired = (spikes != 0).sum(axis=(0, 1), dtype=np.int64)
     height, width = fired.shape
     block = block_side(height, width, LARGEST_MAP)

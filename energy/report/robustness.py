@@ -219,15 +219,15 @@ def thresholds(activity: NetworkActivity) -> tuple[Threshold, ...]:
 
 
 def per_synapse(image: ImageActivity) -> float:
-    """Spikes per synapse of one image, each reader's connections for themselves."""
-    connections = {layer.synapse: layer.exact_macs for layer in image.layers}
+    """Spikes per synapse and pass of one image, each reader's connections for themselves."""
+    connections = {layer.synapse: image.passes * layer.exact_macs for layer in image.layers}
     return image.synops_levels / sum(connections[e.synapse] for e in image.edges if e.source != IMAGE)
 
 
 def per_step(image: ImageActivity) -> float:
     """Spike rate of one image."""
     spiking = image.populations[:-1]
-    return sum(p.levels for p in spiking) / (image.timesteps * sum(p.neurons for p in spiking))
+    return sum(p.levels for p in spiking) / (image.steps * sum(p.neurons for p in spiking))
 
 
 def _placed(published: Published, figure: float) -> Threshold:

@@ -84,7 +84,7 @@ def _energy_pj(image: ImageActivity, synapse: str, charge: SpikeCharge, prices: 
     """Synaptic energy of one deployed synapse; the first layer's is never zero."""
     edges = _edges(image, synapse)
     spikes_pj = charge.synop_pj(prices) * charge.synops(edges)
-    return spikes_pj + prices.mac_pj * image.timesteps * sum(edge.image_macs for edge in edges)
+    return spikes_pj + prices.mac_pj * image.steps * sum(edge.image_macs for edge in edges)
 
 
 def _row(activity: NetworkActivity, index: int, name: str, share: float) -> LayerRow:
@@ -93,7 +93,7 @@ def _row(activity: NetworkActivity, index: int, name: str, share: float) -> Laye
     readers = len(edges[0])
     source = edges[0][0].source
     per_neuron = fmean(_source_spikes(image, source) for image in images)
-    exact = fmean(image.layers[index].exact_macs for image in images)
+    exact = fmean(image.passes * image.layers[index].exact_macs for image in images)
     levels = fmean(sum(edge.synops_levels for edge in of_image) for of_image in edges)
     return LayerRow(
         synapse=name,
@@ -105,14 +105,13 @@ def _row(activity: NetworkActivity, index: int, name: str, share: float) -> Laye
         spikes_per_neuron=per_neuron,
         spike_rate=per_neuron / images[0].timesteps,
         spikes_per_synapse=levels / (readers * exact),
-        twin_padded_macs=fmean(image.layers[index].padded_macs for image in images),
+        twin_padded_macs=fmean(image.passes * image.layers[index].padded_macs for image in images),
         twin_exact_macs=exact,
         student_macs=fmean(
-            image.timesteps * sum(edge.image_macs for edge in e)
-            for image, e in zip(images, edges, strict=True)
+            image.steps * sum(edge.image_macs for edge in e) for image, e in zip(images, edges, strict=True)
         ),
         neuron_steps=fmean(
-            image.timesteps * sum(edge.outputs for edge in e) for image, e in zip(images, edges, strict=True)
+            image.steps * sum(edge.outputs for edge in e) for image, e in zip(images, edges, strict=True)
         ),
         weight_bytes=images[0].layers[index].weights,
         tier=tier(images[0].layers[index].weights),
@@ -121,11 +120,11 @@ def _row(activity: NetworkActivity, index: int, name: str, share: float) -> Laye
 
 
 def _source_spikes(image: ImageActivity, source: str) -> float:
-    """Nonzero spikes per neuron of a synapse's source; 0 for the image, which has no spikes."""
+    """Nonzero spikes per neuron and pass of a synapse's source; 0 for the image, which has no spikes."""
     if source == IMAGE:
         return 0.0
     population = next(p for p in image.populations if p.name == source)
-    return population.events / population.neurons
+    return population.events / (image.passes * population.neurons)
 
 
 def relay_rows(activity: NetworkActivity) -> tuple[RelayRow, ...]:

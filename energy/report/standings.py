@@ -104,7 +104,7 @@ def student_point(
 def events_per_step(image: ImageActivity) -> float:
     """Nonzero spikes per neuron and timestep; the read-out, which is last, fires none."""
     neurons = sum(p.neurons for p in image.populations[:-1])
-    return sum(p.events for p in image.populations) / (image.timesteps * neurons)
+    return sum(p.events for p in image.populations) / (image.steps * neurons)
 
 
 def reach(image: ImageActivity) -> float:

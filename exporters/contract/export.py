@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from snn_tool.errors import ArtifactError
-from snn_tool.exporters.contract.folder import Golden, Manifest
+from snn_tool.exporters.contract.folder import Golden, Manifest, golden_statements
 from snn_tool.exporters.contract.statements import Statements
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.program import Program
@@ -136,6 +136,6 @@ class NirExport(Export):
     target = "nir"
     usual = ("nir",)
 
-    def statements(self) -> None:
-        """Nothing that could contradict the network."""
-        return None
+    def statements(self) -> Statements | None:
+        """Nothing that could contradict the network, but for how the tiles of several passes chain."""
+        return golden_statements(self.program, self.golden) if self.program.passes > 1 else None

@@ -14,9 +14,11 @@ from snn_tool.errors import ArtifactError, ConfigError, ExportError
 from snn_tool.exporters.contract.npz import MAX_BYTES, read_arrays
 from snn_tool.exporters.contract.statements import Statements, compare_document
 from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.nir.metadata import MOST_PASSES
+from snn_tool.exporters.nir.passes import described, unchained
 from snn_tool.exporters.nir.program import PopulationNode, Program
 from snn_tool.files.artifacts import sha256_file, shown, write_bytes
-from snn_tool.files.documents import Count, Document, Name, Sha256, Text, convert
+from snn_tool.files.documents import Count, Document, Name, Positive, Sha256, Text, convert
 from snn_tool.files.ownership import INSIDE, link_on_the_way, stays_inside
 from snn_tool.models.accounts import Degraded
 
@@ -47,10 +49,23 @@ class GoldenOrigin(msgspec.Struct, frozen=True):
     degradation: Degraded | None = None
 
 
+class PassesEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the passes of a network chain (`nir.passes.described`); the texts are formulas for people."""
+
+    count: Annotated[int, Meta(ge=2, le=MOST_PASSES)]
+    input: Text
+    pixel: Text
+    previous_result: Text
+    step: Annotated[int, Meta(ge=1, le=256)]
+    offset: Annotated[int, Meta(ge=0, le=128)]
+    residual_scale: Positive
+
+
 class Manifest(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the manifest of every export says.
 
     Attributes:
+        passes: of a network that runs more than once on one image.
         student_sha256: of the student artefact that was exported.
         golden: a `GoldenOrigin` as JSON values.
         versions: of the packages that wrote the files.
@@ -61,6 +76,7 @@ class Manifest(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     golden: dict[str, Any]
     versions: dict[Name, Name]
     files: dict[FilePath, Sha256]
+    passes: PassesEntry | None = None
 
     def __post_init__(self) -> None:
         """Check the origin, which stays as it was written."""
@@ -113,8 +129,9 @@ class Golden:
     """Input tiles and the integers that they must give; fits `Trace`.
 
     Attributes:
-        tiles: int16 [N, 3, H, W] on the integer input grid, or [N, T, C, H, W] of what changes with time.
-        readout: int32 [N, 3, H, W].
+        tiles: int16 [N, C, H, W] on the integer input grid, or [N, T, C, H, W] of what changes with time. Of a
+            network of P passes N / P of the first pass, as many of the second, in the same order, and so on.
+        readout: int32 [N, C, H, W].
         spikes: for each population int8 [T, N, C, H, W].
         membranes: for each population int32 [T, N, C, H, W].
     """
@@ -176,7 +193,16 @@ def golden_statements(program: Program, golden: Golden) -> Statements:
             "range of tiles": [max(low, program.input_low), min(high, program.input_high)],
         },
     )
+    if program.passes > 1 and not held.contradictions:
+        wrong = unchained(program, golden.tiles, golden.readout)
+        key = "tiles that are not what the pass before gives"
+        held = compare_document(GOLDEN, {key: wrong}, {key: 0})
     return replace(held, unchecked={GOLDEN: ("which tiles",)})
+
+
+def manifest_statements(program: Program, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest must say of passes; null where it says something of a network with one."""
+    return described(program) or ({"passes": None} if "passes" in stated else {})
 
 
 def image_size(program: Program) -> dict[str, list[int]]:

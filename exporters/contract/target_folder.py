@@ -24,6 +24,7 @@ from snn_tool.exporters.contract.folder import (
     golden_statements,
     hashes_of,
     image_size,
+    manifest_statements,
     read_golden,
 )
 from snn_tool.exporters.contract.statements import Statements, compare_document, merged
@@ -76,7 +77,9 @@ class TargetFolder(Export):
         stated = read_json(self.folder / EXPORT, KIND, SCHEMA)
         theirs = sorted(stated["files"].keys() - {NETWORK, GOLDEN})
         return merged(
-            compare_document(EXPORT, stated, image_size(self.program)),
+            compare_document(
+                EXPORT, stated, image_size(self.program) | manifest_statements(self.program, stated)
+            ),
             golden_statements(self.program, self.golden),
             Statements({}, {f"what is in {shown(name)}": () for name in theirs}),
         )

@@ -41,6 +41,19 @@ class RecordedTrace:
     membranes: Mapping[str, NDArray[Any]]
 
 
+def joined(traces: Sequence[Trace]) -> RecordedTrace:
+    """Runs of one network as one run of all their tiles, in this order."""
+
+    def along_tiles(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+    return RecordedTrace(
+        np.concatenate([trace.readout for trace in traces]),
+        along_tiles([trace.spikes for trace in traces]),
+        along_tiles([trace.membranes for trace in traces]),
+    )
+
+
 EXACT, MISMATCH, NOT_RUN = "exact", "mismatch", "not run"
 
 

@@ -48,6 +48,7 @@ from snn_tool.exporters.contract.folder import (
     golden_statements,
     hashes_of,
     image_size,
+    manifest_statements,
     read_golden,
 )
 from snn_tool.exporters.contract.statements import Statements, compare_arrays, compare_document, merged
@@ -298,13 +299,15 @@ class NetxFolder(Export):
         with temporary_folder("netx") as scratch:
             run = write_netx(scratch / NETX, self.program)
             expected = read_netx(scratch / NETX)
+        stated = read_json(self.folder / EXPORT, NETX_KIND, NETX_SCHEMA)
         facts = {
             "target": self.target,
             **image_size(self.program),
+            **manifest_statements(self.program, stated),
             "netx": run_entry(run, self.program),
         }
         return merged(
-            compare_document(EXPORT, read_json(self.folder / EXPORT, NETX_KIND, NETX_SCHEMA), facts),
+            compare_document(EXPORT, stated, facts),
             compare_arrays(NETX, read_netx(self.folder / NETX), expected),
             golden_statements(self.program, self.golden),
         )

@@ -28,6 +28,7 @@ from snn_tool.exporters.contract.folder import (
     golden_arrays,
     golden_statements,
     hashes_of,
+    manifest_statements,
     read_golden,
     write_golden,
 )
@@ -53,6 +54,7 @@ from snn_tool.exporters.loihi.report import (
     write_resources,
 )
 from snn_tool.exporters.loihi.specs import GradedSpec, Plan
+from snn_tool.exporters.nir.passes import described
 from snn_tool.files.artifacts import read_json, sha256_file, write_bytes, write_json
 from snn_tool.files.documents import one_of, read_document
 from snn_tool.files.staging import staged_folder
@@ -158,7 +160,9 @@ class Bundle(Export):
         if report.EMULATED not in stated_resources:
             del counts[report.EMULATED]
         held = merged(
-            compare_document(MANIFEST, manifest, _facts(deployment)),
+            compare_document(
+                MANIFEST, manifest, _facts(deployment) | manifest_statements(self.program, manifest)
+            ),
             compare_document(PLAN, stated_plan, {**tool, **document}),
             compare_arrays(PLAN_ARRAYS, read_arrays(self.folder / PLAN_ARRAYS), arrays),
             golden_statements(self.program, self.golden),
@@ -230,6 +234,7 @@ def write_manifest(
     """Write bundle.json for the files that lie in `folder`."""
     body = {
         **_facts(deployment),
+        **described(deployment.program),
         "student_sha256": student_sha256,
         "golden": dict(origin),
         "versions": {name: importlib.metadata.version(name) for name in ("nir", "numpy")},

@@ -2,7 +2,7 @@
 
 | part | nodes |
 |---|---|
-| image | Input `image`, integers [3, H, W] of the input grid; other channels of networks from elsewhere |
+| image | Input `image`, integers [C, H, W] of the input grid; of several passes the image and a result, 2 C |
 | synapse | Conv2d, weight and bias float32 = integer 2^lsb_exponent of the population that it feeds |
 | meeting of synapses | several edges into one node, which NIR adds |
 | lif | LIF with r = tau / dt, tau = dt 4096 / decay, hard reset to 0; IF with r = 1 / dt without decay |
@@ -61,7 +61,7 @@ def to_nir(network: IntegerNetwork, height: int, width: int) -> nir.NIRGraph:
     _check_exportable(network, height, width)
     topology = network.topology
     sizes = topology.sizes(height, width)
-    shape = np.array([topology.image_channels, height, width])
+    shape = np.array([topology.input_channels, height, width])
     nodes: dict[str, nir.NIRNode] = {IMAGE: nir.Input({"input": shape})}
     for population in network.populations:
         nodes[population.wiring.name] = _population_node(population, network, sizes[population.wiring.name])
@@ -255,6 +255,7 @@ def _constants(network: IntegerNetwork) -> Constants:
         adds_image=network.adds_image,
         form=_form(network),
         delays={s.wiring.name: s.wiring.delay for s in network.synapses if s.wiring.delay},
+        passes=network.passes,
     )
 
 

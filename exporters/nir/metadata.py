@@ -21,6 +21,8 @@ SCHEMA, SCHEMA_TIME = 1, 2
 PIXEL_SHUFFLE = "pixel_shuffle"
 ADDS_IMAGE = "adds_image"
 """Written where it is false, which is so of networks trained elsewhere only."""
+PASSES, MOST_PASSES = "passes", 3
+"""Written where it is more than one: how often the host runs the graph on one image."""
 
 GREY, BLACK = 128, 0
 """Input offsets: grey levels subtracted from the image before it is divided by the input step."""
@@ -66,6 +68,8 @@ class Constants:
         adds_image: the read-out is a residual, which the host adds to the image on the input grid.
         form: of inputs that are no images, or None.
         delays: for each recurrent convolution the timesteps by which it is late, 1.
+        passes: how often the host runs the graph on one image; from two on the input is the image and the
+            result of the pass before.
     """
 
     timesteps: int
@@ -80,6 +84,7 @@ class Constants:
     adds_image: bool = True
     form: InputForm | None = None
     delays: Mapping[str, int] = field(default_factory=dict)
+    passes: int = 1
 
     @property
     def schema(self) -> int:
@@ -112,6 +117,7 @@ def to_metadata(constants: Constants) -> dict[str, Any]:
         "residual_exponent": constants.residual_exponent,
         **({} if constants.adds_image else {ADDS_IMAGE: 0}),
         **({"input": _form_document(constants.form)} if constants.form else {}),
+        **({PASSES: constants.passes} if constants.passes > 1 else {}),
         **CONVENTIONS,
         "extensions": {PIXEL_SHUFFLE: dict(constants.shuffles)} if constants.shuffles else {},
         "populations": {
@@ -176,6 +182,7 @@ def from_metadata(metadata: Mapping[str, Any], file: str) -> Constants:
             for n, s in _table(document, "synapses", file).items()
             if isinstance(s, Mapping) and "delay" in s
         },
+        passes=_integer({PASSES: 1, **document}, PASSES, (1, MOST_PASSES), file),
     )
     if constants.schema > int(document["schema"]):
         raise ArtifactError(

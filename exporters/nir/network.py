@@ -54,6 +54,7 @@ def integer_network(program: Program) -> IntegerNetwork:
         adds_image=program.adds_image,
         image_size=None if program.fits_any_size else (program.height, program.width),
         grid=_grid(program),
+        passes=program.passes,
     )
     if network.input_range != (program.input_low, program.input_high):
         raise ArtifactError(

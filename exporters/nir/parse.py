@@ -377,6 +377,7 @@ def parse_graph(graph: nir.NIRGraph, file: str) -> Program:
         input_offset=constants.input_offset,
         adds_image=constants.adds_image,
         form=constants.form,
+        passes=constants.passes,
     )
     _check_shapes(program, graph, file)
     return program
@@ -433,7 +434,12 @@ def _check_shapes(program: Program, graph: nir.NIRGraph, file: str) -> None:
                     f"{file}: {population.name}: shape {list(shapes[population.name])}, but {name} delivers "
                     f"{list(arriving)}; {REMEDY}"
                 )
-    if program.adds_image and shapes[program.readout.name] != shapes[IMAGE]:
+    image = (program.image_channels, program.height, program.width)
+    if program.passes > 1 and channels != 2 * program.image_channels:
+        raise ArtifactError(
+            f"{file}: {IMAGE}: {channels} channels are no image and the result of a pass before; {REMEDY}"
+        )
+    if (program.adds_image or program.passes > 1) and shapes[program.readout.name] != image:
         raise ArtifactError(
             f"{file}: {program.readout.name}: the read-out has not the image's shape; {REMEDY}"
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import UnsupportedLayerError
 
 IMAGE = "image"
-"""The input's name, a tensor of integers [channels, height, width]; 3 channels of students."""
+"""The input's name, a tensor of integers [channels, height, width]."""
 
 MEMBRANE_SHIFT = 6
 """A LIF holds its membrane in 2^-6 of a weight unit (lava.proc.lif.models, fixed_pt)."""
@@ -176,6 +176,8 @@ class Program:
             units.
         adds_image: the read-out is a residual, of the image's shape; otherwise the output, of any shape.
         form: of inputs that are no images; None for images.
+        passes: how often it runs on one image; from two on its input is the image and, behind it, the result
+            of the pass before (`passes.next_tiles`).
     """
 
     convs: tuple[ConvNode, ...]
@@ -191,6 +193,7 @@ class Program:
     input_offset: int = 128
     adds_image: bool = True
     form: InputForm | None = None
+    passes: int = 1
 
     @property
     def over_time(self) -> bool:
@@ -216,8 +219,13 @@ class Program:
 
     @cached_property
     def channels(self) -> int:
-        """Channels of the image."""
+        """Channels of the input."""
         return next(int(conv.weight.shape[1]) for conv in self.convs if conv.source == IMAGE)
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the image, which of several passes is the first half of the input."""
+        return self.channels // 2 if self.passes > 1 else self.channels
 
     @cached_property
     def fits_any_size(self) -> bool:

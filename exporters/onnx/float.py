@@ -82,6 +82,13 @@ class FloatArithmetic:
         mean = self.graph.op("Div", readout, self._real(self.network.timesteps))
         return self.graph.op("Add", image, mean)
 
+    def chained(self, image: str, source: str, readout: str, name: str) -> str:
+        """Clamped and rounded as `models.network.as_pixels` does, less the image's offset."""
+        op, real = self.graph.op, self._real
+        clamped = op("Clip", self.restored(image, source, readout), real(0), real(1))
+        raised = op("Add", op("Mul", clamped, real(255)), real(0.5))
+        return op("Sub", op("Div", op("Floor", raised), real(255)), real(IMAGE_OFFSET), name=name)
+
     def _fire(self, neuron: LifNeuron, current: str, state: str, made: str) -> tuple[str, str]:
         """Spikes [v > threshold] of v = (1 - leak) v + i, and 0 where they are."""
         op = self.graph.op
@@ -123,9 +130,10 @@ def float_model(network: Network, form: Form, kind: str, metadata: Mapping[str, 
     add_student(network.topology, FloatArithmetic(graph, network), form)
     features = network.topology.hints if kind == TEACHER else ()
     for name in features:
-        graph.op("Identity", f"potentials.{name}.0", name=name)
+        graph.op("Identity", f"potentials.{name}.{network.topology.passes - 1}", name=name)
     described = {
         "timesteps": network.timesteps,
+        **({"passes": passes} if (passes := network.topology.passes) > 1 else {}),
         "stateful": form.stateful,
         "multiple": network.multiple,
         "input": {"offset": IMAGE_OFFSET},

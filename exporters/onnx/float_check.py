@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.errors import ExportDiffersError
 from snn_tool.exporters.onnx.run import FileRun, Image, Values, run_steps
-from snn_tool.exporters.onnx.student import Form
+from snn_tool.exporters.onnx.student import Form, chained_name
 from snn_tool.models.network import IMAGE_OFFSET, Network, SynapticConv
 from snn_tool.models.neurons import LifNeuron
 from snn_tool.models.topology import IMAGE, Population
 from torch.nn import functional
 
-UNIT = 2.0**-24
+UNIT, WHITE = 2.0**-24, 255
 FURTHER = 4
 """Roundings besides those of products and streams: of the bias, and of a leak's factor, product and sum."""
 
@@ -120,21 +120,42 @@ def check_steps(model: Any, path: Path, network: Network, form: Form, images: Im
         remembers = isinstance(network.neurons[population.name], LifNeuron)
         kinds = ("potentials", "spikes", *(("membranes",) if remembers else ()))
         names += [f"{kind}.{population.name}" for kind in kinds]
-    steps = range(form.steps)
-    run = FileRun(model, path, [f"{name}.{step}" for name in names for step in steps])
+    passes, steps = network.topology.passes, range(network.topology.passes * form.steps)
+    results = [chained_name(number) for number in range(1, passes)]
+    run = FileRun(model, path, [*results, *(f"{name}.{step}" for name in names for step in steps)])
     runs = run_steps(run, network.topology, form, network.timesteps, images)
     found, before = FloatCheck(), dict[str, NDArray[Any]]()
+    image = images - np.float32(IMAGE_OFFSET)
+    given = np.concatenate([image, image], axis=1) if passes > 1 else image
     for index, (values, step) in enumerate((values, step) for values in runs for step in steps):
+        place = f"{path}: not written, timestep {index}"
+        if (number := step // form.steps) and not step % form.steps:
+            result, readout = values[chained_name(number)], before[names[0]]
+            _check_result(images, readout / network.timesteps, result, place)
+            given, before = np.concatenate([image, result], axis=1), {}
         now = {name: values[f"{name}.{step}"] for name in names}
-        _check_step(network, images, before, now, f"{path}: not written, timestep {index}", found)
+        _check_step(network, given, before, now, place, found)
         before = now
     return found
 
 
+NEARLY = 1e-3
+"""Grey levels by which float32 may miss a whole one, or take the other side of a half."""
+
+
+def _check_result(images: Image, residual: NDArray[Any], result: NDArray[Any], place: str) -> None:
+    """What the next pass reads is the result before it in whole grey levels."""
+    grey = (result.astype(np.float64) + IMAGE_OFFSET) * WHITE
+    wanted = np.clip(images.astype(np.float64) + residual, 0, 1) * WHITE
+    whole = np.abs(grey - np.rint(grey)) < NEARLY
+    if not (whole & (np.abs(grey - wanted) < 0.5 + NEARLY)).all():
+        raise ExportDiffersError(f"{place}: the pass does not read the result of the one before in 8 bits")
+
+
 def _check_step(
-    network: Network, images: Image, before: Values, now: Values, place: str, found: FloatCheck
+    network: Network, given: Image, before: Values, now: Values, place: str, found: FloatCheck
 ) -> None:
-    sources: Values = {IMAGE: images - np.float32(IMAGE_OFFSET)}
+    sources: Values = {IMAGE: given}
     for population in network.topology.populations:
         name, past = population.name, before.get(f"membranes.{population.name}")
         exact = exact_sum(network, population, sources, past)

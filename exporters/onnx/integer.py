@@ -29,6 +29,7 @@ from snn_tool.models.integer.network import (
     IntegerSynapse,
     synapse_range,
 )
+from snn_tool.models.integer.passes import LARGEST_PIXEL, residual_unit
 
 LARGEST = WRAP - 1
 DECAY_STEPS = 1 << 12
@@ -196,6 +197,29 @@ class IntegerArithmetic:
         low, high = number(0, np.float32), number(GREY, np.float32)
         return cast(op("Clip", op("Floor", scaled), low, high), np.uint8)
 
+    def chained(self, image: str, source: str, readout: str, name: str) -> str:
+        """`models.integer.passes` in int64, whose division rounds down by taking the remainder away first."""
+        op, number, network = self.graph.op, self._wide, self.network
+        up, unit = residual_unit(network)
+        scaled = op("Mul", self.graph.cast(readout, np.int64), number((2 * LARGEST_PIXEL) << up))
+        grey = self._divided(op("Add", scaled, number(unit)), 2 * unit)
+        if network.adds_image:
+            steps = op("Mul", self.graph.cast(source, np.int64), number(network.input_step))
+            grey = op("Add", op("Add", steps, number(network.input_offset)), grey)
+        pixel = op("Clip", grey, number(0), number(LARGEST_PIXEL))
+        twice = op("Mul", op("Sub", pixel, number(network.input_offset)), number(2))
+        step = network.input_step
+        on_grid = self._divided(op("Add", twice, number(step)), 2 * step)
+        return self.graph.cast(on_grid, np.int32, name=name)
+
+    def _divided(self, dividend: str, divisor: int) -> str:
+        """floor(dividend / divisor) of int64; ONNX's division rounds toward zero, its remainder does not."""
+        op, by = self.graph.op, self._wide(divisor)
+        return op("Div", op("Sub", dividend, op("Mod", dividend, by)), by)
+
+    def _wide(self, value: int) -> str:
+        return self.graph.number(value, np.int64)
+
     def _base(self, source: str) -> str:
         """`models.integer.engine.base_image` in float64."""
         op, network = self.graph.op, self.network
@@ -272,6 +296,7 @@ def _described(network: IntegerNetwork, form: Form) -> dict[str, Any]:
     return {
         "neuron": network.neuron,
         "timesteps": network.timesteps,
+        **({"passes": network.passes} if network.passes > 1 else {}),
         "stateful": form.stateful,
         "levels": network.levels,
         "signed": network.signed,

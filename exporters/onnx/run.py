@@ -69,18 +69,18 @@ def trace_file(
 ) -> RecordedTrace:
     """Run images [N, C, H, W] through a student's file and keep every population at every timestep.
 
-    The read-out's spikes are zeros: it has none.
+    Those of further passes follow along the first axis. The read-out's spikes are zeros: it has none.
 
     Raises:
         ArtifactError: onnxruntime refuses the file.
     """
     names = [f"membranes.{topology.readout.name}"]
     names += [f"{kind}.{p.name}" for p in topology.spiking for kind in ("spikes", "membranes")]
-    run = FileRun(model, path, [f"{name}.{step}" for name in names for step in range(form.steps)])
+    inside = range(topology.passes * form.steps)
+    run = FileRun(model, path, [f"{name}.{step}" for name in names for step in inside])
     steps = run_steps(run, topology, form, timesteps, image)
     held = {
-        name: np.stack([values[f"{name}.{step}"] for values in steps for step in range(form.steps)])
-        for name in names
+        name: np.stack([values[f"{name}.{step}"] for values in steps for step in inside]) for name in names
     }
     membranes = {p.name: held[f"membranes.{p.name}"] for p in topology.populations}
     spikes = {p.name: held[f"spikes.{p.name}"] for p in topology.spiking}

@@ -1,12 +1,15 @@
 """A whole student as an ONNX graph: all timesteps in one, or one step with its membranes as inputs.
 
-    image       float32 [N, 3, height, width], in [0, 1] before noise, of any size
+    image       float32 [N, C, height, width], in [0, 1] before noise, of any size
     restored    of the same size: uint8 of integers, float32 of floats (neither rounded nor clamped then)
     readout     the read-out's membrane after the last step
 
 A step takes besides, for each population and the read-out, `state.NAME` (zeros at rest, of the size of the
 extended image divided by the population's downscale) and gives `next.NAME` in the same order; its `restored`
 holds after the last step.
+
+A student of several passes has all of them in its graph, each from rest: image in, image out. Its timesteps
+are numbered through, those of the second pass from T on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +38,7 @@ class Arithmetic(Protocol):
     pixel: Any
 
     def source(self, image: str) -> str:
-        """What the first synapses read, from a float32 image [N, 3, H, W] of fitting sides."""
+        """An image as the first synapses read it, from float32 [N, C, H, W] of fitting sides."""
 
     def current(self, synapse: str, source: str) -> str:
         """One synapse's currents [N, C', H', W'], after pixel-shuffle."""
@@ -48,6 +51,9 @@ class Arithmetic(Protocol):
 
     def restored(self, image: str, source: str, readout: str) -> str:
         """The restored image from the degraded one, its `source`, and the read-out's last membrane."""
+
+    def chained(self, image: str, source: str, readout: str, name: str) -> str:
+        """The same as 8-bit pixels, as the first synapses of the next pass read it; made under `name`."""
 
 
 def walk_step(
@@ -107,7 +113,7 @@ class Form:
     """What a file of a student holds.
 
     Attributes:
-        steps: timesteps inside, T or 1.
+        steps: timesteps of one pass inside, T or 1.
         stateful: membranes are inputs and outputs.
         taps: spikes of all populations are outputs.
     """
@@ -124,10 +130,8 @@ def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
     image = graph.input(IMAGE_INPUT, np.float32, ("batch", topology.image_channels, height, width))
     multiple = 1 if topology.image_size else topology.multiple
     fitting = extended(graph, image, multiple, MIRROR)
-    states = _declare_states(topology, arithmetic) if form.stateful else {}
     source = arithmetic.source(fitting)
-    for step in range(form.steps):
-        states = walk_step(topology, arithmetic, source, states, step)
+    states = _walk_passes(topology, arithmetic, form, fitting, source)
     readout = states[topology.readout.name]
     if topology.restores:
         whole = arithmetic.restored(fitting, source, readout)
@@ -141,8 +145,28 @@ def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
         graph.op("Identity", readout, name=READOUT)
         graph.output(READOUT, arithmetic.number, _sizes(topology, topology.readout))
     if form.taps:
-        for name, population in spike_tensors(topology, form.steps).items():
+        for name, population in spike_tensors(topology, topology.passes * form.steps).items():
             graph.output(name, arithmetic.number, _sizes(topology, population))
+
+
+def _walk_passes(
+    topology: Topology, arithmetic: Arithmetic, form: Form, image: str, source: str
+) -> dict[str, str]:
+    """Add every timestep of every pass; the membranes after the last, by population."""
+    given, states = source, _declare_states(topology, arithmetic) if form.stateful else {}
+    for number in range(topology.passes):
+        if topology.passes > 1:
+            readout = states.get(topology.readout.name, "")
+            result = arithmetic.chained(image, source, readout, chained_name(number)) if readout else source
+            given, states = arithmetic.graph.op("Concat", source, result, axis=1), {}
+        for step in range(form.steps):
+            states = walk_step(topology, arithmetic, given, states, number * form.steps + step)
+    return states
+
+
+def chained_name(number: int) -> str:
+    """The tensor with the result that a pass reads, by its number from 0."""
+    return f"results.{number}"
 
 
 def readout_name(topology: Topology, form: Form) -> str:

@@ -39,7 +39,7 @@ class WholeImageResult:
 
 
 def verify_tiles(runner: Runner, tiles: Integers, backend: str) -> BackendResult:
-    """Compare every membrane and spike of every population on tiles [N, 3, H, W] with the engine's.
+    """Compare every membrane and spike of every population on tiles [N, C, H, W] with the engine's.
 
     Raises:
         VerificationError: the implementation refuses the network, or gives values of other shapes.
@@ -70,7 +70,9 @@ def _sum(total: BackendResult, part: BackendResult, first_tile: int) -> BackendR
 
 
 def verify_whole_image(runner: Runner, name: str, image: Integers, backend: str) -> WholeImageResult:
-    """Compare the read-out of a whole image [3, H, W], put together from windows, with the engine's.
+    """Compare the read-out of a whole input [C, H, W], put together from windows, with the engine's.
+
+    It is one pass: of several each has an input of its own, which the engine gives (`pass_inputs`).
 
     Args:
         runner: of the export.
@@ -92,7 +94,7 @@ def verify_whole_image(runner: Runner, name: str, image: Integers, backend: str)
         return WholeImageResult(
             name, height, width, len(tiles), BackendResult(backend, NOT_RUN, reason=str(error))
         )
-    whole = np.zeros((1, *image.shape), dtype=np.int64)
+    whole = np.zeros((1, readouts.shape[1], height, width), dtype=np.int64)
     for (rows, columns), readout in zip(windows, readouts, strict=True):
         whole[0, :, rows.own, columns.own] = readout[:, rows.inside, columns.inside]
     reference = runner.engine.run(image[None], [])
@@ -117,10 +119,10 @@ class _Stitched:
 
 
 def _margins(runner: Runner) -> tuple[int, int]:
-    """Receptive radius rounded up to the coarsest grid, and that grid."""
+    """Receptive radius of one pass rounded up to the coarsest grid, and that grid."""
     topology = runner.engine.network.topology
     multiple = topology.multiple
-    return -(-topology.receptive_radius // multiple) * multiple, multiple
+    return -(-topology.pass_radius // multiple) * multiple, multiple
 
 
 def _sides(runner: Runner, image: Integers) -> Iterator[tuple[int, int]]:

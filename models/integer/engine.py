@@ -19,7 +19,8 @@ number for number. The arithmetic is that of bytes or floats wherever a proof sh
 integers (`conv`, `neurons`). Channels lie innermost in memory, which convolutions on a CPU are fastest with.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ from snn_tool.models.integer.network import (
     synapse_range,
 )
 from snn_tool.models.integer.neurons import GradedNeurons, LifNeurons, LifRun, Response, encode
+from snn_tool.models.integer.passes import first_inputs, next_inputs
 from snn_tool.models.topology import IMAGE
 from torch import Tensor
 
@@ -80,14 +82,15 @@ def quantize_image(image: NDArray[np.float32], network: IntegerNetwork) -> NDArr
 
 
 def base_image(inputs: NDArray[np.int16], network: IntegerNetwork) -> NDArray[np.float64]:
-    """What the scaled read-out is added to, [N, C, H, W]: these inputs as an image; 0 if it is no residual.
+    """What the scaled read-out is added to, [N, C, H, W]: the inputs' image; 0 if it is no residual.
 
     The residual takes away the noise that the network saw. Added to the image as it was before the grid, it
     would take the grid's error as well and so put it in: at sigma 25 a grid of 4 grey levels cost 0.09 dB.
     """
+    image = inputs[:, : network.topology.image_channels]
     if not network.adds_image:
-        return np.zeros(inputs.shape)
-    return (inputs.astype(np.float64) * network.input_step + network.input_offset) / 255
+        return np.zeros(image.shape)
+    return (image.astype(np.float64) * network.input_step + network.input_offset) / 255
 
 
 class IntegerEngine:
@@ -117,10 +120,11 @@ class IntegerEngine:
     def run(
         self, image: NDArray[np.int16], record: Iterable[str] = (), watch: Watch | None = None
     ) -> IntegerTrace:
-        """Run on integer images [N, 3, H, W]; H and W are multiples of the topology's `multiple`.
+        """Run once on integer inputs [N, C, H, W]; H and W are multiples of the topology's `multiple`.
 
         Args:
-            image: integers of `quantize_image`; [N, T, C, H, W] of a network whose input changes with time.
+            image: integers of `quantize_image`, or, of several passes, what `passes` makes of them;
+                [N, T, C, H, W] of a network whose input changes with time.
             record: names of the populations whose spikes and membranes are kept.
             watch: sees each spiking population's name and its spikes while they are at hand, without a copy:
                 [T, N, C, H, W], each increased by the magnitude of the smallest level.
@@ -283,12 +287,36 @@ def _neurons(population: IntegerPopulation, network: IntegerNetwork) -> GradedNe
     return LifNeurons(bias, threshold, decay, bound, network.timesteps, current)
 
 
+def run_passes(
+    engine: IntegerEngine, image: NDArray[np.int16], record: Iterable[str] = (), watch: Watch | None = None
+) -> Iterator[tuple[NDArray[np.int16], IntegerTrace]]:
+    """Run every pass on integer images [N, C, H, W], one after the other; `record` and `watch` as in `run`.
+
+    Yields:
+        The input of the pass, [N, 2 C, H, W] unless it is the only one, and what it produced.
+    """
+    network, kept = engine.network, tuple(record)
+    inputs = first_inputs(image, network.passes)
+    for later in reversed(range(network.passes)):
+        trace = engine.run(inputs, kept, watch)
+        yield inputs, trace
+        if later:
+            inputs = next_inputs(inputs, trace.readout, network)
+
+
+def pass_inputs(engine: IntegerEngine, image: NDArray[np.int16]) -> list[NDArray[np.int16]]:
+    """The input of every pass on integer images [N, C, H, W]."""
+    if engine.network.passes == 1:
+        return [image]
+    return [inputs for inputs, _ in run_passes(engine, image)]
+
+
 def restore_integers(engine: IntegerEngine, image: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Restored images [N, 3, H, W], not clamped: the scaled read-out, plus `base_image` if it is a residual.
+    """Restored images [N, C, H, W], not clamped: the scaled read-out, plus `base_image` if it is a residual.
 
     Of a network that does not restore, e.g. a classifier, it is the output [N, C, h, w].
     """
     network = engine.network
-    inputs = quantize_image(image, network)
-    output = engine.run(inputs).readout.astype(np.float64) * network.residual_scale
+    inputs, trace = deque(run_passes(engine, quantize_image(image, network)), maxlen=1)[0]
+    output = trace.readout.astype(np.float64) * network.residual_scale
     return output + base_image(inputs, network) if network.adds_image else output

@@ -43,6 +43,7 @@ from snn_tool.models.topology import (
     Inputs,
     Kernel,
     Padding,
+    Passes,
     Population,
     Side,
     Steps,
@@ -122,7 +123,7 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Schema 1."""
+    """Schema 1; `passes` stands where it is more than one."""
 
     neuron: Neuron
     timesteps: Steps
@@ -133,6 +134,7 @@ class StudentSidecar(Sidecar, frozen=True, kw_only=True, forbid_unknown_fields=T
     synapses: Annotated[tuple[SynapseEntry, ...], Meta(min_length=1, max_length=MOST_PARTS)]
     populations: Annotated[tuple[PopulationEntry, ...], Meta(min_length=1, max_length=MOST_PARTS)]
     provenance: Provenance
+    passes: Passes = 1
 
 
 class ElsewhereSidecar(StudentSidecar, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +172,7 @@ def save_integer_network(path: Path, network: IntegerNetwork, provenance: Mappin
     description = {
         **{name: getattr(network, name) for name in _SCALARS + (_ELSEWHERE if schema > SCHEMA else ())},
         **({"grid": network.grid and asdict(network.grid)} if schema == SCHEMA_TIME else {}),
+        **({"passes": network.passes} if network.passes > 1 else {}),
         "synapses": [_synapse_entry(synapse, schema) for synapse in network.synapses],
         "populations": [_population_entry(p, network, schema) for p in network.populations],
     }
@@ -232,6 +235,7 @@ def load_integer_network(path: Path) -> tuple[IntegerNetwork, dict[str, Any]]:
             **{name: getattr(sidecar, name) for name in _SCALARS},
             **({name: getattr(sidecar, name) for name in _ELSEWHERE} if sidecar.schema != SCHEMA else {}),
             grid=getattr(sidecar, "grid", None),
+            passes=sidecar.passes,
         )
     except (ConfigError, QuantizationError) as error:
         raise ArtifactError(f"{sidecar_of(path)}: {error}; {REMEDY}") from error

@@ -15,7 +15,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from snn_tool.errors import DataError, QuantizationError
 from snn_tool.files.documents import check_fields, one_of
-from snn_tool.models.topology import IMAGE, Population, Side, Steps, Synapse, Topology
+from snn_tool.models.topology import IMAGE, Passes, Population, Side, Steps, Synapse, Topology
 
 CURRENT_SHIFT = 6
 """Lava's LIF holds current and membrane in 64ths of a weight unit (lava.proc.lif.models, fixed_pt)."""
@@ -53,6 +53,7 @@ _NUMBERS = (
     "input_offset",
     "adds_image",
     "image_size",
+    "passes",
 )
 
 
@@ -189,6 +190,7 @@ class IntegerNetwork:
         adds_image: the output is the image, on the input grid, plus the scaled read-out; else that alone.
         image_size: (H, W) of the only images that fit; None for all multiples of the topology's own.
         grid: of inputs that are no images; None for images, which the three fields above describe.
+        passes: how often it runs on one image (`passes` says what the input of each is).
     """
 
     synapses: tuple[IntegerSynapse, ...]
@@ -203,6 +205,7 @@ class IntegerNetwork:
     adds_image: bool = True
     image_size: tuple[Side, Side] | None = None
     grid: InputGrid | None = None
+    passes: Passes = 1
 
     def __post_init__(self) -> None:
         """Refuse a network that cannot run, whether code or a file gave it.
@@ -256,6 +259,7 @@ class IntegerNetwork:
             (),
             self.adds_image,
             self.image_size,
+            self.passes,
         )
 
     @cached_property

@@ -220,6 +220,7 @@ def _assemble(
         signed=False if is_lif else config.signed,
         decay=config.leak if is_lif else 0,
         input_step=config.input_step,
+        passes=student.topology.passes,
     )
 
 

@@ -74,6 +74,7 @@ def _demand_same(path: Path, config: StudentConfig, integers: IntegerNetwork) ->
         ("levels", 1 if is_lif else config.levels, integers.levels),
         ("signed", not is_lif and config.signed, integers.signed),
         ("leak", config.leak if is_lif else 0, integers.decay),
+        ("passes", config.passes, integers.passes),
     ):
         if said != found:
             raise ArtifactError(

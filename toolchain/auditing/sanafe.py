@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.energy.counts.activity import count_network
+from snn_tool.energy.counts.activity import count_runs
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.errors import ConfigError, VerificationError
 from snn_tool.exporters.contract.export import NETWORK
@@ -87,7 +87,7 @@ def _first(golden: Golden, count: int) -> Golden:
 
 
 def _counted(program: Program, tiles: NDArray[np.int16], lowering: str) -> tuple[ImageActivity, ...]:
-    return count_network(integer_network(program), list(tiles), lowering=lowering).images
+    return count_runs(integer_network(program), list(tiles), lowering)
 
 
 def _checked(network: ChipNetwork, run: ChipRun, counts: tuple[ImageActivity, ...]) -> tuple[TileCheck, ...]:

@@ -32,7 +32,7 @@ from snn_tool.files.artifacts import write_json, write_text
 from snn_tool.files.ownership import claim, of_report, owned_path, refuse_existing_file
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.inputs.options import InputOptions
-from snn_tool.models.integer.engine import base_image, quantize_image
+from snn_tool.models.integer.engine import base_image, pass_inputs, quantize_image
 
 KIND, SCHEMA = "conformance", 1
 JSON, PAGE = "conformance.json", "conformance.html"
@@ -244,10 +244,11 @@ class _Sheet:
     """The tiles, the engine's trace of them, and how an implementation compares."""
 
     def __init__(
-        self, runner: Runner, tiles: NDArray[np.int16], clean: Images | None, labels: NDArray[np.int64] | None
+        self, runner: Runner, given: NDArray[np.int16], clean: Images | None, labels: NDArray[np.int64] | None
     ) -> None:
-        self.runner, self.clean, self.labels, self.count = runner, clean, labels, len(tiles)
-        self.base = base_image(tiles, runner.engine.network)
+        self.runner, self.clean, self.labels, self.count = runner, clean, labels, len(given)
+        tiles = np.concatenate(pass_inputs(runner.engine, given))
+        self.base = base_image(given, runner.engine.network)
         self.parts = [tiles[i : i + TILES_PER_RUN] for i in range(0, len(tiles), TILES_PER_RUN)]
         self.order = runner.order[:-1]
         self.spikes: list[dict[str, NDArray[np.int8]]] = []
@@ -306,14 +307,14 @@ class _Sheet:
         return whole
 
     def score(self, residuals: NDArray[np.float64]) -> float | None:
-        """PSNR in dB of all restored tiles, stacked to one image; None where nothing is restored."""
+        """PSNR in dB of all tiles that the last pass restored, as one image; None where none is restored."""
         if self.clean is None:
             return None
-        restored, clean = to_uint8(self.base + residuals), to_uint8(self.clean)
+        restored, clean = to_uint8(self.base + residuals[-self.count :]), to_uint8(self.clean)
         return psnr_db(*(np.concatenate(list(a.transpose(0, 2, 3, 1))) for a in (restored, clean)))
 
     def accuracy(self, outputs: NDArray[np.float64]) -> float | None:
         """Fraction of samples whose largest output is their label's; None without labels."""
         if self.labels is None:
             return None
-        return float((outputs.reshape(self.count, -1).argmax(axis=1) == self.labels).mean())
+        return float((outputs[-self.count :].reshape(self.count, -1).argmax(axis=1) == self.labels).mean())

@@ -34,6 +34,7 @@ from snn_tool.exporters.lava.netx import (
     write_netx,
 )
 from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, Bundle, export_bundle
+from snn_tool.exporters.nir.passes import described
 from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.verify.report import VerificationReport, verify_golden, write_verification
 from snn_tool.files.artifacts import sha256_file, write_json
@@ -237,5 +238,6 @@ def _manifest_body(golden: ExportSource, packages: tuple[str, ...]) -> dict[str,
         "image_size": list(golden.tiles.shape[-2:]),
         "student_sha256": golden.source_sha256,
         "golden": dict(golden.origin),
+        **described(golden.nir.program),
         "versions": {name: version(name) for name in packages},
     }

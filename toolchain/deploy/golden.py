@@ -16,14 +16,15 @@ from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import GoldenOptions
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.contract.export import NETWORK, NetworkFile
-from snn_tool.exporters.contract.traces import Trace
+from snn_tool.exporters.contract.traces import Trace, joined
 from snn_tool.exporters.nir.file import write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
+from snn_tool.exporters.nir.passes import first_tiles, next_tiles
 from snn_tool.inputs.encoding import integers_of, own_shape
 from snn_tool.inputs.samples import read_samples
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, run_passes
 from snn_tool.models.integer.file import INTEGER_SUFFIX
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.networks.open import open_integers
@@ -39,7 +40,7 @@ class ExportSource:
 
     Attributes:
         nir: the file, which is read once for all that is made of it.
-        tiles: int16 [N, C, H, W].
+        tiles: int16 [N, C, H, W]; of a network of P passes N / P of the first, then of the second, and so on.
         trace: of the integer engine, or of the interpreter where a NIR file was the source.
         source_sha256: hash of what was exported.
         origin: JSON values that say how tiles and integers were made.
@@ -78,10 +79,12 @@ def _golden_of_student(source: Path, nir: Path, options: GoldenOptions) -> Expor
     network = opened.network
     size = network.image_size or (options.size, options.size)
     write_nir(nir, to_nir(network, *size))
-    tiles, origin = _drawn(source, options, opened.provenance.trained_for, network, size)
-    trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
+    images, origin = _drawn(source, options, opened.provenance.trained_for, network, size)
+    record = [p.wiring.name for p in network.populations]
+    tiles, traces = zip(*run_passes(IntegerEngine(network), images, record), strict=True)
     origin |= {"integers_by": "integer engine"}
-    return ExportSource(NetworkFile(nir), tiles, trace, opened.provenance.sha256, origin, True)
+    held = NetworkFile(nir)
+    return ExportSource(held, np.concatenate(tiles), joined(traces), opened.provenance.sha256, origin, True)
 
 
 def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
@@ -89,10 +92,14 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
     program = nir.program
     usual = replace(options, sigma=options.sigma or DEFAULT_SIGMA)
     size = (program.height, program.width)
-    tiles, origin = _drawn(source, usual, TrainedFor(), integer_network(program), size)
-    trace = run_program(program, tiles.astype(np.int64))
+    images, origin = _drawn(source, usual, TrainedFor(), integer_network(program), size)
+    tiles = [first_tiles(program, images)]
+    traces = [run_program(program, tiles[0].astype(np.int64))]
+    for _ in range(program.passes - 1):
+        tiles.append(next_tiles(program, tiles[-1], traces[-1].readout).astype(np.int16))
+        traces.append(run_program(program, tiles[-1].astype(np.int64)))
     origin |= {"integers_by": "nir interpreter"}
-    return ExportSource(nir, tiles, trace, nir.sha256, origin, False)
+    return ExportSource(nir, np.concatenate(tiles), joined(traces), nir.sha256, origin, False)
 
 
 def _drawn(

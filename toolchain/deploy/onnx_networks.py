@@ -14,7 +14,7 @@ from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
-from snn_tool.exporters.contract.traces import EXACT
+from snn_tool.exporters.contract.traces import EXACT, RecordedTrace
 from snn_tool.exporters.onnx.float import SCHEMA, STUDENT, TEACHER, float_model
 from snn_tool.exporters.onnx.float_check import check_steps
 from snn_tool.exporters.onnx.integer import compare_integers, integer_model
@@ -23,7 +23,7 @@ from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form, readout
 from snn_tool.exporters.onnx.traced import Traceable, traced_model
 from snn_tool.images.metrics import to_uint8
 from snn_tool.images.tiling import pad_to_multiple
-from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers, run_passes
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
@@ -69,12 +69,14 @@ def check_target(target: str, lowering: str, asked: bool) -> bool:
     return target == ONNX
 
 
-def student_form(neuron: str, timesteps: int, options: OnnxOptions) -> Form:
+def student_form(neuron: str, timesteps: int, passes: int, options: OnnxOptions) -> Form:
     """The graph's form for a student.
 
     Raises:
-        ConfigError: a step is asked for of neurons that keep nothing.
+        ConfigError: a step is asked for of neurons that keep nothing, or of several passes.
     """
+    if options.stateful and passes > 1:
+        raise ConfigError(f"--stateful: the student runs {passes} times on an image; leave it out")
     if options.stateful and neuron != "lif":
         raise ConfigError(f"--stateful: {neuron} neurons keep nothing from step to step; leave it out")
     return Form(1 if options.stateful else timesteps, options.stateful, options.taps)
@@ -128,7 +130,7 @@ def float_student(opened: FloatStudent, out: Path, options: OnnxOptions) -> tupl
         ExportDiffersError: onnxruntime computes something else.
     """
     student, config, origin = opened.network, opened.config, opened.provenance
-    form = student_form(config.neuron, config.timesteps, options)
+    form = student_form(config.neuron, config.timesteps, student.topology.passes, options)
     metadata = {**origin_of(origin), "config": config.describe(), "thresholds": thresholds(student)}
     return network_file(student, form, STUDENT, metadata, origin.trained_for, out, options)
 
@@ -292,7 +294,7 @@ def integer_student(opened: IntegerStudent, out: Path, options: OnnxOptions) -> 
         ExportDiffersError: onnxruntime gives another integer; the first is named.
     """
     network, origin = opened.network, opened.provenance
-    form = student_form(network.neuron, network.timesteps, options)
+    form = student_form(network.neuron, network.timesteps, network.passes, options)
     model = integer_model(network, form, origin_of(origin))
     if not options.verify:
         return model, ()
@@ -321,7 +323,13 @@ def check_integer_student(
         ExportDiffersError: the first integer that differs, or how many pixels.
     """
     engine = IntegerEngine(network)
-    reference = engine.run(quantize_image(images, network), [p.wiring.name for p in network.populations])
+    record = [p.wiring.name for p in network.populations]
+    runs = [trace for _, trace in run_passes(engine, quantize_image(images, network), record)]
+    reference = RecordedTrace(
+        runs[-1].readout,
+        {name: np.concatenate([run.spikes[name] for run in runs]) for name in record},
+        {name: np.concatenate([run.membranes[name] for run in runs]) for name in record},
+    )
     result = compare_integers(model, out, network, form, images, reference)
     if result.status != EXACT:
         raise ExportDiffersError(

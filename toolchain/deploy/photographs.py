@@ -19,7 +19,7 @@ from snn_tool.images.tiling import pad_to_multiple
 from snn_tool.inputs.encoding import integers_of, own_shape
 from snn_tool.inputs.options import InputOptions
 from snn_tool.inputs.samples import Samples, read_samples
-from snn_tool.models.integer.engine import base_image, quantize_image
+from snn_tool.models.integer.engine import base_image, pass_inputs, quantize_image
 from snn_tool.networks.evaluation import load_pair
 
 
@@ -69,10 +69,12 @@ def verify_photographs(
     if options.tiles:
         size = (runner.program.height, runner.program.width)
         drawing = (size, options.degradation, options.seed, runner.engine.network.topology.image_channels)
-        tiles = quantize_image(draw_tiles(options.images, options.tiles, *drawing), runner.engine.network)
+        images = quantize_image(draw_tiles(options.images, options.tiles, *drawing), runner.engine.network)
+        runs = pass_inputs(runner.engine, images)
+        tiles = np.concatenate(runs)
         tiled = [verify_tiles(runner, tiles, backend) for backend in others]
         if runner.engine.network.topology.restores:
-            costs = {r.backend: _cost_db(runner, r.backend, tiles) for r in tiled if r.status == MISMATCH}
+            costs = {r.backend: _cost_db(runner, r.backend, runs[-1]) for r in tiled if r.status == MISMATCH}
     whole = [
         verify_whole_image(runner, name, image, backend)
         for name, image in _whole_images(runner, options)
@@ -97,7 +99,7 @@ def export_inputs(
         DataError: inputs that cannot be used.
     """
     program, network = runner.program, runner.engine.network
-    shape = own_shape(program.channels, (program.height, program.width))
+    shape = own_shape(program.image_channels, (program.height, program.width))
     samples = read_samples(options, shape, network.timesteps, network.timesteps, limit, labels)
     return samples, integers_of(samples.values, network)
 
@@ -111,14 +113,18 @@ def verify_inputs(
         DataError: inputs that cannot be used.
         VerificationError: an implementation refuses the network.
     """
-    samples, tiles = export_inputs(runner, options, limit)
+    samples, given = export_inputs(runner, options, limit)
+    tiles = np.concatenate(pass_inputs(runner.engine, given))
     others = [backend for backend in dict.fromkeys(backends) if backend != "integer"]
     results = tuple(verify_tiles(runner, tiles, backend) for backend in others)
     return PhotographReport(samples.path.name, {}, 0, results, (), {})
 
 
 def _cost_db(runner: Runner, backend: str, tiles: NDArray[np.int16]) -> float:
-    """PSNR in dB of the tiles that a differing implementation restores against the engine's."""
+    """PSNR in dB of the tiles that a differing implementation restores against the engine's.
+
+    Of several passes both do the last, on the input that the engine gives it.
+    """
     network = runner.engine.network
     base = base_image(tiles, network)
     restored = [
@@ -130,7 +136,7 @@ def _cost_db(runner: Runner, backend: str, tiles: NDArray[np.int16]) -> float:
 
 
 def _whole_images(runner: Runner, options: PhotographOptions) -> list[tuple[str, NDArray[np.int16]]]:
-    """The first images of the folder, degraded as `evaluate` does, on the integer grid."""
+    """The inputs of all passes on the first images of the folder, degraded as `evaluate` does."""
     if not options.whole or options.images is None:
         return []
     network = runner.engine.network
@@ -143,7 +149,10 @@ def _whole_images(runner: Runner, options: PhotographOptions) -> list[tuple[str,
         channels = network.topology.image_channels
         pair = load_pair(path, options.images, options.degradation, options.seed, channels)
         batch = quantize_image(channels_first(pair.degraded)[None], network)
-        found.append((pair.name, pad_to_multiple(batch, network.topology.multiple)[0]))
+        whole = pad_to_multiple(batch, network.topology.multiple)
+        for number, inputs in enumerate(pass_inputs(runner.engine, whole), start=1):
+            name = pair.name if network.passes == 1 else f"{pair.name}, pass {number}"
+            found.append((name, inputs[0]))
     return found
 
 

@@ -41,7 +41,8 @@ class SynopMeter:
         self, name: str, amplitude: float, module: nn.Module, inputs: tuple[Tensor], spikes: Tensor
     ) -> None:
         events = (spikes / amplitude).abs().clamp(0, 1)
-        self._synops[name] = events.sum(dtype=torch.float32) * self._fan_out[name]
+        synops = events.sum(dtype=torch.float32) * self._fan_out[name]
+        self._synops[name] = self._synops[name] + synops if name in self._synops else synops  # all passes
 
     def per_pixel(self, images: Tensor) -> Tensor:
         """Synaptic operations per pixel of the last run, which was on `images` [N, 3, H, W]; a scalar."""

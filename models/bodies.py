@@ -19,10 +19,14 @@ class _SynapseOptions(TypedDict, total=False):
 
 
 class _Builder:
-    """Collects synapses and populations; `stream` is the tuple of synapse names that form the membrane."""
+    """Collects synapses and populations; `stream` is the tuple of synapse names that form the membrane.
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        self.in_channels, self.out_channels = in_channels, out_channels
+    The head reads `in_channels` of the image, and of several passes as many of a result.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, passes: int) -> None:
+        self.in_channels, self.out_channels = in_channels * (2 if passes > 1 else 1), out_channels
+        self.passes = passes
         self.synapses: list[Synapse] = []
         self.populations: list[Population] = []
 
@@ -55,15 +59,16 @@ class _Builder:
         last = self.population("tail_in", stream, channels)
         tail = self.synapse("tail", last, channels, self.out_channels, gain=0.1)
         self.population("readout", (tail,), self.out_channels)
-        return Topology(tuple(self.synapses), tuple(self.populations), tuple(hints))
+        parts = tuple(self.synapses), tuple(self.populations), tuple(hints)
+        return Topology(*parts, passes=self.passes)
 
 
-def unet(width: int = 24, in_channels: int = COLOUR, out_channels: int = COLOUR) -> Topology:
+def unet(width: int = 24, in_channels: int = COLOUR, out_channels: int = COLOUR, passes: int = 1) -> Topology:
     """Encoder-decoder: one residual block per level, stride-2 conv down, 1x1 conv + pixel-shuffle up.
 
-    At the default width it has 79,908 trainable values, for grey images 78,274.
+    At the default width it has 79,908 trainable values, for grey images 78,274, of several passes 81,708.
     """
-    build = _Builder(in_channels, out_channels)
+    build = _Builder(in_channels, out_channels, passes)
     head = build.head(width)
     skip = build.residual("enc", (head,), width)
     down_in = build.population("down_in", skip, width)
@@ -80,13 +85,14 @@ def flat(
     width: int = 28,
     in_channels: int = COLOUR,
     out_channels: int = COLOUR,
+    passes: int = 1,
     dilations: Sequence[int] = (1, 2, 4, 2),
 ) -> Topology:
     """One resolution, a residual block of dilated convolutions for each entry of `dilations`.
 
     It needs no pixel-shuffle, so that standard NIR nodes can express all of it.
     """
-    build = _Builder(in_channels, out_channels)
+    build = _Builder(in_channels, out_channels, passes)
     stream: tuple[str, ...] = (build.head(width),)
     for index, dilation in enumerate(dilations, start=1):
         stream = build.residual(f"block{index}", stream, width, dilation=dilation)
@@ -98,6 +104,7 @@ def chain(
     width: int = 40,
     in_channels: int = COLOUR,
     out_channels: int = COLOUR,
+    passes: int = 1,
     dilations: Sequence[int] = (1, 2, 4, 2, 1),
 ) -> Topology:
     """One resolution, a plain stack: each population reads the one before it through one dilated convolution.
@@ -105,7 +112,7 @@ def chain(
     Without a skip or a pixel-shuffle it is what layer-by-layer formats such as lava-dl's `.net` can hold. At
     the default width it has 76,329 trainable values.
     """
-    build = _Builder(in_channels, out_channels)
+    build = _Builder(in_channels, out_channels, passes)
     last = build.head(width)
     for index, dilation in enumerate(dilations, start=1):
         source = build.population(f"layer{index}_in", (last,), width)

@@ -11,7 +11,7 @@ from msgspec import Meta
 from snn_tool.errors import ConfigError
 from snn_tool.files.documents import LATER, Fraction, Name, NotNegative, as_written, check_fields, one_of
 from snn_tool.flags import Flag, grouped
-from snn_tool.models.topology import COLOUR, GREY, Timesteps, check_channels
+from snn_tool.models.topology import COLOUR, GREY, MOST_PASSES, Timesteps, check_channels
 
 NEURONS = ("graded", "lif")
 WIDTHS = {"unet": 24, "flat": 28, "chain": 40}
@@ -45,6 +45,8 @@ class StudentConfig:
         input_step: grey levels (of 255) per integer input unit; `lif` needs a coarse grid, because Lava's
             stock LIF leaves 17 bits for a current and the first layer multiplies the image by 8-bit weights.
         channels: of the image, in and out: 3 of colour, 1 of grey. Files of older students do not say it.
+        passes: how often it runs on one image: from two on with the same weights on the image and, behind it,
+            the result of the pass before. Files of older students do not say it.
     """
 
     body: Annotated[str, one_of(*BODIES), Flag("Body of the student.")] = "unet"
@@ -65,6 +67,12 @@ class StudentConfig:
         Meta(ge=GREY, le=COLOUR, extra={"allowed": "3 for colour or 1 for grey"}),
         Flag("Channels of the images."),
     ] = COLOUR
+    passes: Annotated[
+        int,
+        LATER,
+        Meta(ge=1, le=MOST_PASSES),
+        Flag("Runs on one image; from 2 on each reads the image and the last result."),
+    ] = 1
 
     def __post_init__(self) -> None:
         """Refuse what no student can be.

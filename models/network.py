@@ -118,7 +118,7 @@ class Network(nn.Module):
     def forward_features(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Restore, and return each tapped population's feature, its mean over time, [N, C, h, w].
 
-        Of several passes, each of which reads the image and the result of the one before, the last gives both.
+        Of several passes each reads the image and the result of the one before; the last gives both.
         """
         source = torch.cat([image, image], 1) if self.topology.passes > 1 else image
         restored, features = self.run_pass(image, source)

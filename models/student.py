@@ -16,14 +16,19 @@ from snn_tool.models.config import LEAK_STEPS, StudentConfig
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron, ReluNeuron
 from snn_tool.models.topology import COLOUR, GREY, IMAGE, Topology
+from torch import Tensor
 
-_TOPOLOGIES: dict[str, Callable[[int, int, int], Topology]] = {"unet": unet, "flat": flat, "chain": chain}
+_TOPOLOGIES: dict[str, Callable[[int, int, int, int], Topology]] = {
+    "unet": unet,
+    "flat": flat,
+    "chain": chain,
+}
 STUDENT_KIND, SCHEMA = "student", 1
 
 
 def build_topology(config: StudentConfig) -> Topology:
     """The wiring that a configuration names."""
-    return _TOPOLOGIES[config.body](config.width, config.channels, config.channels)
+    return _TOPOLOGIES[config.body](config.width, config.channels, config.channels, config.passes)
 
 
 def build_student(config: StudentConfig, topology: Topology | None = None) -> Network:
@@ -63,6 +68,23 @@ def in_grey(student: Network, config: StudentConfig) -> tuple[Network, StudentCo
                 values = torch.unflatten(values, 1, (-1, COLOUR)).sum(2)
             parameter.copy_(values)
     return grey.train(student.training), changed
+
+
+def with_passes(weights: Mapping[str, Tensor], wanted: Topology) -> dict[str, Tensor]:
+    """The weights of a student that runs once as those of one that runs more often and starts as the same.
+
+    The kernels that read a previous result are zero, so that every pass gives what the first one does.
+
+    Args:
+        weights: its state, by name.
+        wanted: the same wiring, but for its passes.
+    """
+    extended = dict(weights)
+    for synapse in wanted.synapses:
+        name = f"synapses.{synapse.name}.raw_weight"
+        if synapse.source == IMAGE:
+            extended[name] = torch.cat([weights[name], torch.zeros_like(weights[name])], dim=1)
+    return extended
 
 
 def build_twin(config: StudentConfig) -> Network:

@@ -47,11 +47,11 @@ def make_student() -> Callable[..., tuple[Network, StudentConfig]]:
     """Untrained but active students: the default initialisation makes all populations fire on photographs."""
 
     def build(
-        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3
+        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3, passes: int = 1
     ) -> tuple[Network, StudentConfig]:
         from dataclasses import replace
 
-        config = replace(default_config(neuron, body), width=width, channels=channels)
+        config = replace(default_config(neuron, body), width=width, channels=channels, passes=passes)
         torch.manual_seed(seed)
         student = build_student(config)
         with torch.no_grad():
@@ -71,9 +71,9 @@ def make_network(
     """The integer networks of `make_student`, with distinct non-zero biases."""
 
     def build(
-        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3
+        neuron: str, body: str = "unet", width: int = 4, seed: int = 0, channels: int = 3, passes: int = 1
     ) -> IntegerNetwork:
-        student, config = make_student(neuron, body, width, seed, channels)
+        student, config = make_student(neuron, body, width, seed, channels, passes)
         return quantize(student, config, [photograph[:channels]])
 
     return build

@@ -369,7 +369,7 @@ class EnergyReport(Result):
     Attributes:
         note: that these are estimates.
         neuron, timesteps, levels: of the student.
-        passes: how often it runs on an image; counts and energies are of all passes, spikes per neuron of one.
+        passes: how often it runs on an image; counts and energies are of all passes, spike rates of one.
         lowering: of its membrane shortcuts, `fanout` or `relay`.
         reference: `teacher`, `twin`, `cnn` or `qann`; what `headline` and `verdict` compare with.
         headline: reference over student, over all models and precisions in which the reference has a cell.

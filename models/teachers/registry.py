@@ -56,17 +56,17 @@ class Restorer(Protocol):
         """Restored image [N, C, H, W] and the named features."""
 
 
-def with_relu(body: Callable[[int, int, int], Topology]) -> Callable[..., Network]:
+def with_relu(body: Callable[[int, int, int, int], Topology]) -> Callable[..., Network]:
     """The constructor of a student's body with ReLU at a width of its own, 48 by default, for colour or grey.
 
     It raises a ConfigError for a width below 1.
     """
 
-    def build(width: int = 48, channels: int = COLOUR) -> Network:
+    def build(width: int = 48, channels: int = COLOUR, passes: int = 1) -> Network:
         if width < 1:
             raise ConfigError(f"{body.__name__}: width is {width}; it must be at least 1")
         check_channels(body.__name__, channels)
-        return Network(body(width, channels, channels), ReluNeuron)
+        return Network(body(width, channels, channels, passes), ReluNeuron)
 
     return build
 

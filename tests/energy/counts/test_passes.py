@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from snn_tool.energy.counts.activity import count_network, count_runs
 from snn_tool.energy.counts.counts import ImageActivity
 from snn_tool.energy.counts.dense import count_macs
-from snn_tool.energy.estimators import exact_ops, loihi1
+from snn_tool.energy.estimators import loihi1
 from snn_tool.energy.estimators.prices import packaged_pricing
+from snn_tool.energy.estimators.registry import MODELS
 from snn_tool.energy.report.audit import audit
 from snn_tool.energy.report.columns import twin_load
 from snn_tool.models.config import StudentConfig
@@ -25,7 +26,7 @@ HEIGHT, WIDTH = 12, 16
 
 
 def reached(network: IntegerNetwork, name: str, source: NDArray[Any]) -> int:
-    """Accumulates that a source [T, C, H, W] causes in a synapse: every kernel tap of every value, one by one."""
+    """Accumulates that a source [T, C, H, W] causes in a synapse: by every tap and value."""
     wiring, total = network.by_name[name].wiring, 0
     rows, columns = (side // wiring.upsample for side in wiring.output_size(*source.shape[2:]))
     for y in range(rows):
@@ -47,7 +48,8 @@ def test_every_delivery_of_both_passes(make_network: MakeNetwork, photograph: Im
     counted = count_network(network, [image]).images[0]
     spiking = [p.name for p in network.topology.spiking]
     levels = events = fired = 0
-    for inputs, trace in run_passes(IntegerEngine(network), image[None], spiking):
+    runs = list(run_passes(IntegerEngine(network), image[None], spiking))
+    for _, trace in runs:
         spikes = {name: np.abs(trace.spikes[name][:, 0].astype(np.int64)) for name in spiking}
         fired += sum(int((z != 0).sum()) for z in spikes.values())
         for population in network.topology.populations:
@@ -57,8 +59,8 @@ def test_every_delivery_of_both_passes(make_network: MakeNetwork, photograph: Im
                     levels += reached(network, name, spikes[source])
                     events += reached(network, name, (spikes[source] != 0).astype(np.int64))
     readers = sum("head" in population.inputs for population in network.topology.populations)
-    head = reached(network, "head", np.ones((1, *inputs.shape[1:]), np.int64))
-    assert inputs.shape == (1, 6, HEIGHT, WIDTH)
+    assert runs[1][0].shape == (1, 6, HEIGHT, WIDTH)
+    head = reached(network, "head", np.ones((1, 6, HEIGHT, WIDTH), np.int64))
     assert (counted.synops_levels, counted.synops_events) == (levels, events)
     assert counted.macs_uncached == 2 * network.timesteps * readers * head
     assert sum(p.events for p in counted.populations) == fired
@@ -74,19 +76,20 @@ def energies(load: ImageActivity, model: Any) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_prices_are_the_sum_of_the_runs(make_network: MakeNetwork, photograph: Image) -> None:
-    """Of every item: what runs twice is charged twice; the chip is there once, and takes as many steps again."""
+    """What runs twice is charged twice, item by item; the chip is there once, and takes twice the steps."""
     network = make_network("lif", passes=2)
     image = quantize_image(photograph[:, :HEIGHT, :WIDTH], network)
     whole = count_network(network, [image]).images[0]
     inputs = [given[0] for given, _ in run_passes(IntegerEngine(network), image[None])]
     runs = count_runs(network, inputs)
-    for model in (exact_ops.MODEL, *MODELS):
+    for model in MODELS.values():
         apart = [energies(run, model) for run in runs]
         for item, value in energies(whole, model).items():
             assert value == pytest.approx(sum(one[item] for one in apart), rel=1e-12), (model.name, item)
     assert loihi1.cores(whole) == loihi1.cores(runs[0])
 
 
+@pytest.mark.slow
 def test_a_twin_computes_every_pass() -> None:
     config = StudentConfig(width=4, passes=2)
     twin, topology = build_twin(config), build_topology(config)
@@ -95,6 +98,7 @@ def test_a_twin_computes_every_pass() -> None:
     assert (load.exact_macs, load.padded_macs) == (counted.exact_macs, counted.padded_macs)
 
 
+@pytest.mark.slow
 def test_a_report_says_how_often_the_student_runs(make_network: MakeNetwork, photograph: Image) -> None:
     network = make_network("graded", passes=2)
     image = quantize_image(photograph[:, :HEIGHT, :WIDTH], network)

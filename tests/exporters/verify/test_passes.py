@@ -116,7 +116,11 @@ def test_a_nir_export_holds_its_chain_against_the_file(make_network: MakeNetwork
     exported = export_student(source, "nir", tmp_path / "out", GoldenOptions(tiles=1, size=16))
     assert exported.verification and exported.verification.passed and exported.verification.statements
     again = export_student(
-        tmp_path / "out/network.nir", "loihi", tmp_path / "again", GoldenOptions(tiles=1, size=16), verify=False
+        tmp_path / "out/network.nir",
+        "loihi",
+        tmp_path / "again",
+        GoldenOptions(tiles=1, size=16),
+        verify=False,
     )
     assert again.bundle and not again.bundle.statements().contradictions
 
@@ -132,7 +136,8 @@ def test_photographs_go_through_every_pass(export: Callable[..., Exported], tmp_
     assert [(result.status, result.tiles) for result in found.tiles] == [("exact", 2)]
     assert [item.name for item in found.whole_images] == ["noise.png, pass 1", "noise.png, pass 2"]
     assert [item.result.status for item in found.whole_images] == ["exact", "exact"]
-    assert found.whole_images[0].windows == 4
+    # A margin of 13 leaves 6 in the middle: rows 0-19 and 19-36, columns 0-19, 19-25 and 25-40.
+    assert found.whole_images[0].windows == 6
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, ConfigError
-from snn_tool.exporters.nir.passes import next_tiles, unchained
+from snn_tool.exporters.nir.passes import next_tiles
 from snn_tool.images.tiling import restore_tiled
 from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers, run_passes
@@ -23,7 +23,7 @@ from snn_tool.models.integer.file import load_integer_network, save_integer_netw
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.passes import next_inputs
 from snn_tool.models.network import Network, as_pixels
-from snn_tool.models.student import build_student, build_topology
+from snn_tool.models.student import build_student, build_topology, with_passes
 from snn_tool.models.topology import unet
 from snn_tool.networks.open import open_integers
 from snn_tool.networks.running import RestoringStudent
@@ -31,7 +31,7 @@ from snn_tool.networks.running import RestoringStudent
 Image = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
 MakeStudent = Callable[..., tuple[Network, StudentConfig]]
-TWO = {"graded": 2, "lif": 2}
+NEURONS = ("graded", "lif")
 
 
 def held(exponent: int, timesteps: int, step: int, offset: int, adds_image: bool) -> Any:
@@ -47,6 +47,7 @@ def held(exponent: int, timesteps: int, step: int, offset: int, adds_image: bool
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.integers(-262, 30),
@@ -90,7 +91,8 @@ def test_halves_round_up_and_pixels_end_at_black_and_white() -> None:
         assert next_inputs(np.zeros((1, 2, 1, 1), np.int16), residual, coarse)[0, 1, 0, 0] == expected
 
 
-@pytest.mark.parametrize("neuron", TWO)
+@pytest.mark.slow
+@pytest.mark.parametrize("neuron", NEURONS)
 def test_two_passes_are_two_runs_of_one_network(
     make_network: MakeNetwork, photograph: Image, neuron: str
 ) -> None:
@@ -112,6 +114,7 @@ def test_two_passes_are_two_runs_of_one_network(
     ]
 
 
+@pytest.mark.slow
 def test_tiles_do_not_show(make_network: MakeNetwork, photograph: Image) -> None:
     """The second pass reads a result that reaches a radius further: a halo of one radius is too small."""
     network = make_network("graded", "chain", passes=2)
@@ -126,11 +129,10 @@ def test_tiles_do_not_show(make_network: MakeNetwork, photograph: Image) -> None
     assert not np.array_equal(short[0].transpose(1, 2, 0), whole)
 
 
-@pytest.mark.parametrize("neuron", TWO)
-def test_float_and_integers_agree_as_well_as_in_one_pass(
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_a_float_student_reads_its_result_in_8_bits(
     make_student: MakeStudent, photograph: Image, neuron: str
 ) -> None:
-    """Rounded parameters leave little: both passes differ by the integers' rounding of weights alone."""
     student, _ = make_student(neuron, passes=2)
     image = torch.from_numpy(photograph[None])
     with torch.no_grad():
@@ -175,7 +177,7 @@ def test_a_wiring_must_fit_its_passes() -> None:
         StudentConfig(passes=4)
     two = build_topology(StudentConfig(passes=2))
     assert (two.input_channels, two.image_channels, two.restores, two.parameters) == (6, 3, True, 81_708)
-    with pytest.raises(ConfigError, match="channels are not 1"):
+    with pytest.raises(ConfigError, match="read-out of the image's size and channels"):
         replace(two, passes=1)
 
 

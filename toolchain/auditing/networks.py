@@ -19,6 +19,7 @@ from snn_tool.models.integer.engine import IntegerEngine, restore_integers
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import ReluNeuron
+from snn_tool.models.topology import Topology
 from snn_tool.networks.locate import NO_TEACHER, Form, Kind, Located, Spec, locate, locate_teacher
 from snn_tool.networks.open import (
     FloatStudent,
@@ -176,12 +177,17 @@ class _Standing(ReluNeuron):
         self.log_threshold = neuron.log_threshold
 
 
+def _wiring(topology: Topology) -> tuple[object, ...]:
+    """What a twin has in common with its student."""
+    return topology.synapses, topology.passes
+
+
 def _twin(path: Path, network: IntegerNetwork) -> nn.Module:
     module = open_teacher(path).module
-    if not isinstance(module, Network) or module.topology.synapses != network.topology.synapses:
+    if not isinstance(module, Network) or _wiring(module.topology) != _wiring(network.topology):
         raise ConfigError(
             f"{path}: not the student's ANN twin, of the same synapses; train one with 'snn-tool train "
-            "--arch unet' (or flat, chain) and the student's width"
+            "--arch unet' (or flat, chain) and the student's width and passes"
         )
     return module
 
@@ -223,8 +229,10 @@ def _qann(path: Path, network: IntegerNetwork) -> IntegerNetwork:
             f"--qann {path}: not the student's quantised twin; distil one with neuron graded, unsigned, "
             f"levels {network.timesteps} (the student's T), and quantise it"
         )
-    if given.topology.synapses != network.topology.synapses:
-        raise ConfigError(f"--qann {path}: not of the student's synapses; use the same body and width")
+    if _wiring(given.topology) != _wiring(network.topology):
+        raise ConfigError(
+            f"--qann {path}: not of the student's synapses; use the same body, width and passes"
+        )
     return given
 
 

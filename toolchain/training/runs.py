@@ -19,7 +19,7 @@ from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import dequantized
 from snn_tool.models.losses import HintLoss, HintPair, pair_hints
 from snn_tool.models.network import Network
-from snn_tool.models.student import build_student, in_grey, save_student
+from snn_tool.models.student import build_student, build_topology, in_grey, save_student, with_passes
 from snn_tool.models.teachers.onnx import OnnxTeacher
 from snn_tool.models.teachers.probe import check_pairs, probe
 from snn_tool.models.teachers.registry import build_teacher, save_teacher
@@ -191,6 +191,8 @@ def read_initial(spec: Spec, wanted: StudentConfig) -> InitialStudent:
 
     No weight belongs to a timestep, and a start with fewer of them costs less: the time inheritance training
     of Deng et al., ICLR 2022 (arXiv 2202.11946). A grey student may start from one for colour, by `in_grey`.
+    A start may also run less often on an image; from one pass the kernels that read a result are added, as
+    zeros (`with_passes`), so that nothing changes at first.
 
     Raises:
         ConfigError: the student has another shape; every key that differs is named.
@@ -203,13 +205,16 @@ def read_initial(spec: Spec, wanted: StudentConfig) -> InitialStudent:
     differing = [
         f"{key} is {value}, not {asked}"
         for (key, value), asked in zip(asdict(config).items(), asdict(wanted).values(), strict=True)
-        if value != asked and key != "timesteps"
+        if value != asked and key != "timesteps" and not (key == "passes" and value < asked)
     ]
     if differing:
         raise ConfigError(
             f"{opened.provenance.path}: a student of another shape than asked for: {'; '.join(differing)}"
         )
-    return InitialStudent(student.state_dict(), opened.provenance.sha256)
+    weights = student.state_dict()
+    if config.passes == 1 < wanted.passes:
+        weights = with_passes(weights, build_topology(wanted))
+    return InitialStudent(weights, opened.provenance.sha256)
 
 
 def _in_float(opened: Opened) -> tuple[Network, StudentConfig]:

@@ -22,11 +22,13 @@ from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restor
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.passes import next_inputs
+from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network, as_pixels
-from snn_tool.models.student import build_student, build_topology, with_passes
+from snn_tool.models.student import build_student, build_topology, save_student
 from snn_tool.models.topology import unet
 from snn_tool.networks.open import open_integers
 from snn_tool.networks.running import RestoringStudent
+from snn_tool.training.runs import read_initial
 
 Image = NDArray[np.float32]
 MakeNetwork = Callable[..., IntegerNetwork]
@@ -181,11 +183,21 @@ def test_a_wiring_must_fit_its_passes() -> None:
         replace(two, passes=1)
 
 
-def test_a_student_that_goes_on_with_another_pass_starts_as_it_was(photograph: Image) -> None:
-    torch.manual_seed(0)
-    one = build_student(StudentConfig(width=4))
-    two = build_student(StudentConfig(width=4, passes=2))
-    two.load_state_dict(with_passes(one.state_dict(), two.topology))
-    image = torch.from_numpy(photograph[None])
+def test_a_student_that_goes_on_with_another_pass_starts_as_it_was(
+    make_student: MakeStudent, photograph: Image, tmp_path: Path
+) -> None:
+    path, (one, config) = tmp_path / "student.safetensors", make_student("graded")
+    save_student(path, one, config, {})
+    wanted = replace(config, passes=2)
+    two = build_student(wanted)
+    two.load_state_dict(read_initial(path, wanted).weights)
+    image = torch.from_numpy(photograph[None, :, :16, :24])
+    first, second = quantize(one, config, []), quantize(two, wanted, [])
     with torch.no_grad():
         assert torch.equal(two(image), one(image))
+    engines = IntegerEngine(first), IntegerEngine(second)
+    np.testing.assert_array_equal(*(restore_integers(engine, image.numpy()) for engine in engines))
+    save_student(path, two, wanted, {})
+    assert read_initial(path, replace(wanted, passes=3)).weights.keys() == two.state_dict().keys()
+    with pytest.raises(ConfigError, match="passes is 2, not 1"):
+        read_initial(path, config)

@@ -249,6 +249,11 @@ def export_text(exported: Exported) -> str:
         if bundle.made:
             lines += [summary_text(bundle.made.resources), ranges_text(bundle.made.ranges)]
             lines += filter(None, [registers_text(bundle.made.resources)])
+    if exported.program.passes > 1:
+        lines.append(
+            f"{exported.program.passes} passes on every image, with tiles of each; how the host chains them is "
+            f"in {MANIFEST if exported.bundle else EXPORT}"
+        )
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:

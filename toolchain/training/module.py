@@ -44,10 +44,13 @@ class SynopMeter:
         synops = events.sum(dtype=torch.float32) * self._fan_out[name]
         self._synops[name] = self._synops[name] + synops if name in self._synops else synops  # all passes
 
-    def per_pixel(self, images: Tensor) -> Tensor:
-        """Synaptic operations per pixel of the last run, which was on `images` [N, 3, H, W]; a scalar."""
-        total = torch.stack(list(self._synops.values())).sum()
+    def start(self) -> None:
+        """Forget what ran before: a validation, say."""
         self._synops.clear()
+
+    def per_pixel(self, images: Tensor) -> Tensor:
+        """Synaptic operations per pixel of all passes since `start`, on `images` [N, C, H, W]; a scalar."""
+        total = torch.stack(list(self._synops.values())).sum()
         return total / (images.shape[0] * images.shape[2] * images.shape[3])
 
 
@@ -151,6 +154,8 @@ class RestorationModule(lightning.LightningModule):
         """The weighted loss of a batch at this step, its terms, and synops per pixel under a budget."""
         degraded, clean = batch
         rounded = self.rounding_from is not None and self.global_step >= self.rounding_from
+        if self.meter:
+            self.meter.start()
         restored, features = self._run(degraded, rounded)
         loss = self._loss.module
         assert isinstance(loss, DistillationLoss)

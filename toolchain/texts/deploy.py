@@ -250,9 +250,9 @@ def export_text(exported: Exported) -> str:
             lines += [summary_text(bundle.made.resources), ranges_text(bundle.made.ranges)]
             lines += filter(None, [registers_text(bundle.made.resources)])
     if exported.program.passes > 1:
+        where = MANIFEST if exported.bundle else EXPORT
         lines.append(
-            f"{exported.program.passes} passes on every image, with tiles of each; how the host chains them is "
-            f"in {MANIFEST if exported.bundle else EXPORT}"
+            f"{exported.program.passes} passes on every image, with tiles of each; {where} says how they chain"
         )
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"

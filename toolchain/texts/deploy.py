@@ -251,9 +251,8 @@ def export_text(exported: Exported) -> str:
             lines += filter(None, [registers_text(bundle.made.resources)])
     if exported.program.passes > 1:
         where = MANIFEST if exported.bundle else EXPORT
-        lines.append(
-            f"{exported.program.passes} passes on every image, with tiles of each; {where} says how they chain"
-        )
+        passes = exported.program.passes
+        lines.append(f"{passes} passes on every image, with tiles of each; {where} says how they chain")
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.nir.passes import next_tiles
 from snn_tool.images.tiling import restore_tiled
+from snn_tool.models.bodies import unet
 from snn_tool.models.config import StudentConfig
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers, run_passes
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
@@ -25,7 +26,6 @@ from snn_tool.models.integer.passes import next_inputs
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.network import Network, as_pixels
 from snn_tool.models.student import build_student, build_topology, save_student
-from snn_tool.models.topology import unet
 from snn_tool.networks.open import open_integers
 from snn_tool.networks.running import RestoringStudent
 from snn_tool.training.runs import read_initial

@@ -129,8 +129,8 @@ class Golden:
     """Input tiles and the integers that they must give; fits `Trace`.
 
     Attributes:
-        tiles: int16 [N, C, H, W] on the integer input grid, or [N, T, C, H, W] of what changes with time. Of a
-            network of P passes N / P of the first pass, as many of the second, in the same order, and so on.
+        tiles: int16 [N, C, H, W] on the integer input grid, or [N, T, C, H, W] of what changes with time. Of
+            P passes N / P tiles of the first, as many of the second, in the same order, and so on.
         readout: int32 [N, C, H, W].
         spikes: for each population int8 [T, N, C, H, W].
         membranes: for each population int32 [T, N, C, H, W].

@@ -108,8 +108,8 @@ class DistillOptions:
         Path | None,
         Flag(
             "Start from this student.safetensors or student.int.safetensors, a run folder, or a name from "
-            "'models', of the same shape; it may have fewer timesteps and passes, and be for colour where this "
-            "one is for grey.",
+            "'models', of the same shape; it may have fewer timesteps and passes, and be for colour where the "
+            "student is for grey.",
             read=initial_file,
         ),
     ] = None

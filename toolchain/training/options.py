@@ -108,8 +108,7 @@ class DistillOptions:
         Path | None,
         Flag(
             "Start from this student.safetensors or student.int.safetensors, a run folder, or a name from "
-            "'models', of the same shape; it may have fewer timesteps and passes, and be for colour where the "
-            "student is for grey.",
+            "'models', of the same shape; fewer timesteps or passes will do, and for grey one of colour.",
             read=initial_file,
         ),
     ] = None

@@ -44,10 +44,13 @@ class _LifSpikes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         membrane, spikes, threshold = ctx.saved_tensors
-        inverse, steepness = float(threshold.reciprocal()), torch.pi / 2 * SURROGATE_SLOPE
+        inverse = float(threshold.reciprocal())
+        # All divided by a / (2 threshold), so that the bell's height costs no pass of its own.
+        height = float(threshold) * 2 / SURROGATE_SLOPE
+        steepness = torch.pi / 2 * SURROGATE_SLOPE * height**0.5
         scaled = (membrane * (steepness * inverse)).sub_(steepness)
-        bell = scaled.square_().add_(1).reciprocal_()
-        of_membrane = bell.mul_(gradient).mul_(SURROGATE_SLOPE / 2 * inverse)
+        bell = scaled.square_().add_(height)
+        of_membrane = torch.div(gradient, bell, out=bell)
         of_threshold = -inverse * (of_membrane * membrane).sum()
         for step in reversed(range(len(spikes) - 1)):
             later = of_membrane[step + 1]

@@ -13,7 +13,7 @@ import snn_tool
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path(snn_tool.__file__).parent
-LEAVES = ("errors", "flags", "signals", "tables", "results", "terminal")
+LEAVES = ("errors", "flags", "signals", "tables", "results", "ranks", "terminal")
 """Files of the package's top that every room may import; each imports only those before it."""
 LEAF_MODULES = {"snn_tool", *(f"snn_tool.{leaf}" for leaf in LEAVES)}
 ONLY_IN_EXPORTERS = {"nir", "h5py", "nirtorch"}

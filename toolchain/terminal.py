@@ -23,6 +23,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from snn_tool.errors import ArtifactError
+from snn_tool.ranks import is_first
 from snn_tool.tables import printable
 
 LOGGER = "snn_tool"
@@ -103,6 +104,8 @@ class Terminal:
         Names of files that are no UTF-8 stand in JSON as Python's lone surrogates, e.g. `\udcff` for the
         byte FF: `os.fsencode` gives the name back.
         """
+        if not is_first():
+            return  # of several processes one speaks
         if self.as_json:
             _write(json.dumps(document, allow_nan=False, default=str) + "\n")
         elif text:

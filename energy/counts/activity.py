@@ -44,6 +44,7 @@ from snn_tool.models.integer.network import (
 from snn_tool.models.integer.passes import first_inputs, next_inputs
 from snn_tool.models.streams import FANOUT, LoweredPopulation, lower, lowered_sources, relay_counts
 from snn_tool.models.topology import IMAGE, Population, Synapse
+from snn_tool.ranks import shared
 
 Values = NDArray[np.int64]
 
@@ -120,7 +121,7 @@ def count_network(
     watch: Watch = iter,
     lowering: str = FANOUT,
 ) -> NetworkActivity:
-    """Run the integer network and count what it did.
+    """Run the integer network and count what it did; processes of torchrun share the images.
 
     Args:
         network: the deployed network.
@@ -138,8 +139,8 @@ def count_network(
     _require_images(images, network.topology.image_channels, network)
     lowered = _lowered(network, lowering)
     engine = IntegerEngine(network)
-    counts = tuple(_count_image(engine, lowered, image) for image in watch(images))
-    return NetworkActivity(network.neuron, counts)
+    counts = shared(images, lambda image: _count_image(engine, lowered, image), ImageActivity, watch)
+    return NetworkActivity(network.neuron, tuple(counts))
 
 
 def count_runs(

@@ -1,6 +1,6 @@
 """The networks of an audit: how each is loaded, restores an image, and is scored."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from snn_tool.networks.open import (
     teacher_of_module,
 )
 from snn_tool.networks.rivals import CNN, TWIN, rivals_of
+from snn_tool.ranks import shared
 from torch import nn
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.floating]]
@@ -249,13 +250,17 @@ def _by_module(module: nn.Module) -> Restore:
     return lambda image: through_channels(run, image[None], channels_of(module))[0]
 
 
-def measure(run: Restore, crops: Iterable[Crop]) -> Quality:
-    """Mean PSNR and SSIM over the crops, by the protocol of `evaluate`."""
-    psnr, similarity = [], []
-    for crop in crops:
+def measure(
+    run: Restore, crops: Sequence[Crop], watch: Callable[[Sequence[Crop]], Iterable[Crop]] = iter
+) -> Quality:
+    """Mean PSNR and SSIM over the crops, by the protocol of `evaluate`; processes of torchrun share them."""
+
+    def figures(crop: Crop) -> tuple[float, float | None]:
         restored = to_uint8(run(channels_first(crop.degraded)).transpose(1, 2, 0))
-        psnr.append(psnr_db(restored, crop.clean))
-        similarity.append(ssim(restored, crop.clean))
+        return psnr_db(restored, crop.clean), ssim(restored, crop.clean)
+
+    found = shared(crops, figures, tuple[float, float | None], watch)
+    psnr, similarity = ([pair[place] for pair in found] for place in (0, 1))
     measured = [value for value in similarity if value is not None]
     mean_psnr = float(np.mean(psnr))
     return Quality(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -45,6 +46,7 @@ from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.streams import check_lowering
 from snn_tool.models.topology import COLOUR
 from snn_tool.networks.open import open_integers
+from snn_tool.ranks import is_first
 from snn_tool.terminal import Track
 from torch import nn
 
@@ -240,6 +242,8 @@ def run_audit(
 ) -> EnergyReport:
     """Measure, count, price, and write `energy.json` and `energy.html`.
 
+    Processes of torchrun share the images; all return the same report, and the first writes it.
+
     Args:
         options: what is compared.
         out: folder of the two files.
@@ -291,8 +295,9 @@ def run_audit(
         "crop": options.crop,
         **report.to_dict(),
     }
-    write_json(out / JSON_FILE, KIND, SCHEMA, body, owned_path)
-    write_text(out / HTML_FILE, render(report), owned_path)
+    if is_first():
+        write_json(out / JSON_FILE, KIND, SCHEMA, body, owned_path)
+        write_text(out / HTML_FILE, render(report), owned_path)
     return report
 
 
@@ -320,7 +325,10 @@ def _measured(
         against=options.against,
         teacher=teacher,
         cnn=cnn,
-        quality={name: measure(run, track(crops, f"{name} quality")) for name, run in by_column.items()},
+        quality={
+            name: measure(run, crops, partial(track, label=f"{name} quality"))
+            for name, run in by_column.items()
+        },
         hashes=hashes,
         image_names=[crop.name for crop in crops],
         watch=lambda images: track(images, "count"),

@@ -28,6 +28,7 @@ from snn_tool.cli.refusals import reason
 from snn_tool.cli.train import distill, train
 from snn_tool.cli.use import degrade, demo, doctor, evaluate, models, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError, is_out_of_memory
+from snn_tool.ranks import is_first
 from snn_tool.signals import Stopped, stoppable
 from snn_tool.terminal import NO_READER, Terminal, configure_logging, prepare_streams, say
 
@@ -66,7 +67,7 @@ def root(
 ) -> None:
     """Options that every command shares."""
     configure_logging(-1 if quiet else verbose)
-    context.obj = Terminal(as_json=as_json, quiet=quiet)
+    context.obj = Terminal(as_json=as_json, quiet=quiet or not is_first())
 
 
 for _name, _command in (

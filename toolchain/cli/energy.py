@@ -16,6 +16,7 @@ from snn_tool.cli.options import Command, CommandGroup, Given, check_images, com
 from snn_tool.flags import OUTPUT, Flag, Overwrite
 from snn_tool.inputs.options import InputOptions
 from snn_tool.networks.locate import Kind, beside, locate, locate_teacher
+from snn_tool.ranks import is_first
 from snn_tool.tables import printable
 from snn_tool.terminal import output_console, terminal_of
 
@@ -110,9 +111,9 @@ def _report_student(
     if latex:
         refuse_existing_file(latex, overwrite, holding(MARK.encode()), "LaTeX table")
     report = run_audit(options, out, overwrite, terminal.track)
-    if tables and not terminal.as_json:
+    if tables and not terminal.as_json and is_first():
         print_report(report, output_console())
-    if latex:
+    if latex and is_first():
         write_text(latex, render_latex(report))
     written = [out / "energy.html", out / "energy.json", *([latex] if latex else ())]
     files = "\n".join(map(printable, written))

@@ -102,7 +102,7 @@ def _images(learnt: LearntOptions) -> tuple[object, ...]:
 def _report(
     terminal: Terminal, kind: str, trained: "TrainedNetwork", following: tuple[object, ...], why: str
 ) -> None:
-    from snn_tool.training.ranks import is_first
+    from snn_tool.ranks import is_first
 
     if not is_first():
         return

@@ -16,6 +16,7 @@ from snn_tool.degradations.crops import name_below
 from snn_tool.degradations.options import AS_USUAL, HowOptions
 from snn_tool.degradations.pairs import Pairs, Source, degrade, read_source, source_for
 from snn_tool.degradations.tasks import image_rng, task_text
+from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import Opener, atomic_path, sha256_bytes, write_json
 from snn_tool.files.ownership import claim, of_kind, owned_path, refuse_existing, refuse_existing_file
 from snn_tool.images.files import find_images, write_image
@@ -25,6 +26,7 @@ from snn_tool.networks.locate import Spec
 from snn_tool.networks.open import open_network
 from snn_tool.networks.restoring import warn_of_channels
 from snn_tool.networks.running import restorer_of
+from snn_tool.ranks import is_first, shared, world_size
 from snn_tool.tables import LONGEST_CELL, printable
 from snn_tool.terminal import Track
 
@@ -274,8 +276,11 @@ class EvaluationFiles:
         """Refuse what exists before anything is computed.
 
         Raises:
-            ConfigError: a file or a folder exists and `overwrite` is false.
+            ConfigError: a file or a folder exists and `overwrite` is false, or several processes would
+                write restored images.
         """
+        if self.restored and world_size() > 1:
+            raise ConfigError("--save needs one process; without it torchrun shares the images of 'evaluate'")
         if self.scores:
             refuse_existing_file(self.scores, self.overwrite, of_kind(KIND), "evaluation")
         if self.restored:
@@ -306,6 +311,8 @@ def run_evaluation(
 ) -> Evaluation:
     """Restore and score the images of a folder one by one, and write the files that are wanted.
 
+    Processes of torchrun share the images; all return the scores of all, and the first writes them.
+
     Args:
         network: float or integer student, or a teacher, in any form of `networks.locate`.
         folder: of clean images.
@@ -327,23 +334,27 @@ def run_evaluation(
     known = restorer.provenance
     degradation = source_for(pairs, task[0], task[1], known.trained_for, how)
     described = degradation.describe()
-    scores: list[ImageScore] = []
+    grey_seen: list[Path] = []
     paths = find_images(folder, without=files.restored)
     if files.restored:
         claim(files.restored / _png(name_below(path, folder)) for path in paths)
     of_grey = restorer.channels == 1
-    for path in track(paths, "evaluate"):
+
+    def scored_image(path: Path) -> ImageScore:
         pair = load_pair(path, folder, degradation, task[2], 1 if of_grey else None)
         restored = restorer.restore_8_bits(pair.degraded, tile)
-        if pair.clean.shape[2] == 1 and all(scored.channels == 3 for scored in scores):
+        if pair.clean.shape[2] == 1 and not grey_seen:
+            grey_seen.append(path)
             warn_of_channels(path, known.title, True, restorer.channels)
-        scores.append(score(pair, restored, described["task"] in WITH_LUMA and not of_grey, register))
         if files.restored:
             write_image(files.restored / _png(pair.name), restored, opener=owned_path)
+        return score(pair, restored, described["task"] in WITH_LUMA and not of_grey, register)
+
+    scores = shared(paths, scored_image, ImageScore, lambda own: track(own, "evaluate"))
     scored = Evaluation(
         known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey, register
     )
-    if files.scores:
+    if files.scores and is_first():
         write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)
     return scored
 

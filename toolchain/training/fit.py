@@ -20,12 +20,12 @@ from snn_tool.models.checkpoints import load_into
 from snn_tool.models.config import LossWeights, StudentConfig
 from snn_tool.models.integer.training import round_parameters
 from snn_tool.models.network import Network
+from snn_tool.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.training.callbacks import Checkpoints, GracefulInterrupt, ProgressBar, TrainingLog
 from snn_tool.training.curves import write_curves
 from snn_tool.training.data import ImageSet, PatchBatches, ValidationSet
 from snn_tool.training.live_logs import EVERY_STEPS, logger_of
 from snn_tool.training.module import Batch, Guide, RestorationModule
-from snn_tool.training.ranks import is_first, processes_per_node, shard, world_size
 from snn_tool.training.run_folder import (
     BEST,
     LAST,

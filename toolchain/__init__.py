@@ -25,6 +25,7 @@ __all__ = [
     "ExportDiffersError",
     "ExportError",
     "GradedNeuron",
+    "Imported",
     "IntegerEngine",
     "IntegerNetwork",
     "Interrupted",
@@ -54,6 +55,7 @@ __all__ = [
     "count_table",
     "distill",
     "export",
+    "from_torch",
     "load",
     "optimizer_for",
     "patches",
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
     from snn_tool.api.deploy import (
         verify as verify,
     )
+    from snn_tool.api.elsewhere import Imported as Imported
+    from snn_tool.api.elsewhere import from_torch as from_torch
     from snn_tool.api.networks import Student as Student
     from snn_tool.api.networks import Teacher as Teacher
     from snn_tool.api.networks import load as load
@@ -170,6 +174,7 @@ else:
         "ExportDiffersError": "errors",
         "ExportError": "errors",
         "GradedNeuron": "models.neurons",
+        "Imported": "api.elsewhere",
         "IntegerEngine": "models.integer.engine",
         "IntegerNetwork": "models.integer.network",
         "Interrupted": "errors",
@@ -199,6 +204,7 @@ else:
         "count_table": "energy.pages.count_table",
         "distill": "api.training",
         "export": "api.deploy",
+        "from_torch": "api.elsewhere",
         "load": "api.networks",
         "optimizer_for": "training.optimizers",
         "patches": "api.training",

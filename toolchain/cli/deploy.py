@@ -253,11 +253,13 @@ def import_nir(
     Spikes and outputs are compared with the file in float64. What the chip does not have is refused by name.
     """
     from snn_tool.deploy.import_nir import import_network
+    from snn_tool.deploy.sources import is_factory
     from snn_tool.models.integer.file import INTEGER_SUFFIX
     from snn_tool.texts.compare import import_document, import_text
 
     terminal = terminal_of(context)
-    path = out or options.nir.with_suffix(INTEGER_SUFFIX)
+    name = options.nir.name.rpartition(":")[2] if is_factory(options.nir) else ""
+    path = out or (Path(name + INTEGER_SUFFIX) if name else options.nir.with_suffix(INTEGER_SUFFIX))
     imported = import_network(options, inputs, path, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
     terminal.then("export", imported.path, "--target", "loihi", why="files for a chip, verified bit for bit")

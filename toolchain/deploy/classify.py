@@ -1,5 +1,6 @@
 """Accuracy of a classifier: the original in floats beside the integers, class by class."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,8 @@ class Classification(Result):
         samples: how many.
         classes: names, by the place of their output.
         labels: what they were read from.
-        scores: by implementation, `original` first where it was run.
-        changed: samples whose class the integers find otherwise; None without the original.
+        scores: by implementation, `recorded` (of torch, or --expect) and `original` (its NIR file) first.
+        changed: samples whose class the integers find otherwise than the first; None without others.
     """
 
     samples: int
@@ -109,8 +110,8 @@ class Classification(Result):
     @property
     def cost(self) -> float | None:
         """Accuracy of the original less that of the integers."""
-        both = [self.scores.get(name) for name in (FLOAT, INTEGERS)]
-        return both[0].accuracy - both[1].accuracy if both[0] and both[1] else None
+        first = next(iter(self.scores.values()))
+        return first.accuracy - self.scores[INTEGERS].accuracy if len(self.scores) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -155,8 +156,8 @@ class Classification(Result):
         )
 
 
-def classified(samples: Samples, integers: Reals, original: Reals | None) -> Classification:
-    """Hold outputs [N, K] against the labels.
+def classified(samples: Samples, integers: Reals, others: Mapping[str, Reals]) -> Classification:
+    """Hold outputs [N, K] against the labels; those of others, as the original, by their names.
 
     Raises:
         DataError: a label has no output.
@@ -170,11 +171,10 @@ def classified(samples: Samples, integers: Reals, original: Reals | None) -> Cla
             f"0 to {outputs - 1}"
         )
     names = tuple(labels.names[n] if n < len(labels.names) else str(n) for n in range(outputs))
-    scores = {FLOAT: score_outputs(original, labels.index)} if original is not None else {}
+    scores = {name: score_outputs(outputs, labels.index) for name, outputs in others.items()}
     scores[INTEGERS] = score_outputs(integers, labels.index)
-    changed = None
-    if original is not None:
-        changed = int((original.argmax(axis=1) != integers.argmax(axis=1)).sum())
+    first = next(iter(others.values()), None)
+    changed = None if first is None else int((first.argmax(axis=1) != integers.argmax(axis=1)).sum())
     return Classification(len(integers), names, labels.origin, scores, changed)
 
 
@@ -237,7 +237,7 @@ def classify(
         if module:
             integrates = output_node(module.graph, module) is not None
             original.append(flat(run_float(module, values, network.timesteps, integrates)[1]))
-    made = classified(samples, np.concatenate(found), np.concatenate(original) if original else None)
+    made = classified(samples, np.concatenate(found), {FLOAT: np.concatenate(original)} if original else {})
     if out:
         write_json(out, KIND, SCHEMA, {**made.to_dict(), "inputs": samples.document()})
     return made, samples

@@ -1,4 +1,4 @@
-"""`snn-tool import`: integers of a NIR file that another tool wrote, and what they cost on given inputs."""
+"""`snn-tool import`: integers of a network that was trained elsewhere, and what they cost on given inputs."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from snn_tool.degradations.crops import (
 )
 from snn_tool.degradations.noise import Degradation
 from snn_tool.degradations.tasks import TrainedFor, degradation_for, image_rng
-from snn_tool.deploy.classify import Classification, classified
-from snn_tool.deploy.compare_floats import Comparison, Shown, compare_samples
+from snn_tool.deploy.classify import FLOAT, Classification, classified
+from snn_tool.deploy.compare_floats import Comparison, Reals, Shown, compare_samples
 from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
+from snn_tool.deploy.sources import NIR_SUFFIX, Source, is_factory, opened
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir.metadata import KEY
 from snn_tool.exporters.nir_foreign import TIMESTEPS
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, may_reset_softly, silence_text
 from snn_tool.exporters.nir_foreign.importing import import_graph, output_node
-from snn_tool.exporters.nir_foreign.module import NirModule, read_foreign
-from snn_tool.files.artifacts import sha256_file
+from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.files.ownership import refuse_existing_file
 from snn_tool.images.files import find_images
 from snn_tool.inputs.encoding import grid_for
 from snn_tool.inputs.options import InputOptions
@@ -35,6 +35,7 @@ from snn_tool.models.integer.file import INTEGER_KIND, INTEGER_SUFFIX, save_inte
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.integer.quantize_real import quantize_real
 from snn_tool.terminal import Track
+from torch import nn
 
 USUAL_STEP = 4
 """Grey levels per integer input unit of images, if nothing is said."""
@@ -83,21 +84,27 @@ class ImportedNetwork:
 
 
 def import_network(
-    options: ImportOptions, inputs: InputOptions, out: Path, overwrite: bool, track: Track
+    options: ImportOptions,
+    inputs: InputOptions,
+    out: Path,
+    overwrite: bool,
+    track: Track,
+    module: nn.Module | None = None,
 ) -> ImportedNetwork:
     """Import, quantise, measure, and write `out` with its sidecar.
 
     Args:
         options: what is imported, and what it is measured on.
         inputs: arrays, recordings or images of classes, instead of `options.images`.
-        out: ends in `.int.safetensors`.
+        out: ends in `.int.safetensors`; the graph of a torch network stands beside it.
         overwrite: replace `out`.
         track: shows how far the samples are, e.g. `Terminal.track`.
+        module: a torch network that is at hand, instead of a file or a factory.
 
     Raises:
         ConfigError: `out` exists or ends otherwise, an option is out of range, or this tool made the file.
-        ArtifactError: the NIR file cannot be used.
-        UnsupportedLayerError: a node has no counterpart on the chip; named with the reason.
+        ArtifactError: the NIR file, or weights, cannot be used.
+        UnsupportedLayerError: a node or a module has no counterpart on the chip; named with the reason.
         QuantizationError: a population does not fit its registers.
         DataError: no image, a damaged one, or one smaller than the file's input; inputs or labels that
             cannot be used.
@@ -105,26 +112,33 @@ def import_network(
     if not out.name.endswith(INTEGER_SUFFIX):
         raise ConfigError(f"{out}: the name of an integer network ends in {INTEGER_SUFFIX}")
     refuse_existing_pair(out, overwrite, INTEGER_KIND, "integer network")
+    beside = out.with_name(out.name.removesuffix(INTEGER_SUFFIX) + NIR_SUFFIX)
+    if module is not None or is_factory(options.nir):
+        refuse_existing_file(beside, overwrite)
+    with opened(options, inputs, module) as source:
+        made = _imported(source, options, inputs, out, track)
+        source.keep(beside)
+    return made
+
+
+def _imported(
+    source: Source, options: ImportOptions, inputs: InputOptions, out: Path, track: Track
+) -> ImportedNetwork:
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
-    graph = read_foreign(options.nir)
-    if KEY in graph.metadata:
-        raise ConfigError(
-            f"{options.nir}: made by snn-tool, and holds its integers; pass it to 'snn-tool export' as it is"
-        )
-    module = NirModule(graph, str(options.nir), options.dt_s).eval()
+    module = NirModule(source.graph, source.named, options.dt_s).eval()
     given = _Given.of(options, inputs, degradation, module)
     imported = import_graph(module.graph, module, given.timesteps, images=given.samples is None)
     grid = grid_for(given.samples) if given.samples else None
     network = quantize_real(imported.network, given.timesteps, options.input_step or USUAL_STEP, grid)
     comparison = compare_samples(module, imported, network, given.shown(track))
-    integrates = output_node(graph, module) is not None
-    expected = _expected(given.recorded, comparison, network, integrates)
+    integrates = output_node(module.graph, module) is not None
+    original = source.recorded(given.samples, given.timesteps) if given.samples else None
+    expected = _expected(original or given.recorded, comparison, network, integrates)
     fitting = None
     if len(comparison.silent) == len(comparison.spikes):
-        fitting = fitting_dt(graph, str(options.nir), [given.first()], given.timesteps)
+        fitting = fitting_dt(source.graph, source.named, [given.first()], given.timesteps)
     provenance = {
-        "nir": options.nir.name,
-        "nir_sha256": sha256_file(options.nir),
+        **source.account,
         "dt_s": options.dt_s,
         "noise": degradation.describe(),
         **({"inputs": given.samples.document()} if given.samples else {}),
@@ -137,19 +151,33 @@ def import_network(
         comparison=comparison,
         images=given.used,
         samples=given.samples,
-        classes=_classes(given.samples, comparison),
+        classes=_classes(given.samples, comparison, expected),
         warning=silence_text(comparison.silent, len(comparison.spikes), options.dt_s, fitting),
         fitting_dt_s=fitting,
-        note=SOFT_RESET if not given.recorded and may_reset_softly(graph) else "",
-        expected=expected,
-        expected_file=options.expect,
+        note=_note(source, given),
+        expected=expected[:2] if expected else None,
+        expected_file=Path(source.named) if original else options.expect,
     )
 
 
-def _classes(samples: Samples | None, found: Comparison) -> Classification | None:
+def _note(source: Source, given: "_Given") -> str:
+    """What the graph does not hold of the network."""
+    if source.made:
+        by = f"graph by {source.made.by}" if source.made.by != "snn-tool" else "graph by our own maps"
+        return "\n".join(f"note: {line}" for line in (by, *source.made.notes))
+    return SOFT_RESET if not given.recorded and may_reset_softly(source.graph) else ""
+
+
+Expected = tuple[Agreement, Agreement, Reals]
+"""The original beside the file and beside the integers, and its outputs [N, size]."""
+
+
+def _classes(samples: Samples | None, found: Comparison, expected: Expected | None) -> Classification | None:
     if samples is None or samples.labels is None:
         return None
-    return classified(samples, np.stack(found.integer_outputs), np.stack(found.float_outputs))
+    outputs = {"recorded": expected[2]} if expected else {}
+    outputs[FLOAT] = np.stack(found.float_outputs)
+    return classified(samples, np.stack(found.integer_outputs), outputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,9 +268,9 @@ class _Given:
 
 def _expected(
     recorded: Recorded | None, found: Comparison, network: IntegerNetwork, integrates: bool
-) -> tuple[Agreement, Agreement] | None:
+) -> Expected | None:
     if recorded is None:
         return None
     of_file, of_integers = np.stack(found.float_outputs), np.stack(found.integer_outputs)
     meant = recorded.outputs(len(of_file), network.timesteps, of_file.shape[1], integrates)
-    return agreement(meant, of_file), agreement(meant, of_integers)
+    return agreement(meant, of_file), agreement(meant, of_integers), meant

@@ -189,7 +189,8 @@ class ImportOptions:
     """What is imported, and on which images its loss is measured.
 
     Attributes:
-        nir: the file.
+        nir: the file, or `package.module:factory`.
+        weights: of a factory's network.
         images: folder of images, or one image; None where `expect` holds the inputs.
         timesteps: T, for which each image is presented unchanged; None: the inputs' own.
         dt_s: timestep in seconds that the file's time constants are meant for.
@@ -201,7 +202,15 @@ class ImportOptions:
         labels: file with the classes of inputs.
     """
 
-    nir: Annotated[Path, Flag("A .nir file of any tool.", ("source",), argument=True)]
+    nir: Annotated[
+        Path,
+        Flag(
+            "A .nir file of any tool, or package.module:factory of a torch network.",
+            ("source",),
+            argument=True,
+        ),
+    ]
+    weights: Annotated[Path | None, Flag("Weights that fill a factory's network.")] = None
     images: Annotated[Path | None, Flag("Folder of images on which the loss is measured, or one image.")] = (
         None
     )

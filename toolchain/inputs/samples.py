@@ -127,6 +127,30 @@ def read_samples(
     return reader.checked(found, limit)
 
 
+def stored_shape(options: InputOptions) -> tuple[int, ...]:
+    """The shape of one sample of an array file, for networks that do not say what they take.
+
+    Raises:
+        DataError: no file of arrays, or one whose axes do not say it.
+    """
+    path = options.inputs
+    assert path is not None
+    refuse_missing(path)
+    if path.suffix.lower() not in (NPY, NPZ):
+        raise DataError(
+            f"{path}: the shape of a network of torch is told by an array; give FILE.npy or FILE.npz"
+        )
+    values = the_one(path, read_numbers(path), INPUTS)
+    letters = options.layout.upper() if options.layout else {2: "NF", 4: "NCHW", 5: "TNCHW"}.get(values.ndim)
+    if letters is None or len(letters) != values.ndim:
+        raise DataError(
+            f"{path}: the shape {list(values.shape)} may be read in several ways; say which with "
+            "--layout TNF, NCL or NHW"
+        )
+    own = "F" if "F" in letters else "CHW" if "W" in letters else "CL"
+    return tuple(values.shape[letters.index(one)] if one in letters else 1 for one in own)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
     values: Array

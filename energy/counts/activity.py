@@ -112,12 +112,12 @@ def _stream_values(
     return [(population, values[population.name]) for population in held]
 
 
-Watch = Callable[[list[NDArray[np.int16]]], Iterable[NDArray[np.int16]]]
+Watch = Callable[[Sequence[NDArray[np.int16]]], Iterable[NDArray[np.int16]]]
 
 
 def count_network(
     network: IntegerNetwork,
-    images: list[NDArray[np.int16]],
+    images: Sequence[NDArray[np.int16]],
     watch: Watch = iter,
     lowering: str = FANOUT,
 ) -> NetworkActivity:

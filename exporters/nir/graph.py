@@ -261,7 +261,7 @@ def _constants(network: IntegerNetwork) -> Constants:
 
 def _form(network: IntegerNetwork) -> InputForm | None:
     grid = network.grid
-    return grid and InputForm(grid.kind, grid.exponent, grid.over_time)
+    return None if grid is None else InputForm(grid.kind, grid.exponent, grid.over_time)
 
 
 def _population_constants(population: IntegerPopulation, network: IntegerNetwork) -> PopulationConstants:

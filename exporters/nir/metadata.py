@@ -273,6 +273,7 @@ def _population(name: str, document: object, file: str) -> PopulationConstants:
         raise ArtifactError(
             f"{where}: metadata 'kind' is {_said(kind)}, not one of {', '.join(KINDS)}; {REMEDY}"
         )
+    with_decay: Mapping[str, Any] = {"current_decay": DECAY_STEPS, **document}
     return PopulationConstants(
         kind=str(kind),
         fan_in=_integer(document, "fan_in", (1, 1 << 16), where),
@@ -281,9 +282,7 @@ def _population(name: str, document: object, file: str) -> PopulationConstants:
         decay=_integer(document, "decay", (0, 4095), where),
         levels=_integer(document, "levels", (1, 127), where),
         signed=bool(_integer(document, "signed", (0, 1), where)),
-        current_decay=_integer(
-            {"current_decay": DECAY_STEPS, **document}, "current_decay", (1, DECAY_STEPS), where
-        ),
+        current_decay=_integer(with_decay, "current_decay", (1, DECAY_STEPS), where),
     )
 
 

@@ -66,7 +66,9 @@ def integer_network(program: Program) -> IntegerNetwork:
 
 def _grid(program: Program) -> InputGrid | None:
     form = program.form
-    return form and InputGrid(form.kind, program.input_low, program.input_high, form.exponent, form.over_time)
+    if form is None:
+        return None
+    return InputGrid(form.kind, program.input_low, program.input_high, form.exponent, form.over_time)
 
 
 def _uniform(spiking: list[LifNode | GradedNode]) -> LifNode | GradedNode:

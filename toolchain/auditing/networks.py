@@ -260,9 +260,8 @@ def measure(
         return psnr_db(restored, crop.clean), ssim(restored, crop.clean)
 
     found = shared(crops, figures, tuple[float, float | None], watch)
-    psnr, similarity = ([pair[place] for pair in found] for place in (0, 1))
-    measured = [value for value in similarity if value is not None]
-    mean_psnr = float(np.mean(psnr))
+    measured = [similarity for _, similarity in found if similarity is not None]
+    mean_psnr = float(np.mean([psnr for psnr, _ in found]))
     return Quality(
         mean_psnr if np.isfinite(mean_psnr) else None, float(np.mean(measured)) if measured else None
     )

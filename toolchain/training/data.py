@@ -18,7 +18,7 @@ from snn_tool.errors import DataError
 from snn_tool.files.artifacts import sha256_bytes
 from snn_tool.images.files import Pixels, read_image
 from snn_tool.tables import printable
-from snn_tool.training.patches import IMAGES, Draw, Stage, evenly, stage_at
+from snn_tool.training.patches import FOLDERS, IMAGES, SQRT, Stage, stage_at
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -104,6 +104,51 @@ def split_validation(paths: list[Path], seed: int, fraction: float = 0.1) -> tup
     held_out = set(order[: max(1, round(fraction * len(paths)))].tolist())
     training = [path for index, path in enumerate(paths) if index not in held_out]
     return training, [paths[index] for index in sorted(held_out)]
+
+
+class Draw:
+    """Draws an image so that folders share the patches by a rule.
+
+    `images` gives every image the same chance. `sqrt` gives a folder the square root of its number of images
+    for a weight, `folders` gives every folder the same; within a folder images are equal.
+
+    Args:
+        folders: of each image.
+        balance: one of `BALANCES`.
+    """
+
+    def __init__(self, folders: Sequence[str], balance: str) -> None:
+        self._count = len(folders)
+        self._bounds = None if balance == IMAGES else np.cumsum(chances(folders, balance))
+
+    def index(self, rng: np.random.Generator) -> int:
+        """The next image."""
+        if self._bounds is None:
+            return int(rng.integers(self._count))
+        drawn = int(np.searchsorted(self._bounds, rng.random(), side="right"))
+        return min(drawn, self._count - 1)  # the sum of all chances may fall short of 1 by a rounding
+
+
+def chances(folders: Sequence[str], balance: str) -> NDArray[np.float64]:
+    """The probability of each image, float64, of which the sum is 1."""
+    _, of, counts = np.unique(np.array(folders), return_inverse=True, return_counts=True)
+    power = {IMAGES: 1.0, SQRT: 0.5, FOLDERS: 0.0}[balance]
+    weights = counts.astype(np.float64) ** power
+    chance: NDArray[np.float64] = (weights / weights.sum() / counts)[of]
+    return chance
+
+
+def evenly(folders: Sequence[str], most: int) -> list[int]:
+    """The places of at most `most` images, as equally many of each folder as it has; in order.
+
+    Every folder gives one in turn, so that a large one fills what small ones leave.
+    """
+    seen: dict[str, int] = {}
+    turns = []
+    for place, folder in enumerate(folders):
+        turns.append((seen.get(folder, 0), place))
+        seen[folder] = seen.get(folder, 0) + 1
+    return sorted(place for _, place in sorted(turns)[:most])
 
 
 class PatchBatches(IterableDataset[Batch]):

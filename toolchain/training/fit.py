@@ -36,8 +36,8 @@ from snn_tool.training.run_folder import (
     record_threads,
     recorded_threads,
 )
-from snn_tool.training.settings import TrainingSettings
-from snn_tool.training.threads import AUTO, available, running_on, try_out
+from snn_tool.training.settings import AUTO, TrainingSettings
+from snn_tool.training.threads import available, running_on, try_out
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 

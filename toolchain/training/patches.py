@@ -1,11 +1,9 @@
-"""Which patches a step sees: their side, which may change during a run, and the folders that share them."""
+"""The size of patches, which may change during a run, and the rules by which folders may share them."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 from snn_tool.files.artifacts import shown
 
@@ -84,48 +82,3 @@ def patches_of(side: int, first: int, batch: int) -> int:
 def stage_at(stages: Sequence[Stage], step: int) -> Stage:
     """The stage that a step lies in; after the last step, the last."""
     return next((stage for stage in stages if step < stage.end), stages[-1])
-
-
-class Draw:
-    """Draws an image so that folders share the patches by a rule.
-
-    `images` gives every image the same chance. `sqrt` gives a folder the square root of its number of images
-    for a weight, `folders` gives every folder the same; within a folder images are equal.
-
-    Args:
-        folders: of each image.
-        balance: one of `BALANCES`.
-    """
-
-    def __init__(self, folders: Sequence[str], balance: str) -> None:
-        self._count = len(folders)
-        self._bounds = None if balance == IMAGES else np.cumsum(chances(folders, balance))
-
-    def index(self, rng: np.random.Generator) -> int:
-        """The next image."""
-        if self._bounds is None:
-            return int(rng.integers(self._count))
-        drawn = int(np.searchsorted(self._bounds, rng.random(), side="right"))
-        return min(drawn, self._count - 1)  # the sum of all chances may fall short of 1 by a rounding
-
-
-def chances(folders: Sequence[str], balance: str) -> NDArray[np.float64]:
-    """The probability of each image, float64, of which the sum is 1."""
-    _, of, counts = np.unique(np.array(folders), return_inverse=True, return_counts=True)
-    power = {IMAGES: 1.0, SQRT: 0.5, FOLDERS: 0.0}[balance]
-    weights = counts.astype(np.float64) ** power
-    chance: NDArray[np.float64] = (weights / weights.sum() / counts)[of]
-    return chance
-
-
-def evenly(folders: Sequence[str], most: int) -> list[int]:
-    """The places of at most `most` images, as equally many of each folder as it has; in order.
-
-    Every folder gives one in turn, so that a large one fills what small ones leave.
-    """
-    seen: dict[str, int] = {}
-    turns = []
-    for place, folder in enumerate(folders):
-        turns.append((seen.get(folder, 0), place))
-        seen[folder] = seen.get(folder, 0) + 1
-    return sorted(place for _, place in sorted(turns)[:most])

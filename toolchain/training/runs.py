@@ -38,10 +38,9 @@ from snn_tool.networks.open import (
     teacher_of_module,
 )
 from snn_tool.ranks import is_first
-from snn_tool.training.data import MAX_VALIDATION_CROPS, ImageSet, split_validation
+from snn_tool.training.data import MAX_VALIDATION_CROPS, ImageSet, evenly, split_validation
 from snn_tool.training.fit import TrainingData, data_hash, first_batch, fit
 from snn_tool.training.module import Batch, Guide
-from snn_tool.training.patches import evenly
 from snn_tool.training.run_folder import RunFolder, open_run
 from snn_tool.training.settings import RunSettings
 from torch import Tensor, nn

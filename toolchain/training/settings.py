@@ -12,12 +12,12 @@ from snn_tool.files.documents import Count, NotNegative, Positive, check_fields,
 from snn_tool.flags import Flag, grouped
 from snn_tool.models.config import BODIES, NEURONS, LossWeights, StudentConfig, default_config
 from snn_tool.training.patches import BALANCES, IMAGES, SIDES, Stage, stages_of
-from snn_tool.training.threads import check_threads
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("cpu", "cuda", "auto")
 OPTIMIZERS = ("muon", "adamw")
 Steps = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+AUTO, MOST_THREADS = "auto", 1024
 
 
 @grouped("Training")
@@ -28,7 +28,7 @@ class TrainingSettings:
     Attributes:
         max_steps: optimiser steps; each sees `batch` patches of `patch` x `patch` pixels.
         patch: a side, or sides with their steps, as `patches.stages_of` reads them; `batch` is of the first.
-        balance: for how much a folder of images counts when patches are drawn, as `patches.Draw` says.
+        balance: for how much a folder of images counts when patches are drawn, as `data.Draw` says.
         optimizer: `muon` (Muon for the hidden kernels, AdamW for all else) or `adamw`.
         lr: AdamW's peak learning rate.
         kernel_lr: Muon's.
@@ -117,6 +117,20 @@ class TrainingSettings:
         """
         newer = {"balance": IMAGES, "threads": self.threads}
         return {key: value for key, value in asdict(self).items() if (key, value) not in newer.items()}
+
+
+def check_threads(threads: int | str | None) -> None:
+    """Refuse what is no number of threads.
+
+    Raises:
+        ConfigError: it names what is allowed.
+    """
+    if threads in (None, AUTO) or (isinstance(threads, int) and 1 <= threads <= MOST_THREADS):
+        return
+    raise ConfigError(
+        f"training.threads = {shown(threads)} is not allowed; use {AUTO} or a whole number from 1 to "
+        f"{MOST_THREADS}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,31 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from snn_tool.errors import ConfigError
-from snn_tool.files.artifacts import shown
 from torch import Tensor, nn
 
-AUTO = "auto"
 ROUNDS = 3
 """Trial steps of each count, after one that is not counted."""
 GAIN = 0.95
 """More threads must take at most this fraction of the time of fewer, or they are not worth their cores."""
 SHARED = 1.25
 """A step that takes so many times its own processor time has waited for other work."""
-MOST = 1024
-
-
-def check_threads(threads: int | str | None) -> None:
-    """Refuse what is no number of threads.
-
-    Raises:
-        ConfigError: it names what is allowed.
-    """
-    if threads in (None, AUTO) or (isinstance(threads, int) and 1 <= threads <= MOST):
-        return
-    raise ConfigError(
-        f"training.threads = {shown(threads)} is not allowed; use {AUTO} or a whole number from 1 to {MOST}"
-    )
 
 
 @dataclass(frozen=True, slots=True)

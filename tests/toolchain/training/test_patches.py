@@ -12,8 +12,17 @@ from snn_tool.degradations.noise import GaussianNoise
 from snn_tool.degradations.tasks import image_rng
 from snn_tool.errors import DataError
 from snn_tool.files.artifacts import sha256_bytes
-from snn_tool.training.data import Batch, ImageSet, PatchBatches, ValidationSet, split_validation
-from snn_tool.training.patches import Draw, chances, evenly, stage_at, stages_of
+from snn_tool.training.data import (
+    Batch,
+    Draw,
+    ImageSet,
+    PatchBatches,
+    ValidationSet,
+    chances,
+    evenly,
+    split_validation,
+)
+from snn_tool.training.patches import stage_at, stages_of
 
 PATCH, COUNT = 16, 8
 CLEAN, NOISY = GaussianNoise(0, 0), GaussianNoise(5, 50)

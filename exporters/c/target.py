@@ -101,7 +101,8 @@ def expected_bytes(program: Program, readout: NDArray[Any], tiles: NDArray[np.in
     numerator, denominator = top * 255, bottom * program.timesteps
     scaled = 2 * readout.astype(np.int64) * numerator
     if program.adds_image:
-        scaled += 2 * denominator * (tiles.astype(np.int64) * program.input_step + program.input_offset)
+        image = tiles[:, : readout.shape[1]].astype(np.int64)  # of several passes the first half
+        scaled += 2 * denominator * (image * program.input_step + program.input_offset)
     return np.clip((scaled + denominator) // (2 * denominator), 0, 255).astype(np.uint8)
 
 

@@ -362,18 +362,20 @@ def check(
 @command
 def resources(
     context: typer.Context,
-    source: Annotated[
-        Path, Flag("Bundle folder, from export --target loihi, or a .nir file.", argument=True)
-    ],
+    source: Annotated[Path, Flag("Folder, from export --target loihi or c, or a .nir file.", argument=True)],
     size: Annotated[int | None, Flag("Side of a square image.", shown="the file's size")] = None,
+    ram: Annotated[
+        int | None, Flag("c: KiB of memory, whose largest width is told; of a .nir file it asks for C.")
+    ] = None,
     lowering: Annotated[str | None, Flag("fanout or relay.", shown="the bundle's, or fanout")] = None,
     out: Annotated[
         Path | None, Flag("SVG picture of the cores by layer.", shown="none is drawn", group=OUTPUT)
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Count neurons, synapses, axons and memory, and the Loihi cores and chips that they fill."""
+    """Count what a network fills: Loihi cores and chips, or flash and memory of its C."""
     from snn_tool.exporters.contract.export import NetworkFile
+    from snn_tool.exporters.contract.target_folder import is_target_folder
     from snn_tool.exporters.loihi.bundle import read_bundle
     from snn_tool.exporters.loihi.chips import LABEL, LOIHI_2
     from snn_tool.exporters.loihi.deployment import Deployment, resized
@@ -384,6 +386,8 @@ def resources(
     from snn_tool.texts.charts import cores_svg
     from snn_tool.texts.deploy import resources_text
 
+    if ram is not None or is_target_folder(source):
+        return _c_resources(terminal_of(context), source, size, ram)
     if out:
         # matplotlib leaves the title, drawn as outlines, in a comment
         refuse_existing_file(out, overwrite, holding(b"<svg", LABEL.encode()), "picture of cores")
@@ -401,3 +405,16 @@ def resources(
         terminal.then("verify", source, "--images", "PHOTOS", why=ON_YOURS)
     else:
         terminal.then("export", source, "--target", LOIHI, why="the bundle that is counted here")
+
+
+def _c_resources(terminal: Terminal, source: Path, width: int | None, ram: int | None) -> None:
+    from snn_tool.deploy.verify import open_export
+    from snn_tool.exporters.c.plan import make_plan
+    from snn_tool.exporters.c.target import footprint
+    from snn_tool.exporters.contract.export import NetworkFile
+    from snn_tool.texts.deploy import footprint_document, footprint_text
+
+    program = (open_export(source).network if source.is_dir() else NetworkFile(source)).program
+    taken, wide = footprint(make_plan(program, {})), width or program.width
+    terminal.result(footprint_text(taken, wide, ram), footprint_document(taken, wide, ram))
+    terminal.then("export", source, "--target", "c", why="the C that is counted here")

@@ -13,7 +13,8 @@ from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.c.target import CTarget, prefix_of
+from snn_tool.exporters.c.plan import make_plan
+from snn_tool.exporters.c.target import CTarget, Footprint, footprint, prefix_of
 from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NirExport, NirManifest
 from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden
 from snn_tool.exporters.contract.target_folder import (
@@ -53,7 +54,7 @@ KINDS = {"nir": ("nir-export", 1), "netx": (NETX_KIND, NETX_SCHEMA)}
 class Exported:
     """What an export left behind: a bundle, a netx file and how it is run, a NIR file, or a package's files.
 
-    `program` is what network.nir says; `made_by` names the target of another package.
+    `program` is what network.nir says; `made_by` names the target of another package; `taken` is of C.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Exported:
     lowerings: tuple[LoweringCost | LoweringRefused, ...] = ()
     netx: NetxRun | None = None
     made_by: str = ""
+    taken: Footprint | None = None
 
 
 def export_student(
@@ -82,7 +84,7 @@ def export_student(
 
     Args:
         source: `student.int.safetensors`, or a `.nir` file for targets other than `nir`.
-        target: `nir`, `loihi`, `netx` or one of another package.
+        target: `nir`, `loihi`, `netx`, `c` or one of another package.
         out: folder to make.
         options: golden tiles.
         lowering: of membrane shortcuts, `fanout` or `relay`; of a bundle only, a NIR file is not lowered.
@@ -216,6 +218,8 @@ def _export_plugin(plugin: Plugin, job: _Job) -> Exported:
         write_golden(stage / GOLDEN, arrays)
         write_target(plugin, stage, _manifest_body(golden, ("nir", "numpy")))
         report = job.verified(read_target_folder(stage, network), stage)
+    if plugin.declared.name == C:
+        return job.done(report, taken=footprint(make_plan(golden.nir.program, {})))
     return job.done(report, made_by=str(plugin.declared))
 
 

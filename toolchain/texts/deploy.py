@@ -10,6 +10,7 @@ from snn_tool.deploy.export import Exported
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.deploy.photographs import photograph_lines
 from snn_tool.energy.pages.numbers import count
+from snn_tool.exporters.c.target import SHOWN_MEMORIES_KIB, Footprint
 from snn_tool.exporters.contract.export import EXPORT
 from snn_tool.exporters.lava.netx import NETX
 from snn_tool.exporters.loihi.bundle import MANIFEST, MadeBundle
@@ -187,8 +188,32 @@ def export_document(exported: Exported) -> dict[str, Any]:
         if bundle and bundle.made
         else None,
         "netx": asdict(exported.netx) if exported.netx else None,
+        "c": footprint_document(exported.taken, exported.tiles_shape[-1]) if exported.taken else None,
         "made_by": exported.made_by or None,
         "verification": report.to_dict() if report else None,
+    }
+
+
+def footprint_text(taken: Footprint, width: int, ram_kib: int | None = None) -> str:
+    """What a program in C takes, before it is compiled, and how wide an image some memory is enough for."""
+    memories = [ram_kib] if ram_kib else SHOWN_MEMORIES_KIB
+    widest = ", ".join(f"{taken.largest_width(kib << 10) or 'none'} in {kib:,} KiB" for kib in memories)
+    return (
+        f"{taken.constants:,} bytes of weights and tables, beside the code; {taken.ram(width):,} bytes RAM "
+        f"for images of {width} columns, any height; largest width: {widest}"
+    )
+
+
+def footprint_document(taken: Footprint, width: int, ram_kib: int | None = None) -> dict[str, Any]:
+    """The same as JSON values; `layers` has the bytes of each convolution's weights."""
+    memories = [ram_kib] if ram_kib else SHOWN_MEMORIES_KIB
+    return {
+        "schema": 1,
+        "constants_bytes": taken.constants,
+        "layers": dict(taken.layers),
+        "width": width,
+        "ram_bytes": taken.ram(width),
+        "largest_width": {str(kib): taken.largest_width(kib << 10) for kib in memories},
     }
 
 
@@ -253,6 +278,9 @@ def export_text(exported: Exported) -> str:
         where = MANIFEST if exported.bundle else EXPORT
         passes = exported.program.passes
         lines.append(f"{passes} passes on every image, with tiles of each; {where} says how they chain")
+    if exported.taken:
+        lines[0] = f"{folder}: C99, {count} golden tiles of {width}x{height} pixels"
+        lines.append(footprint_text(exported.taken, width))
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"
     if exported.netx:

@@ -12,7 +12,8 @@ delivered once to each population that names it; by `relay`, once at all, and ac
 Whether a source carries spikes is read from the wiring, never from values: a black image still costs MACs.
 An input is spikes where the network's grid says so, and then counts as a population's; a real one that
 changes with time costs its MACs at each timestep. A recurrent synapse delivers the spikes of all timesteps
-but the last, and one whose weights are all zero, the clock of bias neurons, nothing.
+but the last, and one whose weights are all zero, the clock of bias neurons, nothing. A 1x1 synapse from each
+channel to itself is one connection for each neuron, whatever zeros stand beside it.
 """
 
 import math
@@ -307,8 +308,18 @@ def _delivered(
         return synapse_macs(wiring, *sizes[IMAGE]).exact_macs, 0, 0
     levels, events = spikes
     assert levels.shape[1:] == sizes[wiring.source]
-    by_level = _synops(wiring, levels)
-    return 0, by_level, by_level if levels is events else _synops(wiring, events)
+    by_level, by_event = _synops(wiring, levels), _synops(wiring, events)
+    if _one_to_one(synapse):
+        return 0, by_level // wiring.out_channels, by_event // wiring.out_channels
+    return 0, by_level, by_event
+
+
+def _one_to_one(synapse: IntegerSynapse) -> bool:
+    """Whether each neuron feeds the one in its place alone, as in a reset by subtraction."""
+    mantissa, wiring = synapse.mantissa, synapse.wiring
+    if (wiring.kernel, wiring.upsample, wiring.in_channels) != (1, 1, wiring.out_channels):
+        return False
+    return wiring.out_channels > 1 and not (mantissa[:, :, 0, 0] * ~np.eye(len(mantissa), dtype=bool)).any()
 
 
 def _synops(wiring: Synapse, spikes: Map) -> int:

@@ -21,6 +21,7 @@ from snn_tool.exporters.nir_foreign.forms import Conv, Form, Reals, Term, added,
 from snn_tool.exporters.nir_foreign.layers import apply_layer, per_channel
 from snn_tool.exporters.nir_foreign.loops import FIRING
 from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.exporters.nir_foreign.module_neurons import SUBTRACT_LATE, TO_ZERO
 from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
 
@@ -45,6 +46,7 @@ class Neurons:
     drive: Reals
     decay: float
     current_decay: float = 1.0
+    subtracts: bool = False
 
 
 def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
@@ -166,7 +168,8 @@ class _Parts:
     def __post_init__(self) -> None:
         channels, *sides = self.module.input_shape
         height, width = ([1, 1] + sides)[-2:]
-        self.bound |= len(sides) < 2 or not self.images or bool(self.module.loops.late)
+        recurrent = bool(self.module.loops.late) or self.module.resets != TO_ZERO
+        self.bound |= len(sides) < 2 or not self.images or recurrent
         self.forms[self.module.input] = emitted(IMAGE, (channels, height, width))
         self.sizes[IMAGE] = (height, width)
         self.taken = {IMAGE, OUTPUT}
@@ -176,7 +179,10 @@ class _Parts:
         node, where = self.graph.nodes[name], f"{self.module.file}: {name}"
         form = self.arriving(name)
         if isinstance(node, SPIKING):
-            self.population(self.named(name), form, neurons(node, form, self.dt_s, where), where)
+            held = neurons(node, form, self.dt_s, where)
+            if self.module.resets != TO_ZERO:
+                form, held = self.subtracting(self.named(name), form, held, where)
+            self.population(self.named(name), form, held, where)
             self.forms[name] = emitted(self.names[name], form.shape, form.flat)
         elif isinstance(node, INTEGRATORS):
             if name != output_node(self.graph, self.module) or self.readers(name) != 1:
@@ -226,7 +232,28 @@ class _Parts:
         downscale = max(1, self.sizes[IMAGE][0] // size[0])
         wiring = Population(name, tuple(inputs), channels, downscale)
         bias = driven.bias + held.drive
-        self.populations.append(RealPopulation(wiring, bias, held.decay, held.current_decay))
+        state = (held.decay, held.current_decay, held.subtracts)
+        self.populations.append(RealPopulation(wiring, bias, *state))
+
+    def subtracting(self, name: str, form: Form, held: Neurons, where: str) -> tuple[Form, Neurons]:
+        """Neurons that keep what a spike leaves, though the chip's membrane does not survive one.
+
+        Their membrane is the synaptic current, which does: u = (1 - decay) u + gain x + drive - z of the step
+        before, and v = u but for the 4096th that the chip keeps of v. The 1 of threshold comes through a
+        recurrent synapse from each neuron to itself; a leak in between makes it 1 - decay.
+        """
+        if held.current_decay < 1:
+            raise UnsupportedLayerError(
+                f"{where}: CubaLIF whose current lasts cannot reset by subtraction: of Lava's two states the "
+                "current alone survives a spike; use LIF, or a reset to zero"
+            )
+        channels, *size = form.shape
+        kept = 1.0 if self.module.resets == SUBTRACT_LATE else 1 - held.decay
+        scale = 1 / held.gain
+        taken = Conv((-kept * np.diag(scale))[:, :, None, None])
+        back = Term(name, taken, (size[0], size[1]), (f"{name}_reset",), delay=1)
+        driven = replace(form, terms=(*form.terms, back), bias=form.bias + held.drive * scale)
+        return driven, Neurons(held.gain, np.zeros(channels), 1.0, held.decay, subtracts=True)
 
     def with_bias_neurons(self, form: Form, target: str, where: str) -> Form:
         """The same with its bias as spikes of neurons that fire in every step.

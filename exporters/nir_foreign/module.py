@@ -8,7 +8,14 @@ from typing import Any
 import nir
 import numpy as np
 import torch
-from snn_tool.errors import ArtifactError, ConfigError, SnnToolError, UnsupportedLayerError, first_line
+from snn_tool.errors import (
+    ArtifactError,
+    ConfigError,
+    SnnToolError,
+    UnsupportedLayerError,
+    check_known,
+    first_line,
+)
 from snn_tool.exporters.nir.reading import (
     MAX_FOREIGN_BYTES,
     MAX_QUOTED,
@@ -19,7 +26,7 @@ from snn_tool.exporters.nir.reading import (
 )
 from snn_tool.exporters.nir_foreign import DT_S
 from snn_tool.exporters.nir_foreign.loops import Loops, find_loops, flattened
-from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
+from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, RESETS, TO_ZERO, NirNeuron
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -189,6 +196,7 @@ class NirModule(nn.Module):
         graph: of supported nodes, with one Input and one Output.
         file: stands at the head of every message.
         dt_s: timestep in seconds; no time constant may be below it.
+        resets: how spikes reset all neurons, one of `module_neurons.RESETS`: a file cannot say it.
 
     Attributes:
         graph: that it was made of.
@@ -204,8 +212,9 @@ class NirModule(nn.Module):
         ConfigError: `dt_s` is not above 0, or above a time constant.
     """
 
-    def __init__(self, graph: nir.NIRGraph, file: str, dt_s: float = DT_S) -> None:
+    def __init__(self, graph: nir.NIRGraph, file: str, dt_s: float = DT_S, resets: str = TO_ZERO) -> None:
         super().__init__()
+        check_known("--reset", resets, RESETS)
         if not 0 < dt_s < float("inf"):
             raise ConfigError(f"--dt {dt_s:g} is not a timestep; give seconds above 0")
         graph = flattened(graph, file)
@@ -219,6 +228,9 @@ class NirModule(nn.Module):
         for name in self.order:
             # Not add_module: node names may be any, also those of a module's methods, or hold a dot.
             self._modules[name] = _module(graph.nodes[name], f"{file}: {name}", dt_s)
+        self.resets = resets
+        for neuron in self.neurons.values():
+            neuron.resets = resets
 
     @property
     def neurons(self) -> Mapping[str, NirNeuron]:

@@ -10,6 +10,10 @@ then IF, LIF and CubaLIF fire where v > v_threshold, strictly, and take v_reset 
 at v_reset, LI at v_leak, I and every current i at 0. This is how snntorch (for a reset to zero without delay)
 and, but for its >=, spikingjelly read these nodes, too. Equations: Pedersen et al., Nature Communications 15,
 8122 (2024); NIR leaves step, order and initial state open.
+
+NIR has no reset by subtraction, and exporters write one as a reset to 0. Whoever knows better says so: with
+`SUBTRACT` a spike takes v_threshold - v_reset off the membrane in the same step, with `SUBTRACT_LATE` in the
+next one, after its leak (snntorch's Leaky by default).
 """
 
 from collections.abc import Callable
@@ -21,6 +25,9 @@ import torch
 from snn_tool.errors import ArtifactError, ConfigError
 from torch import Tensor, nn
 
+TO_ZERO, SUBTRACT, SUBTRACT_LATE = "zero", "subtract", "subtract-late"
+RESETS = (TO_ZERO, SUBTRACT, SUBTRACT_LATE)
+
 ROUNDING = 1e-6
 """Relative excess of dt over a time constant that is taken for float32 rounding of an exact tau = dt."""
 
@@ -31,7 +38,10 @@ class NirNeuron(nn.Module):
     Attributes:
         multiplies, adds: of one update beyond adding what arrives; gains are taken as folded into weights.
         v, syn: membrane and synaptic current [N, ...] float64, None before the first step.
+        resets: one of `RESETS`.
     """
+
+    resets = TO_ZERO
 
     def __init__(self, node: Any, where: str, dt_s: float) -> None:
         super().__init__()
@@ -100,11 +110,25 @@ class NirNeuron(nn.Module):
 class NirSpiking(NirNeuron):
     """IF, LIF, CubaLIF: emits 0 or 1."""
 
+    fired: Tensor | None = None
+
+    def reset(self) -> None:
+        """Forget the state, and the spikes whose subtraction is due."""
+        super().reset()
+        self.fired = None
+
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of one step, of the input's shape and dtype [N, ...]."""
         v = self._integrate(x, self.v_reset)
+        jump = self.v_threshold - self.v_reset
+        if self.resets == SUBTRACT_LATE and self.fired is not None:
+            v = v - jump * self.fired
         fired = v > self.v_threshold
-        self.v = torch.where(fired, self.v_reset, v)
+        self.fired = fired if self.resets == SUBTRACT_LATE else None
+        if self.resets == TO_ZERO:
+            self.v = torch.where(fired, self.v_reset, v)
+        else:
+            self.v = v - jump * fired if self.resets == SUBTRACT else v
         return fired.to(x.dtype)
 
 

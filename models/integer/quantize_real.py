@@ -61,13 +61,15 @@ class RealPopulation:
         wiring: inputs, channels and name.
         bias: [C], added to the membrane at every timestep.
         decay: fraction of the membrane that is lost per timestep, 0 to 1.
-        current_decay: fraction of the synaptic current that is lost per timestep, above 0 to 1.
+        current_decay: fraction of the synaptic current that is lost per timestep, 0 to 1.
+        subtracts: a recurrent synapse takes its threshold off the current, which then is to hold 8 bits.
     """
 
     wiring: Population
     bias: Reals
     decay: float
     current_decay: float = 1.0
+    subtracts: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +181,8 @@ def _quantized(
 ) -> tuple[list[IntegerSynapse], IntegerPopulation]:
     """Integers of a population and its synapses."""
     step = _finest(parts, is_readout)
-    for lsb, steps in _scales(step, timesteps, is_readout):
+    for wanted, steps in _scales(step, timesteps, is_readout):
+        lsb = 1 / _of_eight_bits(1 / wanted) if population.subtracts else wanted
         threshold = 0 if is_readout else _threshold(population, lsb)
         if threshold > THRESHOLD_LIMIT:
             continue
@@ -190,6 +193,12 @@ def _quantized(
         f"{population.wiring.name}: no scale keeps its currents and bias in the chip's registers; "
         "its bias is too large beside its weights"
     )
+
+
+def _of_eight_bits(threshold: float) -> float:
+    """The nearest threshold of at least 1 that a weight can take off at once: 64 to 127, shifted left."""
+    shift = max(0, math.floor(math.log2(max(threshold, 1.0))) - 6)
+    return float(min(round(threshold / 2**shift), MANTISSA_LIMIT) * 2**shift)
 
 
 def _scales(step: float, timesteps: int, is_readout: bool) -> Iterator[tuple[float, int]]:

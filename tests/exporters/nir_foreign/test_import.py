@@ -14,8 +14,9 @@ from snn_tool.errors import QuantizationError, UnsupportedLayerError
 from snn_tool.exporters.nir_foreign.forms import Conv, squared
 from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph
 from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
-from snn_tool.models.integer.quantize_real import RealNetwork, quantize_real
+from snn_tool.models.integer.quantize_real import RealNetwork, input_grid, quantize_real
 from torch.nn import functional
 
 RNG = np.random.default_rng(5)
@@ -452,10 +453,43 @@ def spikes_of(network: RealNetwork, frames: Reals) -> dict[str, list[Reals]]:
     return spikes
 
 
+LIF5 = nir.LIF(np.full(5, 4.0), np.full(5, 4.0), np.full(5, 0.3), np.full(5, 1.2), np.full(5, 0.2))
+SUBTRACTING = {
+    "neurons without a leak": graph((4,), a=affine(5, 4), n=fire(), b=affine(3, 5), m=fire(0.5)),
+    "neurons with a leak and a rest": graph((4,), a=affine(5, 4), n=LIF5),
+    "on a loop": graph((4,), LOOP, a=affine(5, 4), n=LIF5, w=affine(5, 5), b=affine(3, 5), m=fire()),
+}
+
+
 @pytest.mark.parametrize("name", THROUGH_TIME)
 def test_inputs_currents_and_loops_go_through_time_as_the_file_says(name: str) -> None:
-    made = THROUGH_TIME[name]
-    module = NirModule(made, "a.nir", 1.0)
+    spikes_are_equal(THROUGH_TIME[name], "zero")
+
+
+@pytest.mark.parametrize("resets", ["subtract", "subtract-late"])
+@pytest.mark.parametrize("name", SUBTRACTING)
+def test_a_reset_by_subtraction_is_a_current_that_a_loop_takes_from(name: str, resets: str) -> None:
+    spikes_are_equal(SUBTRACTING[name], resets)
+    made = THROUGH_TIME["a lasting current with biases"]
+    with pytest.raises(UnsupportedLayerError, match="n: CubaLIF whose current lasts cannot reset by subtr"):
+        import_graph(made, NirModule(made, "a.nir", 1.0, resets), 4, images=False)
+
+
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), (3, 1, 0)])
+def test_a_max_pool_of_spikes_is_a_sum_and_a_threshold_of_a_half(window: tuple[int, int, int]) -> None:
+    """Of 0 and 1 the largest is 1 where the sum is not 0; the neuron fires at once, so that nothing stays."""
+    made = graph(SHAPE, p=pool(nir.SumPool2d, *window), n=fire(0.5))
+    found = import_graph(made, NirModule(made, "a.nir", 1.0), 20, images=False)
+    frames = (RNG.random((20, *SHAPE)) < 0.2).astype(np.float64)
+    largest = functional.max_pool2d(torch.from_numpy(frames), *window)
+    network = quantize_real(found.network, 20, 1, grid=input_grid(frames, True))
+    trace = IntegerEngine(network).run(quantize_image(frames[None], network), ["n"])
+    np.testing.assert_array_equal(trace.spikes["n"][:, 0], largest.numpy())
+
+
+def spikes_are_equal(made: nir.NIRGraph, resets: str) -> None:
+    """The file's in float64, and those of the network that it becomes."""
+    module = NirModule(made, "a.nir", 1.0, resets)
     found = import_graph(made, module, 40, images=False)
     assert found.network.image_size
     frames = RNG.normal(0.3, 0.6, size=(40, *module.input_shape))

@@ -187,7 +187,7 @@ def _quantized(
         if threshold > THRESHOLD_LIMIT:
             continue
         made = _with_lsb(population, parts, lsb, max(step, lsb), threshold)
-        if _fits(made, parts, steps):
+        if _fits(made, parts, timesteps, steps):
             return made
     raise QuantizationError(
         f"{population.wiring.name}: no scale keeps its currents and bias in the chip's registers; "
@@ -273,17 +273,22 @@ def _threshold(population: RealPopulation, lsb: float) -> int:
     return round(threshold)
 
 
-def _fits(made: tuple[list[IntegerSynapse], IntegerPopulation], parts: Sequence[_Part], steps: int) -> bool:
-    """Whether no image can drive the current of a step, times `steps`, beyond the register.
+def _fits(
+    made: tuple[list[IntegerSynapse], IntegerPopulation], parts: Sequence[_Part], timesteps: int, steps: int
+) -> bool:
+    """Whether no input can drive the current of a step, times `steps`, beyond the register.
 
-    A current that loses a fraction d per step never exceeds what arrives in one, over d.
+    What loses a fraction d per step never exceeds what arrives in one, over d, nor T times that. Of a current
+    that lasts no step may leave the register, since it would wrap.
     """
     synapses, population = made
     low, high = _range(synapses, parts)
-    bias = synapses[0].bias.astype(np.int64)
-    held = int(np.maximum(np.abs(low), np.abs(high)).max()) * INSTANT // population.current_decay
-    largest = held + int(np.abs(bias).max())
-    return largest * steps < LIF_CURRENT_LIMIT and int(np.abs(bias).max()) <= BIAS_LIMIT
+    bias = int(np.abs(synapses[0].bias.astype(np.int64)).max())
+    largest = int(np.maximum(np.abs(low), np.abs(high)).max())
+    if population.current_decay < INSTANT:
+        largest *= min(timesteps, -(-INSTANT // population.current_decay))
+        steps = 1 if population.decay == DECAY_STEPS - 1 else steps  # the membrane is the current
+    return (largest + bias) * steps < LIF_CURRENT_LIMIT and bias <= BIAS_LIMIT
 
 
 def _range(

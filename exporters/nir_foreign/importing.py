@@ -17,11 +17,11 @@ import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.exporters.nir.program import OUTPUT
+from snn_tool.exporters.nir_foreign import SUBTRACT_LATE, TO_ZERO
 from snn_tool.exporters.nir_foreign.forms import Conv, Form, Reals, Term, added, emitted, scaled, squared
 from snn_tool.exporters.nir_foreign.layers import apply_layer, per_channel
 from snn_tool.exporters.nir_foreign.loops import FIRING
 from snn_tool.exporters.nir_foreign.module import NirModule
-from snn_tool.exporters.nir_foreign.module_neurons import SUBTRACT_LATE, TO_ZERO
 from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
 from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
 

@@ -24,9 +24,9 @@ from snn_tool.exporters.nir.reading import (
     port_shape,
     read_nodes,
 )
-from snn_tool.exporters.nir_foreign import DT_S
+from snn_tool.exporters.nir_foreign import DT_S, RESETS, TO_ZERO
 from snn_tool.exporters.nir_foreign.loops import Loops, find_loops, flattened
-from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, RESETS, TO_ZERO, NirNeuron
+from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -23,10 +23,8 @@ import nir
 import numpy as np
 import torch
 from snn_tool.errors import ArtifactError, ConfigError
+from snn_tool.exporters.nir_foreign import SUBTRACT, SUBTRACT_LATE, TO_ZERO
 from torch import Tensor, nn
-
-TO_ZERO, SUBTRACT, SUBTRACT_LATE = "zero", "subtract", "subtract-late"
-RESETS = (TO_ZERO, SUBTRACT, SUBTRACT_LATE)
 
 ROUNDING = 1e-6
 """Relative excess of dt over a time constant that is taken for float32 rounding of an exact tau = dt."""

@@ -13,11 +13,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.errors import DataError, QuantizationError
+from snn_tool.errors import QuantizationError
 from snn_tool.models.integer.network import (
     INSTANT,
     THRESHOLD_LIMIT,
@@ -113,7 +112,7 @@ def quantize_real(
         network: in real numbers.
         timesteps: T, at least 1.
         input_step: grey levels (of 255) per integer input unit, of images.
-        grid: of inputs that are no images in [0, 1] (`input_grid`), in place of it; asks for a network of
+        grid: of inputs that are no images in [0, 1], in place of it; asks for a network of
             one image size.
 
     Raises:
@@ -147,25 +146,6 @@ def quantize_real(
 
 REAL_INPUT = 127
 """Largest magnitude of a real input's integers: 8 bits with the sign."""
-
-
-def input_grid(values: NDArray[Any], over_time: bool) -> InputGrid:
-    """The grid of given inputs: whole numbers from 0 to 127 are spikes, all others real in steps of 2^k.
-
-    Args:
-        values: all inputs that the network will be given, or such as have their range; of any shape.
-        over_time: another input at each timestep.
-
-    Raises:
-        DataError: none is given, or one is not finite.
-    """
-    if not values.size or not np.isfinite(values).all():
-        raise DataError("inputs: none, or some that are not finite; give numbers")
-    largest = float(np.abs(values).max())
-    if (values == np.floor(values)).all() and values.min() >= 0 and largest <= REAL_INPUT:
-        return InputGrid("spikes", 0, max(1, int(largest)), 0, over_time)
-    exponent = math.ceil(math.log2(largest / REAL_INPUT))
-    return InputGrid("real", -REAL_INPUT if values.min() < 0 else 0, REAL_INPUT, exponent, over_time)
 
 
 def _part(synapse: RealSynapse, input_step: int, grid: InputGrid | None) -> _Part:

@@ -21,7 +21,7 @@ from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import INPUTS, Agreement, Recorded, agreement, read_recorded
 from snn_tool.deploy.sources import NIR_SUFFIX, Source, is_factory, opened
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir_foreign import TIMESTEPS
+from snn_tool.exporters.nir_foreign import TIMESTEPS, TO_ZERO
 from snn_tool.exporters.nir_foreign.hints import fitting_dt, may_reset_softly, silence_text
 from snn_tool.exporters.nir_foreign.importing import import_graph, output_node
 from snn_tool.exporters.nir_foreign.module import NirModule
@@ -48,7 +48,8 @@ UNDEGRADED = TrainedFor.of({"task": "denoise", "sigma": [0.0, 0.0]})
 
 SOFT_RESET = (
     "note: NIR has no reset by subtraction, the default of snntorch and sinabs: their exporters write "
-    "v_reset = 0, and what is compared here is the file; give recorded outputs of the original with --expect"
+    "v_reset = 0, and what is compared here is the file; say --reset subtract or subtract-late if the "
+    "original has one, or give its recorded outputs with --expect"
 )
 
 
@@ -125,7 +126,7 @@ def _imported(
     source: Source, options: ImportOptions, inputs: InputOptions, out: Path, track: Track
 ) -> ImportedNetwork:
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
-    module = NirModule(source.graph, source.named, options.dt_s).eval()
+    module = NirModule(source.graph, source.named, options.dt_s, options.reset).eval()
     given = _Given.of(options, inputs, degradation, module)
     imported = import_graph(module.graph, module, given.timesteps, images=given.samples is None)
     grid = grid_for(given.samples) if given.samples else None
@@ -140,6 +141,7 @@ def _imported(
     provenance = {
         **source.account,
         "dt_s": options.dt_s,
+        "reset": options.reset,
         "noise": degradation.describe(),
         **({"inputs": given.samples.document()} if given.samples else {}),
         "comparison": comparison.document(),
@@ -154,18 +156,19 @@ def _imported(
         classes=_classes(given.samples, comparison, expected),
         warning=silence_text(comparison.silent, len(comparison.spikes), options.dt_s, fitting),
         fitting_dt_s=fitting,
-        note=_note(source, given),
+        note=_note(source, given, options.reset),
         expected=expected[:2] if expected else None,
         expected_file=Path(source.named) if original else options.expect,
     )
 
 
-def _note(source: Source, given: "_Given") -> str:
+def _note(source: Source, given: "_Given", reset: str) -> str:
     """What the graph does not hold of the network."""
     if source.made:
         by = f"graph by {source.made.by}" if source.made.by != "snn-tool" else "graph by our own maps"
         return "\n".join(f"note: {line}" for line in (by, *source.made.notes))
-    return SOFT_RESET if not given.recorded and may_reset_softly(source.graph) else ""
+    unsaid = reset == TO_ZERO and not given.recorded
+    return SOFT_RESET if unsaid and may_reset_softly(source.graph) else ""
 
 
 Expected = tuple[Agreement, Agreement, Reals]

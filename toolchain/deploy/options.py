@@ -14,7 +14,7 @@ from snn_tool.degradations.options import (
     TrainedTask,
 )
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir_foreign import DT_S, TIMESTEPS
+from snn_tool.exporters.nir_foreign import DT_S, RESETS, TIMESTEPS, TO_ZERO
 from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.inputs.options import InputOptions, LabelsPath
 from snn_tool.models.streams import FANOUT
@@ -200,6 +200,7 @@ class ImportOptions:
         seed: of the degradation.
         expect: npz file with what the original gave.
         labels: file with the classes of inputs.
+        reset: what a spike does to its neuron, where the file cannot say it.
     """
 
     nir: Annotated[
@@ -224,6 +225,13 @@ class ImportOptions:
     dt_s: Annotated[float, Flag("Timestep in seconds that the file's time constants are for.", ("--dt",))] = (
         DT_S
     )
+    reset: Annotated[
+        str,
+        Flag(
+            f"What a spike does to its neuron, {', '.join(RESETS)}; NIR knows the first alone, snntorch's "
+            "usual one is the last."
+        ),
+    ] = TO_ZERO
     input_step: Annotated[
         int | None,
         Flag(

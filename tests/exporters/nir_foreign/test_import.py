@@ -16,7 +16,8 @@ from snn_tool.exporters.nir_foreign.importing import ImportedGraph, import_graph
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
-from snn_tool.models.integer.quantize_real import RealNetwork, input_grid, quantize_real
+from snn_tool.models.integer.network import InputGrid
+from snn_tool.models.integer.quantize_real import RealNetwork, quantize_real
 from torch.nn import functional
 
 RNG = np.random.default_rng(5)
@@ -482,7 +483,7 @@ def test_a_max_pool_of_spikes_is_a_sum_and_a_threshold_of_a_half(window: tuple[i
     found = import_graph(made, NirModule(made, "a.nir", 1.0), 20, images=False)
     frames = (RNG.random((20, *SHAPE)) < 0.2).astype(np.float64)
     largest = functional.max_pool2d(torch.from_numpy(frames), *window)
-    network = quantize_real(found.network, 20, 1, grid=input_grid(frames, True))
+    network = quantize_real(found.network, 20, 1, grid=InputGrid("spikes", 0, 1, 0, True))
     trace = IntegerEngine(network).run(quantize_image(frames[None], network), ["n"])
     np.testing.assert_array_equal(trace.spikes["n"][:, 0], largest.numpy())
 

@@ -9,6 +9,7 @@ from snn_tool.cli.options import Command, CommandGroup, command, images_or_pairs
 from snn_tool.deploy.options import (
     ConformanceOptions,
     ExportOptions,
+    FinetuneOptions,
     GoldenOptions,
     ImportOptions,
     QuantizeOptions,
@@ -263,6 +264,29 @@ def import_nir(
     imported = import_network(options, inputs, path, overwrite, terminal.track)
     terminal.result(import_text(imported), import_document(imported))
     terminal.then("export", imported.path, "--target", "loihi", why="files for a chip, verified bit for bit")
+
+
+@command
+def finetune(
+    context: typer.Context,
+    options: FinetuneOptions,
+    inputs: InputOptions,
+    out: Annotated[
+        Path | None, Flag("Integer network.", shown="NAME.int.safetensors beside NAME.nir", group=OUTPUT)
+    ] = None,
+) -> None:
+    """Train a classifier of another tool on, seen through its 8 bits, on labelled inputs of yours."""
+    from dataclasses import asdict
+
+    from snn_tool.deploy.finetune import finetune as tune
+    from snn_tool.deploy.finetune import finetune_text
+    from snn_tool.models.integer.file import INTEGER_SUFFIX
+
+    terminal = terminal_of(context)
+    made = tune(options, inputs, out or options.nir.with_suffix(INTEGER_SUFFIX), terminal.track)
+    text = f"{printable(made.path)}\n{finetune_text(made)}"
+    terminal.result(text, {**asdict(made), "path": str(made.path)})
+    terminal.then("evaluate", "--student", made.path, "--inputs", "TEST.npz", why="accuracy on others")
 
 
 @command

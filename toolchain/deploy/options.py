@@ -267,6 +267,35 @@ class ImportOptions:
             raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
 
 
+@dataclass(frozen=True, slots=True)
+class FinetuneOptions:
+    """What is fine-tuned, and how.
+
+    Attributes:
+        nir: the file.
+        labels: of the inputs.
+        timesteps: T; None: the inputs' own.
+        dt_s: timestep in seconds that the file's time constants are meant for.
+        steps, batch, rate: of Adam; the rate falls by a cosine.
+        seed: of the held-out samples and of the batches.
+        resume: go on from the checkpoint.
+        overwrite: replace what is there.
+    """
+
+    nir: Annotated[Path, Flag("A .nir file of any tool.", ("source",), argument=True)]
+    labels: LabelsPath = None
+    timesteps: Annotated[
+        int | None, Flag("T.", shown=f"{TIMESTEPS}, or that of --inputs over time", least=1)
+    ] = None
+    dt_s: Annotated[float, Flag("Timestep in seconds of the file.", ("--dt",))] = DT_S
+    steps: Annotated[int, Flag("Steps of the optimiser.", least=1)] = 300
+    batch: Annotated[int, Flag("Samples of a step.", least=1)] = 64
+    rate: Annotated[float, Flag("Learning rate at the start.")] = 1e-3
+    seed: Annotated[int, Flag("Seed of the held-out samples and of the batches.")] = 0
+    resume: Annotated[bool, Flag("Go on from the checkpoint of an interrupted run.")] = False
+    overwrite: Overwrite = False
+
+
 def usual_out(source: Path, target: str) -> Path:
     """Where an export goes unless it is said: beside its source, or here for a student that comes along."""
     return beside(source, ".onnx" if target == ONNX else f"-{target}")

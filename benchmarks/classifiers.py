@@ -119,7 +119,7 @@ def trained(network: nn.Module, images: Any, labels: Any, steps: int) -> nn.Modu
 def on_backends(
     integers: Path, inputs: Path, folder: Path, backends: list[str], limit: int
 ) -> dict[str, Any]:
-    """Accuracy of every backend on the test split, and integers of the read-out that differ from the engine's."""
+    """Accuracy of every backend on the test split, and read-outs that differ from the engine's."""
     data, (network, _) = np.load(inputs), load_integer_network(integers)
     golden = GoldenOptions(inputs=InputOptions(inputs))
     export_student(integers, "loihi", folder, golden, overwrite=True, verify=False)

@@ -64,10 +64,15 @@ def find_compiler(wanted: str = "") -> Compiler | None:
 
 
 class CBackend:
-    """Compiles snn.c of the export's folder once for each kind of run, and keeps the program till it goes."""
+    """Compiles snn.c of the export's folder once for each kind of run, and keeps the program till it goes.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    Args:
+        name: of the backend.
+        runner: what the program is started by, such as an emulator of the machine that it is compiled for.
+    """
+
+    def __init__(self, name: str, runner: Sequence[str] = ()) -> None:
+        self.name, self._runner = name, tuple(runner)
         self._built: dict[tuple[Path, bool, str], _Built] = {}
 
     def versions(self, export: Export, context: Context) -> Mapping[str, str]:
@@ -88,7 +93,7 @@ class CBackend:
             UnsupportedLayerError: the folder holds no C.
             VerificationError: the bytes that it gives are not those of its own read-outs.
         """
-        return self._program(export, bool(record), context).run(tiles, export.program, context)
+        return self._program(export, bool(record), context).run(tiles, export.program, context, self._runner)
 
     def _program(self, export: Export, taps: bool, context: Context) -> "_Built":
         compiler = _compiler(context)
@@ -124,39 +129,68 @@ class _Built:
             context,
         )
 
-    def run(self, tiles: NDArray[np.int16], program: Program, context: Context) -> RecordedTrace:
+    def run(
+        self, tiles: NDArray[np.int16], program: Program, context: Context, runner: Sequence[str]
+    ) -> RecordedTrace:
         """Tiles [N, C, H, W] through the program."""
-        count, _, height, width = tiles.shape
-        (self.folder / "tiles").write_bytes(np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).tobytes())
-        sizes = (str(count), str(width), str(height))
-        _run([self.folder / CHECK, *sizes, self.folder], "the compiled network", context)
-        last = program.readout
-        rows = last.height * height // program.height
-        columns = last.width * width // program.width
-        readout = self._read("readout", np.int32, (count, rows, columns, last.channels))
-        given = self._read("bytes", np.uint8, readout.transpose(0, 2, 3, 1).shape)
-        _check_bytes(given, expected_bytes(program, readout, tiles))
-        spikes: dict[str, NDArray[Any]] = {}
-        membranes: dict[str, NDArray[Any]] = {}
-        for place, node in enumerate(program.populations if self.taps else ()):
-            shape = (program.timesteps, count, node.height, node.width, node.channels)
-            membranes[node.name] = self._read(f"membranes.{place}", np.int32, shape)
-            spikes[node.name] = (
-                np.zeros(membranes[node.name].shape, np.int8)
-                if node is last
-                else self._read(f"spikes.{place}", np.int8, shape)
-            )
-        return RecordedTrace(readout, spikes, membranes)
+        command = [*runner, self.folder / CHECK]
+        return run_tiles(command, self.folder, self.taps, tiles, program, context)
 
-    def _read(self, name: str, kind: type[np.integer[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
-        """An array with channels last in its file, and before rows and columns here."""
-        values = np.fromfile(self.folder / name, kind)
-        if values.size != np.prod(shape):
-            raise VerificationError(
-                f"the compiled network wrote {values.size:,} values of {name}, not {np.prod(shape):,}; "
-                "export it again"
-            )
-        return np.moveaxis(values.reshape(shape), -1, -3)
+
+def run_tiles(
+    command: Sequence[str | Path],
+    folder: Path,
+    taps: bool,
+    tiles: NDArray[np.int16],
+    program: Program,
+    context: Context,
+) -> RecordedTrace:
+    """Run tiles through a program that reads and writes files, as templates/check.c does.
+
+    Args:
+        command: gets the number of tiles, their width, height and the folder as further words.
+        folder: of the files.
+        taps: it writes every population, too.
+        tiles: integers [N, C, H, W].
+        program: what it computes.
+        context: how long it may take.
+
+    Raises:
+        BackendUnavailableError: it fails or does not end.
+        VerificationError: it wrote too little, or bytes that are not those of its own read-outs.
+    """
+    count, _, height, width = tiles.shape
+    (folder / "tiles").write_bytes(np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).tobytes())
+    sizes = (str(count), str(width), str(height))
+    _run([*command, *sizes, folder], "the compiled network", context)
+    last = program.readout
+    rows = last.height * height // program.height
+    columns = last.width * width // program.width
+    readout = _read(folder / "readout", np.int32, (count, rows, columns, last.channels))
+    given = _read(folder / "bytes", np.uint8, readout.transpose(0, 2, 3, 1).shape)
+    _check_bytes(given, expected_bytes(program, readout, tiles))
+    spikes: dict[str, NDArray[Any]] = {}
+    membranes: dict[str, NDArray[Any]] = {}
+    for place, node in enumerate(program.populations if taps else ()):
+        shape = (program.timesteps, count, node.height, node.width, node.channels)
+        membranes[node.name] = _read(folder / f"membranes.{place}", np.int32, shape)
+        spikes[node.name] = (
+            np.zeros(membranes[node.name].shape, np.int8)
+            if node is last
+            else _read(folder / f"spikes.{place}", np.int8, shape)
+        )
+    return RecordedTrace(readout, spikes, membranes)
+
+
+def _read(path: Path, kind: type[np.integer[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array with channels last in its file, and before rows and columns here."""
+    values = np.fromfile(path, kind)
+    if values.size != np.prod(shape):
+        raise VerificationError(
+            f"the compiled network wrote {values.size:,} values of {path.name}, not {np.prod(shape):,}; "
+            "export it again"
+        )
+    return np.moveaxis(values.reshape(shape), -1, -3)
 
 
 def _run(command: Sequence[str | Path], who: str, context: Context) -> None:

@@ -162,6 +162,7 @@ BUILT_IN_TARGETS: Mapping[str, str] = {
     "loihi": "bundle with plan, range proof and resources for a Loihi-class chip",
     "netx": "network.net for lava-dl's hdf5.Network",
     "c": "C99 of rows that stream through, integers only, for any processor",
+    "wasm": "WebAssembly with an ES module, for pages and node, compiled of the same C",
     "onnx": "one ONNX file, compared in onnxruntime before it is written",
 }
 
@@ -195,6 +196,9 @@ BUILT_IN_BACKENDS: Mapping[str, BuiltIn] = {
         "Lava's fixed-point simulation of a bundle", "snn_tool.exporters.lava.backend:LavaBackend", "loihi"
     ),
     "c": BuiltIn("the C of an export, compiled and run here", "snn_tool.exporters.c.backend:CBackend", "c"),
+    "wasm": BuiltIn(
+        "the WebAssembly of an export, run in node", "snn_tool.exporters.wasm.backend:WasmBackend", "wasm"
+    ),
     "netx": BuiltIn("lava-dl, running network.net", "snn_tool.exporters.lava.backend:NetxBackend", "netx"),
     "norse": BuiltIn("norse in float64, by its importer", _SIMULATOR),
     "snntorch": BuiltIn("snntorch in float64, by its importer", _SIMULATOR),

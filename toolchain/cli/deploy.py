@@ -78,7 +78,7 @@ def export(
         Path,
         Flag(
             "student.int.safetensors, from quantize, its run folder, or a name from 'models'; for loihi, "
-            "netx, c also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
+            "netx, c, wasm also a .nir file, for onnx also student.safetensors and teacher.safetensors.",
             argument=True,
             read=exported_file,
         ),
@@ -95,7 +95,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file, C or a package's files, verified."""
+    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file, C, WebAssembly or a package's files, verified."""
     from snn_tool.deploy.export import export_student
     from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
     from snn_tool.exporters.contract.targets import Context

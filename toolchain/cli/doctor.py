@@ -60,7 +60,7 @@ def examine() -> list[Finding]:
         *(_python, _torchvision, _accelerator, _training, _onnxruntime, _nir),
     )
     ours = [*(_package(name) for name in REQUIRED), *(check() for check in checks)]
-    isolated = [*_lava(), _sanafe(), _zigzag(), _compiler()]
+    isolated = [*_lava(), _sanafe(), _zigzag(), _compiler(), _wasm()]
     return [*ours, *isolated, *(_simulator(*pair) for pair in SIMULATORS.items()), *_extras(), *_plugins()]
 
 
@@ -233,6 +233,24 @@ def _compiler() -> Finding:
     if found is None:
         return Finding("backend c", None, "no compiler", REMEDY)
     return Finding("backend c", True, f"{found.version} ({found.command[0]})")
+
+
+def _wasm() -> Finding:
+    """What compiles the target `wasm`, and runs it."""
+    from snn_tool.exporters.wasm.backend import REMEDY as NODE_REMEDY
+    from snn_tool.exporters.wasm.backend import find_node
+    from snn_tool.exporters.wasm.compiler import REMEDY, find_wasm_compiler
+
+    try:
+        compiler, node = find_wasm_compiler(), find_node()
+    except SnnToolError as error:
+        return Finding("backend wasm", False, str(error), REMEDY)
+    if compiler is None or node is None:
+        missing = [name for name, found in (("compiler", compiler), ("node", node)) if found is None]
+        return Finding(
+            "backend wasm", None, f"no {' and no '.join(missing)}", NODE_REMEDY if compiler else REMEDY
+        )
+    return Finding("backend wasm", True, f"{compiler.version}; node {node.version}")
 
 
 def _plugins() -> list[Finding]:

@@ -38,6 +38,7 @@ from snn_tool.exporters.loihi.bundle import HASHED, MANIFEST, Bundle, export_bun
 from snn_tool.exporters.nir.passes import described
 from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.verify.report import VerificationReport, verify_golden, write_verification
+from snn_tool.exporters.wasm.target import WasmTarget
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.files.documents import read_document
 from snn_tool.files.staging import check_folder, staged_folder
@@ -45,7 +46,7 @@ from snn_tool.files.temporaries import temporary_folder
 from snn_tool.models.streams import FANOUT, check_lowering
 
 TARGETS = tuple(BUILT_IN_TARGETS)
-C = "c"
+C, WASM = "c", "wasm"
 VERIFICATION = "verification.json"
 KINDS = {"nir": ("nir-export", 1), "netx": (NETX_KIND, NETX_SCHEMA)}
 
@@ -123,9 +124,11 @@ def export_student(
 
 
 def _plugin(target: str, prefix: str) -> Plugin | None:
-    """What writes a folder beside network.nir: another package's target, or C; None for the others."""
+    """What writes a folder beside network.nir: another package's target, C or WebAssembly; None for the others."""
     if target == C:
         return own_plugin(C, CTarget(prefix))
+    if target == WASM:
+        return own_plugin(WASM, WasmTarget())
     return open_target(target) if target not in TARGETS else None
 
 

@@ -95,7 +95,7 @@ class ExportOptions:
     """What is written for which target, and how it is checked.
 
     Attributes:
-        target: `nir`, `loihi`, `netx`, `c`, `onnx` or one of another package.
+        target: `nir`, `loihi`, `netx`, `c`, `wasm`, `onnx` or one of another package.
         lowering: of membrane shortcuts in a bundle, `fanout` or `relay`.
         verify: run the independent implementations.
         conv: Lava's convolution, `stock` or `blas`.
@@ -106,7 +106,7 @@ class ExportOptions:
         overwrite: replace what is there.
     """
 
-    target: Annotated[str, Flag("nir, loihi, netx, c, onnx, or another package's: see 'backend list'.")]
+    target: Annotated[str, Flag("nir, loihi, netx, c, wasm, onnx, or another package's: see 'backend list'.")]
     lowering: Annotated[
         str,
         Flag(

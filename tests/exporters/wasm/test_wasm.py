@@ -1,0 +1,106 @@
+"""WebAssembly of small networks in node: every integer is the engine's, and the module serves pages' pixels."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from snn_tool.errors import BackendUnavailableError
+from snn_tool.exporters.c.backend import run_tiles
+from snn_tool.exporters.c.plan import make_plan
+from snn_tool.exporters.c.target import expected_bytes
+from snn_tool.exporters.contract.targets import DEFAULT
+from snn_tool.exporters.nir.file import read_program, write_nir
+from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.wasm import compiler as compilers
+from snn_tool.exporters.wasm.backend import find_node
+from snn_tool.exporters.wasm.compiler import REMEDY, find_wasm_compiler, need_wasm_compiler
+from snn_tool.exporters.wasm.target import text_of, write_module
+from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.network import IntegerNetwork
+
+MakeNetwork, Image = Callable[..., IntegerNetwork], NDArray[np.float32]
+COMPILER, NODE = find_wasm_compiler(), find_node()
+needs_both = pytest.mark.skipif(COMPILER is None or NODE is None, reason=f"no node, or: {REMEDY}")
+
+RESTORE = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { load } from "./snn.js";
+const network = await load(readFileSync("snn.wasm"));
+const rgb = new Uint8Array(readFileSync("rgb"));
+const rgba = new Uint8Array(rgb.length / 3 * 4);
+for (let at = 0; at < rgb.length / 3; at++) rgba.set([...rgb.subarray(3 * at, 3 * at + 3), at % 251], 4 * at);
+const restored = network.restore(rgba, WIDTH, HEIGHT), spikes = network.spikes();
+const plain = network.restore(rgb, WIDTH, HEIGHT, { spikes: false });
+writeFileSync("rgba.out", restored);
+writeFileSync("rgb.out", plain);
+let refused = 0;
+for (const bad of [() => network.restore(rgb, WIDTH, HEIGHT + 1), () => network.restore(new Uint8Array(0), 0, 0)])
+  try { bad(); } catch (error) { refused += error instanceof RangeError; }
+console.log(JSON.stringify({ spikes, silent: network.spikes().every(one => one.spikes === 0), refused }));
+"""
+
+
+def written(network: IntegerNetwork, folder: Path, height: int, width: int) -> Program:
+    """The module of a network in a folder."""
+    write_nir(folder / "network.nir", to_nir(network, height, width))
+    program = read_program(folder / "network.nir")
+    write_module(make_plan(program, {}), need_wasm_compiler(), folder)
+    return program
+
+
+@needs_both
+@pytest.mark.slow
+@pytest.mark.parametrize("neuron", ["graded", "lif"])
+def test_every_integer_and_every_byte(
+    make_network: MakeNetwork, tmp_path: Path, photograph: Image, neuron: str
+) -> None:
+    network = make_network(neuron, "unet", 6)
+    program = written(network, tmp_path, 16, 20)
+    eight_bit = np.round(np.clip(photograph[None, :, :16, :20], 0, 1) * 255).astype(np.uint8)
+    tiles = quantize_image(eight_bit.astype(np.float32) / 255, network)
+    names = [population.wiring.name for population in network.populations]
+    expected = IntegerEngine(network).run(tiles, names)
+
+    (tmp_path / "check.mjs").write_text(text_of("check.mjs"))
+    assert NODE
+    command = [NODE.program, tmp_path / "check.mjs", tmp_path, "1"]
+    found = run_tiles(command, tmp_path, True, tiles, program, DEFAULT)
+    np.testing.assert_array_equal(found.readout, expected.readout)
+    for name in names:
+        np.testing.assert_array_equal(found.membranes[name], expected.membranes[name], name)
+        if name != names[-1]:
+            np.testing.assert_array_equal(found.spikes[name], expected.spikes[name], name)
+
+    (tmp_path / "rgb").write_bytes(eight_bit[0].transpose(1, 2, 0).tobytes())
+    (tmp_path / "try.mjs").write_text(RESTORE.replace("WIDTH", "20").replace("HEIGHT", "16"))
+    run = subprocess.run([NODE.program, "try.mjs"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    wanted = expected_bytes(program, expected.readout, tiles)[0].transpose(1, 2, 0)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "rgb.out", np.uint8).reshape(16, 20, 3), wanted)
+    rgba = np.fromfile(tmp_path / "rgba.out", np.uint8).reshape(16, 20, 4)
+    np.testing.assert_array_equal(rgba[..., :3], wanted)
+    np.testing.assert_array_equal(rgba[..., 3].ravel(), np.arange(320) % 251)
+    counted = {one["name"]: one["spikes"] for one in told["spikes"]}
+    assert counted == {name: int(np.count_nonzero(expected.spikes[name])) for name in names[:-1]}
+    assert told["silent"] and told["refused"] == 2 and sum(counted.values()) > 0
+
+
+def test_no_compiler_is_told_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(compilers.shutil, "which", lambda name: None)
+    assert find_wasm_compiler() is None
+    with pytest.raises(BackendUnavailableError, match=r"pip install 'snn-tool\[wasm\]'"):
+        need_wasm_compiler()
+
+
+@needs_both
+@pytest.mark.slow
+def test_a_compiler_that_fails_tells_its_last_words() -> None:
+    with pytest.raises(BackendUnavailableError, match="exit code"):
+        need_wasm_compiler().compile({"a.c": "int broken("})

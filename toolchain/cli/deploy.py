@@ -95,7 +95,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a NIR file, a Loihi-style bundle, a netx or ONNX file, C, WebAssembly or a package's files, verified."""
+    """Write NIR, a Loihi-style bundle, netx, ONNX, C, WebAssembly or a package's files, verified."""
     from snn_tool.deploy.export import export_student
     from snn_tool.deploy.onnx_networks import OnnxOptions, check_target
     from snn_tool.exporters.contract.targets import Context

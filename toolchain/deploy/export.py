@@ -124,7 +124,7 @@ def export_student(
 
 
 def _plugin(target: str, prefix: str) -> Plugin | None:
-    """What writes a folder beside network.nir: another package's target, C or WebAssembly; None for the others."""
+    """What writes a folder beside network.nir: another package, C or WebAssembly; else None."""
     if target == C:
         return own_plugin(C, CTarget(prefix))
     if target == WASM:

@@ -1,4 +1,4 @@
-"""WebAssembly of small networks in node: every integer is the engine's, and the module serves pages' pixels."""
+"""WebAssembly of small networks in node: every integer is the engine's, and pixels fit."""
 
 import json
 import subprocess
@@ -39,8 +39,8 @@ const plain = network.restore(rgb, WIDTH, HEIGHT, { spikes: false });
 writeFileSync("rgba.out", restored);
 writeFileSync("rgb.out", plain);
 let refused = 0;
-for (const bad of [() => network.restore(rgb, WIDTH, HEIGHT + 1), () => network.restore(new Uint8Array(0), 0, 0)])
-  try { bad(); } catch (error) { refused += error instanceof RangeError; }
+for (const [pixels, height] of [[rgb, HEIGHT + 1], [new Uint8Array(0), 0]])
+  try { network.restore(pixels, WIDTH, height); } catch (error) { refused += error instanceof RangeError; }
 console.log(JSON.stringify({ spikes, silent: network.spikes().every(one => one.spikes === 0), refused }));
 """
 

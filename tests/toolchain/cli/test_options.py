@@ -116,6 +116,9 @@ def test_a_flag_and_a_key_of_the_file_do_the_same(table: str, option: Any, tmp_p
         "neuron": "lif",
         "body": "flat",
         "channels": 1,
+        "balance": "sqrt",
+        "threads": 2,
+        "passes": 2,
     }
     value: Any = others.get(option.name, not option.default)
     if option.name not in others and not isinstance(option.default, str | bool):

@@ -245,7 +245,7 @@ def test_form_and_order_do_not_matter_to_the_hash(old: Path, tmp_path: Path) -> 
     ("keys", "value", "said"),
     [
         (("synapses", 0, "stride"), 0, "synapses[0].stride = 0"),
-        (("timesteps",), 10**7, "timesteps = 10000000 is not allowed; use a whole number from 1 to 64"),
+        (("timesteps",), 10**7, "timesteps = 10000000 is not allowed; use a whole number from 1 to 4096"),
         (("synapses", 1, "exponent"), 2**31, "synapses[1].exponent = 2147483648 is not allowed"),
         (("synapses", 1, "kernel"), 3000, "synapses[1].kernel = 3000 is not allowed"),
         (("provenance",), MISSING, "provenance is missing; it is a table"),

@@ -181,7 +181,7 @@ def test_options_without_a_network_and_with_files_that_are_none(tmp_path: Path, 
 def test_an_import_lies_beside_its_file_unless_out_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(options: object, out: Path, *_: object) -> None:
+    def refuse(options: object, inputs: object, out: Path, *_: object) -> None:
         raise ConfigError(f"would write {out}")
 
     monkeypatch.setattr("snn_tool.deploy.import_nir.import_network", refuse)

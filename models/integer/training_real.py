@@ -120,4 +120,4 @@ def _current(source: Tensor, weight: Tensor, wiring: Synapse) -> Tensor:
     made = functional.conv2d(
         source.flatten(0, 1), weight, None, wiring.stride, wiring.padding, wiring.dilation
     )
-    return made.unflatten(0, source.shape[:2])
+    return torch.unflatten(made, 0, source.shape[:2])

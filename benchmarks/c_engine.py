@@ -92,9 +92,9 @@ int main(int count, char **words)
     long i, round;
     (void)count;
     srand(1);
-    for (i = 0; i < (long)sizeof bytes; i++) {
+    for (i = 0; i < (long)sizeof bytes[0] * 3; i++) {
         const int spike = rand() < density * RAND_MAX ? (LAYER_ZERO ? rand() % 2 * 2 - 1 : 1) : 0;
-        bytes[0][i] = (uint8_t)(spike + zero);
+        bytes[i % 3][i / 3] = (uint8_t)(spike + zero);
     }
     for (round = 0; round < 9; round++) {
         const clock_t begun = clock();
@@ -211,7 +211,8 @@ def main() -> None:
     noise = np.random.default_rng(0).normal(0, 25 / 255, clean.shape)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_nir(folder / "network.nir", to_nir(network, options.size, options.size))
+        # C runs images of any size; a file for a large one holds every neuron of it.
+        write_nir(folder / "network.nir", to_nir(network, 32, 32))
         plan = make_plan(read_program(folder / "network.nir"), {})
         for name, text in network_files(plan, "bench").items():
             (folder / name).write_text(text)

@@ -31,9 +31,9 @@
 /* A layer with fewer nonzero inputs of 1000 than this runs event-driven: measured, docs/results/speed.md. */
 #ifndef SNN_EVENTS_BELOW
 #if SNN_KERNEL == SNN_AVX2
-#define SNN_EVENTS_BELOW 100
+#define SNN_EVENTS_BELOW 50
 #elif SNN_KERNEL == SNN_VECTOR
-#define SNN_EVENTS_BELOW 200
+#define SNN_EVENTS_BELOW 300
 #else
 #define SNN_EVENTS_BELOW 1001
 #endif

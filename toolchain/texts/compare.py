@@ -122,7 +122,7 @@ def import_text(imported: ImportedNetwork) -> str:
     lines += _registers(imported)
     if imported.classes:
         lines += imported.classes.lines()
-    if found.most_different:
+    if imported.samples and found.most_different:
         most = found.most_different
         lines.append(
             f"rates differ most in {names[most.population]}: {most.float_spikes:,} spikes, in integers "

@@ -268,12 +268,13 @@ def _form(document: Mapping[str, Any], file: str) -> InputForm | None:
 
 def _population(name: str, document: object, file: str) -> PopulationConstants:
     where = f"{file}: {name}"
-    kind = document.get("kind") if isinstance(document, Mapping) else None
+    table: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
+    kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ArtifactError(
             f"{where}: metadata 'kind' is {_said(kind)}, not one of {', '.join(KINDS)}; {REMEDY}"
         )
-    with_decay: Mapping[str, Any] = {"current_decay": DECAY_STEPS, **document}
+    with_decay: Mapping[str, Any] = {"current_decay": DECAY_STEPS, **table}
     return PopulationConstants(
         kind=str(kind),
         fan_in=_integer(document, "fan_in", (1, 1 << 16), where),

@@ -9,7 +9,7 @@ ARGS ?=
 SOURCES := $(shell find toolchain models exporters energy -type f -not -path '*/__pycache__/*')
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick coverage lint docs dist clean
+.PHONY: demo test quick coverage cross lint docs dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/snn-tool demo --out $(OUT) --overwrite $(ARGS)
@@ -25,6 +25,13 @@ quick: $(VENV)/installed
 # Lines and branches that the whole suite reaches; what programs of their own run (Lava, torchrun) is not seen.
 coverage: $(VENV)/installed
 	$(TEST) --cov=snn_tool --cov-branch --cov-report=term:skip-covered --cov-report=html:build/coverage
+
+# The exported C on other machines, each integer compared: make cross ARGS="denoise-25 --machines riscv64". Debian's packages
+# gcc clang valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+# gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user, and for the Cortex-M gcc-arm-none-eabi libnewlib-arm-none-eabi
+# qemu-system-arm; a machine whose tools are missing is not run, and the table says which.
+cross: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cross.py $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Parts of cross.py: the machines, a Cortex-M and what it counts."""

@@ -1,0 +1,156 @@
+"""The program for other machines: what it reads and says of missing tools, and one run of each kind."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from snn_tool.cli.app import run
+from snn_tool.deploy.verify import open_export
+from snn_tool.exporters.contract.export import Export
+from snn_tool.exporters.contract.traces import RecordedTrace
+from snn_tool.models.integer.file import save_integer_network
+from snn_tool.models.integer.network import IntegerNetwork
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS, BOARD = ROOT / "benchmarks", ROOT / "examples" / "board"
+MakeNetwork = Callable[..., IntegerNetwork]
+
+
+def module(name: str) -> ModuleType:
+    if str(BENCHMARKS) not in sys.path:
+        sys.path.insert(0, str(BENCHMARKS))
+    return importlib.import_module(name)
+
+
+cross, cortex, machines = module("cross"), module("crossing.cortex"), module("crossing.machines")
+
+
+@pytest.fixture
+def export(make_network: MakeNetwork, tmp_path: Path) -> Export:
+    """A small network as users export it."""
+    save_integer_network(tmp_path / "small.int.safetensors", make_network("graded"), {})
+    words = [
+        "-q",
+        "export",
+        str(tmp_path / "small.int.safetensors"),
+        "--target",
+        "c",
+        "--no-verify",
+        "--size",
+    ]
+    assert run([*words, "8", "--tiles", "1", "--task", "denoise", "--out", str(tmp_path / "small")]) == 0
+    return open_export(tmp_path / "small")
+
+
+def test_what_the_board_says() -> None:
+    """50 ticks for 2000 instructions are 40 each."""
+    said = "net: 3 of 192 values differ\nticks 700 loop 50 of 2000 instructions, stack 1264\n"
+    assert cortex.spoken(said) == (3, 192, 28_000, 1264)
+    assert cortex.flash_of("  text\tdata\tbss\tdec\n  88000\t  752\t 16\t  1\n") == 88_752
+    with pytest.raises(cortex.CrossError, match="the board said: nothing"):
+        cortex.spoken("")
+    with pytest.raises(cortex.CrossError, match="returned -2"):
+        cortex.spoken(
+            "the network returned -2 after 0 of 192 values\nticks 1 loop 1 of 2 instructions, stack 4"
+        )
+
+
+def test_missing_tools_are_named_with_their_packages() -> None:
+    (aarch64,) = cross.chosen_machines("aarch64")
+    assert not aarch64.missing(lambda program: program)
+    assert aarch64.missing(lambda program: None) == (
+        "no aarch64-linux-gnu-gcc (gcc-aarch64-linux-gnu libc6-dev-arm64-cross), qemu-aarch64 (qemu-user)"
+    )
+    with pytest.raises(cortex.CrossError, match="--machines pdp11: use some of host gcc"):
+        cross.chosen_machines("aarch64, pdp11")
+    assert all("," not in machine.name for machine in machines.MACHINES)
+
+
+def test_table_and_exit_code() -> None:
+    exact = cross.Row("armhf", "net", "gcc 12.2.0", 0, 1200)
+    absent = cross.Row("riscv64", "net", note="no qemu-riscv64 (qemu-user)")
+    assert cross.table([exact, absent]).splitlines()[2:] == [
+        "| armhf | net | gcc 12.2.0 | 0 | 1,200 |  |  |  |  |",
+        "| riscv64 | net | not run: no qemu-riscv64 (qemu-user) |  |  |  |  |  |  |",
+    ]
+    assert cross.exit_code([exact, absent]) == 0
+    assert cross.exit_code([absent]) == 1
+    assert cross.exit_code([exact, replace(exact, differing=1)]) == 1
+    assert cross.exit_code([exact, replace(absent, failed=True)]) == 1
+
+
+def test_differing_integers_are_counted() -> None:
+    """4 read-outs, 4 + 4 membranes and 4 spikes; those of the read-out are none."""
+    zeros = np.zeros((1, 1, 1, 2, 2), np.int32)
+    both = {"a": zeros, "out": zeros}
+    one = RecordedTrace(zeros[0], both, both)
+    other = RecordedTrace(zeros[0] + 1, {"a": zeros - 1, "out": zeros + 7}, both)
+    assert cross.differing(one, other, ["a", "out"]) == (8, 16)
+
+
+def runs(name: str) -> Any:
+    (machine,) = cross.chosen_machines(name)
+    if missing := machine.missing():
+        pytest.skip(missing)
+    return machine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["aarch64", "armhf", "riscv64"])
+def test_a_linux_machine_is_exact_and_a_wrong_integer_seen(export: Export, name: str) -> None:
+    """Of all integers the one differs that was made wrong."""
+    machine = runs(name)
+    export.golden.readout[0, 0, 3, 4] += 1
+    row = cross.on_linux(machine, "small", export)
+    assert row.differing == 1
+    assert row.compared > 2 * 8 * 8 * 3
+
+
+@pytest.mark.slow
+def test_the_bare_machine_is_exact_and_a_wrong_integer_seen(export: Export) -> None:
+    machine = runs("cortex-m3")
+    test = export.folder / "test.c"
+    begin, rest = test.read_text().split("readout[192] = {\n    ")
+    first, _, others = rest.partition(",")
+    test.write_text(f"{begin}readout[192] = {{\n    {int(first) + 1},{others}")
+    row = cross.on_bare(machine, "small", export)
+    assert (row.differing, row.compared) == (1, 3 * 8 * 8)
+    assert row.per_pixel > 1000 and row.stack > 100
+
+
+@pytest.mark.slow
+def test_the_lamp_blinks_alike_on_the_host_and_on_the_board(export: Export, tmp_path: Path) -> None:
+    """examples/board/main.c, with the host's lamp and with the board's: one checksum."""
+    if shutil.which("cc") is None:
+        pytest.skip("cc is not installed")
+    (tmp_path / "lamp.c").write_text(
+        "#include <stdio.h>\nvoid lamp(int on);\nvoid lamp(int on) { fputc(on ? '*' : '.', stderr); }\n"
+    )
+    names = ("-DNETWORK=small", "-DBUFFER_BYTES=SMALL_BUFFER_BYTES", "-DWIDTH=8", "-DHEIGHT=16")
+    names += ("-I", str(export.folder))
+    sources = (str(BOARD / "main.c"), str(export.folder / "snn.c"))
+    command = [
+        "cc",
+        *cortex.STRICT,
+        *names,
+        *sources,
+        str(tmp_path / "lamp.c"),
+        "-o",
+        str(tmp_path / "blink"),
+    ]
+    subprocess.run(command, check=True)
+    host = subprocess.run([tmp_path / "blink"], check=True, capture_output=True, text=True)
+    assert host.stderr == "*." * 8 and host.stdout.startswith("16 rows, sum ")
+    machine = runs("cortex-m3")
+    elf = tmp_path / "board.elf"
+    board = [*machine.cc.split(), *cortex.STRICT, *cortex.LINK, *names, *sources, str(BOARD / "mps2.c")]
+    cortex.told([*board, "-o", elf])
+    assert cortex.told([*machine.runner, elf]) == host.stdout

@@ -122,7 +122,13 @@ class _Built:
         self.folder = Path(self._scratch.name)
         source = self.folder / f"{CHECK}.c"
         source.write_text(check_text(export.program, prefix_in(export.folder / HEADER)), encoding="utf-8")
-        command = [*compiler.command, *FLAGS, *(("-DSNN_TAPS",) if taps else ()), "-I", export.folder]
+        command: list[str | Path] = [
+            *compiler.command,
+            *FLAGS,
+            *(("-DSNN_TAPS",) if taps else ()),
+            "-I",
+            export.folder,
+        ]
         _run(
             [*command, "-o", self.folder / CHECK, export.folder / SOURCE, source],
             f"{compiler.command[0]} on {SOURCE}",
@@ -133,7 +139,7 @@ class _Built:
         self, tiles: NDArray[np.int16], program: Program, context: Context, runner: Sequence[str]
     ) -> RecordedTrace:
         """Tiles [N, C, H, W] through the program."""
-        command = [*runner, self.folder / CHECK]
+        command: list[str | Path] = [*runner, self.folder / CHECK]
         return run_tiles(command, self.folder, self.taps, tiles, program, context)
 
 

@@ -80,7 +80,7 @@ class WasmBackend:
         with tempfile.TemporaryDirectory(prefix="snn-tool-wasm-") as scratch:
             folder = Path(scratch)
             (folder / CHECK).write_text(text_of(CHECK), encoding="utf-8")
-            command = [node.program, folder / CHECK, export.folder, str(int(taps))]
+            command: list[str | Path] = [node.program, folder / CHECK, export.folder, str(int(taps))]
             return run_tiles(command, folder, taps, tiles, export.program, context)
 
 

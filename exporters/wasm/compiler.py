@@ -49,7 +49,17 @@ class WasmCompiler:
                 (folder / name).write_text(text, encoding="utf-8")
             sources = [folder / name for name in files if name.endswith(".c")]
             made = folder / "snn.wasm"
-            words = [*self.command, *FLAGS, STACK, "-DSNN_TAPS", "-I", folder, "-o", made, *sources]
+            words: list[str | Path] = [
+                *self.command,
+                *FLAGS,
+                STACK,
+                "-DSNN_TAPS",
+                "-I",
+                folder,
+                "-o",
+                made,
+                *sources,
+            ]
             finished = run_group(words, timeout_s=TIMEOUT_S, environment=self.environment)
             if finished.code != 0:
                 how = "does not end" if finished.code is None else f"ends with exit code {finished.code}"

@@ -72,12 +72,23 @@ def test_the_tested_environment_is_healthy() -> None:
         "backend sanafe",
         "backend zigzag",
         "backend c",
+        "backend wasm",
         *(f"backend {name}" for name in doctor.SIMULATORS),
         *(f"extra {name}" for name in extras()),
     ]
     assert all(one_line(found) for found in findings)
     for found in findings:
-        optional = ("torchvision", "lava", "netx", "sanafe", "zigzag", "c", *extras(), *doctor.SIMULATORS)
+        optional = (
+            "torchvision",
+            "lava",
+            "netx",
+            "sanafe",
+            "zigzag",
+            "c",
+            "wasm",
+            *extras(),
+            *doctor.SIMULATORS,
+        )
         if found.name.split()[-1] not in optional:
             assert found.works is True and not found.remedy, found
     details = {found.name: found.detail for found in findings}

@@ -160,7 +160,7 @@ def test_a_users_network_guides_and_the_pairs_are_shown_and_kept(
         (("--teacher", "nowhere:Net"), "No module named 'nowhere'; run where it lies, or install it"),
         (
             ("--teacher", "something"),
-            "something: no teacher; use teacher.safetensors, a run folder, model.onnx, ",
+            "something: no teacher; use a teacher of 'snn-tool models', teacher.safetensors, a run folder, ",
         ),
         (("--teacher", "nafnet"), "nafnet needs --weights FILE, or train one"),
         (("--teacher", "none", "--weights", "w.pth"), "--weights w.pth needs --teacher"),

@@ -27,7 +27,7 @@ from snn_tool.cli.energy import audit_app, energy_app
 from snn_tool.cli.options import Command, CommandGroup
 from snn_tool.cli.refusals import reason
 from snn_tool.cli.train import distill, train
-from snn_tool.cli.use import degrade, demo, doctor, evaluate, models, restore
+from snn_tool.cli.use import degrade, demo, doctor, evaluate, models, playground, restore
 from snn_tool.errors import ExportDiffersError, Interrupted, SnnToolError, is_out_of_memory
 from snn_tool.ranks import is_first
 from snn_tool.signals import Stopped, stoppable
@@ -87,6 +87,7 @@ for _name, _command in (
     ("evaluate", evaluate),
     ("models", models),
     ("demo", demo),
+    ("playground", playground),
     ("doctor", doctor),
 ):
     app.command(_name, cls=Command)(_command)

@@ -167,6 +167,27 @@ def demo(
         raise typer.Exit(CHECK_FAILED)
 
 
+@command
+def playground(
+    context: typer.Context,
+    out: Annotated[Path, Flag("Folder for the page.")] = Path("playground"),
+    student: Annotated[
+        str | None, Flag("Only this one of the students that come along.", shown="all for colour")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a page that restores photographs in the browser: no server, works from disk and on a phone."""
+    from snn_tool.playground.build import build_playground
+
+    terminal = terminal_of(context)
+    made = build_playground(out, [student] if student else [], overwrite, terminal.track)
+    text = (
+        f"{printable(made.page)}: {', '.join(made.students)}; {made.size / 1e6:.1f} MB, open it in a browser"
+    )
+    terminal.result(text, {"page": str(made.page), "students": list(made.students), "bytes": made.size})
+    terminal.then("export", made.students[0], "--target", "wasm", why="one student for a page of yours")
+
+
 def doctor(context: typer.Context) -> None:
     """Say what is installed, which backends work, and how to get what is missing."""
     from dataclasses import asdict

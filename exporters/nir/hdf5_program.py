@@ -218,7 +218,8 @@ def answer(request: dict[str, Any], replies: BinaryIO) -> None:
     try:
         if not h5py.is_hdf5(path):
             raise Refused("empty or not an HDF5 file")
-        with h5py.File(path, "r") as file:
+        # Each chunk is read once; HDF5 would keep 8 MiB of them for every open array, beyond the limit.
+        with h5py.File(path, "r", rdcc_nbytes=0) as file:
             found = look(file, most_bytes, cpu_s)
             cpu_s += len(found) // OBJECTS_PER_S
             sizes = [item.size for item in found if isinstance(item, Values)]

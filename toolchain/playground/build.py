@@ -23,8 +23,9 @@ from snn_tool.files.artifacts import write_text
 from snn_tool.files.temporaries import temporary_folder
 from snn_tool.images.files import read_image
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.open import open_integers
-from snn_tool.networks.shipped import Card, read_card, shipped_names
+from snn_tool.networks.shipped import DEFAULT, Card, read_card, shipped_names
 
 PAGE = "index.html"
 TITLE = "<title>snn-tool playground"
@@ -50,8 +51,9 @@ class Playground:
 
 
 def colour_students() -> tuple[str, ...]:
-    """Names of the students for colour that come along."""
-    return tuple(name for name in shipped_names() if read_card(name).channels == 3)
+    """Names of the students for colour that come along; the page begins with the one that `restore` uses."""
+    names = [name for name in shipped_names() if read_card(name).channels == COLOUR]
+    return tuple(sorted(names, key=lambda name: name != DEFAULT))
 
 
 def build_playground(
@@ -101,7 +103,7 @@ def sample_photograph() -> NDArray[np.uint8]:
 def _student(card: Card, sample: NDArray[np.uint8], compiler: WasmCompiler) -> dict[str, Any]:
     """One student as the page holds it."""
     network = open_integers(card.path).network
-    patch = sample[:PATCH, :PATCH].transpose(2, 0, 1)[None].astype(np.float32) / 255
+    patch = sample[:PATCH, :PATCH].transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     tiles = quantize_image(patch, network)
     names = [population.wiring.name for population in network.populations]
     spikes = IntegerEngine(network).run(tiles, names).spikes

@@ -261,6 +261,18 @@ def test_memory_is_limited_whatever_the_file_says(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "held\n"
 
 
+@pytest.mark.slow
+def test_what_was_read_is_not_kept(tmp_path: Path) -> None:
+    """HDF5's cache of one chunk for each open array once added up to more than the limit."""
+    count, length = 60, 8 * MIB
+    with h5py.File(tmp_path / "many.nir", "w") as file:
+        for number in range(count):
+            file.create_dataset(str(number), (length,), np.uint8, chunks=(length,), compression="gzip")
+            file[str(number)][0] = number
+    tree = read_hdf5(tmp_path / "many.nir", "write it again", 1 << 30)
+    assert [int(tree[str(number)][0]) for number in range(count)] == list(range(count))
+
+
 # --- What never returns.
 
 

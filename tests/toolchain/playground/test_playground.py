@@ -1,10 +1,11 @@
 """The page in a real browser, from disk: noise and result are the integers that the engine gives."""
 
+import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from snn_tool.exporters.wasm.compiler import REMEDY, find_wasm_compiler
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.networks.open import open_integers
 from snn_tool.networks.shipped import student_path
-from snn_tool.playground.build import PAGE, build_playground, quantiles, sample_photograph
+from snn_tool.playground.build import PAGE, PATCH, build_playground, quantiles, sample_photograph
 
 VARIABLE = "SNN_TOOL_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -48,52 +49,69 @@ def fingerprint(pixels: NDArray[np.uint8]) -> str:
     return f"{found:08x}"
 
 
-WAIT = """new Promise(done => setInterval(() => {
-  const told = document.documentElement.dataset;
-  if (told.spikes || /cannot|Error/.test(document.getElementById("status").textContent))
-    done(JSON.stringify({ ...told, status: document.getElementById("status").textContent }));
-}, 50))"""
+TOLD = """JSON.stringify({ ...document.documentElement.dataset,
+  status: document.getElementById("status")?.textContent ?? "" })"""
+PATIENCE_S = 120
+
+
+class Browser:
+    """A headless Chromium that answers over its debugging pipe: JSON, each message ended by a zero byte."""
+
+    def __init__(self, profile: Path) -> None:
+        assert BROWSER
+        (taken, asks), (answers, given) = os.pipe(), os.pipe()
+        # The browser reads 3 and writes 4; copies above both cannot be overwritten while they are put there.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (taken, given)]
+        flags = [*FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        words = ["bash", "-c", f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}', "-", BROWSER, *flags]
+        self.process = subprocess.Popen(words, pass_fds=ends, stderr=subprocess.DEVNULL)
+        for end in (taken, given, *ends):
+            os.close(end)
+        self.asks, self.answers, self.calls, self.rest = asks, answers, 0, b""
+
+    def call(self, method: str, session: str = "", **values: Any) -> dict[str, Any]:
+        """The result of a method; events that come before it are passed over."""
+        self.calls += 1
+        head = {"sessionId": session} if session else {}
+        asked = {"id": self.calls, "method": method, "params": values, **head}
+        os.write(self.asks, json.dumps(asked).encode() + b"\0")
+        while (told := self._message()).get("id") != self.calls:
+            pass
+        assert "result" in told, told
+        return dict(told["result"])
+
+    def _message(self) -> dict[str, Any]:
+        while b"\0" not in self.rest:
+            ready, _, _ = select.select([self.answers], [], [], PATIENCE_S)
+            more = os.read(self.answers, 1 << 16) if ready else b""
+            assert more, "the browser ended, or says nothing"
+            self.rest += more
+        first, _, self.rest = self.rest.partition(b"\0")
+        return dict(json.loads(first))
+
+    def close(self) -> None:
+        """End it and its pipes."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.asks)
+        os.close(self.answers)
 
 
 def opened(page: Path, profile: Path) -> dict[str, str]:
-    """What the page tells when its Worker has answered, asked through the browser's debugging pipe."""
-    assert BROWSER
-    (taken, asks), (answers, given) = os.pipe(), os.pipe()
-    flags = [*FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-    words = ["bash", "-c", f'exec "$@" 3<&{taken} 4>&{given}', "-", BROWSER, *flags]
-    browser = subprocess.Popen(words, pass_fds=(taken, given), stderr=subprocess.DEVNULL)
-    os.close(taken), os.close(given)
-    calls = 0
-    with os.fdopen(asks, "wb", 0) as out, os.fdopen(answers, "rb", 0) as back:
-
-        def call(method: str, session: str = "", **values: Any) -> dict[str, Any]:
-            nonlocal calls
-            calls += 1
-            head = {"sessionId": session} if session else {}
-            out.write(json.dumps({"id": calls, "method": method, "params": values, **head}).encode() + b"\0")
-            while True:
-                letters = bytearray()
-                while (letter := back.read(1)) != b"\0":
-                    assert letter, "the browser ended"
-                    letters += letter
-                if (told := json.loads(letters)).get("id") == calls:
-                    return dict(told["result"])
-
-        watch = threading.Timer(150, browser.kill)
-        watch.start()
-        try:
-            target = call("Target.createTarget", url=page.as_uri())["targetId"]
-            session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            call("Page.enable", session)
-            ready = "typeof camera"
-            while call("Runtime.evaluate", session, expression=ready)["result"]["value"] != "function":
-                time.sleep(0.2)
-            found = call("Runtime.evaluate", session, expression=WAIT, awaitPromise=True)
-            return dict(json.loads(found["result"]["value"]))
-        finally:
-            watch.cancel()
-            browser.kill()
-            browser.wait()
+    """What the page tells when its Worker has answered."""
+    browser = Browser(profile)
+    try:
+        target = browser.call("Target.createTarget", url=page.as_uri())["targetId"]
+        session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            found = browser.call("Runtime.evaluate", session, expression=TOLD)["result"].get("value")
+            told = dict(json.loads(found)) if found else {}
+            if told.get("spikes") or "cannot" in told.get("status", "") or time.monotonic() > end:
+                return told
+            time.sleep(0.3)
+    finally:
+        browser.close()
 
 
 @pytest.mark.slow
@@ -110,11 +128,10 @@ def test_the_page_gives_the_engines_integers(tmp_path: Path) -> None:
     assert abs(float((picture.astype(int) - sample_photograph()).std()) - SIGMA) < 4, "noise was not added"
     assert told.get("input") == fingerprint(picture), told
     network = open_integers(student_path(STUDENT)).network
-    side = picture.shape[0]
     tiles = quantize_image(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255, network)
     names = [population.wiring.name for population in network.populations]
     trace = IntegerEngine(network).run(tiles, names)
-    write_nir(tmp_path / "network.nir", to_nir(network, side, side))
+    write_nir(tmp_path / "network.nir", to_nir(network, PATCH, PATCH))
     restored = expected_bytes(read_program(tmp_path / "network.nir"), trace.readout, tiles)
     assert told["output"] == fingerprint(np.ascontiguousarray(restored[0].transpose(1, 2, 0)))
     spikes = [int(np.count_nonzero(trace.spikes[name])) for name in names[:-1]]

@@ -35,7 +35,7 @@ PAGE, PICTURES = "quality.md", "pictures"
 HEAD = "# Results\n\nThe students that come with snn-tool, measured."
 """By which a page is known that has no ledger beside it, as in a clone."""
 ANCHORS = Path(__file__).parent / "restoration" / "anchors.toml"
-MOST_BYTES, MOST_TOTAL_BYTES = 150_000, 1_500_000
+MOST_BYTES, MOST_TOTAL_BYTES = 150_000, 1_700_000
 
 
 def main() -> None:

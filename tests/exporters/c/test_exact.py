@@ -36,7 +36,8 @@ def has_avx2() -> bool:
 
 
 def tiles_of(network: IntegerNetwork, photograph: Image, height: int, width: int) -> NDArray[np.int16]:
-    return quantize_image(photograph[None, :, :height, :width], network)
+    given = photograph[None, : network.topology.image_channels, :height, :width]
+    return quantize_image(given, network)
 
 
 def assert_exact(network: IntegerNetwork, built: Any, tiles: NDArray[np.int16]) -> Any:

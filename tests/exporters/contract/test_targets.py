@@ -430,7 +430,7 @@ def test_unknown_names_are_usage_errors_that_list_the_installed(
     assert code == 2 and "nirtorch, mine" in fault
     network = str(bundle / "network.nir")
     assert run(["export", network, "--target", "yours", "--out", str(tmp_path / "o")]) == 1
-    assert "use one of nir, loihi, netx, c, onnx, mine" in capsys.readouterr().err
+    assert "use one of nir, loihi, netx, c, wasm, onnx, mine" in capsys.readouterr().err
 
 
 @pytest.mark.slow

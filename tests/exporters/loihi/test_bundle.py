@@ -144,7 +144,7 @@ def test_changed_and_missing_files_are_named(bundle: Bundle, name: str) -> None:
         ("kind", "verification", "expected a file of kind 'loihi-bundle'"),
         ("files", {}, "files.network.nir is missing; export"),
         ("resources", {"neurons": 1}, "resources.relay_neurons is missing; it is a whole number"),
-        ("timesteps", None, "timesteps = null is not allowed; use a whole number from 1 to 64; export"),
+        ("timesteps", None, "timesteps = null is not allowed; use a whole number from 1 to 4096; export"),
         ("lowering", "copy", "lowering = 'copy' is not allowed; use one of fanout, relay; export"),
     ],
 )

@@ -443,7 +443,7 @@ def test_a_foreign_nir_file_is_one_line(call: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config", "{tmp}/c.toml"], "training.learning_rate is unknown; use batch, clip"),
+        (["--config", "{tmp}/c.toml"], "training.learning_rate is unknown; use balance, batch, clip"),
         (["--sigma", "loud"], "use a number like 25 or a range like 5-50"),
         (["--task", "snow"], "--task snow is unknown; use one of denoise, derain, dehaze, deblur, defocus"),
         (["--neuron", "spiky"], "student.neuron = 'spiky' is not allowed; use one of graded, lif"),

@@ -56,10 +56,11 @@ def _check_types(file: str, tree: Mapping[str, Any], prefix: str) -> None:
     flat = tree.get("nodes")
     for name, node in flat.items() if isinstance(flat, dict) else ():
         kind = node.get("type") if isinstance(node, dict) else None
-        if kind == "NIRGraph":
+        word = kind if isinstance(kind, str) else "a node without type"  # a damaged one may be an array
+        if word == "NIRGraph":
             _check_types(file, node, f"{prefix}{name}.")
         else:
-            check_type(file, prefix + name, kind if isinstance(kind, str) else "a node without type")
+            check_type(file, prefix + name, word)
 
 
 def check_type(file: str, name: str, kind: str) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
+LINUX, BARE, PAGE = "linux", "bare", "page"
 Which = Callable[[str], str | None]
 SANITIZE = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
@@ -17,14 +18,15 @@ class Machine:
         cc: compiler with its options, as `verify --cc` takes it.
         runner: what starts the program.
         packages: of Debian that bring them, by the program that each is known by.
-        bare: no operating system; `cortex.py` builds and runs it.
+        kind: LINUX is built and run by `verify`'s backend c; BARE has no operating system, `cortex.py` builds
+            and runs it; PAGE is WebAssembly in node.
     """
 
     name: str
     cc: str
     runner: tuple[str, ...]
     packages: dict[str, str]
-    bare: bool = False
+    kind: str = LINUX
 
     def missing(self, which: Which = shutil.which) -> str:
         """What keeps it from running, in a few words; empty if nothing does."""
@@ -48,7 +50,7 @@ def cortex(core: str, board: str) -> Machine:
     cc = f"arm-none-eabi-gcc -mcpu={core} -mthumb -Os"
     runner = ("qemu-system-arm", "-machine", board, "-nographic", "-monitor", "none", "-serial", "null")
     counted = ("-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel")
-    return Machine(core, cc, (*runner, *counted), packages, bare=True)
+    return Machine(core, cc, (*runner, *counted), packages, BARE)
 
 
 VALGRIND = ("valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full")
@@ -60,5 +62,6 @@ MACHINES = (
     emulated("aarch64", "aarch64-linux-gnu", "qemu-aarch64", "libc6-dev-arm64-cross"),
     emulated("armhf", "arm-linux-gnueabihf", "qemu-arm", "libc6-dev-armhf-cross"),
     emulated("riscv64", "riscv64-linux-gnu", "qemu-riscv64", "libc6-dev-riscv64-cross"),
+    Machine("wasm", "", (), {"node": "nodejs"}, PAGE),
     cortex("cortex-m3", "mps2-an385"),
 )

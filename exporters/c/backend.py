@@ -16,6 +16,8 @@ from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError, Veri
 from snn_tool.exporters.c.memory import lay_out
 from snn_tool.exporters.c.plan import make_plan
 from snn_tool.exporters.c.source import header_values, template
+from snn_tool.exporters.c.steps import by_steps, make_step_plan
+from snn_tool.exporters.c.steps_source import step_check_text
 from snn_tool.exporters.c.target import expected_bytes
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.process import run_group
@@ -86,7 +88,7 @@ class CBackend:
     def trace(
         self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
     ) -> RecordedTrace:
-        """Run tiles [N, C, H, W]; with populations to record it is built with taps.
+        """Run tiles [N, C, H, W], or [N, T, C, H, W]; with populations to record it is built with taps.
 
         Raises:
             BackendUnavailableError: there is no compiler, or it or the program fails or does not end.
@@ -138,7 +140,7 @@ class _Built:
     def run(
         self, tiles: NDArray[np.int16], program: Program, context: Context, runner: Sequence[str]
     ) -> RecordedTrace:
-        """Tiles [N, C, H, W] through the program."""
+        """Tiles through the program."""
         command: list[str | Path] = [*runner, self.folder / CHECK]
         return run_tiles(command, self.folder, self.taps, tiles, program, context)
 
@@ -157,7 +159,7 @@ def run_tiles(
         command: gets the number of tiles, their width, height and the folder as further words.
         folder: of the files.
         taps: it writes every population, too.
-        tiles: integers [N, C, H, W].
+        tiles: integers [N, C, H, W], or [N, T, C, H, W] of what changes with time.
         program: what it computes.
         context: how long it may take.
 
@@ -165,16 +167,17 @@ def run_tiles(
         BackendUnavailableError: it fails or does not end.
         VerificationError: it wrote too little, or bytes that are not those of its own read-outs.
     """
-    count, _, height, width = tiles.shape
-    (folder / "tiles").write_bytes(np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).tobytes())
+    count, height, width = len(tiles), *tiles.shape[-2:]
+    (folder / "tiles").write_bytes(np.ascontiguousarray(np.moveaxis(tiles, -3, -1)).tobytes())
     sizes = (str(count), str(width), str(height))
     _run([*command, *sizes, folder], "the compiled network", context)
     last = program.readout
     rows = last.height * height // program.height
     columns = last.width * width // program.width
     readout = _read(folder / "readout", np.int32, (count, rows, columns, last.channels))
-    given = _read(folder / "bytes", np.uint8, readout.transpose(0, 2, 3, 1).shape)
-    _check_bytes(given, expected_bytes(program, readout, tiles))
+    if not by_steps(program):
+        given = _read(folder / "bytes", np.uint8, readout.transpose(0, 2, 3, 1).shape)
+        _check_bytes(given, expected_bytes(program, readout, tiles))
     spikes: dict[str, NDArray[Any]] = {}
     membranes: dict[str, NDArray[Any]] = {}
     for place, node in enumerate(program.populations if taps else ()):
@@ -230,6 +233,8 @@ def prefix_in(path: Path) -> str:
 
 def check_text(program: Program, prefix: str) -> str:
     """A program in C that runs integer tiles through a network and writes what it gives."""
+    if by_steps(program):
+        return step_check_text(make_step_plan(program), prefix)
     plan = make_plan(program, {})
     nodes, values = program.populations, header_values(plan, lay_out(plan), prefix)
     sizes = {

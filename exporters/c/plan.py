@@ -233,9 +233,11 @@ def make_plan(program: Program, density: Mapping[str, float]) -> Plan:
         UnsupportedLayerError: a sum may exceed 32 bits, or a kernel or number is out of what C is made for;
             the node is named.
     """
-    refuse_time(program, "c")
+    refuse_time(program, "rows that stream through")
     if program.form:
-        raise UnsupportedLayerError(f"{IMAGE}: inputs of the kind {program.form.kind}; C takes images")
+        raise UnsupportedLayerError(
+            f"{IMAGE}: inputs of the kind {program.form.kind}; rows are those of images"
+        )
     bounds = bound(program)
     fixed = not program.fits_any_size
     unit = (program.width, program.height) if fixed else _unit(program)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.c.memory import Memory, lay_out
 from snn_tool.exporters.c.plan import Conv, Plan, make_plan
-from snn_tool.exporters.c.source import array, header_values, network_files, template
+from snn_tool.exporters.c.source import RUNTIME, array, header_values, network_files, template
+from snn_tool.exporters.c.steps import StepFootprint, by_steps, make_step_plan, step_footprint
+from snn_tool.exporters.c.steps_source import step_folder_files
 from snn_tool.exporters.contract.folder import GOLDEN, Golden, read_golden
 from snn_tool.exporters.nir.file import read_program
 from snn_tool.exporters.nir.program import Program
 
-DESCRIPTION = "C99 of rows that stream through, integers only, with a test and a Makefile"
+DESCRIPTION = "C99, integers only, of rows that stream through or of timesteps, with a test and a Makefile"
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}", re.ASCII)
 RESERVED = ("snn",)
 """What the runtime's own names begin with."""
@@ -48,11 +50,10 @@ class CTarget:
         """Write the folder's files; golden.npz lies in it and tells how dense spikes are.
 
         Raises:
-            UnsupportedLayerError: as of `make_plan`.
+            UnsupportedLayerError: as of `make_plan` and `make_step_plan`.
         """
         program, golden = read_program(network), read_golden(folder / GOLDEN)
-        plan = make_plan(program, densities(golden))
-        for name, text in c_files(plan, self.prefix, golden).items():
+        for name, text in files_of(program, self.prefix, golden).items():
             (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -67,12 +68,19 @@ def densities(golden: Golden) -> Mapping[str, float]:
     return {name: float(np.count_nonzero(spikes)) / spikes.size for name, spikes in golden.spikes.items()}
 
 
+def files_of(program: Program, prefix: str, golden: Golden) -> dict[str, str]:
+    """Contents by file name of the whole folder, in the form that fits the network."""
+    if by_steps(program):
+        return step_folder_files(make_step_plan(program), prefix, golden)
+    return c_files(make_plan(program, densities(golden)), prefix, golden)
+
+
 def c_files(plan: Plan, prefix: str, golden: Golden) -> dict[str, str]:
     """Contents by file name of the whole folder, without network.nir and golden.npz."""
     values = header_values(plan, lay_out(plan), prefix)
     made = network_files(plan, prefix)
     made["test.c"] = template("test.c", values | _golden_values(plan.program, golden))
-    made["Makefile"] = template("Makefile", values)
+    made["Makefile"] = template("Makefile", values | {"headers": " ".join(RUNTIME)})
     made["README.md"] = template("README.md", values | _readme_values(plan))
     return made
 
@@ -143,6 +151,15 @@ def footprint(plan: Plan) -> Footprint:
     tables = 4 * (7 * len(schedule.needs) + 2 * len(schedule.groups) + 2 * len(schedule.buffers))
     constants = sum(weights.values()) + biases + tables
     return Footprint(constants, weights, memory.total, plan.unit[0], plan.fixed)
+
+
+def taken_by(program: Program) -> Footprint | StepFootprint:
+    """Flash and RAM of a network's C.
+
+    Raises:
+        UnsupportedLayerError: as of `make_plan` and `make_step_plan`.
+    """
+    return step_footprint(make_step_plan(program)) if by_steps(program) else footprint(make_plan(program, {}))
 
 
 def _readme_values(plan: Plan) -> dict[str, Any]:

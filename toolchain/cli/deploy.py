@@ -33,11 +33,11 @@ WHY = {NIR: "what simulators would make of it"}
 Bundle = Annotated[Path, Flag("Bundle folder, from export --target loihi.", argument=True)]
 
 
-def following(folder: Path, target: str) -> tuple[object, ...]:
-    """The command to type after an export."""
+def following(folder: Path, target: str, images: bool = True) -> tuple[object, ...]:
+    """The command to type after an export; `images` says what the network takes."""
     if target == NIR:
         return ("check", folder / "network.nir")
-    return ("verify", folder, "--images", "PHOTOS")
+    return ("verify", folder, *(("--images", "PHOTOS") if images else ("--inputs", "INPUTS")))
 
 
 @command
@@ -119,7 +119,11 @@ def export(
             prefix=options.prefix,
         )
     terminal.result(export_text(exported), export_document(exported))
-    terminal.then(*following(exported.folder, options.target), why=WHY.get(options.target, ON_YOURS))
+    takes_images = exported.program.form is None
+    usual = ON_YOURS if takes_images else "on inputs of yours"
+    terminal.then(
+        *following(exported.folder, options.target, takes_images), why=WHY.get(options.target, usual)
+    )
     if exported.verification and exported.verification.failed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -433,12 +437,15 @@ def resources(
 
 def _c_resources(terminal: Terminal, source: Path, width: int | None, ram: int | None) -> None:
     from snn_tool.deploy.verify import open_export
-    from snn_tool.exporters.c.plan import make_plan
-    from snn_tool.exporters.c.target import footprint
+    from snn_tool.errors import ConfigError
+    from snn_tool.exporters.c.steps import by_steps
+    from snn_tool.exporters.c.target import taken_by
     from snn_tool.exporters.contract.export import NetworkFile
     from snn_tool.texts.deploy import footprint_document, footprint_text
 
     program = (open_export(source).network if source.is_dir() else NetworkFile(source)).program
-    taken, wide = footprint(make_plan(program, {})), width or program.width
+    if width and by_steps(program):
+        raise ConfigError("--size is of networks whose rows stream through; this one has one size")
+    taken, wide = taken_by(program), width or program.width
     terminal.result(footprint_text(taken, wide, ram), footprint_document(taken, wide, ram))
     terminal.then("export", source, "--target", "c", why="the C that is counted here")

@@ -13,8 +13,8 @@ from snn_tool.deploy.golden import ExportSource, make_golden
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused, count_lowerings
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.c.plan import make_plan
-from snn_tool.exporters.c.target import CTarget, Footprint, footprint, prefix_of
+from snn_tool.exporters.c.steps import StepFootprint
+from snn_tool.exporters.c.target import CTarget, Footprint, prefix_of, taken_by
 from snn_tool.exporters.contract.export import EXPORT, NETWORK, Export, NirExport, NirManifest
 from snn_tool.exporters.contract.folder import GOLDEN, REMEDY, golden_arrays, golden_in_memory, write_golden
 from snn_tool.exporters.contract.target_folder import (
@@ -66,7 +66,7 @@ class Exported:
     lowerings: tuple[LoweringCost | LoweringRefused, ...] = ()
     netx: NetxRun | None = None
     made_by: str = ""
-    taken: Footprint | None = None
+    taken: Footprint | StepFootprint | None = None
 
 
 def export_student(
@@ -222,7 +222,7 @@ def _export_plugin(plugin: Plugin, job: _Job) -> Exported:
         write_target(plugin, stage, _manifest_body(golden, ("nir", "numpy")))
         report = job.verified(read_target_folder(stage, network), stage)
     if plugin.declared.name == C:
-        return job.done(report, taken=footprint(make_plan(golden.nir.program, {})))
+        return job.done(report, taken=taken_by(golden.nir.program))
     return job.done(report, made_by=str(plugin.declared))
 
 

@@ -10,6 +10,7 @@ from snn_tool.deploy.export import Exported
 from snn_tool.deploy.lowering_costs import LoweringCost, LoweringRefused
 from snn_tool.deploy.photographs import photograph_lines
 from snn_tool.energy.pages.numbers import count
+from snn_tool.exporters.c.steps import StepFootprint
 from snn_tool.exporters.c.target import SHOWN_MEMORIES_KIB, Footprint
 from snn_tool.exporters.contract.export import EXPORT
 from snn_tool.exporters.lava.netx import NETX
@@ -194,8 +195,17 @@ def export_document(exported: Exported) -> dict[str, Any]:
     }
 
 
-def footprint_text(taken: Footprint, width: int, ram_kib: int | None = None) -> str:
+def footprint_text(taken: Footprint | StepFootprint, width: int, ram_kib: int | None = None) -> str:
     """What a program in C takes, before it is compiled, and how wide an image some memory is enough for."""
+    if isinstance(taken, StepFootprint):
+        fits = (
+            ""
+            if ram_kib is None
+            else f", {'fits' if taken.ram <= ram_kib << 10 else 'more than'} {ram_kib:,} KiB"
+        )
+        return (
+            f"{taken.constants:,} bytes of weights and biases, beside the code; {taken.ram:,} bytes RAM{fits}"
+        )
     memories = [ram_kib] if ram_kib else SHOWN_MEMORIES_KIB
     widest = ", ".join(f"{taken.largest_width(kib << 10) or 'none'} in {kib:,} KiB" for kib in memories)
     return (
@@ -204,8 +214,19 @@ def footprint_text(taken: Footprint, width: int, ram_kib: int | None = None) -> 
     )
 
 
-def footprint_document(taken: Footprint, width: int, ram_kib: int | None = None) -> dict[str, Any]:
+def footprint_document(
+    taken: Footprint | StepFootprint, width: int, ram_kib: int | None = None
+) -> dict[str, Any]:
     """The same as JSON values; `layers` has the bytes of each convolution's weights."""
+    if isinstance(taken, StepFootprint):
+        return {
+            "schema": 1,
+            "constants_bytes": taken.constants,
+            "layers": dict(taken.layers),
+            "width": None,
+            "ram_bytes": taken.ram,
+            "largest_width": {},
+        }
     memories = [ram_kib] if ram_kib else SHOWN_MEMORIES_KIB
     return {
         "schema": 1,
@@ -279,7 +300,9 @@ def export_text(exported: Exported) -> str:
         passes = exported.program.passes
         lines.append(f"{passes} passes on every image, with tiles of each; {where} says how they chain")
     if exported.taken:
-        lines[0] = f"{folder}: C99, {count} golden tiles of {width}x{height} pixels"
+        one_size = isinstance(exported.taken, StepFootprint)
+        what = "inputs, one timestep at a time" if one_size else f"tiles of {width}x{height} pixels"
+        lines[0] = f"{folder}: C99, {count} golden {what}"
         lines.append(footprint_text(exported.taken, width))
     if exported.made_by:
         lines[0] += f", with files by {printable(exported.made_by)}"

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from snn_tool.exporters.c.backend import check_text
 from snn_tool.exporters.c.plan import make_plan
 from snn_tool.exporters.c.source import network_files
+from snn_tool.exporters.c.steps import by_steps, make_step_plan
+from snn_tool.exporters.c.steps_source import step_network_files
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.program import Program
@@ -32,15 +34,13 @@ class Built:
 
     def __call__(self, tiles: NDArray[np.int16]) -> Trace:
         """Read-out [N, C, H, W], and of each population spikes and membranes [T, N, C, H, W]."""
-        count, _, height, width = tiles.shape
-        (self.folder / "tiles").write_bytes(np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).tobytes())
+        count, height, width = len(tiles), *tiles.shape[-2:]
+        (self.folder / "tiles").write_bytes(np.ascontiguousarray(np.moveaxis(tiles, -3, -1)).tobytes())
         words = [self.folder / "check", str(count), str(width), str(height), self.folder]
         subprocess.run(words, check=True, capture_output=True, text=True)
         last = self.program.readout
-        scale = last.width / self.program.width
-        readout = self._read(
-            "readout", np.int32, (count, int(height * scale), int(width * scale), last.channels)
-        )
+        rows, columns = last.height * height // self.program.height, last.width * width // self.program.width
+        readout = self._read("readout", np.int32, (count, rows, columns, last.channels))
         spikes, membranes = {}, {}
         for place, node in enumerate(self.program.populations if self.taps else ()):
             shape = (self.program.timesteps, count, node.height, node.width, node.channels)
@@ -82,7 +82,9 @@ def build_c(tmp_path: Path) -> Build:
             pytest.skip(f"{compiler} is not installed")
         folder = tmp_path / "built"
         folder.mkdir(exist_ok=True)
-        for name, text in network_files(make_plan(program, {}), prefix).items():
+        stepping = by_steps(program)
+        files = step_network_files(make_step_plan(program), prefix) if stepping else {}
+        for name, text in (files or network_files(make_plan(program, {}), prefix)).items():
             (folder / name).write_text(text)
         (folder / "check.c").write_text(check_text(program, prefix))
         tapped = ("-DSNN_TAPS",) if taps else ()

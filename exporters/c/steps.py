@@ -10,10 +10,10 @@ steps lie in the caller's buffer
 
 and, for the length of a population's turn, the sum of what arrives. Proved, for any number of steps:
 
-    sums        of a convolution, for every input in its range and any spikes, and all parts of them, fit 32 bits
-    arriving    the sum of a population's convolutions, each cut to 24 bits where it may leave them, fits 32 bits
-    current     of 64 arriving + keep current, cut once: the larger of 2^23 and (64 arriving - 2^24) / (1 - keep)
-                fits 32 bits; what is added on the way to the membrane is held in 64
+    sums      of a convolution, for any input in its range and any spikes, and all parts of them, fit 32 bits
+    arriving  the sum of a population's convolutions, each cut to 24 bits where it may leave them: 32 bits
+    current   64 arriving + keep current, cut once: the larger of 2^23 and (64 arriving - 2^24) / (1 - keep)
+              fits 32 bits; what is added on the way to the membrane is held in 64
 """
 
 from collections.abc import Mapping

@@ -153,13 +153,18 @@ def footprint(plan: Plan) -> Footprint:
     return Footprint(constants, weights, memory.total, plan.unit[0], plan.fixed)
 
 
-def taken_by(program: Program) -> Footprint | StepFootprint:
-    """Flash and RAM of a network's C.
+def taken_by(program: Program, width: int | None = None) -> Footprint | StepFootprint:
+    """Flash and RAM of a network's C; `width` is that of images, if one is asked for.
 
     Raises:
+        ConfigError: a width of a network that goes by timesteps.
         UnsupportedLayerError: as of `make_plan` and `make_step_plan`.
     """
-    return step_footprint(make_step_plan(program)) if by_steps(program) else footprint(make_plan(program, {}))
+    if not by_steps(program):
+        return footprint(make_plan(program, {}))
+    if width:
+        raise ConfigError("--size is of networks whose rows stream through; this one has one size")
+    return step_footprint(make_step_plan(program))
 
 
 def _readme_values(plan: Plan) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 from snn_tool.cli.app import run
 
 TEXT = (Path(__file__).parents[2] / "docs" / "guides" / "c.md").read_text(encoding="utf-8")
-EXPORT, VERIFY = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
-WHOLE, ROWS = re.findall(r"```c\n(.*?)```", TEXT, re.DOTALL)
+EXPORT, _, VERIFY = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
+WHOLE, ROWS, _ = re.findall(r"```c\n(.*?)```", TEXT, re.DOTALL)
 ABOUT = """#include <stdio.h>
 #include <string.h>
 static uint8_t image[256 * 256 * 3], restored[256 * 256 * 3], row[768], out[768];

@@ -119,11 +119,9 @@ def export(
             prefix=options.prefix,
         )
     terminal.result(export_text(exported), export_document(exported))
-    takes_images = exported.program.form is None
-    usual = ON_YOURS if takes_images else "on inputs of yours"
-    terminal.then(
-        *following(exported.folder, options.target, takes_images), why=WHY.get(options.target, usual)
-    )
+    images = exported.program.form is None
+    words = following(exported.folder, options.target, images)
+    terminal.then(*words, why=WHY.get(options.target, ON_YOURS if images else "on inputs of yours"))
     if exported.verification and exported.verification.failed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -437,15 +435,11 @@ def resources(
 
 def _c_resources(terminal: Terminal, source: Path, width: int | None, ram: int | None) -> None:
     from snn_tool.deploy.verify import open_export
-    from snn_tool.errors import ConfigError
-    from snn_tool.exporters.c.steps import by_steps
     from snn_tool.exporters.c.target import taken_by
     from snn_tool.exporters.contract.export import NetworkFile
     from snn_tool.texts.deploy import footprint_document, footprint_text
 
     program = (open_export(source).network if source.is_dir() else NetworkFile(source)).program
-    if width and by_steps(program):
-        raise ConfigError("--size is of networks whose rows stream through; this one has one size")
-    taken, wide = taken_by(program), width or program.width
+    taken, wide = taken_by(program, width), width or program.width
     terminal.result(footprint_text(taken, wide, ram), footprint_document(taken, wide, ram))
     terminal.then("export", source, "--target", "c", why="the C that is counted here")

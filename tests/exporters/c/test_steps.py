@@ -317,15 +317,34 @@ int main(void)
 """
 
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "c.md"
+ABOUT = """
+static int time, shown, answer;
+static void show(const int32_t *readout) { shown += readout != 0; }
+static int16_t events[NET_INPUTS];
+int main(void)
+{
+"""
+
+
+def guide() -> str:
+    """The example of docs/guides/c.md as a program."""
+    head, body = re.findall(r"```c\n(.*?)```", GUIDE.read_text(), re.DOTALL)[2].split("net_state state;\n")
+    return (
+        f"{head}{ABOUT}net_state state;\n{body}return shown != NET_TIMESTEPS || answer >= NET_OUTPUTS;\n}}\n"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["a loop", "a vector that stays"])
-def test_calls_that_do_not_fit_are_told(kind: str, tmp_path: Path) -> None:
+def test_calls_that_do_not_fit_and_the_guide(kind: str, tmp_path: Path) -> None:
     """Also: an input that stays is the same given again or not, and steps beyond T go on."""
     for name, text in step_network_files(make_step_plan(program_of(network_of(kind))), "net").items():
         (tmp_path / name).write_text(text)
-    (tmp_path / "main.c").write_text(CALLS)
-    subprocess.run(["cc", *SANITIZED, "-o", "main", "main.c", "snn.c"], cwd=tmp_path, check=True)
-    assert subprocess.run([tmp_path / "main"]).returncode == 0
+    for program in (CALLS, guide()):
+        (tmp_path / "main.c").write_text(program)
+        subprocess.run(["cc", *SANITIZED, "-o", "main", "main.c", "snn.c"], cwd=tmp_path, check=True)
+        assert subprocess.run([tmp_path / "main"]).returncode == 0
 
 
 def test_photographs_stream_as_rows(make_network: Callable[..., IntegerNetwork]) -> None:

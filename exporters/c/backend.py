@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError, VerificationError
 from snn_tool.exporters.c.memory import lay_out
+from snn_tool.exporters.c.passes import check_chain, pass_name
 from snn_tool.exporters.c.plan import make_plan
 from snn_tool.exporters.c.source import header_values, template
 from snn_tool.exporters.c.steps import by_steps, make_step_plan
@@ -75,7 +76,7 @@ class CBackend:
 
     def __init__(self, name: str, runner: Sequence[str] = ()) -> None:
         self.name, self._runner = name, tuple(runner)
-        self._built: dict[tuple[Path, bool, str], _Built] = {}
+        self._built: dict[tuple[Path, bool, bool, str], _Built] = {}
 
     def versions(self, export: Export, context: Context) -> Mapping[str, str]:
         """Of the compiler.
@@ -95,13 +96,22 @@ class CBackend:
             UnsupportedLayerError: the folder holds no C.
             VerificationError: the bytes that it gives are not those of its own read-outs.
         """
-        return self._program(export, bool(record), context).run(tiles, export.program, context, self._runner)
+        program, taps = export.program, bool(record)
 
-    def _program(self, export: Export, taps: bool, context: Context) -> "_Built":
+        def run(some: NDArray[np.int16], chained: bool = False) -> RecordedTrace:
+            return self._program(export, taps, chained, context).run(some, program, context, self._runner)
+
+        found = run(tiles)
+        if program.passes > 1:
+            order = export.order if taps else []
+            check_chain(run, lambda images: run(images, True), program, tiles, found, order)
+        return found
+
+    def _program(self, export: Export, taps: bool, chained: bool, context: Context) -> "_Built":
         compiler = _compiler(context)
-        key = (export.folder, taps, " ".join(compiler.command))
+        key = (export.folder, taps, chained, " ".join(compiler.command))
         if key not in self._built:
-            self._built[key] = _Built(export, compiler, taps, context)
+            self._built[key] = _Built(export, compiler, taps, chained, context)
         return self._built[key]
 
 
@@ -115,15 +125,18 @@ def _compiler(context: Context) -> Compiler:
 class _Built:
     """A program for one network, in a temporary folder that goes with it."""
 
-    def __init__(self, export: Export, compiler: Compiler, taps: bool, context: Context) -> None:
+    def __init__(
+        self, export: Export, compiler: Compiler, taps: bool, chained: bool, context: Context
+    ) -> None:
         for name in (SOURCE, HEADER):
             if not (export.folder / name).is_file():
                 raise UnsupportedLayerError(f"{export.folder}: holds no {name}; export with --target c")
-        self.taps = taps
+        self.taps, self._chained = taps, chained
         self._scratch = tempfile.TemporaryDirectory(prefix="snn-tool-c-")
         self.folder = Path(self._scratch.name)
         source = self.folder / f"{CHECK}.c"
-        source.write_text(check_text(export.program, prefix_in(export.folder / HEADER)), encoding="utf-8")
+        text = check_text(export.program, prefix_in(export.folder / HEADER), chained)
+        source.write_text(text, encoding="utf-8")
         command: list[str | Path] = [
             *compiler.command,
             *FLAGS,
@@ -142,7 +155,7 @@ class _Built:
     ) -> RecordedTrace:
         """Tiles through the program."""
         command: list[str | Path] = [*runner, self.folder / CHECK]
-        return run_tiles(command, self.folder, self.taps, tiles, program, context)
+        return run_tiles(command, self.folder, self.taps, tiles, program, context, self._chained)
 
 
 def run_tiles(
@@ -152,6 +165,7 @@ def run_tiles(
     tiles: NDArray[np.int16],
     program: Program,
     context: Context,
+    chained: bool = False,
 ) -> RecordedTrace:
     """Run tiles through a program that reads and writes files, as templates/check.c does.
 
@@ -162,6 +176,7 @@ def run_tiles(
         tiles: integers [N, C, H, W], or [N, T, C, H, W] of what changes with time.
         program: what it computes.
         context: how long it may take.
+        chained: it runs all passes; tiles are images, and populations [T, passes N, C, H, W].
 
     Raises:
         BackendUnavailableError: it fails or does not end.
@@ -181,7 +196,13 @@ def run_tiles(
     spikes: dict[str, NDArray[Any]] = {}
     membranes: dict[str, NDArray[Any]] = {}
     for place, node in enumerate(program.populations if taps else ()):
-        shape = (program.timesteps, count, node.height, node.width, node.channels)
+        shape = (
+            program.timesteps,
+            count * (program.passes if chained else 1),
+            node.height,
+            node.width,
+            node.channels,
+        )
         membranes[node.name] = _read(folder / f"membranes.{place}", np.int32, shape)
         spikes[node.name] = (
             np.zeros(membranes[node.name].shape, np.int8)
@@ -231,13 +252,21 @@ def prefix_in(path: Path) -> str:
     return found[1]
 
 
-def check_text(program: Program, prefix: str) -> str:
-    """A program in C that runs integer tiles through a network and writes what it gives."""
+def check_text(program: Program, prefix: str, chained: bool = False) -> str:
+    """A program in C that runs integer tiles through a network and writes what it gives.
+
+    Args:
+        program: of the network.
+        prefix: of its names in C.
+        chained: tiles are images, which all its passes run on; otherwise they are inputs of one pass.
+    """
     if by_steps(program):
         return step_check_text(make_step_plan(program), prefix)
-    plan = make_plan(program, {})
-    nodes, values = program.populations, header_values(plan, lay_out(plan), prefix)
+    plan, name = make_plan(program, {}), prefix if chained else pass_name(program, prefix)
+    nodes, values = program.populations, header_values(plan, lay_out(plan), name)
     sizes = {
+        "passes": program.passes if chained else 1,
+        "state": "state.pass[pass]" if chained and program.passes > 1 else "state",
         "populations": len(nodes),
         "channels_of": ", ".join(str(node.channels) for node in nodes),
         "heights": ", ".join(str(node.height) for node in nodes),

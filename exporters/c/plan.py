@@ -430,7 +430,7 @@ def schedule_of(plan: Plan) -> Schedule:
             needs.append(Need(reader, buffers.index(f"sum {held.name}"), index[layer.continues], 1, 1, 0, 0))
     output, readout = len(names), len(names) - 1
     needs.append(Need(output, readout, readout, 1, 1, 0, 0))
-    if plan.program.adds_image:
+    if plan.program.adds_image or plan.program.passes > 1:  # the next pass reads the image, too
         needs.append(Need(output, 0, 0, 1, 1, 0, 0))
     creators = tuple(index[s.name] for s in plan.streams.values())
     heights = tuple(plan.sources[name].height for name in names)

@@ -88,9 +88,12 @@ def ring_rows(schedule: Schedule) -> Mapping[str, int]:
     return dict(zip(schedule.buffers, found, strict=True))
 
 
-def delay_rows(schedule: Schedule) -> int:
-    """Image rows that are taken before the first row comes out, of an image that is tall enough."""
-    return _Run(schedule, 1 if schedule.fixed else UNITS).taken_before_first
+def delay_rows(schedule: Schedule, passes: int = 1) -> int:
+    """Image rows that are taken before the first row has come out of all passes, of a tall image."""
+    taken, rows = _Run(schedule, 1 if schedule.fixed else UNITS * passes).taken, 1
+    for _ in range(passes):
+        rows = taken[min(rows, len(taken)) - 1]
+    return rows
 
 
 class _Run:
@@ -103,7 +106,7 @@ class _Run:
         self.made = [0] * (nodes + 1)
         self.most = [1] * len(schedule.buffers)
         self.finished = False
-        self.taken_before_first = 0
+        self.taken: list[int] = []  # image rows, at each row that comes out
         self.of_reader = [[n for n in schedule.needs if n.reader == node] for node in range(nodes + 1)]
         self.of_buffer = [[n for n in schedule.needs if n.buffer == b] for b in range(len(schedule.buffers))]
         while self._step():
@@ -137,8 +140,8 @@ class _Run:
         return True
 
     def _make(self, node: int, count: int) -> None:
-        if node == len(self.schedule.groups) and not self.made[node]:
-            self.taken_before_first = self.made[0]
+        if node == len(self.schedule.groups):
+            self.taken.append(self.made[0])
         self.made[node] += count
         for buffer, needs in enumerate(self.of_buffer):
             if self.schedule.creator(buffer) == node:

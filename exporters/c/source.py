@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snn_tool.exporters.c.memory import Memory, Ring, lay_out, place_of, source_ring, stream_ring
+from snn_tool.exporters.c.passes import pass_name
 from snn_tool.exporters.c.plan import LANES, QUAD, Conv, Layer, Plan
 from snn_tool.exporters.c.proofs import division, kept
 from snn_tool.exporters.c.schedule import delay_rows
@@ -60,6 +61,8 @@ def header_values(plan: Plan, memory: Memory, prefix: str) -> dict[str, Any]:
         "before_height": plan.unit[1] - 1,
         "fixed": int(plan.fixed),
         "delay": delay_rows(plan.schedule),
+        "passes": program.passes,
+        "events": f"{pass_name(program, prefix).upper()}_EVENTS",
         "bytes_unit": memory.total[0],
         "bytes_fixed": memory.total[1],
         "taps_unit": memory.taps[0],
@@ -317,6 +320,18 @@ def _tables(plan: Plan, prefix: str) -> str:
 
 def network_files(plan: Plan, prefix: str) -> dict[str, str]:
     """Contents by file name of all that one network needs to be compiled."""
-    memory = lay_out(plan)
-    made = {"snn.h": header(plan, memory, prefix), "snn.c": program_text(plan, memory, prefix)}
+    memory, one = lay_out(plan), pass_name(plan.program, prefix)
+    made = {"snn.h": header(plan, memory, one), "snn.c": program_text(plan, memory, one)}
+    if plan.program.passes > 1:
+        values = image_values(plan, memory, prefix)
+        made["snn_pass.h"] = made["snn.h"]
+        made["snn.h"] = template("passes.h", values)
+        made["snn.c"] += template("passes.c", values)
     return made | {name: text_of(f"runtime/{name}") for name in RUNTIME}
+
+
+def image_values(plan: Plan, memory: Memory, prefix: str) -> dict[str, Any]:
+    """The same as `header_values`, of all passes: what comes in is the image alone."""
+    program = plan.program
+    own = {"channels": program.image_channels, "delay": delay_rows(plan.schedule, program.passes)}
+    return header_values(plan, memory, prefix) | own

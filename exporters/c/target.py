@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.c.memory import Memory, lay_out
 from snn_tool.exporters.c.plan import Conv, Plan, make_plan
-from snn_tool.exporters.c.source import RUNTIME, array, header_values, network_files, template
+from snn_tool.exporters.c.source import RUNTIME, array, image_values, network_files, template
 from snn_tool.exporters.c.steps import StepFootprint, by_steps, make_step_plan, step_footprint
 from snn_tool.exporters.c.steps_source import step_folder_files
 from snn_tool.exporters.contract.folder import GOLDEN, Golden, read_golden
@@ -77,17 +77,19 @@ def files_of(program: Program, prefix: str, golden: Golden) -> dict[str, str]:
 
 def c_files(plan: Plan, prefix: str, golden: Golden) -> dict[str, str]:
     """Contents by file name of the whole folder, without network.nir and golden.npz."""
-    values = header_values(plan, lay_out(plan), prefix)
+    values = image_values(plan, lay_out(plan), prefix)
     made = network_files(plan, prefix)
     made["test.c"] = template("test.c", values | _golden_values(plan.program, golden))
-    made["Makefile"] = template("Makefile", values | {"headers": " ".join(RUNTIME)})
+    headers = [*RUNTIME, *(["snn_pass.h"] if plan.program.passes > 1 else [])]
+    made["Makefile"] = template("Makefile", values | {"headers": " ".join(headers)})
     made["README.md"] = template("README.md", values | _readme_values(plan))
     return made
 
 
 def _golden_values(program: Program, golden: Golden) -> dict[str, Any]:
-    """The first golden tile as arrays in C, rows, then columns, then channels."""
-    tile, readout = golden.tiles[0], golden.readout[0]
+    """The first golden tile as arrays in C, rows, columns, then channels; of several passes its image."""
+    last = len(golden.tiles) // program.passes * (program.passes - 1)
+    tile, readout = golden.tiles[0, : program.image_channels], golden.readout[last]
     expected = expected_bytes(program, readout[None], golden.tiles[:1])[0]
     return {
         "tile_width": tile.shape[2],
@@ -150,7 +152,9 @@ def footprint(plan: Plan) -> Footprint:
     biases = sum(4 * layer.node.channels for layer in plan.layers)
     tables = 4 * (7 * len(schedule.needs) + 2 * len(schedule.groups) + 2 * len(schedule.buffers))
     constants = sum(weights.values()) + biases + tables
-    return Footprint(constants, weights, memory.total, plan.unit[0], plan.fixed)
+    passes = plan.program.passes  # each has a buffer of its own
+    buffer = memory.total[0] * passes, memory.total[1] * passes
+    return Footprint(constants, weights, buffer, plan.unit[0], plan.fixed)
 
 
 def taken_by(program: Program, width: int | None = None) -> Footprint | StepFootprint:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError
 from snn_tool.exporters.c.backend import run_tiles
+from snn_tool.exporters.c.passes import check_chain
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.process import run_group
 from snn_tool.exporters.contract.targets import Context
@@ -76,12 +77,21 @@ class WasmBackend:
         for name in (MODULE, SCRIPT):
             if not (export.folder / name).is_file():
                 raise UnsupportedLayerError(f"{export.folder}: holds no {name}; export with --target wasm")
-        node, taps = _node(), bool(record)
+        node, taps, program = _node(), bool(record), export.program
         with tempfile.TemporaryDirectory(prefix="snn-tool-wasm-") as scratch:
             folder = Path(scratch)
             (folder / CHECK).write_text(text_of(CHECK), encoding="utf-8")
-            command: list[str | Path] = [node.program, folder / CHECK, export.folder, str(int(taps))]
-            return run_tiles(command, folder, taps, tiles, export.program, context)
+
+            def run(some: NDArray[np.int16], chained: bool = False) -> RecordedTrace:
+                modes = (str(int(taps)), str(int(chained)))
+                command: list[str | Path] = [node.program, folder / CHECK, export.folder, *modes]
+                return run_tiles(command, folder, taps, some, program, context, chained)
+
+            found = run(tiles)
+            if program.passes > 1:
+                order = export.order if taps else []
+                check_chain(run, lambda images: run(images, True), program, tiles, found, order)
+            return found
 
 
 def _node() -> Node:

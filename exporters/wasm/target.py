@@ -9,7 +9,7 @@ from typing import Any
 
 from snn_tool.exporters.c.memory import lay_out
 from snn_tool.exporters.c.plan import Plan, make_plan
-from snn_tool.exporters.c.source import header_values, network_files
+from snn_tool.exporters.c.source import image_values, network_files
 from snn_tool.exporters.c.target import densities
 from snn_tool.exporters.contract.folder import GOLDEN, read_golden
 from snn_tool.exporters.nir.file import read_program
@@ -70,7 +70,9 @@ def compiled(plan: Plan, compiler: WasmCompiler) -> bytes:
 def wasm_files(plan: Plan) -> Mapping[str, str]:
     """Contents by file name of all that is compiled."""
     values: dict[str, Any] = {
-        **header_values(plan, lay_out(plan), PREFIX),
+        **image_values(plan, lay_out(plan), PREFIX),
+        "state": "state.pass[pass]" if plan.program.passes > 1 else "state",
+        "first": "state.pass[0]" if plan.program.passes > 1 else "state",
         "populations": len(plan.layers),
         "channels_of": ", ".join(str(layer.node.channels) for layer in plan.layers),
         "widths_of": ", ".join(str(layer.source.width) for layer in plan.layers),
@@ -81,7 +83,7 @@ def wasm_files(plan: Plan) -> Mapping[str, str]:
 
 def about(plan: Plan) -> dict[str, Any]:
     """What snn.js has to know of a network."""
-    values = header_values(plan, lay_out(plan), PREFIX)
+    values = image_values(plan, lay_out(plan), PREFIX)
     return {
         "channels": values["channels"],
         "outChannels": values["out_channels"],
@@ -90,6 +92,7 @@ def about(plan: Plan) -> dict[str, Any]:
         "unitHeight": values["unit_height"],
         "sameSize": bool(values["same_size"]),
         "timesteps": plan.program.timesteps,
+        "passes": plan.program.passes,
         "populations": [
             {
                 "name": layer.name,

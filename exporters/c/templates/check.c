@@ -1,7 +1,8 @@
 /* Runs images of integers through a network and writes what it gives: check TILES WIDTH HEIGHT FOLDER.
  *
  * Reads FOLDER/tiles, int16 [tile][row][column][channel]; writes FOLDER/readout, int32, and FOLDER/bytes; with
- * SNN_TAPS also membranes.N, int32, and spikes.N, int8, of population N: [timestep][tile][row][column][channel].
+ * SNN_TAPS also membranes.N, int32, and spikes.N, int8, of population N: [timestep][tile][row][column][channel],
+ * of all passes of a network one after the other: [timestep][pass][tile] and so on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,14 +40,15 @@ static const long channels[POPULATIONS] = {$channels_of}, widths[POPULATIONS] = 
                   heights[POPULATIONS] = {$heights};
 static FILE *membrane_files[POPULATIONS], *spike_files[POPULATIONS];
 static long tiles_all, tile_now;
+static int numbers[$passes];
 
 static void tap(void *user, int32_t population, int32_t timestep, int32_t row, const int32_t *membranes,
                 const uint8_t *spikes, int32_t pixel, int32_t zero)
 {
     const long width = widths[population], count = channels[population];
-    const long place = (((long)timestep * tiles_all + tile_now) * heights[population] + row) * width * count;
+    const long tile = ((long)timestep * $passes + *(const int *)user) * tiles_all + tile_now;
+    const long place = (tile * heights[population] + row) * width * count;
     long x, channel;
-    (void)user;
     fseek(membrane_files[population], place * 4, SEEK_SET);
     put(membranes, 4, (size_t)(width * count), membrane_files[population]);
     if (!spikes)
@@ -66,6 +68,9 @@ int main(int count, char **words)
     long tiles, width, height, tile, row;
     size_t bytes, wide;
     int status = 0;
+#ifdef SNN_TAPS
+    int pass;
+#endif
     void *buffer;
     int16_t *taken;
     uint8_t *given;
@@ -99,7 +104,11 @@ int main(int count, char **words)
         status = ${p}_init(&state, buffer, bytes, (int32_t)width);
 #ifdef SNN_TAPS
         tile_now = tile;
-        state.tap = tap;
+        for (pass = 0; pass < $passes; pass++) {
+            numbers[pass] = pass;
+            $state.tap = tap;
+            $state.user = &numbers[pass];
+        }
 #endif
         for (row = 0; row <= height && !status; row++) {
             if (row == height)

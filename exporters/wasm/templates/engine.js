@@ -15,20 +15,20 @@ class SnnNetwork {
     return network;
   }
 
-  seeRow(population, timestep, row, membranes, spikes, count, pixel) {
+  seeRow(population, timestep, row, membranes, spikes, count, pixel, pass) {
     const { name, channels } = this.about.populations[population];
     const memory = this.wasm.memory.buffer;
     const fired = spikes ? new Int8Array(memory, spikes, (count - 1) * pixel + channels) : null;
     const held = new Int32Array(memory, membranes, count * channels);
-    this.onRow({ population, name, timestep, row, membranes: held, spikes: fired, count, channels, pixel });
+    this.onRow({ population, name, timestep, row, membranes: held, spikes: fired, count, channels, pixel, pass });
   }
 
   /* Room for a row of each kind behind the network's own buffer. */
-  begin(width, watch) {
-    const { about, wasm } = this;
+  begin(width, watch, begin) {
+    const { about, wasm } = this, inputs = about.channels * (about.passes > 1 ? 2 : 1);
     if (!Number.isInteger(width) || width < 1 || width > 65536) throw new RangeError(`width ${width}`);
     const units = Math.ceil(width / about.unitWidth);
-    const values = Math.max(units * about.outWidth * about.outChannels, width * about.channels);
+    const values = Math.max(units * about.outWidth * about.outChannels, width * inputs);
     const bytes = wasm.buffer_bytes(width);
     const buffer = (wasm.heap() + 15) & ~15;
     const row = (buffer + bytes + 15) & ~15;
@@ -36,7 +36,7 @@ class SnnNetwork {
     const readout = (given + values + 15) & ~15;
     const missing = readout + 4 * values - wasm.memory.buffer.byteLength;
     if (missing > 0) wasm.memory.grow(Math.ceil(missing / 65536));
-    SnnNetwork.check(wasm.begin(buffer, bytes, width, watch));
+    SnnNetwork.check(begin(buffer, bytes, width, watch));
     const made = (about.sameSize ? width : units * about.outWidth) * about.outChannels;
     this.places = { row, given, readout, made };
   }
@@ -46,24 +46,26 @@ class SnnNetwork {
   }
 
   /* The row that is ready, if any: its bytes and its integers, valid until the next call. */
-  pop() {
+  pop(pop) {
     const { given, readout, made } = this.places, memory = this.wasm.memory.buffer;
-    if (!this.wasm.pop(given, readout)) return null;
+    if (!pop(given, readout)) return null;
     return { bytes: new Uint8Array(memory, given, made), readout: new Int32Array(memory, readout, made) };
   }
 
-  /* Feeds rows by `put(y)`, which fills the place of a row, and gives every row that comes out to `take`. */
-  stream(width, height, watch, put, push, take) {
-    this.begin(width, watch);
+  /* Feeds rows by `put(y)`, which fills the place of a row, and gives every row that comes out to `take`.
+   * `push` is the name of the function that takes rows; `one` is "_pass" for one pass of several, else "". */
+  stream(width, height, watch, put, push, take, one = "") {
+    const { wasm } = this, pop = wasm[`pop${one}`];
+    this.begin(width, watch, wasm[`begin${one}`]);
     const drain = () => {
-      for (let out = this.pop(); out; out = this.pop()) take(out);
+      for (let out = this.pop(pop); out; out = this.pop(pop)) take(out);
     };
     for (let y = 0; y < height; y++) {
       put(y);
-      SnnNetwork.check(push(this.places.row));
+      SnnNetwork.check(wasm[`${push}${one}`](this.places.row));
       drain();
     }
-    SnnNetwork.check(this.wasm.finish());
+    SnnNetwork.check(wasm[`finish${one}`]());
     drain();
   }
 
@@ -99,20 +101,22 @@ class SnnNetwork {
       if (options.onProgress) options.onProgress(done, height);
     };
     const watch = options.onRow ? 2 : options.spikes === false ? 0 : 1;
-    this.stream(width, height, watch, put, this.wasm.push_row, take);
+    this.stream(width, height, watch, put, "push_row", take);
     return restored;
   }
 
-  /* Runs integers of the network's grid [height][width][channels]; its bytes and read-outs row after row. */
+  /* Runs integers of the network's grid [height][width][channels]; its bytes and read-outs row after row.
+   * With `onePass` a network of several passes runs once, on the image and behind it a result. */
   run(integers, width, height, options = {}) {
-    const values = width * this.about.channels, rows = [];
+    const one = options.onePass && this.about.passes > 1 ? "_pass" : "", rows = [];
+    const values = width * this.about.channels * (one ? 2 : 1);
     this.onRow = options.onRow || null;
     const put = (y) => {
       const target = new Int16Array(this.wasm.memory.buffer, this.places.row, values);
       target.set(integers.subarray(y * values, (y + 1) * values));
     };
     const take = ({ bytes, readout }) => rows.push({ bytes: bytes.slice(), readout: readout.slice() });
-    this.stream(width, height, options.onRow ? 2 : 1, put, this.wasm.push_integers, take);
+    this.stream(width, height, options.onRow ? 2 : 1, put, "push_integers", take, one);
     return rows;
   }
 

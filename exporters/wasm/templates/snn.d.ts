@@ -14,6 +14,8 @@ export interface About {
   unitHeight: number;
   sameSize: boolean;
   timesteps: number;
+  /** How often the network runs on an image; spikes are counted over all passes. */
+  passes: number;
   populations: Population[];
 }
 
@@ -30,12 +32,16 @@ export interface Row {
   count: number;
   channels: number;
   pixel: number;
+  /** 0 for the first. */
+  pass: number;
 }
 
 export interface Options {
   /** false leaves the spikes uncounted. */
   spikes?: boolean;
   onRow?: (row: Row) => void;
+  /** Of `run`: one pass of several, whose input is the image and behind it a result, both of `about.channels`. */
+  onePass?: boolean;
   onProgress?: (rows: number, of: number) => void;
 }
 

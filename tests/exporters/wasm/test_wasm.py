@@ -68,7 +68,7 @@ def test_every_integer_and_every_byte(
 
     (tmp_path / "check.mjs").write_text(text_of("check.mjs"))
     assert NODE
-    command = [NODE.program, tmp_path / "check.mjs", tmp_path, "1"]
+    command = [NODE.program, tmp_path / "check.mjs", tmp_path, "1", "0"]
     found = run_tiles(command, tmp_path, True, tiles, program, DEFAULT)
     np.testing.assert_array_equal(found.readout, expected.readout)
     for name in names:

@@ -31,7 +31,7 @@ function mapper(about, width, height) {
     const high = Math.ceil(height / about.unitHeight) * one.height;
     const step = Math.ceil(Math.max(wide, high) / 64);
     const size = { width: Math.ceil(wide / step), height: Math.ceil(high / step) };
-    const neurons = wide * high * one.channels * about.timesteps;
+    const neurons = wide * high * one.channels * about.timesteps * about.passes;
     return { name: one.name, step, neurons, ...size, cells: new Uint32Array(size.width * size.height) };
   });
   const onRow = ({ population, row, spikes, count, channels, pixel }) => {

@@ -394,3 +394,10 @@ def macs_per_pixel(topology: Topology) -> float:
         s.out_channels * s.in_channels * s.kernel**2 / (scale[s.source] * s.stride) ** 2
         for s in topology.synapses
     )
+
+
+def own_shape(channels: int, size: tuple[int, int]) -> tuple[int, ...]:
+    """What a network of maps [C, H, W] takes: that, [C, L] where H is 1, [F] where W is, too."""
+    if size[0] > 1:
+        return (channels, *size)
+    return (channels,) if size[1] == 1 else (channels, size[1])

@@ -200,6 +200,9 @@ BUILT_IN_BACKENDS: Mapping[str, BuiltIn] = {
         "the WebAssembly of an export, run in node", "snn_tool.exporters.wasm.backend:WasmBackend", "wasm"
     ),
     "netx": BuiltIn("lava-dl, running network.net", "snn_tool.exporters.lava.backend:NetxBackend", "netx"),
+    "onnx": BuiltIn(
+        "the ONNX file of network.nir in onnxruntime", "snn_tool.exporters.onnx.backend:OnnxBackend"
+    ),
     "norse": BuiltIn("norse in float64, by its importer", _SIMULATOR),
     "snntorch": BuiltIn("snntorch in float64, by its importer", _SIMULATOR),
     "spikingjelly": BuiltIn("spikingjelly in float64, by its importer", _SIMULATOR),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from snn_tool.exporters.onnx.graph import Graph
-from snn_tool.exporters.onnx.student import Form, add_student
+from snn_tool.exporters.onnx.student import Form, State, add_student
 from snn_tool.models.network import IMAGE_OFFSET, Network, SynapticConv
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from torch import Tensor
@@ -29,7 +29,10 @@ class FloatArithmetic:
     """
 
     number: Any = np.float32
+    current_number: Any = np.float32
     pixel: Any = np.float32
+    images, over_time = True, False
+    lasting: frozenset[str] = frozenset()
 
     def __init__(self, graph: Graph, network: Network) -> None:
         self.graph, self.network = graph, network
@@ -59,18 +62,19 @@ class FloatArithmetic:
             return sums
         return self.graph.op("DepthToSpace", sums, blocksize=wiring.upsample, mode="CRD")
 
-    def respond(self, population: str, current: str, state: str, step: int) -> tuple[str, str]:
+    def respond(self, population: str, current: str, state: State, step: int) -> State:
         """Activations and the membrane after the reset; that of neurons without memory is the potential."""
         op, neuron = self.graph.op, self.network.neurons[population]
         made = f"{population}.{step}"
         if isinstance(neuron, LifNeuron):
-            return self._fire(neuron, current, state, made)
+            return self._fire(neuron, current, state.membrane, made)
         potential = op("Identity", current, name=f"potentials.{made}")
         if not isinstance(neuron, GradedNeuron):
-            return op("Relu", potential, name=f"spikes.{made}"), potential
+            return State(potential, spikes=op("Relu", potential, name=f"spikes.{made}"))
         scaled = op("Mul", potential, self._real(reciprocal(neuron)))
         clipped = op("Clip", scaled, self._real(neuron.low), self._real(neuron.levels))
-        return op("Mul", op("Round", clipped), self._real(neuron.amplitude), name=f"spikes.{made}"), potential
+        spikes = op("Mul", op("Round", clipped), self._real(neuron.amplitude), name=f"spikes.{made}")
+        return State(potential, spikes=spikes)
 
     def integrate(self, current: str, state: str, step: int) -> str:
         """The sum of the read-out's currents so far."""
@@ -89,7 +93,7 @@ class FloatArithmetic:
         raised = op("Add", op("Mul", clamped, real(255)), real(0.5))
         return op("Sub", op("Div", op("Floor", raised), real(255)), real(IMAGE_OFFSET), name=name)
 
-    def _fire(self, neuron: LifNeuron, current: str, state: str, made: str) -> tuple[str, str]:
+    def _fire(self, neuron: LifNeuron, current: str, state: str, made: str) -> State:
         """Spikes [v > threshold] of v = (1 - leak) v + i, and 0 where they are."""
         op = self.graph.op
         kept = op("Mul", state, self._real(1 - neuron.leak)) if state else ""
@@ -97,7 +101,7 @@ class FloatArithmetic:
         potential = op("Identity", drive, name=f"potentials.{made}")
         fired = op("Greater", potential, self._real(float(neuron.threshold.detach())))
         membrane = op("Where", fired, self._real(0), potential, name=f"membranes.{made}")
-        return self.graph.cast(fired, np.float32, name=f"spikes.{made}"), membrane
+        return State(membrane, spikes=self.graph.cast(fired, np.float32, name=f"spikes.{made}"))
 
     def _real(self, value: float) -> str:
         return self.graph.number(value, np.float32)

@@ -18,7 +18,7 @@ from snn_tool.errors import ExportError
 from snn_tool.exporters.contract.traces import BackendResult, Trace, compare
 from snn_tool.exporters.onnx.graph import Graph, Part, byte_parts
 from snn_tool.exporters.onnx.run import Image, trace_file
-from snn_tool.exporters.onnx.student import Form, add_student, pixel_shuffle
+from snn_tool.exporters.onnx.student import Form, State, add_student, pixel_shuffle
 from snn_tool.models.integer.conv import absolute_product_bound
 from snn_tool.models.integer.network import (
     CURRENT_SHIFT,
@@ -58,12 +58,13 @@ class IntegerNeurons:
         biases = [s.bias.astype(np.int64) for s in synapses if s.wiring.bias]
         self._bias = sum(biases, np.zeros(population.wiring.channels, np.int64))
         self._bound = sum(min(synapse_range(s, network).largest, WRAP) for s in synapses)
+        self.lasts = population.current_decay < INSTANT
         if self._bound + int(np.abs(self._bias).max()) + WRAP > WORD:
             raise ExportError(
                 f"{population.wiring.name}: a sum of currents may exceed 32 bits; use fewer levels"
             )
 
-    def grade(self, current: str, step: int) -> tuple[str, str]:
+    def grade(self, current: str, step: int) -> State:
         """Levels z = sign(v) min(levels, (2 |v| + threshold) // (2 threshold)), v = clip(current + bias)."""
         op, name, threshold = self.graph.op, self.population.wiring.name, self.population.threshold
         biased = self._add_bias(current, self._bias, np.int32)
@@ -72,41 +73,61 @@ class IntegerNeurons:
         counted = op("Div", op("Add", twice, self._whole(threshold)), self._whole(2 * threshold))
         signed = op("Mul", op("Sign", membrane), counted)
         low, high = (self._whole(value) for value in self.network.spike_range)
-        return op("Clip", signed, low, high, name=f"spikes.{name}.{step}"), membrane
+        return State(membrane, spikes=op("Clip", signed, low, high, name=f"spikes.{name}.{step}"))
 
-    def fire(self, current: str, state: str, step: int) -> tuple[str, str]:
+    def fire(self, current: str, state: State, step: int) -> State:
         """Spikes z = [v > threshold << 6], v = 0 where z."""
         op, name = self.graph.op, self.population.wiring.name
-        potential = self.integrate(current, state)
+        synaptic = self.synaptic(current, state.current) if self.lasts else ""
+        potential = self.integrate(current, state.membrane, synaptic)
         fired = op("Greater", potential, self._whole(self.population.threshold << CURRENT_SHIFT))
         membrane = op("Where", fired, self._whole(0), potential, name=f"membranes.{name}.{step}")
-        return self.graph.cast(fired, np.int32, name=f"spikes.{name}.{step}"), membrane
+        return State(membrane, synaptic, self.graph.cast(fired, np.int32, name=f"spikes.{name}.{step}"))
 
-    def integrate(self, current: str, state: str) -> str:
-        """Membrane v = clip(decay(v) + wrap_once(current << 6) + (bias << 6)); `state` is empty at rest."""
+    def synaptic(self, current: str, before: str) -> str:
+        """A current that lasts: u = wrap_once(decay(u) + (current << 6)), int64; empty `before` at rest."""
+        op, number = self.graph.op, self.graph.number
+        drive = op("Mul", self.graph.cast(current, np.int64), number(1 << CURRENT_SHIFT, np.int64))
+        if before:
+            drive = op("Add", drive, self._kept_part(before, self.population.current_decay, np.int64))
+        return self._wrapped_once(drive, np.int64)
+
+    def integrate(self, current: str, state: str, synaptic: str = "") -> str:
+        """Membrane v = clip(decay(v) + u + (bias << 6)); `state` is empty at rest.
+
+        u is the `synaptic` current that lasts, or else wrap_once(current << 6).
+        """
         op, bias = self.graph.op, self._bias << CURRENT_SHIFT
         largest = (self._bound << CURRENT_SHIFT) + int(np.abs(bias).max()) + WRAP
-        kind: Any = np.int32 if largest <= WORD else np.int64
-        drive = op("Mul", self._from_int32(current, kind), self.graph.number(1 << CURRENT_SHIFT, kind))
-        if self._bound << CURRENT_SHIFT > WRAP:
-            drive = self._wrapped_once(drive, kind)
+        kind: Any = np.int32 if largest <= WORD and not synaptic else np.int64
+        drive = synaptic or self._instant(current, kind)
         drive = self._add_bias(drive, bias, kind)
         if state:
             drive = op("Add", drive, self._from_int32(self._kept(state), kind))
         clipped = self._clipped(drive, kind)
         return clipped if kind is np.int32 else self.graph.cast(clipped, np.int32)
 
+    def _instant(self, current: str, kind: Any) -> str:
+        number = self.graph.number(1 << CURRENT_SHIFT, kind)
+        drive = self.graph.op("Mul", self._from_int32(current, kind), number)
+        return self._wrapped_once(drive, kind) if self._bound << CURRENT_SHIFT > WRAP else drive
+
     def _kept(self, state: str) -> str:
-        """decay(v): |v| (4096 - dv) >> 12 with v's sign, which is what ONNX's division does, toward zero."""
+        """decay(v), int32."""
         decay = self.network.decay_of(self.population)
         if not decay:
             return state
+        kept = (DECAY_STEPS - decay) // gcd(decay, DECAY_STEPS)
+        kind: Any = np.int32 if LARGEST * kept <= WORD else np.int64
+        divided = self._kept_part(self._from_int32(state, kind), decay, kind)
+        return divided if kind is np.int32 else self.graph.cast(divided, np.int32)
+
+    def _kept_part(self, state: str, decay: int, kind: Any) -> str:
+        """|v| (4096 - decay) >> 12 with v's sign, which is what ONNX's division does, toward zero."""
         common = gcd(decay, DECAY_STEPS)
         kept, steps = (DECAY_STEPS - decay) // common, DECAY_STEPS // common
-        kind: Any = np.int32 if LARGEST * kept <= WORD else np.int64
-        product = self.graph.op("Mul", self._from_int32(state, kind), self.graph.number(kept, kind))
-        divided = self.graph.op("Div", product, self.graph.number(steps, kind))
-        return divided if kind is np.int32 else self.graph.cast(divided, np.int32)
+        product = self.graph.op("Mul", state, self.graph.number(kept, kind))
+        return self.graph.op("Div", product, self.graph.number(steps, kind))
 
     def _wrapped_once(self, drive: str, kind: Any) -> str:
         """Above M subtract 2M, at or below -M add 2M; M = 2^23."""
@@ -144,10 +165,13 @@ class IntegerArithmetic:
     """
 
     number: Any = np.int32
+    current_number: Any = np.int64
     pixel: Any = np.uint8
 
     def __init__(self, graph: Graph, network: IntegerNetwork) -> None:
         self.graph, self.network = graph, network
+        self.images, self.over_time = network.grid is None, network.over_time
+        self.lasting = frozenset(p.wiring.name for p in network.populations if p.current_decay < INSTANT)
         self._neurons = {p.wiring.name: IntegerNeurons(graph, network, p) for p in network.populations}
         for synapse in network.synapses:
             if 2 * absolute_product_bound(synapse, network) > WORD:
@@ -156,10 +180,17 @@ class IntegerArithmetic:
                 )
 
     def source(self, image: str) -> str:
-        """The integer input int32: clip(floor((255 image - offset) / step + 1/2), input_range) in float64."""
+        """The integer input int32, in float64: clip(floor(x + 1/2), input_range) of values x in units.
+
+        Of an image x = (255 image - offset) / step, of other values x = value / 2^exponent.
+        """
         op, (low, high), offset = self.graph.op, self.network.input_range, self.network.input_offset
-        grey = op("Sub", op("Mul", self.graph.cast(image, np.float64), self._real(GREY)), self._real(offset))
-        steps = op("Div", grey, self._real(self.network.input_step))
+        values, grid = self.graph.cast(image, np.float64), self.network.grid
+        if grid:
+            steps = op("Mul", values, self._real(2.0**-grid.exponent)) if grid.exponent else values
+        else:
+            grey = op("Sub", op("Mul", values, self._real(GREY)), self._real(offset))
+            steps = op("Div", grey, self._real(self.network.input_step))
         nearest = op("Floor", op("Add", steps, self._real(HALF)))
         return self.graph.cast(op("Clip", nearest, self._real(low), self._real(high)), np.int32)
 
@@ -174,8 +205,8 @@ class IntegerArithmetic:
         factor = held.wiring.upsample
         return pixel_shuffle(self.graph, total, held.wiring.target_channels, factor) if factor > 1 else total
 
-    def respond(self, population: str, current: str, state: str, step: int) -> tuple[str, str]:
-        """Spikes and the membrane after the reset, int32."""
+    def respond(self, population: str, current: str, state: State, step: int) -> State:
+        """Spikes and the membrane after the reset, int32, and a current that lasts, int64."""
         neurons = self._neurons[population]
         if self.network.neuron == "graded":
             return neurons.grade(current, step)
@@ -271,23 +302,22 @@ def integer_model(network: IntegerNetwork, form: Form, source: Mapping[str, Any]
     Raises:
         ExportError: a sum may exceed 32 bits; synapse or population are named.
     """
-    _refuse_time(network)
     graph = Graph("integer student")
     add_student(network.topology, IntegerArithmetic(graph, network), form)
     return graph.model(KIND, SCHEMA, {**source, **_described(network, form)})
 
 
-def _refuse_time(network: IntegerNetwork) -> None:
-    """Refuse what the graph would drop: it takes one image in [0, 1], and keeps membranes alone."""
-    faults = [f"{s.wiring.name}: is recurrent" for s in network.synapses if s.wiring.delay]
-    faults += [
-        f"{p.wiring.name}: has a synaptic current that lasts (CubaLIF)"
-        for p in network.populations
-        if p.current_decay != INSTANT
-    ]
-    faults += ["its input is no image"] if network.grid else []
-    if faults:
-        raise ExportError(f"{faults[0]}, which this tool does not write for onnx; use --target nir or loihi")
+def _taken(network: IntegerNetwork) -> dict[str, Any]:
+    """What stands behind the integers of the input."""
+    if network.grid is None:
+        return {"step": network.input_step, "offset": network.input_offset}
+    grid = network.grid
+    return {"kind": grid.kind, "exponent": grid.exponent, "over_time": grid.over_time}
+
+
+def _lasting(population: IntegerPopulation) -> dict[str, int]:
+    lasts = population.current_decay < INSTANT
+    return {"current_decay": population.current_decay} if lasts else {}
 
 
 def _described(network: IntegerNetwork, form: Form) -> dict[str, Any]:
@@ -301,11 +331,11 @@ def _described(network: IntegerNetwork, form: Form) -> dict[str, Any]:
         "levels": network.levels,
         "signed": network.signed,
         "multiple": 1 if network.image_size else network.topology.multiple,
-        "input": {"step": network.input_step, "offset": network.input_offset, "low": low, "high": high},
+        "input": {**_taken(network), "low": low, "high": high},
         "residual_scale": network.residual_scale,
         "adds_image": network.adds_image,
         "populations": [
-            {**asdict(p.wiring), "threshold": p.threshold, "decay": network.decay_of(p)}
+            {**asdict(p.wiring), "threshold": p.threshold, "decay": network.decay_of(p), **_lasting(p)}
             for p in network.populations
         ],
     }
@@ -321,7 +351,7 @@ def compare_integers(
         path: for messages.
         network: what was exported.
         form: of the graph.
-        image: float32 [N, C, H, W], sides multiples of the topology's.
+        image: float32 [N, C, H, W], sides multiples of the topology's; or values as the file takes them.
         reference: every spike and membrane.
 
     Raises:

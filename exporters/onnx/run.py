@@ -8,12 +8,18 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from snn_tool.exporters.contract.traces import RecordedTrace
-from snn_tool.exporters.onnx.student import IMAGE_INPUT, NEXT, STATE, Form
+from snn_tool.exporters.onnx.student import NEXT, STATE, Form
 from snn_tool.models.teachers.onnx import start_session, with_outputs
 from snn_tool.models.topology import Topology
 
 Image = NDArray[np.float32]
 Values = dict[str, NDArray[Any]]
+NUMBERS: Mapping[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+}
+"""Of onnxruntime's types."""
 
 
 class FileRun:
@@ -35,8 +41,10 @@ class FileRun:
         there = {output.name for output in model.graph.output}
         data = with_outputs(tapped, tuple(name for name in tensors if name not in there), path)
         self._session = start_session(data, path)
-        kinds = {given.name: given.type for given in self._session.get_inputs()}
-        self.number: Any = np.int32 if "tensor(int32)" in kinds.values() else np.float32
+        kinds = {given.name: NUMBERS[given.type] for given in self._session.get_inputs()}
+        self.states = {name: kind for name, kind in kinds.items() if name.startswith(f"{STATE}.")}
+        self.given = next(name for name in kinds if name not in self.states)
+        self.ranks = {one.name: len(one.shape) for one in self._session.get_inputs()}
         self.outputs = tuple(made.name for made in self._session.get_outputs())
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Values:
@@ -44,24 +52,37 @@ class FileRun:
         return dict(zip(self.outputs, self._session.run(None, dict(inputs)), strict=True))
 
 
-def run_steps(run: FileRun, topology: Topology, form: Form, timesteps: int, image: Image) -> list[Values]:
-    """The outputs of one run of an unrolled file, or of every step of a stateful one from rest."""
+def run_steps(run: FileRun, topology: Topology, form: Form, timesteps: int, given: Image) -> list[Values]:
+    """The outputs of one run of an unrolled file, or of every step of a stateful one from rest.
+
+    Args:
+        run: the file.
+        topology: of the network.
+        form: of the file.
+        timesteps: T.
+        given: images [N, C, H, W], values [N, ...], or [T, N, ...] where each timestep has its own.
+    """
     if not form.stateful:
-        return [run({IMAGE_INPUT: image})]
-    states = {f"{STATE}.{name}": zeros for name, zeros in rest_states(topology, image, run.number).items()}
-    found = []
-    for _ in range(timesteps):
-        found.append(run({IMAGE_INPUT: image, **states}))
+        return [run({run.given: given})]
+    over_time = given.ndim > run.ranks[run.given]
+    states, found = rest_states(run, topology, given[0] if over_time else given), list[Values]()
+    for step in range(timesteps):
+        found.append(run({run.given: given[step] if over_time else given, **states}))
         states = {name: found[-1][name.replace(STATE, NEXT, 1)] for name in states}
     return found
 
 
-def rest_states(topology: Topology, image: Image, kind: Any) -> Values:
-    """Zeros for every population of an image [N, C, H, W] of any size."""
+def rest_states(run: FileRun, topology: Topology, given: Image) -> Values:
+    """Zeros for every state that a file takes beside images [N, C, H, W] of any size, or values [N, ...]."""
     multiple = 1 if topology.image_size else topology.multiple
-    height, width = (-(-side // multiple) * multiple for side in image.shape[2:])
-    sizes = topology.sizes(height, width)
-    return {p.name: np.zeros((len(image), p.channels, *sizes[p.name]), kind) for p in topology.populations}
+    sides = topology.image_size or given.shape[2:]
+    height, width = (-(-side // multiple) * multiple for side in sides)
+    sizes, held = topology.sizes(height, width), {p.name: p for p in topology.populations}
+    return {
+        name: np.zeros((len(given), held[owner].channels, *sizes[owner]), kind)
+        for name, kind in run.states.items()
+        for owner in [name.split(".")[1]]
+    }
 
 
 def trace_file(
@@ -69,7 +90,8 @@ def trace_file(
 ) -> RecordedTrace:
     """Run images [N, C, H, W] through a student's file and keep every population at every timestep.
 
-    Those of further passes follow along the first axis. The read-out's spikes are zeros: it has none.
+    Values that are no images, [N, ...] or [T, N, ...], likewise. Populations of further passes follow along
+    the first axis. The read-out's spikes are zeros: it has none.
 
     Raises:
         ArtifactError: onnxruntime refuses the file.

@@ -1,12 +1,15 @@
 """A whole student as an ONNX graph: all timesteps in one, or one step with its membranes as inputs.
 
     image       float32 [N, C, height, width], in [0, 1] before noise, of any size
+    inputs      instead of it, where a network takes spikes or other values: float32 [N, ...] of the network's
+                own shape, or [T, N, ...] where each timestep has its own
     restored    of the same size: uint8 of integers, float32 of floats (neither rounded nor clamped then)
     readout     the read-out's membrane after the last step
 
 A step takes besides, for each population and the read-out, `state.NAME` (zeros at rest, of the size of the
 extended image divided by the population's downscale) and gives `next.NAME` in the same order; its `restored`
-holds after the last step.
+holds after the last step. A synaptic current that lasts is `state.NAME.current`, and spikes that a recurrent
+connection delivers a timestep later are `state.NAME.spikes`.
 
 A student of several passes has all of them in its graph, each from rest: image in, image out. Its timesteps
 are numbered through, those of the second pass from T on.
@@ -18,10 +21,29 @@ from typing import Any, Protocol
 
 import numpy as np
 from snn_tool.exporters.onnx.graph import MIRROR, Graph, cropped, extended
-from snn_tool.models.topology import IMAGE, Population, Topology
+from snn_tool.models.topology import IMAGE, Population, Topology, own_shape
 
-IMAGE_INPUT, RESTORED, READOUT = "image", "restored", "readout"
+IMAGE_INPUT, VALUES_INPUT, RESTORED, READOUT = "image", "inputs", "restored", "readout"
 STATE, NEXT = "state", "next"
+CURRENT, SPIKES = "current", "spikes"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Tensors that a population hands to its next timestep; empty at rest, and where it has none.
+
+    Attributes:
+        membrane: after the reset.
+        current: the synaptic one, if it lasts.
+        spikes: what it emitted.
+    """
+
+    membrane: str = ""
+    current: str = ""
+    spikes: str = ""
+
+
+REST = State()
 
 
 class Arithmetic(Protocol):
@@ -30,21 +52,29 @@ class Arithmetic(Protocol):
     Attributes:
         graph: receives the nodes.
         number: numpy type of currents, membranes and spikes.
+        current_number: numpy type of synaptic currents that last.
         pixel: numpy type of restored images.
+        images: the input is an image in [0, 1]; otherwise values on a grid.
+        over_time: each timestep has an input of its own.
+        lasting: names of populations whose synaptic current lasts.
     """
 
     graph: Graph
     number: Any
+    current_number: Any
     pixel: Any
+    images: bool
+    over_time: bool
+    lasting: frozenset[str]
 
     def source(self, image: str) -> str:
-        """An image as the first synapses read it, from float32 [N, C, H, W] of fitting sides."""
+        """What the first synapses read, of float32 [.., C, H, W] of fitting sides."""
 
     def current(self, synapse: str, source: str) -> str:
         """One synapse's currents [N, C', H', W'], after pixel-shuffle."""
 
-    def respond(self, population: str, current: str, state: str, step: int) -> tuple[str, str]:
-        """Spikes of a population, and its membrane after the reset; `state` is empty at rest."""
+    def respond(self, population: str, current: str, state: State, step: int) -> State:
+        """A population after one more step."""
 
     def integrate(self, current: str, state: str, step: int) -> str:
         """The read-out's membrane after one more step."""
@@ -57,30 +87,34 @@ class Arithmetic(Protocol):
 
 
 def walk_step(
-    topology: Topology, arithmetic: Arithmetic, source: str, states: Mapping[str, str], step: int
-) -> dict[str, str]:
+    topology: Topology, arithmetic: Arithmetic, source: str, states: Mapping[str, State], step: int
+) -> dict[str, State]:
     """Add one timestep.
 
     Args:
         topology: the wiring.
         arithmetic: makes the nodes.
         source: of `Arithmetic.source`.
-        states: membranes by population; what is missing is at rest.
+        states: of the populations after the step before; what is missing is at rest.
         step: its number, for the names.
 
     Returns:
-        The membranes after it, the read-out's included.
+        Their states after it, the read-out's included.
     """
-    outputs, after = {IMAGE: source}, {}
-    sources = {synapse.name: synapse.source for synapse in topology.synapses}
+    outputs, after = {IMAGE: source}, dict[str, State]()
+    wirings = {synapse.name: synapse for synapse in topology.synapses}
     for population in topology.populations:
-        name = population.name
-        parts = [arithmetic.current(part, outputs[sources[part]]) for part in population.inputs]
-        current = _total(arithmetic.graph, parts)
+        name, parts = population.name, list[str]()
+        for synapse in map(wirings.__getitem__, population.inputs):
+            late = states.get(synapse.source, REST).spikes
+            if emitted := late if synapse.delay else outputs[synapse.source]:
+                parts.append(arithmetic.current(synapse.name, emitted))
+        current, state = _total(arithmetic.graph, parts), states.get(name, REST)
         if population is topology.readout:
-            after[name] = arithmetic.integrate(current, states.get(name, ""), step)
+            after[name] = State(arithmetic.integrate(current, state.membrane, step))
         else:
-            outputs[name], after[name] = arithmetic.respond(name, current, states.get(name, ""), step)
+            after[name] = arithmetic.respond(name, current, state, step)
+            outputs[name] = after[name].spikes
     return after
 
 
@@ -126,21 +160,27 @@ class Form:
 def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
     """Add a student's nodes, inputs and outputs to the arithmetic's graph."""
     graph = arithmetic.graph
-    height, width = topology.image_size or ("height", "width")
-    image = graph.input(IMAGE_INPUT, np.float32, ("batch", topology.image_channels, height, width))
     multiple = 1 if topology.image_size else topology.multiple
-    fitting = extended(graph, image, multiple, MIRROR)
-    source = arithmetic.source(fitting)
-    states = _walk_passes(topology, arithmetic, form, fitting, source)
-    readout = states[topology.readout.name]
+    image = fitting = ""
+    if arithmetic.images:
+        sides = topology.image_size or ("height", "width")
+        image = graph.input(IMAGE_INPUT, np.float32, ("batch", topology.image_channels, *sides))
+        fitting = extended(graph, image, multiple, MIRROR)
+        sources = [arithmetic.source(fitting)]
+    else:
+        sources = _values(topology, arithmetic, form)
+    states = _walk_passes(topology, arithmetic, form, fitting, sources)
+    readout = states[topology.readout.name].membrane
     if topology.restores:
-        whole = arithmetic.restored(fitting, source, readout)
+        whole = arithmetic.restored(fitting, sources[0], readout)
         cropped(graph, whole, image, multiple, RESTORED)
-        graph.output(RESTORED, arithmetic.pixel, ("batch", topology.image_channels, height, width))
+        graph.output(RESTORED, arithmetic.pixel, ("batch", topology.image_channels, *sides))
     if form.stateful:
-        for population in topology.populations:
-            graph.op("Identity", states[population.name], name=f"{NEXT}.{population.name}")
-            graph.output(f"{NEXT}.{population.name}", arithmetic.number, _sizes(topology, population))
+        for kept in _kept_states(topology, arithmetic):
+            made = {"": states[kept.population.name].membrane, CURRENT: states[kept.population.name].current}
+            made |= {SPIKES: states[kept.population.name].spikes}
+            graph.op("Identity", made[kept.part], name=kept.name(NEXT))
+            graph.output(kept.name(NEXT), kept.kind, _sizes(topology, kept.population))
     else:
         graph.op("Identity", readout, name=READOUT)
         graph.output(READOUT, arithmetic.number, _sizes(topology, topology.readout))
@@ -149,18 +189,34 @@ def add_student(topology: Topology, arithmetic: Arithmetic, form: Form) -> None:
             graph.output(name, arithmetic.number, _sizes(topology, population))
 
 
+def _values(topology: Topology, arithmetic: Arithmetic, form: Form) -> list[str]:
+    """Declare an input that is no image; what the first synapses read, once or of each timestep."""
+    assert topology.image_size
+    graph, size = arithmetic.graph, (topology.input_channels, *topology.image_size)
+    steps = (form.steps,) if arithmetic.over_time and not form.stateful else ()
+    own = own_shape(topology.input_channels, topology.image_size)
+    given = graph.input(VALUES_INPUT, np.float32, (*steps, "batch", *own))
+    sides = graph.constant(np.array([0] * (len(steps) + 1) + list(size), np.int64))  # 0 keeps a side
+    whole = arithmetic.source(graph.op("Reshape", given, sides))
+    if not steps:
+        return [whole]
+    return [graph.op("Gather", whole, graph.number(step, np.int64), axis=0) for step in range(form.steps)]
+
+
 def _walk_passes(
-    topology: Topology, arithmetic: Arithmetic, form: Form, image: str, source: str
-) -> dict[str, str]:
-    """Add every timestep of every pass; the membranes after the last, by population."""
-    given, states = source, _declare_states(topology, arithmetic) if form.stateful else {}
+    topology: Topology, arithmetic: Arithmetic, form: Form, image: str, sources: Sequence[str]
+) -> dict[str, State]:
+    """Add every timestep of every pass; the states after the last, by population."""
+    states = _declare_states(topology, arithmetic) if form.stateful else dict[str, State]()
     for number in range(topology.passes):
+        given = list(sources)
         if topology.passes > 1:
-            readout = states.get(topology.readout.name, "")
+            source, readout = sources[0], states.get(topology.readout.name, REST).membrane
             result = arithmetic.chained(image, source, readout, chained_name(number)) if readout else source
-            given, states = arithmetic.graph.op("Concat", source, result, axis=1), {}
+            given, states = [arithmetic.graph.op("Concat", source, result, axis=1)], {}
         for step in range(form.steps):
-            states = walk_step(topology, arithmetic, given, states, number * form.steps + step)
+            shown = given[min(step, len(given) - 1)]
+            states = walk_step(topology, arithmetic, shown, states, number * form.steps + step)
     return states
 
 
@@ -179,9 +235,40 @@ def spike_tensors(topology: Topology, steps: int) -> dict[str, Population]:
     return {f"spikes.{p.name}.{step}": p for step in range(steps) for p in topology.spiking}
 
 
-def _declare_states(topology: Topology, arithmetic: Arithmetic) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One tensor that a step takes and gives: a membrane, or the `part` of a state that is none."""
+
+    population: Population
+    part: str
+    kind: Any
+
+    def name(self, direction: str) -> str:
+        return ".".join(filter(None, (direction, self.population.name, self.part)))
+
+
+def _kept_states(topology: Topology, arithmetic: Arithmetic) -> list[_Kept]:
+    """In the order of execution."""
+    read_late = {synapse.source for synapse in topology.synapses if synapse.delay}
+    kept: list[_Kept] = []
+    for population in topology.populations:
+        kept.append(_Kept(population, "", arithmetic.number))
+        if population.name in arithmetic.lasting:
+            kept.append(_Kept(population, CURRENT, arithmetic.current_number))
+        if population.name in read_late:
+            kept.append(_Kept(population, SPIKES, arithmetic.number))
+    return kept
+
+
+def _declare_states(topology: Topology, arithmetic: Arithmetic) -> dict[str, State]:
+    names = {
+        (kept.population.name, kept.part): arithmetic.graph.input(
+            kept.name(STATE), kept.kind, _sizes(topology, kept.population)
+        )
+        for kept in _kept_states(topology, arithmetic)
+    }
     return {
-        p.name: arithmetic.graph.input(f"{STATE}.{p.name}", arithmetic.number, _sizes(topology, p))
+        p.name: State(*(names.get((p.name, part), "") for part in ("", CURRENT, SPIKES)))
         for p in topology.populations
     }
 

@@ -14,10 +14,11 @@ from snn_tool.exporters.nir_foreign.importing import output_node
 from snn_tool.exporters.nir_foreign.module import load_nir_module
 from snn_tool.files.artifacts import write_json
 from snn_tool.files.ownership import of_kind, refuse_existing_file
-from snn_tool.inputs.encoding import integers_of, own_shape
+from snn_tool.inputs.encoding import integers_of
 from snn_tool.inputs.options import InputOptions
 from snn_tool.inputs.samples import Samples, read_samples
 from snn_tool.models.integer.engine import IntegerEngine, base_image
+from snn_tool.models.topology import own_shape
 from snn_tool.networks.open import open_integers
 from snn_tool.results import Result
 from snn_tool.tables import plain_table, rendered

@@ -22,11 +22,12 @@ from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.passes import first_tiles, next_tiles
-from snn_tool.inputs.encoding import integers_of, own_shape
+from snn_tool.inputs.encoding import integers_of
 from snn_tool.inputs.samples import read_samples
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, run_passes
 from snn_tool.models.integer.file import INTEGER_SUFFIX
 from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.topology import own_shape
 from snn_tool.networks.open import open_integers
 
 NIR_SUFFIX = ".nir"
@@ -102,6 +103,20 @@ def _golden_of_nir(source: Path, options: GoldenOptions) -> ExportSource:
     return ExportSource(nir, np.concatenate(tiles), joined(traces), nir.sha256, origin, False)
 
 
+def refuse_photographs(source: Path, network: IntegerNetwork) -> None:
+    """Refuse to draw tiles of photographs for a network that takes something else.
+
+    Raises:
+        ConfigError: says what it takes, and how to give it.
+    """
+    channels = network.topology.image_channels
+    if network.grid or channels not in (1, 3):
+        raise ConfigError(
+            f"{source}: takes {channels} channels of {network.grid.kind if network.grid else 'images'}, "
+            "which photographs do not have; give --inputs FILE for golden tiles"
+        )
+
+
 def _drawn(
     source: Path,
     options: GoldenOptions,
@@ -119,12 +134,7 @@ def _drawn(
         samples = read_samples(options.inputs, own_shape(channels, size), *known)
         made = {"images": samples.path.name, "inputs": samples.document()}
         return integers_of(samples.values, network), made
-    if network.grid or channels not in (1, 3):
-        raise ConfigError(
-            f"{source}: takes {channels} channels of "
-            f"{network.grid.kind if network.grid else 'images'}, which "
-            "photographs do not have; give --inputs FILE for golden tiles"
-        )
+    refuse_photographs(source, network)
     degradation = degradation_for(options.task, options.sigma, trained_for)
     drawn = draw_tiles(options.images, options.tiles, size, degradation, options.seed, channels)
     return quantize_image(drawn, network), {

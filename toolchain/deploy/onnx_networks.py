@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from snn_tool.degradations.crops import draw_tiles
 from snn_tool.degradations.tasks import TrainedFor, degradation_for
+from snn_tool.deploy.golden import refuse_photographs
 from snn_tool.deploy.options import ONNX, GoldenOptions
 from snn_tool.errors import ConfigError, ExportDiffersError
 from snn_tool.exporters.contract.traces import EXACT, RecordedTrace
@@ -23,12 +24,14 @@ from snn_tool.exporters.onnx.student import IMAGE_INPUT, RESTORED, Form, readout
 from snn_tool.exporters.onnx.traced import Traceable, traced_model
 from snn_tool.images.metrics import to_uint8
 from snn_tool.images.tiling import pad_to_multiple
+from snn_tool.inputs.encoding import as_maps, integers_of
+from snn_tool.inputs.samples import read_samples
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image, restore_integers, run_passes
 from snn_tool.models.integer.network import IntegerNetwork
 from snn_tool.models.network import Network
 from snn_tool.models.neurons import GradedNeuron, LifNeuron
 from snn_tool.models.streams import FANOUT
-from snn_tool.models.topology import Topology
+from snn_tool.models.topology import Topology, own_shape
 from snn_tool.networks.open import FloatStudent, IntegerStudent, OpenedTeacher, Provenance, channels_of
 
 CUT = (3, 5)
@@ -298,10 +301,29 @@ def integer_student(opened: IntegerStudent, out: Path, options: OnnxOptions) -> 
     model = integer_model(network, form, origin_of(origin))
     if not options.verify:
         return model, ()
+    if options.golden.inputs.inputs is not None:
+        return model, check_integer_student(model, out, network, form, _given_values(network, options.golden))
+    assert origin.path
+    refuse_photographs(origin.path, network)
     images = check_images(
         origin.trained_for, options.golden, network.topology.image_channels, network.topology
     )
     return model, check_integer_student(model, out, network, form, images)
+
+
+def _given_values(network: IntegerNetwork, options: GoldenOptions) -> Image:
+    """The first samples of a user's inputs, as the file takes them: [N, ...], or [T, N, ...] over time.
+
+    Raises:
+        DataError: they cannot be used, or do not fit the network.
+    """
+    own = own_shape(network.topology.image_channels, network.image_size or (options.size, options.size))
+    samples = read_samples(options.inputs, own, network.timesteps, network.timesteps, options.tiles)
+    values = samples.values.astype(np.float32)
+    integers_of(values, network)  # refuses what does not fit
+    if not network.over_time:
+        return np.ascontiguousarray((values if network.grid else as_maps(values))[0])
+    return np.ascontiguousarray(np.broadcast_to(values, (network.timesteps, *values.shape[1:])))
 
 
 def check_integer_student(
@@ -314,7 +336,7 @@ def check_integer_student(
         out: for messages.
         network: what it was made of.
         form: of the graph.
-        images: float32 [N, C, H, W] of fitting sides.
+        images: float32 [N, C, H, W] of fitting sides, or values as the file takes them.
 
     Returns:
         What was compared, a line each.
@@ -324,7 +346,8 @@ def check_integer_student(
     """
     engine = IntegerEngine(network)
     record = [p.wiring.name for p in network.populations]
-    runs = [trace for _, trace in run_passes(engine, quantize_image(images, network), record)]
+    integers = quantize_image(images, network) if network.grid is None else _integers(images, network)
+    runs = [trace for _, trace in run_passes(engine, integers, record)]
     reference = RecordedTrace(
         runs[-1].readout,
         {name: np.concatenate([run.spikes[name] for run in runs]) for name in record},
@@ -339,6 +362,10 @@ def check_integer_student(
     versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
     lines = [f"{result.values_compared:,} integers of all populations equal the engine's ({versions})"]
     return (*lines, *_check_integer_outputs(model, out, engine, form, images, reference.readout))
+
+
+def _integers(values: Image, network: IntegerNetwork) -> NDArray[np.int16]:
+    return integers_of(values if network.over_time else values[None], network)
 
 
 def _check_integer_outputs(

@@ -141,8 +141,8 @@ class VerifyOptions:
     backend: Annotated[
         tuple[str, ...],
         Flag(
-            "integer, nir, lava (loihi), netx (netx), c (c), norse, snntorch, spikingjelly, sinabs, "
-            "nirtorch, or another package's: see 'backend list'; repeatable.",
+            "integer, nir, onnx, lava (loihi), netx (netx), c (c), norse, snntorch, spikingjelly, "
+            "sinabs, nirtorch, or another package's: see 'backend list'; repeatable.",
             shown="nir and lava, netx or c",
         ),
     ] = ()
@@ -194,6 +194,7 @@ class ImportOptions:
         images: folder of images, or one image; None where `expect` holds the inputs.
         timesteps: T, for which each image is presented unchanged; None: the inputs' own.
         dt_s: timestep in seconds that the file's time constants are meant for.
+        group_constants: populations that a node of several time constants becomes at most, 0 for any number.
         input_step: grey levels per integer input unit.
         limit: largest number of images, 0 for all.
         task, sigma: degradation of the images; None leaves them as they are.
@@ -232,6 +233,10 @@ class ImportOptions:
             "usual one is the last."
         ),
     ] = TO_ZERO
+    group_constants: Annotated[
+        int,
+        Flag("Populations that a node with several time constants becomes at most; near ones are merged."),
+    ] = 0
     input_step: Annotated[
         int | None,
         Flag(
@@ -263,6 +268,8 @@ class ImportOptions:
         ):
             if value is not None and not low <= value <= high:
                 raise ConfigError(f"{option} {value}: use {low} to {high}")
+        if self.group_constants < 0:
+            raise ConfigError(f"--group-constants {self.group_constants}: use 0 for any number, or more")
         if self.limit is not None and self.limit < 0:
             raise ConfigError(f"--limit {self.limit}: use 0 for all images, or more")
 

@@ -16,10 +16,11 @@ from snn_tool.exporters.verify.running import Runner
 from snn_tool.images.files import find_images
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.images.tiling import pad_to_multiple
-from snn_tool.inputs.encoding import integers_of, own_shape
+from snn_tool.inputs.encoding import integers_of
 from snn_tool.inputs.options import InputOptions
 from snn_tool.inputs.samples import Samples, read_samples
 from snn_tool.models.integer.engine import base_image, pass_inputs, quantize_image
+from snn_tool.models.topology import own_shape
 from snn_tool.networks.evaluation import load_pair
 
 

@@ -72,10 +72,3 @@ def clipped(values: NDArray[Any], network: IntegerNetwork) -> int:
         return 0
     unit = 2.0**grid.exponent
     return int(((values < (grid.low - 0.5) * unit) | (values > (grid.high + 0.5) * unit)).sum())
-
-
-def own_shape(channels: int, size: tuple[int, int]) -> tuple[int, ...]:
-    """What a network of these integers takes: [C, H, W], [C, L] where H is 1, [F] where W is, too."""
-    if size[0] > 1:
-        return (channels, *size)
-    return (channels,) if size[1] == 1 else (channels, size[1])

@@ -9,98 +9,39 @@ timesteps of what arrives at the Output. An image that the file adds to its outp
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import nir
 import numpy as np
 from snn_tool.errors import UnsupportedLayerError
 from snn_tool.exporters.nir.program import OUTPUT
 from snn_tool.exporters.nir_foreign import SUBTRACT_LATE, TO_ZERO
+from snn_tool.exporters.nir_foreign.constants import INTEGRATORS, Channels, Neurons, Part, neurons, parts_of
 from snn_tool.exporters.nir_foreign.forms import Conv, Form, Reals, Term, added, emitted, scaled, squared
-from snn_tool.exporters.nir_foreign.layers import apply_layer, per_channel
+from snn_tool.exporters.nir_foreign.layers import apply_layer
 from snn_tool.exporters.nir_foreign.loops import FIRING
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
-from snn_tool.models.topology import IMAGE, Population, Synapse, fits_any_size
+from snn_tool.models.topology import IMAGE, MOST_PARTS, Population, Synapse, fits_any_size
 
 SPIKING = FIRING
-INTEGRATORS = (nir.I, nir.LI)
-SAME = 1e-6
-"""Relative difference that is taken for float32 rounding of equal time constants."""
-
 READOUT = "readout"
 ALWAYS = 2.0
 """What bias neurons gain in each step, of a threshold of 1."""
 
+REGROUP = (
+    "each pair of them is a population of its own, and every population has a synapse from each that feeds "
+    "it; --group-constants 8 gives near ones one value"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Neurons:
-    """What one timestep does: u = (1 - current_decay) u + gain x, v = (1 - decay) v + u + drive.
+class Placed:
+    """A population, and the channels of its node that it holds."""
 
-    Gain and drive are [C]; with a current_decay of 1 the current u is what arrives.
-    """
-
-    gain: Reals
-    drive: Reals
-    decay: float
-    current_decay: float = 1.0
-    subtracts: bool = False
-
-
-def neurons(node: Any, form: Form, dt_s: float, where: str) -> Neurons:
-    """A population's constants, with a threshold of 1 if it spikes.
-
-    Args:
-        node: IF, LIF, CubaLIF, I or LI.
-        form: what arrives; gives the shape.
-        dt_s: timestep in seconds.
-        where: stands at the head of messages.
-
-    Raises:
-        UnsupportedLayerError: a parameter differs within a channel, a time constant between channels, or a
-            threshold that is not above the reset.
-    """
-
-    def read(field: str) -> Reals:
-        return per_channel(getattr(node, field), form, field, where)
-
-    zero = np.zeros(form.shape[0])
-    gain, decay, rest, current = dt_s * read("r"), 0.0, zero, 1.0
-    if not isinstance(node, nir.IF | nir.I):
-        tau = _one(read("tau_mem" if isinstance(node, nir.CubaLIF) else "tau"), where)
-        decay = min(dt_s / tau, 1.0)
-        gain, rest = decay * read("r"), read("v_leak")
-    if isinstance(node, nir.CubaLIF):
-        current = dt_s / _one(read("tau_syn"), where)
-        current = 1.0 if current > 1 - SAME else current
-        gain = gain * current * read("w_in")
-    if isinstance(node, INTEGRATORS):
-        return _integrator(Neurons(gain, decay * rest, decay), rest, where)
-    reset = read("v_reset")
-    threshold = read("v_threshold") - reset
-    if (threshold <= 0).any():
-        raise UnsupportedLayerError(
-            f"{where}: v_threshold is not above v_reset, so that it fires without input; raise v_threshold"
-        )
-    drive = decay * (rest - reset) if decay else zero
-    return Neurons(gain / threshold, drive / threshold, decay, current)
-
-
-def _integrator(found: Neurons, rest: Reals, where: str) -> Neurons:
-    if rest.any():
-        raise UnsupportedLayerError(f"{where}: v_leak of a read-out must be 0, where the chip's starts")
-    return found
-
-
-def _one(tau: Reals, where: str) -> float:
-    if tau.max() > tau.min() * (1 + SAME):
-        raise UnsupportedLayerError(
-            f"{where}: its time constants lie between {tau.min():g} and {tau.max():g} s; Lava's LIF has one "
-            "du and one dv for all its neurons: give them one time constant, or write a node for each"
-        )
-    return float(tau[0])
+    name: str
+    part: Part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,15 +50,16 @@ class ImportedGraph:
 
     Attributes:
         network: in real numbers.
-        populations: for each neuron of the file, in the order of execution, the population that it became.
+        populations: for each neuron of the file, in the order of execution, the populations that it became,
+            and the channels of each.
     """
 
     network: RealNetwork
-    populations: Mapping[str, str]
+    populations: Mapping[str, tuple[Placed, ...]]
 
 
 def import_graph(
-    graph: nir.NIRGraph, module: NirModule, timesteps: int, images: bool = True
+    graph: nir.NIRGraph, module: NirModule, timesteps: int, images: bool = True, most_parts: int = 0
 ) -> ImportedGraph:
     """Import a graph.
 
@@ -127,6 +69,7 @@ def import_graph(
         timesteps: T, by which the host divides the read-out.
         images: inputs are images in [0, 1], which a host may add to the output; otherwise spikes or real
             values on a grid (`InputGrid`), of the file's size alone.
+        most_parts: populations that a node may become where its time constants differ, 0 for any number.
 
     Raises:
         UnsupportedLayerError: names the node that has no counterpart on the chip, and why.
@@ -136,11 +79,11 @@ def import_graph(
             f"{module.file}: {module.input}: takes {list(module.input_shape)}; a network that is imported "
             "takes [F], [C, L] or [C, H, W]"
         )
-    parts = _Parts(module.graph, module, timesteps, images)
+    parts = _Parts(module.graph, module, timesteps, images, most_parts)
     for name in module.order:
         parts.visit(name)
     parts.finish()
-    return ImportedGraph(parts.network(), parts.names)
+    return ImportedGraph(parts.network(), parts.placed)
 
 
 def output_node(graph: nir.NIRGraph, module: NirModule) -> str | None:
@@ -157,10 +100,11 @@ class _Parts:
     module: NirModule
     timesteps: int
     images: bool
+    most_parts: int = 0
     forms: dict[str, Form] = field(default_factory=dict)
     synapses: list[RealSynapse] = field(default_factory=list)
     populations: list[RealPopulation] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
+    placed: dict[str, tuple[Placed, ...]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     adds_image: bool = False
     bound: bool = False
@@ -179,18 +123,18 @@ class _Parts:
         node, where = self.graph.nodes[name], f"{self.module.file}: {name}"
         form = self.arriving(name)
         if isinstance(node, SPIKING):
-            held = neurons(node, form, self.dt_s, where)
+            held, placed = neurons(node, form, self.dt_s, where), self.parts_of(name, form)
             if self.module.resets != TO_ZERO:
-                form, held = self.subtracting(self.named(name), form, held, where)
-            self.population(self.named(name), form, held, where)
-            self.forms[name] = emitted(self.names[name], form.shape, form.flat)
+                form, held = self.subtracting(name, form, held, where)
+            self.spiking(name, form, held, where)
+            self.forms[name] = spoken(placed, form)
         elif isinstance(node, INTEGRATORS):
             if name != output_node(self.graph, self.module) or self.readers(name) != 1:
                 raise UnsupportedLayerError(
                     f"{where}: {type(node).__name__} does not fire; only one that feeds the Output alone, as "
                     "the read-out, can be imported"
                 )
-            self.names[name] = self.new_name(name)
+            self.placed[name] = (Placed(self.new_name(name), whole(form.shape[0])),)
         else:
             self.forms[name] = apply_layer(node, form, name, where)
 
@@ -202,15 +146,16 @@ class _Parts:
         where = f"{self.module.file}: {name or self.module.output}"
         form = self.arriving(name or self.module.output)
         channels = form.shape[0]
-        held = Neurons(np.ones(channels), np.zeros(channels), 0.0)
+        gain, drive, part = np.ones(channels), np.zeros(channels), whole(channels)
         if name:
             found = neurons(self.graph.nodes[name], form, self.dt_s, where)
-            held = Neurons(found.gain * self.timesteps, found.drive * self.timesteps, found.decay)
-        form = self.without_image(scaled(form, held.gain))
+            gain, drive = found.gain * self.timesteps, found.drive * self.timesteps
+            part = replace(part, decay=float(found.decay[0]))
+        form = self.without_image(scaled(form, gain))
         if not form.terms:
             raise UnsupportedLayerError(f"{where}: nothing but the image arrives")
-        ready = Neurons(np.ones(channels), held.drive, held.decay)
-        self.population(self.names[name] if name else self.new_name(READOUT), form, ready, where)
+        readout = self.placed[name][0].name if name else self.new_name(READOUT)
+        self.population(Placed(readout, part), form, drive, where)
 
     def without_image(self, form: Form) -> Form:
         """The image itself among what is read out is added by the host, on the input grid."""
@@ -220,43 +165,51 @@ class _Parts:
         self.adds_image = True
         return Form(tuple(term for term in form.terms if term is not skips[0]), form.bias, form.shape)
 
-    def population(self, name: str, form: Form, held: Neurons, where: str) -> None:
+    def spiking(self, node: str, form: Form, held: Neurons, where: str) -> None:
+        """A node's populations, one for each pair of time constants, and the synapses that feed them."""
+        driven, placed = scaled(form, held.gain), self.placed[node]
+        through_current = np.where(held.lasts, driven.bias, 0)
+        if through_current.any():
+            driven = self.with_bias_neurons(driven, through_current, placed[0].name, where)
+        for one in placed:
+            chosen = driven if len(placed) == 1 else selected(driven, one.part.channels)
+            self.population(one, chosen, held.drive[one.part.channels], where, held.subtracts)
+
+    def population(
+        self, placed: Placed, form: Form, drive: Reals, where: str, subtracts: bool = False
+    ) -> None:
         """Neurons and the synapses that feed them, recurrent ones last."""
-        driven = scaled(form, held.gain)
-        if held.current_decay < 1 and driven.bias.any():
-            driven = self.with_bias_neurons(driven, name, where)
-        terms = sorted(driven.terms, key=lambda term: term.delay)
+        name, part = placed.name, placed.part
+        terms = sorted(form.terms, key=lambda term: term.delay)
         inputs = [self.synapse(term, name, where) for term in terms]
         channels, *size = form.shape
         self.sizes[name] = tuple(size)
         downscale = max(1, self.sizes[IMAGE][0] // size[0])
         wiring = Population(name, tuple(inputs), channels, downscale)
-        bias = driven.bias + held.drive
-        state = (held.decay, held.current_decay, held.subtracts)
-        self.populations.append(RealPopulation(wiring, bias, *state))
+        state = (part.decay, part.current_decay, subtracts)
+        self.populations.append(RealPopulation(wiring, form.bias + drive, *state))
 
-    def subtracting(self, name: str, form: Form, held: Neurons, where: str) -> tuple[Form, Neurons]:
+    def subtracting(self, node: str, form: Form, held: Neurons, where: str) -> tuple[Form, Neurons]:
         """Neurons that keep what a spike leaves, though the chip's membrane does not survive one.
 
         Their membrane is the synaptic current, which does: u = (1 - decay) u + gain x + drive - z of the step
         before, and v = u but for the 4096th that the chip keeps of v. The 1 of threshold comes through a
         recurrent synapse from each neuron to itself; a leak in between makes it 1 - decay.
         """
-        if held.current_decay < 1:
+        if held.lasts.any():
             raise UnsupportedLayerError(
                 f"{where}: CubaLIF whose current lasts cannot reset by subtraction: of Lava's two states the "
-                "current alone survives a spike; use LIF, or a reset to zero"
+                "current alone survives a spike; use LIF, or --reset zero"
             )
-        channels, *size = form.shape
         kept = 1.0 if self.module.resets == SUBTRACT_LATE else 1 - held.decay
-        scale = 1 / held.gain
-        taken = Conv((-kept * np.diag(scale))[:, :, None, None])
-        back = Term(name, taken, (size[0], size[1]), (f"{name}_reset",), delay=1)
-        driven = replace(form, terms=(*form.terms, back), bias=form.bias + held.drive * scale)
-        return driven, Neurons(held.gain, np.zeros(channels), 1.0, held.decay, subtracts=True)
+        placed, scale = self.placed[node], 1 / held.gain
+        back = scaled(spoken(placed, form, delay=1), -kept * scale, f"{placed[0].name}_reset")
+        driven = replace(form, terms=(*form.terms, *back.terms), bias=form.bias + held.drive * scale)
+        zero, one = np.zeros(len(scale)), np.ones(len(scale))
+        return driven, Neurons(held.gain, zero, one, held.decay, subtracts=True)
 
-    def with_bias_neurons(self, form: Form, target: str, where: str) -> Form:
-        """The same with its bias as spikes of neurons that fire in every step.
+    def with_bias_neurons(self, form: Form, bias: Reals, target: str, where: str) -> Form:
+        """The same with a part of its bias as spikes of neurons that fire in every step.
 
         The chip adds biases to the membrane, and this one passes through a current that lasts. The neurons
         have the target's positions, which an empty convolution of the target's first source gives them.
@@ -266,13 +219,14 @@ class _Parts:
         name = self.new_name(f"{target}_bias")
         size = (form.shape[1], form.shape[2])
         silent = Form((replace(first, conv=empty, layers=(f"{name}_clock",)),), np.zeros(1), (1, *size))
-        always = Neurons(np.ones(1), np.full(1, ALWAYS), 0.0)
-        self.population(name, silent, always, where)
-        spread = Term(name, Conv(form.bias[:, None, None, None]), size, (f"{name}_weights",))
-        return replace(form, terms=(*form.terms, spread), bias=np.zeros_like(form.bias))
+        self.population(Placed(name, whole(1)), silent, np.full(1, ALWAYS), where)
+        spread = Term(name, Conv(bias[:, None, None, None]), size, (f"{name}_weights",))
+        return replace(form, terms=(*form.terms, spread), bias=form.bias - bias)
 
     def synapse(self, term: Term, target: str, where: str) -> str:
         """One term as a synapse; its name is that of its layers."""
+        if len(self.synapses) == MOST_PARTS:
+            raise UnsupportedLayerError(f"{where}: more than {MOST_PARTS} synapses; {REGROUP}")
         square = squared(term.conv, term.size, where)
         self.bound |= square.bound
         name = self.new_name("_".join(term.layers) or f"{term.source}_to_{target}")
@@ -318,13 +272,20 @@ class _Parts:
     def late(self, neuron: str) -> Form:
         """The spikes of a neuron that was not visited yet, of the timestep before."""
         shaped = self.forms[self.module.loops.outer(neuron, self.module.sources)[0]]
-        return emitted(self.named(neuron), shaped.shape, shaped.flat, delay=1)
+        return spoken(self.parts_of(neuron, shaped), shaped, delay=1)
 
-    def named(self, neuron: str) -> str:
-        """The population that a neuron of the file becomes."""
-        if neuron not in self.names:
-            self.names[neuron] = self.new_name(neuron)
-        return self.names[neuron]
+    def parts_of(self, neuron: str, form: Form) -> tuple[Placed, ...]:
+        """The populations that a neuron of the file becomes; `form` has its shape."""
+        if neuron not in self.placed:
+            where = f"{self.module.file}: {neuron}"
+            held = neurons(self.graph.nodes[neuron], form, self.dt_s, where)
+            if self.module.resets != TO_ZERO:  # the membrane's decay is the current's then
+                held = replace(held, decay=np.ones(len(held.decay)), current_decay=held.decay)
+            parts = parts_of(held, self.most_parts)
+            if len(parts) > MOST_PARTS // 4:
+                raise UnsupportedLayerError(f"{where}: {len(parts)} time constants; {REGROUP}")
+            self.placed[neuron] = tuple(Placed(self.new_name(neuron), part) for part in parts)
+        return self.placed[neuron]
 
     def readers(self, name: str) -> int:
         """Number of edges that leave a node."""
@@ -336,6 +297,34 @@ class _Parts:
         name = next(n for n in _numbered(plain) if n not in self.taken)
         self.taken.add(name)
         return name
+
+
+def spoken(placed: Sequence[Placed], form: Form, delay: int = 0) -> Form:
+    """What a node's populations emit together, of the shape of what arrives at it."""
+    channels, height, width = form.shape
+    terms = tuple(
+        Term(one.name, Conv(np.eye(channels)[:, one.part.channels, None, None]), (height, width), delay=delay)
+        for one in placed
+    )
+    return Form(terms, np.zeros(channels), form.shape, form.flat)
+
+
+def selected(form: Form, channels: Channels) -> Form:
+    """Some channels of a form, without recurrent terms that reach none of them.
+
+    Others stay although they bring nothing: what feeds a population says how deep it lies, and the parts of
+    one node that answer each other on a loop must lie equally deep.
+    """
+    terms = [
+        replace(term, conv=replace(term.conv, weight=term.conv.weight[channels])) for term in form.terms
+    ]
+    reaching = tuple(term for term in terms if not term.delay or term.conv.weight.any())
+    return Form(reaching, form.bias[channels], (len(channels), *form.shape[1:]), form.flat)
+
+
+def whole(channels: int) -> Part:
+    """All channels, of neurons that keep neither membrane nor current unless it is said."""
+    return Part(np.arange(channels), 0.0, 1.0)
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -227,12 +227,16 @@ def _with_lsb(
     synapses[0] = IntegerSynapse(
         replace(first.wiring, bias=bool(bias.any())), first.mantissa, first.exponent, bias
     )
-    decay = min(round(population.decay * DECAY_STEPS), DECAY_STEPS - 1)
-    current = max(1, min(round(population.current_decay * INSTANT), INSTANT))
-    if current < INSTANT:
-        decay = max(1, decay)  # NIR has no lasting current without a leak; 1 / 4096 is the least
+    decay, current = decay_registers(population.decay, population.current_decay)
     exponent = round(math.log2(lsb))
     return synapses, IntegerPopulation(population.wiring, threshold, exponent, decay, current)
+
+
+def decay_registers(decay: float, current_decay: float) -> tuple[int, int]:
+    """4096ths of the membrane and of the synaptic current that are lost per timestep, of fractions."""
+    current = max(1, min(round(current_decay * INSTANT), INSTANT))
+    least = int(current < INSTANT)  # NIR has no lasting current without a leak; 1 / 4096 is the least
+    return max(least, min(round(decay * DECAY_STEPS), DECAY_STEPS - 1)), current
 
 
 def _synapse(part: _Part, lsb: float, step: float) -> IntegerSynapse:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from snn_tool.errors import (
     BackendUnavailableError,
 )
+from snn_tool.exporters.contract.backends import open_backend
+from snn_tool.exporters.contract.targets import DEFAULT
 from snn_tool.exporters.lava.installation import provision_lava
 from snn_tool.exporters.lava.simulation import run_on_lava
 from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
@@ -21,6 +25,13 @@ from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.nir_foreign.importing import import_graph
+from snn_tool.exporters.nir_foreign.module import NirModule
+from snn_tool.exporters.onnx.backend import values_of
+from snn_tool.exporters.onnx.graph import value_text
+from snn_tool.exporters.onnx.integer import integer_model
+from snn_tool.exporters.onnx.run import trace_file
+from snn_tool.exporters.onnx.student import Form
 from snn_tool.models.integer.engine import IntegerEngine
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
 from snn_tool.models.integer.network import (
@@ -29,6 +40,7 @@ from snn_tool.models.integer.network import (
     IntegerPopulation,
     IntegerSynapse,
 )
+from snn_tool.models.integer.quantize_real import quantize_real
 from snn_tool.models.topology import IMAGE, Population, Synapse
 from torch.nn import functional
 
@@ -152,7 +164,7 @@ def held_against(trace: Any, spikes: Mapping[str, Any], membranes: Mapping[str, 
     for name in spikes:
         np.testing.assert_array_equal(trace.membranes[name], membranes[name], err_msg=name)
         np.testing.assert_array_equal(trace.spikes[name], spikes[name], err_msg=name)
-    np.testing.assert_array_equal(trace.readout, membranes["out"][-1])
+    np.testing.assert_array_equal(trace.readout, membranes[list(membranes)[-1]][-1])
 
 
 def program_of(made: IntegerNetwork) -> Program:
@@ -177,6 +189,75 @@ def test_engine_and_interpreter_of_the_file_do_what_the_equations_say(
     held_against(IntegerEngine(integer_network(program)).run(given, names), spikes, membranes)
 
 
+@pytest.mark.parametrize("grid", [SPIKES, REALS, None], ids=["spikes", "reals", "one image"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnxruntime_does_what_the_equations_say(kind: str, grid: InputGrid | None) -> None:
+    """A file of one timestep, as the backend makes it of network.nir, and one of all timesteps."""
+    made = network(kind, grid)
+    given = inputs_for(made)
+    spikes, membranes = expected(made, given)
+    held = SimpleNamespace(program=program_of(made), network=SimpleNamespace(path=Path("network.nir")))
+    trace = open_backend("onnx").trace(held, given, [], DEFAULT)  # type: ignore[arg-type]
+    held_against(trace, spikes, membranes)
+    file, whole = integer_model(made, Form(7), {}), Form(7)
+    values = values_of(given, made)
+    held_against(trace_file(file, Path("a"), made.topology, whole, 7, values), spikes, membranes)
+
+
+def test_what_an_onnx_file_of_one_timestep_keeps() -> None:
+    made = network("vector cuba recurrent", REALS)
+    model = integer_model(made, Form(1, stateful=True), {})
+    assert [value_text(one) for one in model.graph.input] == [
+        "inputs float32 [batch, 5]",
+        "state.a int32 [batch, 4, 1, 1]",
+        "state.a.current int64 [batch, 4, 1, 1]",
+        "state.a.spikes int32 [batch, 4, 1, 1]",
+        "state.b int32 [batch, 3, 1, 1]",
+        "state.b.current int64 [batch, 3, 1, 1]",
+        "state.b.spikes int32 [batch, 3, 1, 1]",
+        "state.out int32 [batch, 2, 1, 1]",
+    ]
+    assert value_text(integer_model(made, Form(7), {}).graph.input[0]) == "inputs float32 [7, batch, 5]"
+
+
+def several_constants(grid: InputGrid) -> IntegerNetwork:
+    """CubaLIF neurons of three pairs of time constants, fed back, and LIF neurons of two."""
+    rng = np.random.default_rng(4)
+
+    def full(count: int, *values: float) -> list[Any]:
+        return [np.full(count, value) for value in values]
+
+    nodes = {
+        "in": nir.Input(np.array([5])),
+        "a": nir.Affine(rng.normal(size=(6, 5)), rng.normal(size=6) / 2),
+        "n": nir.CubaLIF(np.array([3.0, 1, 3, 1, 3, 2]), *full(6, 2.5, 1.5, 0, 1), w_in=np.full(6, 2.0)),
+        "w": nir.Linear(rng.normal(size=(6, 6))),
+        "b": nir.Affine(rng.normal(size=(4, 6)), rng.normal(size=4) / 2),
+        "m": nir.LIF(np.array([2.0, 3, 2, 3]), *full(4, 2, 0, 1)),
+        "out": nir.Output(np.array([4])),
+    }
+    edges = ["in a", "a n", "n w", "w n", "n b", "b m", "m out"]
+    graph = nir.NIRGraph(nodes, [tuple(edge.split()) for edge in edges], type_check=False)
+    module = NirModule(graph, "a.nir", 1.0)
+    found = import_graph(module.graph, module, 7, images=False)
+    assert {node: len(placed) for node, placed in found.populations.items()} == {"n": 3, "m": 2}
+    return quantize_real(found.network, 7, 1, grid)
+
+
+def test_neurons_of_several_time_constants_in_engine_interpreter_and_onnxruntime() -> None:
+    made = several_constants(SPIKES)
+    given = inputs_for(made)
+    spikes, membranes = expected(made, given)
+    firing = [spikes[p.wiring.name].mean() for p in made.populations if "bias" not in p.wiring.name]
+    assert all(0 < rate < 1 for rate in firing[:-1])
+    names = [p.wiring.name for p in made.populations]
+    held_against(IntegerEngine(made).run(given, names), spikes, membranes)
+    program = program_of(made)
+    held_against(run_program(program, given.astype(np.int64)), spikes, membranes)
+    held = SimpleNamespace(program=program, network=SimpleNamespace(path=Path("network.nir")))
+    held_against(open_backend("onnx").trace(held, given, [], DEFAULT), spikes, membranes)  # type: ignore[arg-type]
+
+
 def test_a_saturated_synaptic_current_wraps_once_as_lava_wraps_it() -> None:
     made = network("conv cuba recurrent", REALS, 40)
     loud = replace(made.by_name["in_a"], exponent=6)
@@ -184,6 +265,9 @@ def test_a_saturated_synaptic_current_wraps_once_as_lava_wraps_it() -> None:
     given = inputs_for(made)
     spikes, membranes = expected(made, given)
     held_against(IntegerEngine(made).run(given, ["a", "b", "out"]), spikes, membranes)
+    held = SimpleNamespace(program=program_of(made), network=SimpleNamespace(path=Path("network.nir")))
+    trace = open_backend("onnx").trace(held, given, [], DEFAULT)  # type: ignore[arg-type]
+    held_against(trace, spikes, membranes)
 
 
 @pytest.mark.parametrize("kind", ["vector", "conv cuba recurrent"])
@@ -196,14 +280,15 @@ def test_a_file_keeps_it(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["vector", "conv cuba recurrent", "vector recurrent"])
+@pytest.mark.parametrize("kind", ["vector", "conv cuba recurrent", "vector recurrent", "several constants"])
 def test_lava_computes_the_same_and_nothing_of_one_input_reaches_the_next(kind: str, tmp_path: Path) -> None:
     """Three inputs follow each other without a gap, the second and the third one silent."""
     try:
         environment = provision_lava(print)
     except BackendUnavailableError as error:
         pytest.skip(str(error))
-    made = network(kind, SPIKES if "conv" in kind else REALS)
+    grid = SPIKES if "conv" in kind else REALS
+    made = several_constants(grid) if kind == "several constants" else network(kind, grid)
     given = inputs_for(made)
     given[1:] = 0
     spikes, membranes = expected(made, given)

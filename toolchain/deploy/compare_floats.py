@@ -1,13 +1,13 @@
 """A NIR file in float64 beside the integers made of it: spikes of every population, outputs, classes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snn_tool.exporters.nir_foreign.importing import ImportedGraph, output_node
+from snn_tool.exporters.nir_foreign.importing import ImportedGraph, Placed, output_node
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.exporters.nir_foreign.module_neurons import NirSpiking
 from snn_tool.images.metrics import psnr_db, to_uint8
@@ -45,7 +45,8 @@ class SpikeDifference:
 
     Attributes:
         node: of the file.
-        population: of the integer network.
+        population: of the integer network; the first of several that the node became.
+        parts: how many it became.
         neuron_steps: neurons times timesteps times samples.
         float_spikes, integer_spikes: of the file in float64, and of the integers.
         differing: places and timesteps at which exactly one of the two fires.
@@ -53,6 +54,7 @@ class SpikeDifference:
 
     node: str
     population: str
+    parts: int = 1
     neuron_steps: int = 0
     float_spikes: int = 0
     integer_spikes: int = 0
@@ -178,20 +180,29 @@ def compare_samples(
     """
     engine, integrates = IntegerEngine(network), output_node(module.graph, module)
     spiking = {n: p for n, p in imported.populations.items() if n != integrates}
-    total = Comparison([], [SpikeDifference(node, name) for node, name in spiking.items()])
+    total = Comparison([], [SpikeDifference(node, p[0].name, len(p)) for node, p in spiking.items()])
+    names = [one.name for placed in spiking.values() for one in placed]
     for shown in samples:
         spikes, expected = run_float(module, shown.values, network.timesteps, integrates is not None)
         inputs = integers_of(shown.values, network)
         total.clipped += clipped(shown.values, network)
-        trace = engine.run(inputs, spiking.values())
+        trace = engine.run(inputs, names)
         found = trace.readout.astype(np.float64) * network.residual_scale
         if network.adds_image:
             found = found + base_image(inputs, network)
         for one in total.spikes:
-            made = trace.spikes[one.population] > 0
+            made = _together(spiking[one.node], trace.spikes)
             one.add(spikes[one.node].reshape(made.shape), made)
         total.add(shown, expected.reshape(found.shape), found, network.topology.restores)
     return total
+
+
+def _together(placed: Sequence[Placed], spikes: Mapping[str, NDArray[np.int16]]) -> NDArray[np.bool_]:
+    """Spikes [T, N, C, H, W] of a node whose channels lie in several populations."""
+    parts = np.concatenate([spikes[one.name] for one in placed], axis=2) > 0
+    made = np.empty_like(parts)
+    made[:, :, np.concatenate([one.part.channels for one in placed])] = parts
+    return made
 
 
 def run_float(

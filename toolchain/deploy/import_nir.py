@@ -128,7 +128,9 @@ def _imported(
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
     module = NirModule(source.graph, source.named, options.dt_s, options.reset).eval()
     given = _Given.of(options, inputs, degradation, module)
-    imported = import_graph(module.graph, module, given.timesteps, images=given.samples is None)
+    imported = import_graph(
+        module.graph, module, given.timesteps, given.samples is None, options.group_constants
+    )
     grid = grid_for(given.samples) if given.samples else None
     network = quantize_real(imported.network, given.timesteps, options.input_step or USUAL_STEP, grid)
     comparison = compare_samples(module, imported, network, given.shown(track))
@@ -142,6 +144,7 @@ def _imported(
         **source.account,
         "dt_s": options.dt_s,
         "reset": options.reset,
+        **({"group_constants": options.group_constants} if options.group_constants else {}),
         "noise": degradation.describe(),
         **({"inputs": given.samples.document()} if given.samples else {}),
         "comparison": comparison.document(),

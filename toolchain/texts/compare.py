@@ -1,10 +1,11 @@
 """Comparisons for people: the conformance matrix as text and as one HTML page, and an imported network."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from snn_tool.deploy.compare_floats import Comparison
+from snn_tool.deploy.compare_floats import Comparison, SpikeDifference
 from snn_tool.deploy.conformance import TITLE, Conformance, Row
 from snn_tool.deploy.import_nir import ImportedNetwork
 from snn_tool.deploy.recorded_outputs import expected_document, expected_lines
@@ -110,15 +111,19 @@ def import_text(imported: ImportedNetwork) -> str:
         f"{len(network.synapses)} synapses, {weights(network):,} weights of 8 bits; {_takes(network)}",
         f"{'population':{max(biggest, 10)}}  threshold  leak/4096  spikes/neuron/step  integers  differing",
     ]
-    by_name = {population.wiring.name: population for population in network.populations}
+    order = [population.wiring.name for population in network.populations]
     for one in found.spikes:
-        population = by_name[one.population]
+        at = order.index(one.population)
+        parts = network.populations[at : at + one.parts]
+        thresholds = _range([part.threshold for part in parts])
+        decays = _range([network.decay_of(part) for part in parts])
         lines.append(
-            f"{names[one.population]:{max(biggest, 10)}}  {population.threshold:9,}  "
-            f"{network.decay_of(population):9}  {one.float_spikes / one.neuron_steps:18.4f}  "
+            f"{names[one.population]:{max(biggest, 10)}}  {thresholds:>9}  "
+            f"{decays:>9}  {one.float_spikes / one.neuron_steps:18.4f}  "
             f"{one.integer_spikes / one.neuron_steps:8.4f}  {one.differing / one.neuron_steps:9.4%}"
         )
     lines += [*_outputs(found), imported.samples.text() if imported.samples else imported.images.text()]
+    lines += [_split(one) for one in found.spikes if one.parts > 1]
     lines += _registers(imported)
     if imported.classes:
         lines += imported.classes.lines()
@@ -131,6 +136,19 @@ def import_text(imported: ImportedNetwork) -> str:
     if imported.expected and imported.expected_file:
         lines += map(printable, expected_lines(imported.expected_file, *imported.expected))
     return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
+
+
+def _range(values: Sequence[int]) -> str:
+    """One number, or the least and the largest."""
+    ends = sorted({min(values), max(values)})
+    return "-".join(f"{end:,}" for end in ends)
+
+
+def _split(one: SpikeDifference) -> str:
+    return (
+        f"{printable(one.node, LONGEST_CELL)}: {one.parts} populations, one for each pair of time constants, "
+        "of which a population of the chip has one"
+    )
 
 
 def _registers(imported: ImportedNetwork) -> list[str]:

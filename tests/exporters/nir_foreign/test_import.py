@@ -245,7 +245,6 @@ def test_a_square_that_one_size_needs_is_pinned_to_it() -> None:
     assert imported(made).network.image_size == (2, 3)
 
 
-LIF2 = {"r": np.ones(2), "v_leak": np.zeros(2), "v_threshold": np.ones(2), "v_reset": np.zeros(2)}
 REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
     "two paddings": (
         graph(SHAPE, a=conv(2, 2), b=conv(2, 2), n=fire()),
@@ -279,13 +278,9 @@ REFUSED: dict[str, tuple[nir.NIRGraph, str]] = {
         graph(SHAPE, n=nir.IF(np.ones(SHAPE), 1 + np.arange(128.0).reshape(SHAPE), np.zeros(SHAPE))),
         "n: v_threshold differs between the positions",
     ),
-    "decays": (
-        graph((2, 1, 1), n=nir.LIF(np.array([2.0, 3]), **LIF2)),
-        "n: its time constants lie between 2 and 3 s; .* one du and one dv",
-    ),
-    "currents": (
-        graph((2, 1, 1), n=nir.CubaLIF(np.array([2.0, 4]), np.full(2, 2.0), **LIF2)),
-        "n: its time constants lie between 2 and 4",
+    "decays of a read-out": (
+        graph((2, 1, 1), n=fire(), i=nir.LI(np.array([2.0, 3]), np.ones(2), np.zeros(2))),
+        "i: time constants between 2 and 3 s; a read-out is one population, which Lava gives one dv",
     ),
     "threshold": (graph(SHAPE, n=fire(0.0)), "n: v_threshold is not above v_reset"),
     "a reading inside": (graph(SHAPE, i=nir.I(np.ones(1)), n=fire()), "i: I does not fire"),
@@ -382,13 +377,14 @@ def test_a_file_keeps_what_students_do_not_have(tmp_path: Path) -> None:
     assert [s.wiring.given_padding for s in loaded.synapses] == [0, 0]
 
 
-def cuba(neurons: int, tau_syn: float = 3.0, **values: Any) -> nir.CubaLIF:
+def cuba(neurons: int, tau_syn: Any = 3.0, **values: Any) -> nir.CubaLIF:
     """Neurons whose current outlasts the timestep, at rest at 0 unless told otherwise."""
     usual = {"r": 1.5, "v_leak": 0.0, "v_threshold": 1.0, "w_in": 2.0, "v_reset": 0.0, **values}
     full = {
         name: np.broadcast_to(np.asarray(value, float), (neurons,)).copy() for name, value in usual.items()
     }
-    return nir.CubaLIF(np.full(neurons, tau_syn), np.full(neurons, 2.5), **full)
+    tau_mem = full.pop("tau_mem", np.full(neurons, 2.5))
+    return nir.CubaLIF(np.full(neurons, tau_syn), tau_mem, **full)
 
 
 def affine(out: int, given: int) -> nir.Affine:
@@ -454,11 +450,72 @@ def spikes_of(network: RealNetwork, frames: Reals) -> dict[str, list[Reals]]:
     return spikes
 
 
+APART = {"tau_syn": [3, 1, 3, 2, 1], "tau_mem": [2.5, 2.5, 2.5, 2.5, 4]}
+LIF5_APART = nir.LIF(
+    np.array([4.0, 2, 4, 8, 2]), np.full(5, 4.0), np.full(5, 0.3), np.full(5, 1.2), np.full(5, 0.2)
+)
+CONV_APART = nir.LIF(
+    np.broadcast_to(np.array([2.0, 3, 2])[:, None, None], (3, 8, 8)).copy(),
+    *(np.full((3, 8, 8), value) for value in (2.0, 0.0, 1.0, 0.0)),
+)
+SEVERAL_CONSTANTS: dict[str, tuple[nir.NIRGraph, int]] = {
+    "currents and membranes": (graph((4,), a=affine(5, 4), n=cuba(5, **APART), b=affine(3, 5), m=fire()), 4),
+    "on a loop": (
+        graph((4,), LOOP, a=affine(5, 4), n=cuba(5, **APART), w=affine(5, 5), b=affine(3, 5), m=cuba(3)),
+        4,
+    ),
+    "of channels, on a loop": (
+        graph(
+            SHAPE,
+            [("in", "a"), ("a", "n"), ("n", "w"), ("w", "n"), ("n", "out")],
+            a=conv(3, 2, bias=np.array([0.1, 0.4, -0.2])),
+            n=CONV_APART,
+            w=conv(3, 3),
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL_CONSTANTS)
+def test_neurons_of_several_time_constants_are_a_population_for_each(name: str) -> None:
+    made, parts = SEVERAL_CONSTANTS[name]
+    found = import_graph(made, NirModule(made, "a.nir", 1.0), 40, images=False)
+    placed = found.populations["n"]
+    assert len(placed) == parts
+    assert sorted(int(c) for one in placed for c in one.part.channels) == list(
+        range(len(made.nodes["a"].bias))
+    )
+    spikes_are_equal(made, "zero")
+
+
+def test_near_time_constants_share_a_population_where_it_is_asked_for() -> None:
+    """Of the pairs (4096 - dv, 4096 - du) of tau the two nearest merge, and their neurons take the mean."""
+    made = graph((4,), a=affine(5, 4), n=cuba(5, [2, 4, 4.001, 4.002, 20]), b=affine(3, 5), m=fire())
+    module = NirModule(made, "a.nir", 1.0)
+    exact, merged = (import_graph(made, module, 4, False, most).populations["n"] for most in (0, 3))
+    # 4096 / 4.001 and 4096 / 4.002 are 1023.74 and 1023.49: two registers, 1024 of 4 with the first.
+    assert [list(one.part.channels) for one in exact] == [[0], [1, 2], [3], [4]]
+    assert [list(one.part.channels) for one in merged] == [[0], [1, 2, 3], [4]]
+    assert merged[1].part.current_decay == pytest.approx(np.mean([1 / 4, 1 / 4.001, 1 / 4.002]))
+    assert [one.name for one in exact] == ["n", "n_2", "n_3", "n_4"]
+
+
+def test_too_many_time_constants_are_refused_with_what_to_do() -> None:
+    many = nir.LIF(np.linspace(2, 40, 1500), *(np.full(1500, value) for value in (2.0, 0.0, 1.0, 0.0)))
+    made = graph((2,), a=nir.Linear(np.ones((1500, 2))), n=many)
+    with pytest.raises(
+        UnsupportedLayerError, match=r"a.nir: n: 1\d\d\d time constants; .*--group-constants 8"
+    ):
+        imported(made)
+
+
 LIF5 = nir.LIF(np.full(5, 4.0), np.full(5, 4.0), np.full(5, 0.3), np.full(5, 1.2), np.full(5, 0.2))
 SUBTRACTING = {
     "neurons without a leak": graph((4,), a=affine(5, 4), n=fire(), b=affine(3, 5), m=fire(0.5)),
     "neurons with a leak and a rest": graph((4,), a=affine(5, 4), n=LIF5),
     "on a loop": graph((4,), LOOP, a=affine(5, 4), n=LIF5, w=affine(5, 5), b=affine(3, 5), m=fire()),
+    "neurons of several leaks": graph((4,), a=affine(5, 4), n=LIF5_APART, b=affine(3, 5), m=fire()),
 }
 
 
@@ -501,7 +558,10 @@ def spikes_are_equal(made: nir.NIRGraph, resets: str) -> None:
         module(torch.from_numpy(frame)[None])
     channels, *sides = module.input_shape
     spikes = spikes_of(found.network, frames.reshape(len(frames), channels, *([1, 1] + sides)[-2:]))
-    for node, population in found.populations.items():
+    for node, placed in found.populations.items():
         expected = np.stack(seen[node])
         assert 0 < expected.mean() < 1
-        np.testing.assert_array_equal(np.stack(spikes[population]).reshape(expected.shape), expected)
+        for one in placed:
+            part = np.stack(spikes[one.name])
+            chosen = expected[:, one.part.channels] if len(placed) > 1 else expected
+            np.testing.assert_array_equal(part.reshape(chosen.shape), chosen)

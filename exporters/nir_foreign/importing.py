@@ -315,9 +315,7 @@ def selected(form: Form, channels: Channels) -> Form:
     Others stay although they bring nothing: what feeds a population says how deep it lies, and the parts of
     one node that answer each other on a loop must lie equally deep.
     """
-    terms = [
-        replace(term, conv=replace(term.conv, weight=term.conv.weight[channels])) for term in form.terms
-    ]
+    terms = [replace(term, conv=replace(term.conv, weight=term.conv.weight[channels])) for term in form.terms]
     reaching = tuple(term for term in terms if not term.delay or term.conv.weight.any())
     return Form(reaching, form.bias[channels], (len(channels), *form.shape[1:]), form.flat)
 

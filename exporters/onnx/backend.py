@@ -45,14 +45,14 @@ class OnnxBackend:
 
     def _file(self, program: Program, shape: tuple[int, ...]) -> tuple[IntegerNetwork, Any]:
         """One pass of the network at the size of the tiles, whose read-out alone comes out."""
-        if self._made is None or self._made[0] is not program or self._made[1] != shape[-2:]:
-            whole = integer_network(program)
-            network = replace(whole, passes=1, adds_image=False, image_size=shape[-2:])
+        size = (shape[-2], shape[-1])
+        if self._made is None or self._made[0] is not program or self._made[1] != size:
+            network = replace(integer_network(program), passes=1, adds_image=False, image_size=size)
             try:
                 model = integer_model(network, form_of(network), {})
             except ExportError as error:
                 raise UnsupportedLayerError(f"{error}; verify it with another backend") from error
-            self._made = (program, shape[-2:], network, model)
+            self._made = (program, size, network, model)
         return self._made[2], self._made[3]
 
 

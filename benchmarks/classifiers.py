@@ -1,11 +1,11 @@
 """Classifiers of three libraries on scikit-learn's digits: torch, integers, and what runs their export.
 
-    python benchmarks/classifiers.py --out build/classifiers --backend nir --backend lava
+    python benchmarks/classifiers.py --out build/classifiers --backend nir --backend lava --backend c
 
 A small convolutional network of snntorch (its default, a reset by subtraction, and a reset to zero), of
 spikingjelly and of norse is trained for seconds on three quarters of the images, imported by `st.from_torch`,
-fine-tuned on the same images, exported as a Loihi-style bundle, and run on the whole test split by every
-backend that is named. Nothing is chosen on that split.
+fine-tuned on the same images, exported as a Loihi-style bundle and as C, and run on the whole test split by
+every backend that is named. Nothing is chosen on that split.
 """
 
 import argparse
@@ -122,12 +122,15 @@ def on_backends(
     """Accuracy of every backend on the test split, and read-outs that differ from the engine's."""
     data, (network, _) = np.load(inputs), load_integer_network(integers)
     golden = GoldenOptions(inputs=InputOptions(inputs))
-    export_student(integers, "loihi", folder, golden, overwrite=True, verify=False)
-    runner = Runner(open_export(folder))
+    runners: dict[str, Runner] = {}
+    for target in {"c" if name == "c" else "loihi" for name in backends}:
+        export_student(integers, target, folder / target, golden, overwrite=True, verify=False)
+        runners[target] = Runner(open_export(folder / target))
     tiles = integers_of(data["inputs"][None, : limit or None], network)
-    expected = runner.engine.run(tiles).readout
+    expected = next(iter(runners.values())).engine.run(tiles).readout
     found: dict[str, Any] = {}
     for name in backends:
+        runner = runners["c" if name == "c" else "loihi"]
         parts = [tiles[at : at + BATCH] for at in range(0, len(tiles), BATCH)]
         readout = np.concatenate([np.asarray(runner.trace(name, part, []).readout) for part in parts])
         right = readout.reshape(len(tiles), -1).argmax(axis=1) == data["labels"][: len(tiles)]

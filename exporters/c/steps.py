@@ -139,8 +139,9 @@ def make_step_plan(program: Program) -> StepPlan:
             made for; the node is named.
     """
     for node in program.populations:
-        if isinstance(node, GradedNode):
-            raise UnsupportedLayerError(f"{node.name}: graded neurons, which C runs on photographs alone")
+        if isinstance(node, GradedNode) or program.passes > 1:
+            what = "graded neurons" if program.passes == 1 else "is run in several passes"
+            raise UnsupportedLayerError(f"{node.name}: {what}, which C holds for networks of rows alone")
     sizes = {IMAGE: (program.height, program.width)} | {
         n.name: (n.height, n.width) for n in program.populations
     }

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError
 from snn_tool.exporters.c.backend import run_tiles
 from snn_tool.exporters.c.passes import check_chain
+from snn_tool.exporters.c.steps import by_steps
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.process import run_group
 from snn_tool.exporters.contract.targets import Context
 from snn_tool.exporters.contract.traces import RecordedTrace
+from snn_tool.exporters.nir.program import Program
 from snn_tool.exporters.wasm.target import MODULE, SCRIPT, text_of
 
 REMEDY = "install node 16.4 or newer"
@@ -67,7 +69,7 @@ class WasmBackend:
     def trace(
         self, export: Export, tiles: NDArray[np.int16], record: Sequence[str], context: Context
     ) -> RecordedTrace:
-        """Run tiles [N, C, H, W].
+        """Run tiles [N, C, H, W], or [N, T, C, H, W].
 
         Raises:
             BackendUnavailableError: there is no node, or it fails or does not end.
@@ -80,7 +82,7 @@ class WasmBackend:
         node, taps, program = _node(), bool(record), export.program
         with tempfile.TemporaryDirectory(prefix="snn-tool-wasm-") as scratch:
             folder = Path(scratch)
-            (folder / CHECK).write_text(text_of(CHECK), encoding="utf-8")
+            (folder / CHECK).write_text(text_of(check_name(program)), encoding="utf-8")
 
             def run(some: NDArray[np.int16], chained: bool = False) -> RecordedTrace:
                 modes = (str(int(taps)), str(int(chained)))
@@ -92,6 +94,11 @@ class WasmBackend:
                 order = export.order if taps else []
                 check_chain(run, lambda images: run(images, True), program, tiles, found, order)
             return found
+
+
+def check_name(program: Program) -> str:
+    """The template that runs a network's form."""
+    return f"steps_{CHECK}" if by_steps(program) else CHECK
 
 
 def _node() -> Node:

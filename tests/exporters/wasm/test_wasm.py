@@ -5,23 +5,29 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.c.backend import run_tiles
 from snn_tool.exporters.c.plan import make_plan
+from snn_tool.exporters.c.steps import make_step_plan
 from snn_tool.exporters.c.target import expected_bytes
 from snn_tool.exporters.contract.targets import DEFAULT
 from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
+from snn_tool.exporters.nir.parse import parse_graph
 from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.nir_foreign.importing import import_graph
+from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.exporters.wasm import compiler as compilers
 from snn_tool.exporters.wasm.backend import find_node
 from snn_tool.exporters.wasm.compiler import REMEDY, find_wasm_compiler, need_wasm_compiler
 from snn_tool.exporters.wasm.target import text_of, write_module
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
-from snn_tool.models.integer.network import IntegerNetwork
+from snn_tool.models.integer.network import InputGrid, IntegerNetwork
+from snn_tool.models.integer.quantize_real import quantize_real
 
 MakeNetwork, Image = Callable[..., IntegerNetwork], NDArray[np.float32]
 COMPILER, NODE = find_wasm_compiler(), find_node()
@@ -104,3 +110,66 @@ def test_no_compiler_is_told_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_compiler_that_fails_tells_its_last_words() -> None:
     with pytest.raises(BackendUnavailableError, match="exit code"):
         need_wasm_compiler().compile({"a.c": "int broken("})
+
+
+STEPS = """
+import { readFileSync } from "node:fs";
+import { load } from "./snn.js";
+const network = await load(readFileSync("snn.wasm"));
+const raw = readFileSync("tiles"), { overTime, timesteps } = network.about;
+const all = new Int16Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length));
+const inputs = all.subarray(0, all.length / 2), readouts = network.run(inputs), spikes = network.spikes();
+const size = inputs.length / (overTime ? timesteps : 1), largest = network.largest();
+network.reset();
+const same = readouts.every((readout, at) => {
+  const given = overTime ? inputs.subarray(at * size, (at + 1) * size) : at ? null : [...inputs];
+  return network.step(given).every((value, place) => value === readout[place]);
+});
+let refused = 0;
+for (const wrong of [new Int16Array(size + 1), new Int16Array(size).fill(999), Array(size).fill(0.5)])
+  try { network.step(wrong); } catch (error) { refused += error instanceof RangeError; }
+console.log(JSON.stringify({ readouts: readouts.map((one) => [...one]), spikes, same, refused, largest }));
+"""
+
+
+@needs_both
+@pytest.mark.slow
+@pytest.mark.parametrize("over_time", [True, False])
+def test_timesteps_in_node(tmp_path: Path, over_time: bool) -> None:
+    """A loop of neurons: every integer by the check, and what a page calls."""
+    rng = np.random.default_rng(3)
+    fire = nir.IF(np.ones(1), np.ones(1), np.zeros(1))
+    nodes = {"a": (6, 5), "w": (6, 6), "b": (4, 6)}
+    layers = {
+        n: nir.Affine(rng.normal(0.1, 0.5, size), rng.normal(0.1, 0.2, size[0])) for n, size in nodes.items()
+    }
+    named = {"in": nir.Input(np.array([5])), **layers, "n": fire, "out": nir.Output(np.array([4]))}
+    edges = [("in", "a"), ("a", "n"), ("n", "w"), ("w", "n"), ("n", "b"), ("b", "out")]
+    graph = nir.NIRGraph(named, edges, type_check=False)
+    real = import_graph(graph, NirModule(graph, "a.nir", 1.0), 6, images=False).network
+    network = quantize_real(real, 6, 1, InputGrid("real", -127, 127, -5, over_time))
+    program = parse_graph(to_nir(network, 1, 1), "network.nir")
+    write_module(make_step_plan(program), need_wasm_compiler(), tmp_path)
+    shape = (2, *((6,) if over_time else ()), 5, 1, 1)
+    tiles = rng.integers(-127, 128, shape).astype(np.int16)
+    names = [population.wiring.name for population in network.populations]
+    expected = IntegerEngine(network).run(tiles, names)
+
+    (tmp_path / "check.mjs").write_text(text_of("steps_check.mjs"))
+    (tmp_path / "try.mjs").write_text(STEPS)
+    assert NODE
+    found = run_tiles(
+        [NODE.program, tmp_path / "check.mjs", tmp_path, "1", "0"], tmp_path, True, tiles, program, DEFAULT
+    )
+    np.testing.assert_array_equal(found.readout, expected.readout)
+    for name in names:
+        np.testing.assert_array_equal(found.membranes[name], expected.membranes[name], name)
+        np.testing.assert_array_equal(found.spikes[name], expected.spikes[name], name)
+    run = subprocess.run([NODE.program, "try.mjs"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    readouts = expected.membranes[names[-1]][:, 0, :, 0, 0]
+    np.testing.assert_array_equal(told["readouts"], readouts)
+    assert told["same"] and told["refused"] == 3 and told["largest"] == readouts[-1].argmax()
+    counted = {one["name"]: one["spikes"] for one in told["spikes"]}
+    assert counted == {name: int(expected.spikes[name][:, 0].sum()) for name in names[:-1]}

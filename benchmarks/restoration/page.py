@@ -12,6 +12,7 @@ from restoration.sheets import BLOCK
 from restoration.tables import (
     anchors_table,
     below_sentence,
+    foreign_table,
     luma_table,
     overview_table,
     sets_table,
@@ -70,9 +71,9 @@ _PUBLISHED = (
 
 
 _TEACHERS = (
-    "Trained by `snn-tool train` on the photographs that the students learnt from. They do not come along "
-    "and taught none of the students here; they show what a larger network of floating-point operations "
-    "reaches. Measured by the students' protocol, on whole images."
+    "Trained by `snn-tool train` on the photographs that the students learnt from. They taught none of the "
+    "students here; they show what a larger network of floating-point operations reaches. Measured by the "
+    "students' protocol, on whole images."
 )
 
 
@@ -110,6 +111,7 @@ def _student(each: OfStudent) -> list[str]:
         "\n".join(f"    $ {line}" for line in card.recipe),
         sets_table(each.scores),
         *filter(None, [luma_table(each.scores)]),
+        *_foreign(card),
         f"![{_alt(each)}](pictures/{card.name}.jpg)",
         "What its card says of its limits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         f"### Where {card.name} fails",
@@ -118,6 +120,14 @@ def _student(each: OfStudent) -> list[str]:
         trials_table(each.trials),
         f"![Where {card.name} fails: {_columns(each)}](pictures/{card.name}-failures.jpg)",
     ]
+
+
+def _foreign(card: Card) -> list[str]:
+    """What it does to data that were degraded otherwise than in its training, as its card has it."""
+    if not card.foreign:
+        return []
+    said = "Degraded otherwise than in its training, as its card has it (`ship_students.py --foreign`)"
+    return [f"{said}. {card.weakness}." if card.weakness else f"{said}:", foreign_table(card)]
 
 
 def _facts(card: Card) -> str:

@@ -6,10 +6,9 @@ from itertools import cycle
 import numpy as np
 from PIL import Image
 from snn_tool.degradations.crops import centre_crop
-from snn_tool.images.metrics import psnr_db, to_uint8
+from snn_tool.images.metrics import psnr_db
 
 from restoration.pictures import Row, enlarged, sheet
-from restoration.sets import TILE
 from restoration.teachers import TeacherColumn
 from restoration.trials import PHOTOGRAPHS, Pixels, Trial, worst_block, worst_by_kind
 
@@ -54,7 +53,7 @@ def _block(trial: Trial, teachers: Sequence[TeacherColumn]) -> Row:
 
 def _columns(trial: Trial, teachers: Sequence[TeacherColumn]) -> list[tuple[str, Pixels]]:
     degraded = trial.condition.degrade(trial.clean, trial.photograph.name)
-    taught = [("teacher", to_uint8(column.teacher.restore(degraded, TILE))) for column in teachers]
+    taught = [("teacher", column.restore(degraded)) for column in teachers]
     return [("degraded", trial.degraded), ("student", trial.restored), *taught, ("clean", trial.clean)]
 
 

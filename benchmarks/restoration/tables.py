@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from snn_tool.degradations.tasks import bounds_of, strength_text
+from snn_tool.degradations.tasks import bounds_of, how_texts
 from snn_tool.networks.shipped import Card
 
-from restoration.sets import SetScore
+from restoration.sets import SetScore, degradation_text
 from restoration.trials import Trial
 
 WORST = 3
@@ -47,7 +47,7 @@ def _set_row(each: SetScore) -> list[str]:
     gains = list(each.gains_db.values())
     return [
         each.label,
-        strength_text(scored.task),
+        degradation_text(scored.task),
         str(len(scored.scores)),
         spread(scored.mean("degraded_psnr_db"), scored.spread("degraded_psnr_db")),
         spread(figure["float_psnr_db"], figure["float_psnr_std_db"]) if figure else "not measured",
@@ -64,7 +64,7 @@ def luma_table(scores: Sequence[SetScore]) -> str:
     rows = [
         [
             each.label,
-            strength_text(each.scored.task),
+            degradation_text(each.scored.task),
             spread(each.scored.mean("degraded_psnr_y_db"), each.scored.spread("degraded_psnr_y_db")),
             f"**{spread(each.scored.mean('psnr_y_db'), each.scored.spread('psnr_y_db'))}**",
             spread(each.scored.mean("ssim_y"), each.scored.spread("ssim_y"), 3),
@@ -76,6 +76,24 @@ def luma_table(scores: Sequence[SetScore]) -> str:
     return table(head, rows) if rows else ""
 
 
+def foreign_table(card: Card) -> str:
+    """What the card says of data degraded otherwise than in the training; empty if it says nothing."""
+    rows = [
+        [
+            each["set"],
+            degradation_text(each["task"]) + (", registered" if each["register"] else ""),
+            str(each["images"]),
+            number(each["degraded_psnr_db"]),
+            f"**{number(each['integer_psnr_db'])}**",
+            number(each["gain_db"]),
+        ]
+        for each in card.foreign
+    ]
+    return (
+        table(("set", "degraded by", "images", "degraded dB", "integer dB", "gain dB"), rows) if rows else ""
+    )
+
+
 def overview_table(cards: Sequence[Card], scores: Mapping[str, Sequence[SetScore]]) -> str:
     """A line for each student and strength of the first set."""
     rows = []
@@ -85,7 +103,7 @@ def overview_table(cards: Sequence[Card], scores: Mapping[str, Sequence[SetScore
             rows.append(
                 [
                     f"[`{card.name}`](#{card.name})",
-                    f"{each.label}, {strength_text(each.scored.task)}",
+                    f"{each.label}, {degradation_text(each.scored.task)}",
                     number(each.scored.mean("degraded_psnr_db")),
                     f"**{spread(each.scored.mean('psnr_db'), each.scored.spread('psnr_db'))}**",
                     f"{card.parameters:,}",
@@ -104,6 +122,7 @@ def anchors_table(
         for card in cards
         for each in scores[card.name]
         if card.task == "denoise" and (bounds := bounds_of(each.scored.task)) and bounds[0] == bounds[1]
+        if not how_texts(each.scored.task)
     }
     labels = {label for _, label, _ in measured}
     shown = [anchor for anchor in anchors if anchor["set"] in labels]
@@ -137,7 +156,7 @@ def smallest_gains_table(scores: Sequence[SetScore]) -> str:
         ]
         below = sum(gain < 0 for gain in each.gains_db.values())
         counted = f"{below} of {len(by_name)}"
-        rows.append([each.label, strength_text(each.scored.task), counted, "; ".join(listed)])
+        rows.append([each.label, degradation_text(each.scored.task), counted, "; ".join(listed)])
     return table(("set", "strength", "worse than the input", "smallest gains, dB"), rows)
 
 

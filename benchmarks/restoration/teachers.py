@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from snn_tool.degradations.tasks import bounds_of, strength_option, strength_text
+from snn_tool.degradations.tasks import bounds_of, strength_option
 from snn_tool.errors import ConfigError
-from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
 from snn_tool.networks.open import open_teacher
 from snn_tool.networks.running import RestoringTeacher
 from snn_tool.networks.shipped import Card
 from snn_tool.terminal import Track
 
-from restoration.sets import SEED, TILE, SetScore, synthetic_tasks
+from restoration.kept import TILE, Kept, Question, Restore
+from restoration.sets import SetScore, degradation_text, how_of, synthetic_tasks
 from restoration.tables import number, spread, table
 
 
@@ -22,13 +23,15 @@ class TeacherColumn:
     """A teacher beside the students of its task.
 
     Attributes:
-        file: from `snn-tool train`.
+        file: from `snn-tool train`, or of a teacher that comes along.
         training: what its sidecar says of how it was made.
+        restore: what it makes of an image.
     """
 
     file: Path
     teacher: RestoringTeacher
     training: Mapping[str, Any]
+    restore: Restore
 
     def fits(self, card: Card) -> bool:
         """Whether it was trained for all that the student is measured at."""
@@ -40,8 +43,8 @@ class TeacherColumn:
         return all(own[0] <= low and high <= own[1] for low, high in wanted)
 
 
-def open_teachers(files: Sequence[Path], cards: Sequence[Card]) -> list[TeacherColumn]:
-    """Teachers from `snn-tool train`.
+def open_teachers(files: Sequence[Path], cards: Sequence[Card], kept: Kept) -> list[TeacherColumn]:
+    """Teachers from their files.
 
     Raises:
         ArtifactError: a file is no teacher.
@@ -50,7 +53,9 @@ def open_teachers(files: Sequence[Path], cards: Sequence[Card]) -> list[TeacherC
     found = []
     for file in files:
         opened = open_teacher(file)
-        column = TeacherColumn(file, RestoringTeacher.of(opened), opened.provenance.account)
+        teacher = RestoringTeacher.of(opened)
+        restore = kept.restoring(file, partial(teacher.restore_8_bits, tile=TILE))
+        column = TeacherColumn(file, teacher, opened.provenance.account, restore)
         if not any(column.fits(card) for card in cards):
             raise ConfigError(f"--teacher {file}: no student is measured at what it was trained for")
         found.append(column)
@@ -58,7 +63,7 @@ def open_teachers(files: Sequence[Path], cards: Sequence[Card]) -> list[TeacherC
 
 
 def score_teacher(
-    column: TeacherColumn, cards: Sequence[Card], clean: Mapping[str, Path], track: Track
+    column: TeacherColumn, cards: Sequence[Card], clean: Mapping[str, Path], track: Track, kept: Kept
 ) -> list[SetScore]:
     """A teacher on clean sets at every strength at which a student beside it is measured."""
     tasks: list[Mapping[str, Any]] = []
@@ -67,9 +72,9 @@ def score_teacher(
     found = []
     for label, folder in clean.items():
         for described in tasks:
-            at = (described["task"], strength_option(described), SEED)
-            scored = run_evaluation(column.file, folder, at, TILE, EvaluationFiles(), track)
-            found.append(SetScore(label, scored, None))
+            strength, how = strength_option(described), how_of(described)
+            asked = Question(column.file, folder, described["task"], strength, how)
+            found.append(SetScore(label, kept.scores(asked, track), None))
     return found
 
 
@@ -82,7 +87,7 @@ def teachers_table(scores: Sequence[tuple[TeacherColumn, Sequence[SetScore]]]) -
             f"{column.teacher.parameters:,}",
             _trained(column.training),
             each.label,
-            strength_text(each.scored.task),
+            degradation_text(each.scored.task),
             number(each.scored.mean("degraded_psnr_db")),
             f"**{spread(each.scored.mean('psnr_db'), each.scored.spread('psnr_db'))}**",
             number(each.scored.mean("ssim"), 3),

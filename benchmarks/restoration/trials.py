@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,16 +17,15 @@ from snn_tool.degradations.tasks import (
     bounds_of,
     degradation_for,
     image_rng,
-    strength_text,
 )
 from snn_tool.images.files import in_channels
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.networks.shipped import Card
 
-from restoration.sets import SEED, gain_db, synthetic_tasks
+from restoration.kept import SEED, Restore
+from restoration.sets import degradation_text, gain_db, synthetic_tasks
 
 Pixels = NDArray[np.uint8]
-Restore = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 JPEG_QUALITY = 50
 STRONGER = 1.5
 
@@ -106,7 +105,7 @@ def conditions(card: Card) -> list[Condition]:
 
 
 def _condition(kind: str, degradation: Degradation) -> Condition:
-    return Condition(kind, strength_text(degradation.describe()), degradation)
+    return Condition(kind, degradation_text(degradation.describe()), degradation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,13 +137,13 @@ def run_trials(
     photographs: Iterable[Photograph] = PHOTOGRAPHS,
     channels: int = 3,
 ) -> list[Trial]:
-    """Every photograph under every condition, restored by `restore` from [H, W, channels] to the same."""
+    """Every photograph under every condition, restored by `restore` as [H, W, channels]."""
     trials = []
     for photograph in photographs:
         clean = photograph.read(channels)
         for condition in tried:
             values = condition.degrade(clean, photograph.name)
-            degraded, restored = to_uint8(values), to_uint8(restore(values))
+            degraded, restored = to_uint8(values), restore(values)
             figures = psnr_db(degraded, clean), psnr_db(restored, clean)
             trials.append(Trial(photograph, condition, clean, degraded, restored, *figures))
     return trials

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image
 from skimage import data
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.degradations.noise import GaussianNoise
+from snn_tool.degradations.options import HowOptions
 from snn_tool.degradations.pairs import open_pairs
 from snn_tool.degradations.tasks import degradation_from_options, strength_text
 from snn_tool.errors import ArtifactError, ConfigError
@@ -33,8 +35,9 @@ from snn_tool.networks.shipped import FOLDER, Card, read_card, shipped_names
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
 import results  # noqa: E402
+from restoration.kept import Kept, Question  # noqa: E402
 from restoration.pictures import Row, enlarged, jpeg_below, sheet  # noqa: E402
-from restoration.sets import SetScore, gain_db  # noqa: E402
+from restoration.sets import SetScore, degradation_text, gain_db, score_sets  # noqa: E402
 from restoration.sheets import CROP, contact_sheet, failure_sheet  # noqa: E402
 from restoration.tables import anchors_table, below_sentence, number, smallest_gains_table, trials_table  # noqa: E402
 from restoration.teachers import open_teachers, score_teacher, teachers_table  # noqa: E402
@@ -113,6 +116,7 @@ def arguments(
         test=[("tiny", base / "tiny")],
         pairs=[("pairs", base / "pairs")],
         teacher=[],
+        cache=base / "kept",
         students=students,
         out=base / "docs",
         quiet=True,
@@ -195,12 +199,86 @@ def test_a_student_that_makes_images_worse_is_told_so(arguments: Arguments, writ
 
 
 @pytest.mark.slow
-def test_the_same_inputs_give_the_same_page_and_pictures(arguments: Arguments, written: str) -> None:
-    folder = arguments.out / "pictures"
+def test_the_same_inputs_give_the_same_page_and_pictures_and_measure_one_image_a_question(
+    arguments: Arguments, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`written` began with an empty folder; now one image of each question is, no photograph."""
+    folder, asked = arguments.out / "pictures", []
     before = {path.name: path.read_bytes() for path in folder.glob("*.jpg")}
+
+    def counted(network: Path, images: Path, *rest: Any) -> Evaluation:
+        asked.append((network.name.partition(".")[0], images.name))
+        return run_evaluation(network, images, *rest)
+
+    monkeypatch.setattr("restoration.kept.run_evaluation", counted)
+    idle = Arguments(restore_8_bits=lambda *_, **__: pytest.fail("a photograph was restored again"))
+    monkeypatch.setattr(results, "RestoringStudent", Arguments(of=lambda _: idle))
     results.write_results(arguments)
+    assert asked == [(NAME, "astronaut.png"), ("rain", "astronaut.png"), ("rain", "0.png")]
     assert (arguments.out / "quality.md").read_text(encoding="utf-8") == written
     assert {path.name: path.read_bytes() for path in folder.glob("*.jpg")} == before
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_found_by_content_and_not_believed_if_it_is_not_so_today(
+    arguments: Arguments, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy of the set elsewhere is the same question; a changed pixel, strength or network is another.
+
+    One image equals its restoration at strength zero, so that an infinite PSNR is kept, too.
+    """
+    network, folder = arguments.students / "rain.int.safetensors", tmp_path / "set"
+    shutil.copytree(dict(arguments.test)["tiny"], folder)
+    asked = Question(network, folder, "derain", "0")
+    kept = Kept(tmp_path / "kept")
+    first = kept.scores(asked, untracked)
+    assert first.scores[0].degraded_psnr_db == math.inf and len(first.scores) == 3
+    (stored,) = (tmp_path / "kept" / "scores").glob("*.json")
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    assert replace(asked, folder=tmp_path / "elsewhere").key() == asked.key() == stored.stem
+    assert kept.scores(asked, untracked) == first
+    others = [
+        replace(asked, strength="0.1"),
+        replace(asked, how=HowOptions(kind="drops")),
+        replace(asked, network=arguments.students / f"{NAME}.int.safetensors"),
+    ]
+    assert len({each.key() for each in [asked, *others]}) == 4
+    document = json.loads(stored.read_text())
+    document["evaluation"]["scores"][0]["psnr_db"] += 0.5
+    stored.write_text(json.dumps(document))
+    assert kept.scores(asked, untracked) == first and "measured again" in caplog.text
+    assert json.loads(stored.read_text())["evaluation"]["scores"][0]["psnr_db"] == first.scores[0].psnr_db
+    document["evaluation"]["scores"][0]["psnr_db"] = "much"
+    stored.write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match=f"{stored.name}: .*psnr_db.*delete the file"):
+        kept.scores(asked, untracked)
+    write_image(folder / "chelsea.png", np.zeros((32, 48, 3), np.uint8))
+    assert asked.key() != stored.stem
+
+
+@pytest.mark.slow
+def test_a_student_is_measured_by_the_kind_that_its_card_says(
+    make_network: Callable[..., IntegerNetwork], arguments: Arguments, tmp_path: Path
+) -> None:
+    """Trained on the mixture, measured on white noise: the task of the scores has no kind."""
+    mixture = {"task": "denoise", "sigma": [0.0, 50.0], "kind": "real"}
+    student = tmp_path / "real.int.safetensors"
+    save_integer_network(student, make_network("graded", "unet"), {"training": {"task": mixture}})
+    white = {"task": "denoise", "sigma": [25.0, 25.0]}
+    card = Card("real", "", 0, ({"set": "elsewhere", "task": white},), (), {"task": mixture}, {}, ())
+    (scored,) = score_sets(card, student, dict(arguments.test), {}, untracked, Kept(None))
+    assert scored.scored.task == white and scored.figure is None
+    assert degradation_text(mixture) == "sigma 0 to 50, real"
+    assert (
+        anchors_table(
+            [{"name": "old", "set": "tiny", "psnr_db": {"25": 28.5}, "source": "s"}],
+            [card],
+            {"real": [scored]},
+        ).count("real")
+        == 1
+    )
+    mixed = replace(scored, scored=replace(scored.scored, task={**white, "kind": "real"}))
+    assert anchors_table([], [card], {"real": [mixed]}) == "", "other noise is not what was published"
 
 
 def check_page(page: str, folder: Path) -> None:
@@ -255,8 +333,10 @@ def test_the_page_that_is_kept_has_every_student_as_its_card_has_it() -> None:
     for name in shipped_names():
         own, card = section(page, name), read_card(name)
         assert card.summary in own and all(line in own for line in (*card.recipe, *card.limits))
+        for each in card.foreign:
+            assert f"**{number(each['integer_psnr_db'])}** | {number(each['gain_db'])} |" in own
         for each in card.figures:
-            row = f"| {each['set']} | {strength_text(each['task'])} | {each['images']} | "
+            row = f"| {each['set']} | {degradation_text(each['task'])} | {each['images']} | "
             shown = next(line for line in own.splitlines() if line.startswith(row))
             for kind in ("degraded", "float", "integer"):
                 mean, deviation = each[f"{kind}_psnr_db"], each[f"{kind}_psnr_std_db"]
@@ -374,8 +454,8 @@ def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) 
     with pytest.raises(
         ConfigError, match="rain.safetensors: no student is measured at what it was trained for"
     ):
-        open_teachers([tmp_path / "rain.safetensors"], [card])
-    column = open_teachers([tmp_path / "noise.safetensors"], [card])[0]
+        open_teachers([tmp_path / "rain.safetensors"], [card], Kept(None))
+    column = open_teachers([tmp_path / "noise.safetensors"], [card], Kept(None))[0]
     photograph = read_photograph("skimage.data", "chelsea.png").astype(np.float32) / 255
     restored = column.teacher.restore(photograph, 64)
     assert restored.shape == photograph.shape == (300, 451, 3)
@@ -383,7 +463,7 @@ def test_a_teacher_has_a_column_beside_the_students_of_its_task(tmp_path: Path) 
     with torch.inference_mode():
         alone = teacher(inside)[0].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(restored[:, :400], alone[:, :400], atol=1e-5)
-    trials = run_trials(lambda image: image, conditions(card)[:2], PHOTOGRAPHS[:4])
+    trials = run_trials(to_uint8, conditions(card)[:2], PHOTOGRAPHS[:4])
     without, beside = (contact_sheet(trials, some) for some in ([], [column]))
     assert beside.width - without.width == CROP + 6 and beside.height == without.height
     assert failure_sheet(trials, [column]).width == beside.width
@@ -410,8 +490,8 @@ def test_a_teacher_is_measured_where_the_students_beside_it_are(arguments: Argum
     }
     save_teacher(tmp_path / "noise.safetensors", teacher, "unet", {"width": 4}, training)
     cards = [read_card(name, arguments.students) for name in (NAME, "rain")]
-    column = open_teachers([tmp_path / "noise.safetensors"], cards)[0]
-    scores = score_teacher(column, cards, dict(arguments.test), untracked)
+    column = open_teachers([tmp_path / "noise.safetensors"], cards, Kept(None))[0]
+    scores = score_teacher(column, cards, dict(arguments.test), untracked, Kept(None))
     assert [(each.label, strength_text(each.scored.task)) for each in scores] == [("tiny", "sigma 25")]
     line = teachers_table([(column, scores)]).splitlines()[-1]
     assert line.startswith(
@@ -453,6 +533,13 @@ def test_every_anchor_has_a_source_and_plausible_figures() -> None:
         assert set(anchor["psnr_db"]) <= {"15", "25", "50"}
         figures = [anchor["psnr_db"][sigma] for sigma in sorted(anchor["psnr_db"], key=float)]
         assert all(2 < first - second < 4 for first, second in pairwise(figures))
+
+
+def test_a_teacher_that_comes_along_is_known_by_its_name() -> None:
+    file = results.teacher_file("denoise-25-nafnet")
+    assert file.is_file() and results.shown_teacher(file) == "denoise-25-nafnet"
+    assert results.teacher_file("runs/t.safetensors") == Path("runs/t.safetensors")
+    assert results.shown_teacher(Path("runs/t.safetensors")) == "FILE"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from snn_tool.models.accounts import Degraded
 KIND, SCHEMA = "model-card", 2
 DEFAULT, DEFAULT_OF_GREY = "denoise-blind", "denoise-gray-blind"
 """What `restore` takes for images of colour and for grey ones."""
+PREFERRED = (DEFAULT, DEFAULT_OF_GREY)
+"""Students that go before the others of their task, which go by name."""
 FOLDER = Path(snn_tool.models.__path__[0]) / "shipped"
 VERSIONS, AT = "versions", "@"
 """The folder of former versions, and what stands between a name and a version."""
@@ -261,7 +263,7 @@ def card_of(path: Path) -> Card | None:
 
 
 def shipped_for(task: str, folder: Path = FOLDER, grey: bool = False) -> Card:
-    """The student that restores what `task` names: the default one, or else the first by name.
+    """The student that restores what `task` names: a preferred one, or else the first by name.
 
     With `grey` one for grey images goes before those for colour; without, none is taken.
 
@@ -270,7 +272,7 @@ def shipped_for(task: str, folder: Path = FOLDER, grey: bool = False) -> Card:
     """
     cards = [read_card(name, folder) for name in shipped_names(folder)]
     fitting = [card for card in cards if card.task == task and card.channels in ((1, 3) if grey else (3,))]
-    fitting.sort(key=lambda card: (card.channels, card.name not in (DEFAULT, DEFAULT_OF_GREY)))
+    fitting.sort(key=lambda card: (card.channels, card.name not in PREFERRED))
     if not fitting:
         tasks = ", ".join(sorted({card.task for card in cards})) or "no task"
         raise ConfigError(f"--task {task}: the students that come with snn-tool are for {tasks}")

@@ -32,7 +32,7 @@ from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
 from snn_tool.networks.open import open_student
 from snn_tool.networks.restoring import plan_outputs, restore_files
 from snn_tool.networks.running import RestoringStudent
-from snn_tool.networks.shipped import Card, read_card, shipped_for
+from snn_tool.networks.shipped import DEFAULT, DEFAULT_OF_GREY, Card, read_card, shipped_for
 from snn_tool.training.runs import read_initial
 
 MakeNetwork = Callable[..., IntegerNetwork]
@@ -90,7 +90,7 @@ def test_a_mixed_folder_goes_through_two_students(
     mixed: Path, students: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: object
 ) -> None:
     """Each picture is what its student makes of it, with as many channels as it had; both are named."""
-    card = read_card("denoise-blind")
+    card = read_card(DEFAULT)
 
     def for_picture(task: str, grey: bool = False) -> Card:
         return _At(students[1 if grey else 3], card, grey)  # type: ignore[return-value]
@@ -201,17 +201,17 @@ def test_the_first_layer_of_grey_costs_a_third(make_network: MakeNetwork) -> Non
 
 
 def test_a_card_says_for_which_images_its_student_is(tmp_path: Path) -> None:
-    card = read_card("denoise-blind")
-    for name, channels in (("denoise-blind", 3), ("denoise-gray-25", 1), ("denoise-gray-blind", 1)):
-        document = json.loads((card.path.parent / "denoise-blind.card.json").read_bytes())
+    card = read_card(DEFAULT)
+    for name, channels in ((DEFAULT, 3), ("denoise-gray-25", 1), (DEFAULT_OF_GREY, 1)):
+        document = json.loads((card.path.parent / f"{DEFAULT}.card.json").read_bytes())
         document |= {"channels": channels} if channels == 1 else {}
         (tmp_path / f"{name}.card.json").write_text(json.dumps(document))
-    assert shipped_for("denoise", tmp_path).name == "denoise-blind"
-    assert shipped_for("denoise", tmp_path, grey=True).name == "denoise-gray-blind"
-    (tmp_path / "denoise-gray-blind.card.json").unlink()
+    assert shipped_for("denoise", tmp_path).name == DEFAULT
+    assert shipped_for("denoise", tmp_path, grey=True).name == DEFAULT_OF_GREY
+    (tmp_path / f"{DEFAULT_OF_GREY}.card.json").unlink()
     assert shipped_for("denoise", tmp_path, grey=True).name == "denoise-gray-25"
     (tmp_path / "denoise-gray-25.card.json").unlink()
-    assert shipped_for("denoise", tmp_path, grey=True).name == "denoise-blind"
+    assert shipped_for("denoise", tmp_path, grey=True).name == DEFAULT
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """The students that come with the package: their files, their cards, what they do, and how they are named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from snn_tool.cli import use
 from snn_tool.cli.app import run
 from snn_tool.degradations.crops import read_photograph
 from snn_tool.degradations.tasks import TrainedFor, bounds_of, degradation_for, image_rng, task_text
@@ -13,9 +15,11 @@ from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.files.artifacts import sha256_file
 from snn_tool.images.metrics import psnr_db, to_uint8
 from snn_tool.models.integer.file import load_integer_network
+from snn_tool.networks import shipped
 from snn_tool.networks.shipped import (
     DEFAULT,
     FOLDER,
+    card_of,
     read_card,
     shipped_for,
     shipped_names,
@@ -104,6 +108,24 @@ def test_restore_needs_no_student(tmp_path: Path, capsys: Capture, monkeypatch: 
     assert Path("restored/photo.png").read_bytes() == before
 
 
+def test_restore_says_once_where_a_student_hardly_helps_on_data_of_others(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gain of 0.5 dB on data of others is told once for two photographs; one of exactly 1 dB is not."""
+    card = read_card(DEFAULT)
+    assert card_of(card.path) == card and card_of(tmp_path / card.path.name) is None
+    entry = {"set": "Elsewhere", "degraded_psnr_db": 20.0, "integer_psnr_db": 20.5, "gain_db": 0.5}
+    for name in ("a", "b"):
+        Image.fromarray(noisy_photograph(25)[1][:16, :24]).save(tmp_path / f"{name}.png")
+    pictures = [str(tmp_path / f"{name}.png") for name in ("a", "b")]
+    for gain, times in ((0.5, 1), (1.0, 0)):
+        weak = replace(card, foreign=({**entry, "gain_db": gain},))
+        monkeypatch.setattr(use, "card_of", lambda path, known=weak: known)
+        assert run(["restore", *pictures, "--student", DEFAULT, "--out", str(tmp_path / str(gain))]) == 0
+        line = f"{DEFAULT} gains less than 1 dB on data of others: Elsewhere 20.00 -> 20.50 dB"
+        assert " ".join(capsys.readouterr().err.split()).count(line) == times, "lines end at 80 columns"
+
+
 def test_models_lists_them_and_shows_a_card(capsys: Capture) -> None:
     assert run(["models"]) == 0
     listed = capsys.readouterr().out
@@ -142,11 +164,18 @@ def another_task(folder: Path, task: dict[str, object]) -> None:
     (folder / "rain.card.json").write_text(json.dumps(card))
 
 
-def test_a_student_of_another_task_is_found_by_the_task(tmp_path: Path) -> None:
+def test_a_student_of_another_task_is_found_by_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     another_task(tmp_path, {"task": "derain", "strength": [0.3, 0.9]})
     assert read_card("rain", tmp_path).task == "derain"
     assert shipped_for("denoise", tmp_path).name == DEFAULT
     assert shipped_for("derain", tmp_path).name == "rain"
+    for path in tmp_path.glob("rain.*"):
+        path.with_name(path.name.replace("rain", "rain-2")).write_bytes(path.read_bytes())
+    assert shipped_for("derain", tmp_path).name == "rain", "the first by name"
+    monkeypatch.setattr(shipped, "PREFERRED", ("rain-2",))
+    assert shipped_for("derain", tmp_path).name == "rain-2"
     with pytest.raises(ConfigError, match="--task deblur: .* are for denoise, derain"):
         shipped_for("deblur", tmp_path)
     with pytest.raises(ConfigError, match="are for no task"):

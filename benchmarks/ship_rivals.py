@@ -2,9 +2,10 @@
 
     python benchmarks/ship_rivals.py --data TRAINING_IMAGES --test CBSD68=FOLDER --runs FOLDER denoise-25-cnn
 
-A rival starts from a student's weights: its most telling channels, with 127 levels in place of the student's
-few. Training is a command of snn-tool, which the card shows; a run that was stopped goes on. Quantisation
-is for an array of multipliers: its read-out has no register of 17 bits.
+A rival starts from a student's weights: its most telling channels, with 127 levels in place of the
+student's few. Training is a command of snn-tool, which the card shows; a run that was stopped goes on.
+Quantisation is for an array of multipliers: its read-out has no register of 17 bits. The rival of a student
+for grey is one, and its first --test is a grey set.
 """
 
 import argparse
@@ -24,11 +25,12 @@ from snn_tool.degradations.pairs import source_for
 from snn_tool.degradations.tasks import TrainedFor
 from snn_tool.errors import SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_json
-from snn_tool.images.files import find_images
+from snn_tool.images.files import Pixels, find_images, in_channels, read_picture
 from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.quantize import quantize
 from snn_tool.models.integer.training import load_dequantized
 from snn_tool.models.student import load_student, save_student
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.rivals import KIND, SCHEMA, rival_path
 from snn_tool.networks.shipped import read_card, student_path
 from snn_tool.training.data import ImageSet, ValidationSet, split_validation
@@ -72,7 +74,7 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
     """Make one rival, measure it, and file it with its card."""
     trained = _trained(recipe, arguments)
     network, config, account = load_student(trained)
-    crops = _crops(arguments.data)
+    crops = _crops(arguments.data, config.channels)
     with torch.no_grad():
         integers = quantize(
             network, config, [channels_first(crop.degraded) for crop in crops], for_array=True
@@ -86,14 +88,15 @@ def ship(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> No
         "calibration_images": [crop.name for crop in crops],
     }
     save_integer_network(path, integers, provenance)
-    files = {"float": trained, "integer": path}
+    files, colour = {"float": trained, "integer": path}, config.channels == COLOUR
+    sets = [Measured(*each, SIGMA, in_colour=colour) for each in arguments.test]
     card = {
         "summary": recipe["summary"],
         "students": recipe["students"],
         "role": recipe["role"],
         "parameters": integers.topology.parameters,
-        "figures": [figure(files, Measured(*each, SIGMA), evaluate) for each in arguments.test],
-        "recipe": _commands(name, recipe),
+        "figures": [figure(files, each, evaluate) for each in sets],
+        "recipe": _commands(name, recipe, config.channels),
         "training": {
             key: account[key] for key in ("steps", "best_step", "seed", "validation_psnr_db", "task", "data")
         },
@@ -112,7 +115,7 @@ def _trained(recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
         return start
     if not (run / "student.safetensors").exists():
         begun = ["--resume"] if (run / "checkpoints" / "last.ckpt").exists() else []
-        command = _distill(recipe, arguments.data, start, run)
+        command = _distill(recipe, arguments.data, start, run, _channels_of(start))
         subprocess.run([sys.executable, "-m", "snn_tool", *command, *begun], check=True)
     return run / "student.safetensors"
 
@@ -122,32 +125,44 @@ def _start(recipe: dict[str, Any], width: int, out: Path, data: Path) -> None:
     source = recipe["from"]
     student, config = load_dequantized(student_path(source))
     training, _ = split_validation(find_images(data), seed=0)
-    images = ImageSet.load(training[:LOOKED_AT], 96)
+
+    def read(path: Path) -> Pixels:
+        return in_channels(read_picture(path).pixels, config.channels)
+
+    images = ImageSet.load(training[:LOOKED_AT], 96, read)
     crops = ValidationSet(images, source_for(None, "denoise", SIGMA, TrainedFor()), 0)
     small = narrowed(student, config, width, [degraded.float() for degraded, _ in crops])
     save_student(out, small, int8_config(config, width), dict(read_card(source).training))
 
 
-def _crops(data: Path) -> list[Any]:
+def _channels_of(start: Path) -> int:
+    """Of the images that a network takes: 3 of colour, 1 of grey."""
+    return load_student(start)[1].channels
+
+
+def _crops(data: Path, channels: int) -> list[Any]:
     """Degraded crops of training images that validation does not use."""
     training, _ = split_validation(find_images(data), seed=0)
     degradation = source_for(None, "denoise", SIGMA, TrainedFor())
-    found = (load_crop(path, data, degradation, CROP, 8) for path in training[:CALIBRATION])
+    found = (
+        load_crop(path, data, degradation, CROP, 8, channels=channels) for path in training[:CALIBRATION]
+    )
     return [crop for crop in found if crop]
 
 
-def _distill(recipe: dict[str, Any], data: object, start: object, run: object) -> list[str]:
+def _distill(recipe: dict[str, Any], data: object, start: object, run: object, channels: int) -> list[str]:
     given = ("--data", data, *TRAINING, "--width", recipe["width"], "--max-steps", recipe["steps"])
+    given += () if channels == COLOUR else ("--channels", channels)
     return ["distill", *map(str, (*given, "--out", run, "--init", start))]
 
 
-def _commands(name: str, recipe: dict[str, Any]) -> list[str]:
+def _commands(name: str, recipe: dict[str, Any], channels: int) -> list[str]:
     """What the card shows."""
-    width = recipe["width"]
-    ship = f"python benchmarks/ship_rivals.py --data IMAGES --test CBSD68=FOLDER --runs RUNS {name}"
+    width, own = recipe["width"], "CBSD68" if channels == COLOUR else "BSD68"
+    ship = f"python benchmarks/ship_rivals.py --data IMAGES --test {own}=FOLDER --runs RUNS {name}"
     if not recipe["steps"]:
         return [ship]
-    command = _distill(recipe, "IMAGES", f"RUNS/start{width}.safetensors", f"RUNS/cnn{width}")
+    command = _distill(recipe, "IMAGES", f"RUNS/start{width}.safetensors", f"RUNS/cnn{width}", channels)
     return [ship, f"snn-tool {shlex.join(command)}"]
 
 

@@ -2,14 +2,16 @@
 
     python benchmarks/ship_students.py --data TRAINING_IMAGES --test CBSD68=FOLDER --runs FOLDER denoise-25
     python benchmarks/ship_students.py --measure --test CBSD68=FOLDER --runs FOLDER denoise-25
+    python benchmarks/ship_students.py --again --test Set14=FOLDER --runs FOLDER denoise-25
 
-Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on where
-it was; what is already quantised or measured is measured again, because it takes minutes. --measure keeps the
-students that are filed, bit for bit, and writes their cards anew; the run's float student must be theirs. The
-first test set is also the one of the energy report; name sets that no training saw as well, for a card tells
-how a student generalises. A student that is not clearly better than its input is not filed, nor one of whose
-other seeds (--beside NAME=RUN, repeated) is better on the validation crops. A student that takes the place of
-another is its next version: the former one stays, in versions/, and the recipe says `changes = [...]`.
+Every step is one of snn-tool's own commands, which the card then shows. A run that was stopped goes on
+where it was; what is already quantised or measured is measured again, because it takes minutes. --measure
+keeps the students that are filed, bit for bit, and writes their cards anew; the run's float student must be
+theirs; --again measures the sets that are given alone, and the card keeps its other figures. The first test
+set is also the one of the energy report; name sets that no training saw as well, for a card tells how a
+student generalises. A student that is not clearly better than its input is not filed, nor one of whose
+other seeds (--beside NAME=RUN, repeated) is better on the validation crops. A student that takes the place
+of another is its next version: the former one stays, in versions/, and the recipe says `changes = [...]`.
 """
 
 import argparse
@@ -52,7 +54,8 @@ def main() -> None:
         sys.exit(f"{RECIPES.name} has no {', '.join(sorted(unknown))}; it has {', '.join(recipes)}")
     try:
         for name in arguments.names or recipes:
-            (measure_foreign if arguments.foreign else ship)(name, recipes[name], arguments)
+            task = measure_foreign if arguments.foreign else measure_again if arguments.again else ship
+            task(name, recipes[name], arguments)
     except SnnToolError as error:
         sys.exit(f"error: {error}")
 
@@ -67,14 +70,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, help="folder for the training runs")
     parser.add_argument("--out", type=Path, default=Path("models/shipped"), help="where the students go")
     parser.add_argument("--measure", action="store_true", help="keep the filed students, measure them again")
+    parser.add_argument(
+        "--again", action="store_true", help="measure the given sets alone, of filed students"
+    )
     parser.add_argument("--foreign", action="store_true", help="measure filed students on foreign data alone")
     parsed = parser.parse_args()
     if parsed.foreign:
         return parsed
     if parsed.runs is None:
         parser.error("--runs is needed")
-    if not parsed.test or (parsed.data is None and not parsed.measure):
-        parser.error("--test is needed, and --data unless --measure")
+    if not parsed.test or (parsed.data is None and not (parsed.measure or parsed.again)):
+        parser.error("--test is needed, and --data unless --measure or --again")
     return parsed
 
 
@@ -150,6 +156,29 @@ def measure_foreign(name: str, recipe: dict[str, Any], arguments: argparse.Names
     write_json(path, KIND, SCHEMA, card)
 
 
+def measure_again(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the figures of the given clean sets in a filed student's card anew; all else stays.
+
+    Raises:
+        ArtifactError: the run did not make the student that is filed.
+    """
+    path, run = arguments.out / f"{name}.card.json", arguments.runs / last_run(name, recipe)
+    card = {key: value for key, value in read_json(path, KIND, SCHEMA).items() if key not in HEAD}
+    trained = run / "student.safetensors"
+    files = {"float": trained, "integer": _filed(student_path(name, arguments.out), trained)}
+    known = {key: value for key, value in recipe.items() if key != "pairs"}
+    new = [figure(files, each, evaluate) for each in wanted(name, known, arguments.test, ())]
+    check_gain(name, new)
+
+    def place(each: dict[str, Any]) -> tuple[str, str]:
+        return each["set"], json.dumps(each["task"])
+
+    by_place = {place(each): each for each in new}
+    kept = [by_place.pop(place(each), each) for each in card["figures"]]
+    card["figures"] = [*kept, *by_place.values()]
+    write_json(path, KIND, SCHEMA, card)
+
+
 def _made(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> Path:
     """Train, in one run or several, and quantise; the integer student."""
     for step in steps(name, recipe, arguments.runs, arguments.data):
@@ -176,7 +205,9 @@ def evaluate(student: Path, measured: Measured) -> dict[str, Any]:
     strength = [] if measured.strength is None else ["--strength", measured.strength]
     kind = ["--kind", measured.kind] if measured.kind else []
     register = ["--register", measured.register] if measured.register else []
-    scored: dict[str, Any] = _tool("evaluate", "--student", student, *option, *strength, *kind, *register)
+    colour = ["--in-colour"] if measured.in_colour else []
+    options = (*option, *strength, *kind, *register, *colour)
+    scored: dict[str, Any] = _tool("evaluate", "--student", student, *options)
     return scored
 
 

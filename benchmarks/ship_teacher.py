@@ -30,6 +30,7 @@ from snn_tool.files.artifacts import write_json
 from snn_tool.models.checkpoints import sidecar_of
 from snn_tool.models.config import LossWeights
 from snn_tool.models.teachers.registry import load_teacher, save_teacher
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks import teachers
 from snn_tool.networks.evaluation import EvaluationFiles, run_evaluation
 from snn_tool.networks.locate import TEACHER_FILE
@@ -81,11 +82,12 @@ def ship(arguments: argparse.Namespace) -> None:
         half = Path(folder) / f"{arguments.name}.safetensors"
         described = round_to_half(trained, half)
         files = dict(zip(PRECISIONS, (trained, half), strict=True))
-        figures = [figure(files, *each) for each in arguments.test]
+        network, _ = load_teacher(half)
+        in_colour = getattr(network, "image_channels", COLOUR) == COLOUR
+        figures = [figure(files, *each, in_colour) for each in arguments.test]
         check_loss(arguments.name, figures, arguments.most_loss)
         account = described["training"]
         validation = validated(files, arguments.data, account) if arguments.data else None
-        network, _ = load_teacher(half)
         card = {
             "summary": arguments.summary,
             "architecture": described["architecture"],
@@ -110,11 +112,14 @@ def round_to_half(trained: Path, half: Path) -> dict[str, Any]:
     return described
 
 
-def figure(files: dict[str, Path], label: str, folder: Path) -> dict[str, Any]:
-    """Means of PSNR and SSIM of one test set, degraded and restored by both files."""
+def figure(files: dict[str, Path], label: str, folder: Path, in_colour: bool) -> dict[str, Any]:
+    """Means of PSNR and SSIM of one test set, degraded and restored by both files.
+
+    `in_colour`: grey files of the set have three channels, as for students.
+    """
+    asked = (folder, (None, None, 0), 512, EvaluationFiles(), _shown)
     scored = {
-        kind: run_evaluation(file, folder, (None, None, 0), 512, EvaluationFiles(), _shown).document()
-        for kind, file in files.items()
+        kind: run_evaluation(file, *asked, in_colour=in_colour).document() for kind, file in files.items()
     }
     half = scored["half"]
     found = {

@@ -40,6 +40,7 @@ class Question:
         folder: of the clean images, or the one that names the pairs.
         task, strength, how: as `run_evaluation` takes them.
         pairs: recorded ones instead of synthetic degradation.
+        in_colour: grey files of a set for colour get three channels.
     """
 
     network: Path
@@ -48,18 +49,19 @@ class Question:
     strength: str | None = None
     how: HowOptions = AS_USUAL
     pairs: Pairs | None = None
+    in_colour: bool = False
 
     def answer(self, track: Track) -> Evaluation:
         """The scores, measured."""
         asked = (self.task, self.strength, SEED)
-        files = EvaluationFiles()
-        return run_evaluation(self.network, self.folder, asked, TILE, files, track, self.pairs, self.how)
+        how = (EvaluationFiles(), track, self.pairs, self.how, 0, self.in_colour)
+        return run_evaluation(self.network, self.folder, asked, TILE, *how)
 
     def key(self) -> str:
         """Of all that decides the answer but the program: files by their content, not by their place."""
         paths = find_images(self.folder)
         images = [[path.relative_to(self.folder).as_posix(), *self._hashes(path)] for path in paths]
-        asked = [self.task, self.strength, asdict(self.how), SEED, TILE]
+        asked = [self.task, self.strength, asdict(self.how), SEED, TILE, self.in_colour]
         return sha256_bytes(json.dumps([network_key(self.network), images, asked]).encode())
 
     def _hashes(self, path: Path) -> list[str]:

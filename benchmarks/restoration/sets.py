@@ -19,6 +19,7 @@ from snn_tool.degradations.tasks import (
 )
 from snn_tool.errors import ArtifactError
 from snn_tool.images.files import find_images, read_picture
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.evaluation import Evaluation
 from snn_tool.networks.shipped import Card
 from snn_tool.terminal import Track
@@ -75,10 +76,11 @@ def score_sets(
     Raises:
         ArtifactError: the card says otherwise than what is measured.
     """
-    found = []
+    found, colour = [], card.channels == COLOUR
     for label, folder in clean.items():
         for described in synthetic_tasks(card):
-            asked = Question(student, folder, card.task, strength_option(described), how_of(described))
+            strength, how = strength_option(described), how_of(described)
+            asked = Question(student, folder, card.task, strength, how, in_colour=colour)
             found.append(SetScore(label, kept.scores(asked, track), card_figure(card, label, described)))
     for label, folder in pairs.items():
         if figure := card_figure(card, label, {"task": card.task, "images": "pairs"}):

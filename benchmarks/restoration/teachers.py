@@ -8,6 +8,7 @@ from typing import Any
 
 from snn_tool.degradations.tasks import bounds_of, strength_option
 from snn_tool.errors import ConfigError
+from snn_tool.models.topology import COLOUR
 from snn_tool.networks.open import open_teacher
 from snn_tool.networks.running import RestoringTeacher
 from snn_tool.networks.shipped import Card
@@ -73,7 +74,8 @@ def score_teacher(
     for label, folder in clean.items():
         for described in tasks:
             strength, how = strength_option(described), how_of(described)
-            asked = Question(column.file, folder, described["task"], strength, how)
+            colour = column.teacher.channels == COLOUR
+            asked = Question(column.file, folder, described["task"], strength, how, in_colour=colour)
             found.append(SetScore(label, kept.scores(asked, track), None))
     return found
 

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from snn_tool.errors import ConfigError
+from snn_tool.models.topology import COLOUR
 
 LEAST_GAIN_DB = 1.0
 """What a student must gain in integers on every synthetic set that it is measured on."""
@@ -22,6 +23,7 @@ class Measured:
         strength: of the synthetic degradation, as `--strength` takes it; None for recorded pairs.
         kind: of the synthetic degradation, as `--kind` takes it; None is as trained.
         register: largest shift in pixels that is undone before scoring.
+        in_colour: grey files of a clean set for colour get three channels before they are degraded.
     """
 
     label: str
@@ -29,6 +31,7 @@ class Measured:
     strength: str | None
     kind: str | None = None
     register: int = 0
+    in_colour: bool = False
 
 
 Evaluate = Callable[[Path, Measured], Mapping[str, Any]]
@@ -49,8 +52,18 @@ def wanted(
     if missing := [label for label in recipe.get("pairs", []) if label not in given]:
         raise ConfigError(f"{name} is measured on pairs, too; give --pairs {missing[0]}=FOLDER")
     kind = recipe.get("measured-kind")
-    synthetic = [Measured(*each, str(strength), kind) for each in clean for strength in recipe["strengths"]]
+    colour = for_colour(recipe)
+    synthetic = [
+        Measured(*each, str(strength), kind, in_colour=colour)
+        for each in clean
+        for strength in recipe["strengths"]
+    ]
     return synthetic + [Measured(label, given[label], None) for label in recipe.get("pairs", [])]
+
+
+def for_colour(recipe: Mapping[str, Any]) -> bool:
+    """Whether the student of a recipe takes images of colour."""
+    return bool(recipe["distill"].get("channels", COLOUR) == COLOUR)
 
 
 def figure(files: Mapping[str, Path], measured: Measured, evaluate: Evaluate) -> dict[str, Any]:
@@ -88,7 +101,9 @@ def foreign_sets(
         if label not in given:
             option = "--test" if "kind" in each else "--pairs"
             raise ConfigError(f"{name} is measured on {label}, too; give {option} {label}=FOLDER")
-        found.append(Measured(label, given[label], options.pop("strength", None), **options))
+        in_colour = "kind" in each and for_colour(recipe)
+        strength = options.pop("strength", None)
+        found.append(Measured(label, given[label], strength, **options, in_colour=in_colour))
     return found
 
 

@@ -1,5 +1,7 @@
 """What a card holds of a measurement, by hand, and which students are not filed."""
 
+import argparse
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,13 +11,14 @@ from typing import Any
 
 import pytest
 from snn_tool.degradations.tasks import degradation_from_options
-from snn_tool.errors import ConfigError
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.models.integer.file import load_integer_network
-from snn_tool.networks.shipped import read_card, shipped_names
+from snn_tool.networks.shipped import FOLDER, read_card, shipped_names
 from snn_tool.texts.cards import card_text, list_text
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
+import ship_students  # noqa: E402
 from shipping.figures import (  # noqa: E402
     Measured,
     check_gain,
@@ -91,15 +94,17 @@ def test_a_student_that_is_not_clearly_better_than_its_input_is_not_filed() -> N
 
 
 def test_what_a_recipe_is_measured_on() -> None:
-    recipe = {"strengths": ["1", "2-3"], "pairs": ["P"]}
+    recipe = {"distill": {}, "strengths": ["1", "2-3"], "pairs": ["P"]}
     clean, pairs = [("A", Path("a")), ("B", Path("b"))], [("Q", Path("q")), ("P", Path("p"))]
     assert wanted("x", recipe, clean, pairs) == [
-        Measured("A", Path("a"), "1"),
-        Measured("A", Path("a"), "2-3"),
-        Measured("B", Path("b"), "1"),
-        Measured("B", Path("b"), "2-3"),
+        Measured("A", Path("a"), "1", in_colour=True),
+        Measured("A", Path("a"), "2-3", in_colour=True),
+        Measured("B", Path("b"), "1", in_colour=True),
+        Measured("B", Path("b"), "2-3", in_colour=True),
         Measured("P", Path("p"), None),
     ]
+    grey = {"distill": {"channels": 1}, "strengths": ["1"]}
+    assert wanted("x", grey, clean[:1], []) == [Measured("A", Path("a"), "1")]
     with pytest.raises(ConfigError, match="x is measured on pairs, too; give --pairs P=FOLDER"):
         wanted("x", recipe, clean, pairs[:1])
 
@@ -201,9 +206,13 @@ def test_a_recipe_may_start_from_a_student_that_ships() -> None:
 
 
 def test_foreign_data_are_pairs_or_another_kind_and_the_gain_is_of_integers() -> None:
-    recipe = {"foreign": [{"set": "L", "register": 5}, {"set": "C", "kind": "drops", "strength": "0.5"}]}
+    sets = [{"set": "L", "register": 5}, {"set": "C", "kind": "drops", "strength": "0.5"}]
+    recipe = {"distill": {}, "foreign": sets}
     found = foreign_sets("x", recipe, [("C", Path("c"))], [("L", Path("l"))])
-    assert found == [Measured("L", Path("l"), None, None, 5), Measured("C", Path("c"), "0.5", "drops")]
+    assert found == [
+        Measured("L", Path("l"), None, None, 5),
+        Measured("C", Path("c"), "0.5", "drops", 0, True),
+    ]
     with pytest.raises(ConfigError, match="x is measured on L, too; give --pairs L=FOLDER"):
         foreign_sets("x", recipe, [("C", Path("c"))], [])
     with pytest.raises(ConfigError, match="give --test C=FOLDER"):
@@ -219,3 +228,37 @@ def test_foreign_data_are_pairs_or_another_kind_and_the_gain_is_of_integers() ->
         "L, 3 images, denoise sigma 25, best shift within 5 pixels: 20.00 -> 20.50 dB (+0.50)"
         in card_text(weak)
     )
+
+
+def test_a_set_may_be_measured_again_and_the_card_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set14 anew and a set that the card did not have; of 30 dB in float and 29.99 in integers."""
+    name = "denoise-25"
+    for path in FOLDER.glob(f"{name}.*"):
+        shutil.copy(path, tmp_path)
+    trained = tmp_path / "runs" / "denoise-25-finished-2" / "student.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"float")
+    asked = []
+
+    def evaluated(student: Path, measured: Measured) -> dict[str, Any]:
+        asked.append((student.name, measured.label))
+        return scored(29.99 if student.name.startswith(name) else 30.0)
+
+    monkeypatch.setattr(ship_students, "evaluate", evaluated)
+    recipe = RECIPES[name]
+    arguments = argparse.Namespace(
+        test=[("Set14", Path("a")), ("New", Path("b"))], runs=tmp_path / "runs", out=tmp_path
+    )
+    with pytest.raises(ArtifactError, match="was not made from"):
+        ship_students.measure_again(name, recipe, arguments)
+    monkeypatch.setattr(ship_students, "_filed", lambda filed, trained: filed)
+    before = read_card(name, tmp_path).figures
+    ship_students.measure_again(name, recipe, arguments)
+    after = read_card(name, tmp_path).figures
+    assert [each["set"] for each in after] == [*(each["set"] for each in before), "New"]
+    assert asked[0] == ("student.safetensors", "Set14") and len(asked) == 4
+    for old, new in zip(before, after, strict=False):
+        assert (new == old) == (new["set"] != "Set14")
+    assert (after[1]["float_psnr_db"], after[1]["integer_psnr_db"]) == (30.0, 29.99)

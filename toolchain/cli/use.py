@@ -110,7 +110,16 @@ def evaluate(context: typer.Context, options: EvaluateOptions, how: HowOptions, 
     files = EvaluationFiles(options.out, options.save, options.overwrite)
     task = (options.task, options.sigma, options.seed)
     scored = run_evaluation(
-        network, clean, task, options.tile, files, terminal.track, partners, how, options.register
+        network,
+        clean,
+        task,
+        options.tile,
+        files,
+        terminal.track,
+        partners,
+        how,
+        options.register,
+        options.in_colour,
     )
     terminal.result(evaluation_text(scored, options.per_image), scored.document())
     if student is None:

@@ -37,6 +37,7 @@ PAIRS_PROTOCOL = f"RGB, {WINDOW}, recorded pairs of 8-bit images"
 LUMA_PROTOCOL = "; luma: Y of BT.601, 16..235, rounded to 8 bits as MATLAB's rgb2ycbcr, data range 255"
 REGISTERED = ", each at the best shift within {} pixels in quarters, {} pixels of border left out"
 GREY_PROTOCOL = "; grey files: their one channel"
+COLOUR_PROTOCOL = "; grey files: three equal channels, degraded each by itself"
 OF_GREY = "grey, files of colour by their luma (0.299 R + 0.587 G + 0.114 B, rounded)"
 """What stands instead of RGB where the network takes grey images."""
 FIGURES = ("degraded_psnr_db", "psnr_db", "degraded_ssim", "ssim")
@@ -84,6 +85,7 @@ class Evaluation:
         kind: `float` or `integer`, of a student, or `teacher`.
         of_grey: the network takes grey images, so that all were made grey before they were degraded.
         register: largest shift in pixels that was undone before scoring.
+        in_colour: grey files were given three channels before they were degraded.
     """
 
     network: str
@@ -94,6 +96,7 @@ class Evaluation:
     scores: tuple[ImageScore, ...]
     of_grey: bool = False
     register: int = 0
+    in_colour: bool = False
 
     def mean(self, field: str) -> float:
         """Mean of one score over the images that have it."""
@@ -132,6 +135,7 @@ class Evaluation:
         if self.of_grey:
             return base.replace("RGB", OF_GREY)
         grey = GREY_PROTOCOL if any(score.channels == 1 for score in self.scores) else ""
+        grey = COLOUR_PROTOCOL if self.in_colour else grey
         return base + grey + (LUMA_PROTOCOL if self.with_luma else "")
 
     def document(self) -> dict[str, Any]:
@@ -290,7 +294,8 @@ class EvaluationFiles:
 def load_pair(path: Path, folder: Path, degradation: Source, seed: int, channels: int | None = None) -> Pair:
     """Decode and degrade one image; the noise depends on the seed and on the name below `folder` alone.
 
-    A grey image has one channel, and so one draw of noise; with 1 of `channels` any becomes grey before.
+    A grey image has one channel, and so one draw of noise; with 1 of `channels` any becomes grey before, and
+    with 3 a grey one has three equal channels.
     """
     stack = read_source(path, degradation, channels)
     name = name_below(path, folder)
@@ -308,6 +313,7 @@ def run_evaluation(
     pairs: Pairs | None = None,
     how: HowOptions = AS_USUAL,
     register: int = 0,
+    in_colour: bool = False,
 ) -> Evaluation:
     """Restore and score the images of a folder one by one, and write the files that are wanted.
 
@@ -323,9 +329,10 @@ def run_evaluation(
         pairs: degraded images to take instead of synthetic ones; `folder` is then their clean folder.
         how: kind of the degradation and its file; nothing said is as trained.
         register: largest shift in pixels that is undone before scoring.
+        in_colour: grey files get three channels before they are degraded, as sets for colour are scored.
 
     Raises:
-        ConfigError: a file exists, or nothing says which noise to add.
+        ConfigError: a file exists, nothing says which noise to add, or `in_colour` with a network for grey.
         DataError: an image is damaged.
         TeacherError: the teacher fails, or gives NaN or another shape.
     """
@@ -339,9 +346,12 @@ def run_evaluation(
     if files.restored:
         claim(files.restored / _png(name_below(path, folder)) for path in paths)
     of_grey = restorer.channels == 1
+    if in_colour and of_grey:
+        raise ConfigError(f"--in-colour: {known.title} takes grey images; leave it out")
+    channels = 1 if of_grey else (3 if in_colour else None)
 
     def scored_image(path: Path) -> ImageScore:
-        pair = load_pair(path, folder, degradation, task[2], 1 if of_grey else None)
+        pair = load_pair(path, folder, degradation, task[2], channels)
         restored = restorer.restore_8_bits(pair.degraded, tile)
         if pair.clean.shape[2] == 1 and not grey_seen:
             grey_seen.append(path)
@@ -352,7 +362,7 @@ def run_evaluation(
 
     scores = shared(paths, scored_image, ImageScore, lambda own: track(own, "evaluate"))
     scored = Evaluation(
-        known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey, register
+        known.title, known.kind, known.sha256, described, task[2], tuple(scores), of_grey, register, in_colour
     )
     if files.scores and is_first():
         write_json(files.scores, KIND, SCHEMA, scored.document(), files.opener)

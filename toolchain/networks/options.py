@@ -69,6 +69,7 @@ class EvaluateOptions:
         task, sigma: degradation; None takes the one that the network was trained for.
         seed: of the synthetic degradation.
         register: largest shift in pixels that is undone before scoring.
+        in_colour: grey files become three equal channels before they are degraded.
         tile: largest side in pixels that is restored at once.
         overwrite: replace what is there.
     """
@@ -117,6 +118,14 @@ class EvaluateOptions:
             group=IMAGES,
         ),
     ] = 0
+    in_colour: Annotated[
+        bool,
+        Flag(
+            "Give grey files three channels before they are degraded, as sets for colour are published.",
+            ("--in-colour",),
+            group=IMAGES,
+        ),
+    ] = False
     tile: Tile = TILE
     overwrite: Overwrite = False
 

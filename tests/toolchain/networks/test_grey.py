@@ -168,6 +168,21 @@ def test_evaluate_scores_luma_with_a_grey_student(mixed: Path, students: dict[in
     assert made.scores[2].psnr_db == psnr_db(restored, in_grey(COLOURS))
 
 
+def test_a_set_for_colour_has_its_grey_files_in_three_channels_of_their_own_noise(
+    mixed: Path, students: dict[int, Path]
+) -> None:
+    made = run_evaluation(
+        students[3], mixed, (None, None, 3), 64, EvaluationFiles(), untracked, in_colour=True
+    )
+    assert made.protocol.endswith("; grey files: three equal channels, degraded each by itself")
+    assert [score.channels for score in made.scores] == [3, 3, 3]
+    values = np.repeat(GREYS, 3, axis=2).astype(np.float32) / 255
+    noisy = GaussianNoise(25.0, 25.0).apply(values, image_rng(3, "a-grey.png"))
+    assert made.scores[0].degraded_psnr_db == psnr_db(to_uint8(noisy), np.repeat(GREYS, 3, axis=2))
+    with pytest.raises(ConfigError, match="--in-colour: .* takes grey images; leave it out"):
+        run_evaluation(students[1], mixed, (None, None, 3), 64, EvaluationFiles(), untracked, in_colour=True)
+
+
 def test_a_grey_start_is_the_colour_student_where_colours_are_equal(
     make_student: MakeStudent, tmp_path: Path
 ) -> None:

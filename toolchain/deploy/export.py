@@ -95,8 +95,8 @@ def export_student(
         prefix: of the names in C; empty takes the source's name.
 
     Raises:
-        ConfigError: unknown target, source, lowering or prefix; a lowered NIR file is asked for; `out`
-            exists, or holds a file that is in the way.
+        ConfigError: unknown target, source, lowering, prefix or compiler; a lowered NIR file is asked for;
+            `out` exists, or holds a file that is in the way.
         ExportError: the network cannot be carried to the target, or a package's target fails.
         BackendUnavailableError: a package's target cannot be used.
     """
@@ -112,6 +112,8 @@ def export_student(
         raise ConfigError(f"--lowering {lowering} belongs to --target loihi; a {target} file is not lowered")
     if prefix and target != C:
         raise ConfigError(f"--prefix {prefix} belongs to --target {C}")
+    if context.cc and target != C:
+        raise ConfigError(f"--cc {context.cc} belongs to --target {C}; leave it out for {target}")
     claim_export(out, target, overwrite)
     plugin = _plugin(target, prefix or prefix_of(source.name))
     with temporary_folder("export") as scratch:

@@ -8,7 +8,7 @@ from typing import Any
 
 from snn_tool.deploy.export import VERIFICATION
 from snn_tool.deploy.photographs import PhotographOptions, verify_inputs, verify_photographs
-from snn_tool.errors import ArtifactError
+from snn_tool.errors import ArtifactError, ConfigError
 from snn_tool.exporters.contract.export import Export
 from snn_tool.exporters.contract.folder import GOLDEN
 from snn_tool.exporters.contract.target_folder import is_target_folder, read_target_folder
@@ -68,15 +68,19 @@ def verify_export(
         out: file of the report; None takes `verification.json` in the folder.
 
     Raises:
-        ConfigError: a backend is unknown, or a file stands at the report's place that is none.
+        ConfigError: a backend is unknown, or has no use for the compiler; or a file stands at the report's
+            place that is none.
         VerificationError: an implementation refuses the network.
         DataError: an image is damaged, or none is as large as the network's.
     """
+    chosen = export.usual if backends is None else backends
+    if context.cc and "c" not in chosen:
+        raise ConfigError(f"--cc {context.cc} belongs to backend c; leave it out for {', '.join(chosen)}")
     target = out or export.folder / VERIFICATION
     if os.path.lexists(target) and not is_kind(target, KIND):
         refuse_foreign([target])
     report = verify_golden(export, backends, context)
-    chosen, runner = export.usual if backends is None else backends, Runner(export, context)
+    runner = Runner(export, context)
     if photographs:
         report = replace(report, photographs=verify_photographs(runner, chosen, photographs))
     elif inputs and inputs.inputs:

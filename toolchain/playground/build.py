@@ -19,7 +19,7 @@ from snn_tool.exporters.nir.file import read_program, write_nir
 from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.wasm.compiler import WasmCompiler, need_wasm_compiler
 from snn_tool.exporters.wasm.target import about, compiled, text_of
-from snn_tool.files.artifacts import write_text
+from snn_tool.files.artifacts import not_written, write_text
 from snn_tool.files.temporaries import temporary_folder
 from snn_tool.images.files import read_image
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
@@ -70,16 +70,20 @@ def build_playground(
     Raises:
         ConfigError: a name is unknown, or something that is not ours is in the way.
         BackendUnavailableError: there is no compiler for WebAssembly, or it fails.
+        ArtifactError: the folder cannot be written; it is tried before anything is compiled.
     """
     page = out / PAGE
     _claim(page, overwrite)
     compiler = need_wasm_compiler()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(out, error) from error
     sample = sample_photograph()
     chosen = tuple(names) or colour_students()
     cards = [read_card(name) for name in chosen]
     students = [_student(card, sample, compiler) for card in track(cards, "students")]
     text = page_text(students, sample)
-    out.mkdir(parents=True, exist_ok=True)
     write_text(page, text)
     return Playground(page, chosen, len(text.encode()))
 

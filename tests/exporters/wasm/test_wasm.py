@@ -1,5 +1,6 @@
 """WebAssembly of small networks in node: every integer is the engine's, and pixels fit."""
 
+import importlib.util
 import json
 import subprocess
 from collections.abc import Callable
@@ -173,3 +174,36 @@ def test_timesteps_in_node(tmp_path: Path, over_time: bool) -> None:
     assert told["same"] and told["refused"] == 3 and told["largest"] == readouts[-1].argmax()
     counted = {one["name"]: one["spikes"] for one in told["spikes"]}
     assert counted == {name: int(expected.spikes[name][:, 0].sum()) for name in names[:-1]}
+
+
+@pytest.mark.slow
+def test_clang_that_hangs_or_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of these names that do nothing but wait, or fail, at the front of the path."""
+    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    answers = '#!/bin/sh\n[ "$1" = --version ] && echo clang 99.0 && exit 0\n'
+    for name, body in (("wasm-ld", ""), ("clang", "sleep 60\n")):
+        (tmp_path / name).write_text(answers + body)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(compilers, "TIMEOUT_S", 0.3)
+    with pytest.raises(BackendUnavailableError, match="clang does not end: .*; pip install"):
+        need_wasm_compiler().compile({"a.c": "int a;"})
+    (tmp_path / "clang").write_text("#!/bin/sh\necho broken installation >&2; exit 3\n")
+    with pytest.raises(BackendUnavailableError, match="clang --version fails: broken installation; pip"):
+        need_wasm_compiler()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NODE is None or not importlib.util.find_spec("ziglang"), reason=f"no node, or: {REMEDY}")
+def test_zig_compiles_the_same_integers(make_network: MakeNetwork, tmp_path: Path, photograph: Image) -> None:
+    """Of the extra `wasm`; where it is installed it comes before clang."""
+    compiler = need_wasm_compiler()
+    assert compiler.version.startswith("zig ") and "ziglang" in compiler.command
+    network = make_network("graded", "flat")
+    program = written(network, tmp_path, 8, 8)
+    tiles = quantize_image(photograph[None, :, :8, :8], network)
+    (tmp_path / "check.mjs").write_text(text_of("check.mjs"))
+    assert NODE
+    command = [NODE.program, tmp_path / "check.mjs", tmp_path, "0", "0"]
+    found = run_tiles(command, tmp_path, False, tiles, program, DEFAULT)
+    np.testing.assert_array_equal(found.readout, IntegerEngine(network).run(tiles).readout)

@@ -1,17 +1,20 @@
 """What a C program of a network keeps and in which types, proved before a line of it is written.
 
 Rows stream through. Every population keeps a ring of rows of its spikes, one byte each, for the convolutions
-that read it. A sum of convolutions that later populations continue (a membrane shortcut) is a ring of rows of
-32-bit currents. Two populations of which one continues the other's sum, and nobody else does, share its rows:
-each adds its part in place, so that no convolution is computed twice.
+that read it, or one bit of `lif`. A sum of convolutions that later populations continue (a membrane shortcut)
+is a ring of rows of currents. Two populations of which one continues the other's sum, and nobody else does,
+share its rows: each adds its part in place, so that no convolution is computed twice. What is equal at all
+timesteps may stay a row of its own, which neurons add to that of the timestep.
 
     image      x = low + 2^split high, a plane of bytes each, so that products stay small; one plane if x has
                five bits or fewer
     sums       of products fit 32 bits, whatever the image: from the weights and the range of every source
+    rings      of sums take 2, 3 or 4 bytes for each, as bounds of the currents prove, without low bits that
+               are 0 because of the weights' exponents
     16 bits    kernels add products in 16 bits as long as those hold them for any input (`Conv.taps` etc.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -24,14 +27,16 @@ from snn_tool.exporters.c.proofs import (
     HALF,
     LARGEST,
     LONG,
-    MOST_CHANNELS,
+    Held,
     bounds_of,
     check_conv,
     fitting,
     fitting_rows,
+    held_sums,
 )
+from snn_tool.exporters.c.rows import BLOCK, Source, image_source, population_source, up
 from snn_tool.exporters.c.schedule import Need, Schedule, ring_rows
-from snn_tool.exporters.loihi.bounds import Bounds, bound
+from snn_tool.exporters.loihi.bounds import Bounds, bound, stream_interval
 from snn_tool.exporters.nir.program import (
     IMAGE,
     MEMBRANE_SHIFT,
@@ -43,43 +48,11 @@ from snn_tool.exporters.nir.program import (
     refuse_time,
 )
 
-LANES, QUAD, BLOCK, SEGMENT = 8, 4, 4, 64
-"""Outputs and inputs are padded to multiples of the first two; the others as in snn_runtime.h."""
+LANES = 8
+"""Outputs are padded to multiples."""
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The image or a population, as bytes.
-
-    Attributes:
-        name: of the node, `IMAGE` or a population.
-        channels: of a pixel, which takes `pixel` bytes.
-        planes: timesteps, or the low and the high part of the image's integers.
-        ranges: smallest and largest value of each plane, of timesteps one for all.
-        split: bits of the image's low part, 0 if it has one plane.
-        width, height: in positions per unit of the image's width and height.
-        left, right: columns of zeros before the first and after the last position.
-    """
-
-    name: str
-    channels: int
-    planes: int
-    ranges: tuple[tuple[int, int], ...]
-    split: int
-    width: int
-    height: int
-    left: int
-    right: int
-
-    @property
-    def pixel(self) -> int:
-        """Bytes of a pixel."""
-        return _up(self.channels, QUAD)
-
-    @property
-    def zero(self) -> int:
-        """What AVX2 adds to a value, of the image to its high part, so that bytes have no sign."""
-        return -self.ranges[-1][0]
+SEGMENT, SEGMENT_LANES = 64, 48
+"""Pixels that are computed at a time, fewer where there are more lanes than these: sums of both are kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +92,12 @@ class Conv:
     @property
     def lanes(self) -> int:
         """Outputs, rounded up."""
-        return _up(int(self.mantissa.shape[0]), LANES)
+        return up(int(self.mantissa.shape[0]), LANES)
+
+    @property
+    def segment(self) -> int:
+        """Output pixels that are computed at a time."""
+        return max(BLOCK, min(SEGMENT, SEGMENT * SEGMENT_LANES // self.lanes // BLOCK * BLOCK))
 
     @property
     def inputs(self) -> int:
@@ -141,6 +119,7 @@ class Stream:
         channels, width: of a plane of a row.
         planes: 1, or a timestep each.
         members: populations that share the rows, in the order in which they add to them.
+        held: how each sum is.
     """
 
     name: str
@@ -148,6 +127,7 @@ class Stream:
     width: int
     planes: int
     members: tuple[str, ...]
+    held: Held
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +139,10 @@ class Layer:
         source: its spikes; of the read-out what would be.
         convs: what is added to the sum that it continues, or that it begins.
         continues: population whose sum it continues, empty if none.
+        beside: population whose sum, the same at all timesteps, its neurons add to this one; empty if none.
         stream: name of the ring that holds its own sum; empty if nobody continues it.
         planes: 1, or a timestep each, of its sum.
+        held: how each sum is, if no ring holds them.
         group: rows that are made together, more than one after a pixel-shuffle.
         bias: int64 [C].
         wraps, clips: of its current, and of its membrane.
@@ -170,8 +152,10 @@ class Layer:
     source: Source
     convs: tuple[Conv, ...]
     continues: str
+    beside: str
     stream: str
     planes: int
+    held: Held
     group: int
     bias: Integers
     wraps: bool
@@ -181,6 +165,11 @@ class Layer:
     def name(self) -> str:
         """Of the node."""
         return self.node.name
+
+    @property
+    def stepwise(self) -> bool:
+        """Timesteps follow each other with one plane of sums, which nobody wants afterwards."""
+        return not self.stream and self.planes > 1 and all(conv.planes > 1 for conv in self.convs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +199,10 @@ class Plan:
     def convs(self) -> tuple[Conv, ...]:
         """All convolutions in execution order."""
         return tuple(conv for layer in self.layers for conv in layer.convs)
+
+    def stream_of(self, population: str) -> Stream:
+        """The ring that holds a population's sum."""
+        return next(stream for stream in self.streams.values() if population in stream.members)
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -241,15 +234,11 @@ def make_plan(program: Program, density: Mapping[str, float]) -> Plan:
     bounds = bound(program)
     fixed = not program.fits_any_size
     unit = (program.width, program.height) if fixed else _unit(program)
-    sources = {IMAGE: _image(program, unit)}
-    sources |= {node.name: _population(program, node, unit, bounds) for node in program.populations}
+    sources = {IMAGE: image_source(program, unit)}
+    sources |= {node.name: population_source(program, node, unit) for node in program.populations}
     maker = _Maker(program, bounds, sources, density)
     layers = tuple(maker.layer(node) for node in program.populations)
     return Plan(program, unit, fixed, sources, layers, maker.streams, _exponent(program), bounds)
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
 
 
 def _unit(program: Program) -> tuple[int, int]:
@@ -272,44 +261,6 @@ def _exponent(program: Program) -> int:
     return exponent - 1
 
 
-def _margins(program: Program, name: str, width: int) -> tuple[int, int]:
-    """Columns of zeros around a source's `width` positions, for all its readers and whole blocks."""
-    left = right = 0
-    for conv in program.convs:
-        if conv.source == name:
-            columns = conv.weight.shape[3]
-            made = (width + 2 * conv.padding - conv.dilation * (columns - 1) - 1) // conv.stride + 1
-            last = (made + BLOCK - 2) * conv.stride - conv.padding + conv.dilation * (columns - 1)
-            left, right = max(left, conv.padding), max(right, last - (width - 1))
-    return left, right
-
-
-def _image(program: Program, unit: tuple[int, int]) -> Source:
-    low, high = program.input_low, program.input_high
-    bits = (high - low).bit_length()
-    split = 0 if bits <= 5 else -(-bits // 2)
-    ranges = ((0, (1 << split) - 1), (low >> split, high >> split)) if split else ((low, high),)
-    if low > 0 or high < 0 or ranges[-1][1] > BYTE or ranges[-1][0] < -BYTE:
-        raise UnsupportedLayerError(f"{IMAGE}: integers {low} to {high} do not fit the two bytes of C")
-    margins = _margins(program, IMAGE, program.width)
-    return Source(IMAGE, program.channels, len(ranges), ranges, split, *unit, *margins)
-
-
-def _population(program: Program, node: PopulationNode, unit: tuple[int, int], bounds: Bounds) -> Source:
-    low, high = 0, 1
-    if isinstance(node, GradedNode):
-        low, high = (-node.levels if node.signed else 0), node.levels
-    if high > BYTE or node.channels > MOST_CHANNELS:
-        raise UnsupportedLayerError(
-            f"{node.name}: {node.channels} channels of spikes up to {high}; C holds up to {MOST_CHANNELS} of "
-            f"up to {BYTE}"
-        )
-    width = node.width * unit[0] // program.width
-    height = node.height * unit[1] // program.height
-    margins = _margins(program, node.name, node.width)
-    return Source(node.name, node.channels, program.timesteps, ((low, high),), 0, width, height, *margins)
-
-
 class _Maker:
     """Makes layers in execution order, and the rings of sums that they share."""
 
@@ -325,6 +276,7 @@ class _Maker:
         nodes = program.populations
         self._continued = {node.name: self._beginning(index) for index, node in enumerate(nodes)}
         self._planes: dict[str, int] = {}
+        self._beside: dict[str, str] = {}
 
     def _beginning(self, index: int) -> str:
         """The earlier population with the longest sum that this one's begins with; empty if none."""
@@ -340,6 +292,10 @@ class _Maker:
         convs = tuple(self.conv(self.program.conv[name]) for name in node.inputs[known:])
         planes = max([self._planes[begun] if begun else 1, *(conv.planes for conv in convs)])
         self._planes[node.name] = planes
+        self._check_sums(node)
+        apart = bool(begun) and self._planes[begun] < planes and self._is_apart(node, begun)
+        self._beside[node.name] = beside = begun if apart else self._beside.get(begun, "")
+        sums = self._held(self._family(node, planes), beside)
         readers = [name for name, earlier in self._continued.items() if earlier == node.name]
         source, group = self.sources[node.name], lcm(1, *(conv.node.upsample for conv in convs))
         held = next((one for one in self.streams.values() if begun and begun in one.members), None)
@@ -347,15 +303,43 @@ class _Maker:
         stream = ""
         if held and alone and held.planes == planes and held.members[-1] == begun:
             self.streams[held.name] = Stream(
-                held.name, held.channels, held.width, planes, (*held.members, node.name)
+                held.name, held.channels, held.width, planes, (*held.members, node.name), held.held
             )
             stream = held.name
         elif readers:
-            self.streams[node.name] = Stream(node.name, node.channels, source.width, planes, (node.name,))
+            shape = (node.channels, source.width, planes)
+            self.streams[node.name] = Stream(node.name, *shape, (node.name,), sums)
             stream = node.name
-        self._check_sums(node)
         bias = self.program.bias(node)
-        return Layer(node, source, convs, begun, stream, planes, group, bias, *self._registers(node))
+        place = ("" if apart else begun, beside, stream, planes, sums)
+        return Layer(node, source, convs, *place, group, bias, *self._registers(node))
+
+    def _family(self, node: PopulationNode, planes: int) -> list[PopulationNode]:
+        """A population and those that continue its sum, as far as they have as many planes."""
+        known, found = len(node.inputs), []
+        for one in self.program.populations:
+            timed = any(self.program.conv[name].source != IMAGE for name in one.inputs)
+            if one.inputs[:known] == node.inputs and planes == (self.program.timesteps if timed else 1):
+                found.append(one)
+        return found
+
+    def _held(self, family: Sequence[PopulationNode], beside: str) -> Held:
+        """What holds each sum of some populations, without what another one's row holds."""
+        known = len(self.program.population[beside].inputs) if beside else 0
+        currents = [stream_interval(self.program, self.bounds, node.inputs[known:]) for node in family]
+        names = {name for node in family for name in node.inputs[known:]}
+        return held_sums(
+            min(int(current.low.min()) for current in currents),
+            max(int(current.high.max()) for current in currents),
+            min(self.program.conv[name].mantissa_exponent for name in names),
+        )
+
+    def _is_apart(self, node: PopulationNode, begun: str) -> bool:
+        """Whether a sum that all timesteps share takes fewer bytes as a row than in each of their planes."""
+        planes, once = self._planes[node.name], self._family(self.program.population[begun], 1)
+        family = self._family(node, planes)
+        saved = self._held(family, "").size - self._held(family, begun).size
+        return planes * saved > self._held(once, "").size
 
     def _registers(self, node: PopulationNode) -> tuple[bool, bool]:
         """Whether the current may wrap, and the membrane clip."""
@@ -426,8 +410,11 @@ def schedule_of(plan: Plan) -> Schedule:
             producer = index[node.source]
             needs.append(Need(reader, producer, producer, node.stride, node.upsample, node.padding, ahead))
         if layer.continues:
-            held = next(s for s in plan.streams.values() if layer.continues in s.members)
+            held = plan.stream_of(layer.continues)
             needs.append(Need(reader, buffers.index(f"sum {held.name}"), index[layer.continues], 1, 1, 0, 0))
+        if layer.beside:
+            held = plan.stream_of(layer.beside)
+            needs.append(Need(reader, buffers.index(f"sum {held.name}"), index[layer.beside], 1, 1, 0, 0))
     output, readout = len(names), len(names) - 1
     needs.append(Need(output, readout, readout, 1, 1, 0, 0))
     if plan.program.adds_image or plan.program.passes > 1:  # the next pass reads the image, too

@@ -1,6 +1,7 @@
 """What C's types hold, proved from weights and ranges: 32-bit sums, 16-bit partial sums, divisions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
@@ -103,6 +104,32 @@ def fitting_rows(bounds: Sequence[Integers], columns: int) -> int:
         if all(_largest_run(total, taps) <= WORD for total in totals):
             return taps // columns
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How sums lie in memory.
+
+    Attributes:
+        size: bytes of each, 2, 3 or 4.
+        shift: low bits that are 0 in all of them and left out.
+    """
+
+    size: int
+    shift: int
+
+
+def held_sums(low: int, high: int, zeros: int) -> Held:
+    """What holds every multiple of 2^zeros in a range that 32 bits hold.
+
+    Low bits are left out where that saves bytes.
+    """
+
+    def size(shift: int) -> int:
+        low_bits, high_bits = low >> shift, high >> shift
+        return next(n for n in (2, 3, 4) if -(1 << 8 * n - 1) <= low_bits and high_bits < 1 << 8 * n - 1)
+
+    return Held(size(zeros), zeros if size(zeros) < size(0) else 0)
 
 
 def division(threshold: int, levels: int) -> tuple[int, int]:

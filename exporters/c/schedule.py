@@ -11,9 +11,11 @@ time are the rings' sizes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-UNITS = 48
-"""Heights up to so many units are played through; the second half of them asks for no more than the first."""
+UNITS, REMEMBERED = 48, 64
+"""Heights up to so many units are played through; the second half of them asks for no more than the first.
+Networks of one shape have one schedule, so that answers are kept for so many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Schedule:
         return buffer if buffer < nodes else self.creators[buffer - nodes]
 
 
+@lru_cache(REMEMBERED)
 def ring_rows(schedule: Schedule) -> Mapping[str, int]:
     """Rows of each buffer's ring, for images of any height."""
     units = [1] if schedule.fixed else list(range(1, UNITS + 1))
@@ -88,6 +91,7 @@ def ring_rows(schedule: Schedule) -> Mapping[str, int]:
     return dict(zip(schedule.buffers, found, strict=True))
 
 
+@lru_cache(REMEMBERED)
 def delay_rows(schedule: Schedule, passes: int = 1) -> int:
     """Image rows that are taken before the first row has come out of all passes, of a tall image."""
     taken, rows = _Run(schedule, 1 if schedule.fixed else UNITS * passes).taken, 1

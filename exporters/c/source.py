@@ -1,23 +1,34 @@
 """The generated files: snn.h and snn.c of a plan."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from snn_tool.exporters.c.memory import Memory, Ring, lay_out, place_of, source_ring, stream_ring
+from snn_tool.exporters.c.memory import (
+    Memory,
+    Ring,
+    lay_out,
+    loose_planes,
+    place_of,
+    source_ring,
+    stream_plane,
+    stream_ring,
+    sum_plane,
+)
 from snn_tool.exporters.c.passes import pass_name
-from snn_tool.exporters.c.plan import LANES, QUAD, Conv, Layer, Plan
-from snn_tool.exporters.c.proofs import division, kept
+from snn_tool.exporters.c.plan import LANES, Conv, Layer, Plan
+from snn_tool.exporters.c.proofs import Held, division, kept
+from snn_tool.exporters.c.rows import QUAD
 from snn_tool.exporters.c.schedule import delay_rows
 from snn_tool.exporters.nir.program import IMAGE, MEMBRANE_SHIFT, GradedNode, LifNode
 
-RUNTIME = ("snn_runtime.h", "snn_vector.h", "snn_avx2.h")
+RUNTIME = ("snn_runtime.h", "snn_rows.h", "snn_vector.h", "snn_avx2.h")
 NUMBERS_IN_LINE = 32
-TAPPED = "ring_tapped"
+TAPPED, SEEN = "ring_tapped", "ring_seen"
 
 
 def template(name: str, values: Mapping[str, Any]) -> str:
@@ -92,7 +103,7 @@ def _clears(plan: Plan) -> Iterator[str]:
     spiking = [layer.source for layer in plan.layers[:-1]]
     rings = [("ring_image", image.zero, split), ("ring_nothing_image", image.zero, split)]
     rings += [(source_ring(plan, source.name), source.zero, 0) for source in spiking]
-    rings += [("ring_nothing", spiking[0].zero, 0)] if spiking else []
+    rings += [("ring_nothing", source.zero, 0) for source in spiking if not source.share][:1]
     for ring, zero, is_split in rings:
         yield f"    snn_clear(state->memory, state->unit, &{ring}, {zero}, {is_split});"
 
@@ -114,9 +125,10 @@ def program_text(plan: Plan, memory: Memory, prefix: str) -> str:
 
 
 def _ring(ring: Ring) -> str:
-    numbers = (*ring.offset, *ring.plane, ring.planes, ring.rows, ring.left, ring.pixel)
+    place = (*ring.offset, *ring.plane, ring.planes, ring.rows, ring.left)
+    numbers = (*place, ring.pixel, ring.share, ring.steps)
     text = f"static const snn_ring {ring.name} = {{{', '.join(map(str, numbers))}}};"
-    return f"#ifdef SNN_TAPS\n{text}\n#endif" if ring.name == TAPPED else text
+    return f"#ifdef SNN_TAPS\n{text}\n#endif" if ring.name in (TAPPED, SEEN) else text
 
 
 def array(kind: str, name: str, values: NDArray[Any]) -> str:
@@ -150,7 +162,7 @@ def _conv(conv: Conv, prefix: str) -> str:
     numbers = (
         *(conv.inputs, conv.mantissa.shape[0], conv.lanes, rows, columns, node.stride, node.padding),
         *(node.dilation, node.upsample, 1 << node.mantissa_exponent, int(conv.wraps), conv.taps, conv.split),
-        *(conv.fast_taps, conv.fast_split, conv.event_rows),
+        *(conv.fast_taps, conv.fast_split, conv.event_rows, conv.segment),
     )
     fields = ", ".join(map(str, numbers))
     lines = [
@@ -195,7 +207,12 @@ def _neurons(plan: Plan, layer: Layer) -> str:
 
 def _make(plan: Plan, layer: Layer, prefix: str) -> str:
     """The function that makes the next rows of a population."""
-    place = place_of(plan, layer.name)
+    place, steps = place_of(plan, layer.name), plan.program.timesteps
+    body = [*_copied(plan, layer)]
+    body += [line for index, conv in enumerate(layer.convs) for line in _synapse(plan, layer, conv, index)]
+    body += _respond(plan, layer)
+    if layer.stepwise:
+        body = [f"    for (step = 0; step < {steps}; step++) {{", *_deeper(body), "    }"]
     lines = [
         f"\n/* {layer.name}: {' + '.join(layer.node.inputs)} */",
         f"static void make_{place}({prefix}_state *state)",
@@ -203,93 +220,149 @@ def _make(plan: Plan, layer: Layer, prefix: str) -> str:
         "    uint8_t *memory = state->memory;",
         "    const uint32_t unit = state->unit;",
         f"    const int32_t row = state->made[{place}], width = (int32_t)unit * {layer.source.width};",
-        f"    int32_t *sums[{layer.group}];",
+        f"    const int32_t count = width * {layer.node.channels};",
+        f"    snn_sums sums[{layer.group}];",
         "    int32_t *products = snn_integers(memory, unit, &ring_products, 0);",
         "    int32_t at, step;",
-        *_sum_rows(plan, layer),
-        *(line for index, conv in enumerate(layer.convs) for line in _synapse(plan, layer, conv, index)),
-        *_respond(plan, layer),
+        f"    for (at = 0; at < {layer.group}; at++)",
+        f"        sums[at] = {_sum_row(plan, layer)};",
+        *body,
         f"    state->made[{place}] += {layer.group};",
         "}",
     ]
     return "\n".join(lines)
 
 
-def _sum_rows(plan: Plan, layer: Layer) -> Iterator[str]:
-    """Where the sum of currents stands, and what it continues."""
-    place = f"    for (at = 0; at < {layer.group}; at++) {{"
-    yield place
+def _deeper(lines: Iterable[str]) -> Iterator[str]:
+    return (line if line.startswith("#") else f"    {line}" for line in lines)
+
+
+def _sum_row(plan: Plan, layer: Layer) -> str:
+    """The first plane of row `at` of a layer's sums."""
     if layer.stream:
-        ring = stream_ring(plan, layer.stream)
-        yield f"        sums[at] = snn_integers(memory, unit, &{ring}, row + at);"
-    else:
-        words = layer.planes * layer.node.channels
-        yield "        sums[at] = snn_integers(memory, unit, &ring_sums, 0)"
-        yield f"                   + at * (width * {words});"
-    if layer.continues:
-        held = next(s for s in plan.streams.values() if layer.continues in s.members)
-        if held.name != layer.stream:
-            begun = stream_ring(plan, held.name)
-            bytes_ = f"sizeof(int32_t) * (size_t)width * {layer.node.channels}"
-            yield f"        snn_copy(memory, unit, &{begun}, row + at, {bytes_}, {layer.planes}, sums[at]);"
-    yield "    }"
+        stream = plan.streams[layer.stream]
+        return _held(f"snn_row(memory, unit, &{stream_ring(plan, stream.name)}, row + at)", stream.held)
+    row = f"(size_t)unit * {loose_planes(layer) * sum_plane(layer)} * (size_t)at"
+    return _held(f"snn_row(memory, unit, &ring_sums, 0) + {row}", layer.held)
+
+
+def _held(row: str, held: Held) -> str:
+    """A plane of sums."""
+    return f"snn_plane_of({row}, count, {held.size}, {held.shift})"
+
+
+def _apart(plan: Plan, layer: Layer) -> str:
+    """Bytes from a timestep's plane of sums to the next one's."""
+    if layer.stepwise or layer.planes == 1:
+        return "0"
+    plane = stream_plane(plan.streams[layer.stream]) if layer.stream else sum_plane(layer)
+    return f"(size_t)unit * {plane}"
+
+
+def _plane(plan: Plan, layer: Layer) -> str:
+    """The plane of a layer's sums for `step` and row `at`."""
+    apart = _apart(plan, layer)
+    if apart == "0":
+        return "sums[at]"
+    held = plan.streams[layer.stream].held if layer.stream else layer.held
+    return _held(f"sums[at].row + {apart} * (size_t)step", held)
+
+
+def _other_plane(plan: Plan, population: str) -> str:
+    """The plane that holds another population's sum for `step` and row `at`."""
+    stream = plan.stream_of(population)
+    row = f"snn_row(memory, unit, &{stream_ring(plan, stream.name)}, row + at)"
+    if stream.planes > 1:
+        row += f" + (size_t)unit * {stream_plane(stream)} * (size_t)step"
+    return _held(row, stream.held)
+
+
+def _copied(plan: Plan, layer: Layer) -> Iterator[str]:
+    """What begins a sum that another ring holds the beginning of."""
+    if not layer.continues or plan.stream_of(layer.continues).name == layer.stream:
+        return
+    yield f"    for (at = 0; at < {layer.group}; at++)"
+    if not layer.stepwise:
+        yield f"        for (step = 0; step < {layer.planes}; step++)"
+    yield f"            snn_copy({_other_plane(plan, layer.continues)},"
+    yield f"                     {_plane(plan, layer)});"
 
 
 def _synapse(plan: Plan, layer: Layer, conv: Conv, index: int) -> Iterator[str]:
     """The rows of one convolution, added to the sum."""
     source, factor = conv.source, conv.node.upsample
-    nothing = "ring_nothing_image" if source.name == IMAGE else "ring_nothing"
+    nothing = "NULL" if source.share else "&ring_nothing_image" if source.name == IMAGE else "&ring_nothing"
     high = 1 << source.split if source.split else 0
     made = f"state->made[{place_of(plan, source.name)}]"
-    about = f"{{&{source_ring(plan, source.name)}, &{nothing}, {made}, {source.zero}, {high}}}"
+    about = f"{{&{source_ring(plan, source.name)}, {nothing}, {made}, {source.zero}, {high}}}"
     adds = int(index > 0 or bool(layer.continues))
     copies = layer.planes if conv.planes == 1 else 1
-    plane = f"sizeof(int32_t) * (size_t)width * {layer.node.channels}"
     yield "    {"
     yield f"        const snn_source source = {about};"
     yield f"        for (at = 0; at < {layer.group // factor}; at++)"
-    yield f"            for (step = 0; step < {conv.planes}; step++)"
+    if not layer.stepwise:
+        yield f"            for (step = 0; step < {conv.planes}; step++)"
     yield f"                snn_synapse(memory, unit, &conv_{identifier(conv.name)}, &source,"
-    yield f"                            row / {factor} + at,"
-    yield f"                            width / {factor}, step, products, {adds}, {copies}, {plane},"
-    yield f"                            sums + at * {factor});"
+    yield f"                            row / {factor} + at, width / {factor}, step, products, {adds},"
+    yield f"                            {copies}, {_apart(plan, layer)}, sums + at * {factor});"
     yield "    }"
 
 
 def _respond(plan: Plan, layer: Layer) -> Iterator[str]:
     """What the neurons make of the sum."""
-    place, channels, source = place_of(plan, layer.name), layer.node.channels, layer.source
-    last, graded = layer is plan.layers[-1], isinstance(layer.node, GradedNode)
-    ring, zero = source_ring(plan, layer.name), f"SNN_ZERO({source.zero})"
-    plane = "0" if layer.planes == 1 else f"step * (width * {channels})"
+    place, source, graded = place_of(plan, layer.name), layer.source, isinstance(layer.node, GradedNode)
+    beside = _other_plane(plan, layer.beside) if layer.beside else "snn_plane_of(NULL, 0, 0, 0)"
     yield f"    for (at = 0; at < {layer.group}; at++)"
-    yield f"        for (step = 0; step < {plan.program.timesteps}; step++) {{"
-    if last:
-        yield "            uint8_t *spikes = NULL;"
-        yield f"            int32_t *membranes = snn_integers(memory, unit, &{ring}, row + at);"
-    else:
-        yield f"            uint8_t *spikes = snn_row(memory, unit, &{ring}, row + at)"
-        yield f"                              + snn_plane_bytes(&{ring}, unit) * (size_t)step"
-        yield f"                              + {source.left * source.pixel};"
-        kept_in = TAPPED if graded else "ring_membranes"
-        if graded:
-            yield "#ifdef SNN_TAPS"
-        yield f"            int32_t *membranes = snn_integers(memory, unit, &{kept_in}, 0);"
-        if graded:
-            yield "#else"
-            yield "            int32_t *membranes = NULL;"
-            yield "#endif"
-    given = f"&neurons_{place}, sums[at] + {plane}, width"
+    steps = f"for (step = 0; step < {plan.program.timesteps}; step++) "
+    yield f"        {'' if layer.stepwise else steps}{{"
+    yield f"            const snn_sums currents = {_plane(plan, layer)};"
+    yield f"            const snn_sums beside = {beside};"
+    yield from _graded_rows(plan, layer) if graded else _lif_rows(plan, layer)
+    given = f"&neurons_{place}, &currents, &beside, width"
     if graded:
-        yield f"            snn_grade({given}, {source.pixel}, {zero}, spikes, membranes);"
+        yield f"            snn_grade({given}, {source.pixel}, SNN_ZERO({source.zero}), spikes, membranes);"
     else:
-        yield f"            snn_fire({given}, step == 0, {source.pixel}, {zero}, spikes, membranes);"
+        ring = source_ring(plan, layer.name)
+        yield f"            snn_fire({given}, step, &{ring}, spikes, seen, membranes);"
     yield "#ifdef SNN_TAPS"
     yield "            if (state->tap)"
-    yield f"                state->tap(state->user, {place - 1}, step, row + at, membranes, spikes,"
-    yield f"                           {source.pixel}, {zero});"
+    yield f"                state->tap(state->user, {place - 1}, step, row + at, membranes,"
+    seen = "spikes" if graded else "seen"
+    yield f"                           {seen}, {source.pixel}, SNN_ZERO({source.zero}));"
     yield "#endif"
     yield "        }"
+
+
+def _graded_rows(plan: Plan, layer: Layer) -> Iterator[str]:
+    """Where spikes go, one byte each, and with taps membranes."""
+    ring, source = source_ring(plan, layer.name), layer.source
+    yield f"            uint8_t *spikes = snn_row(memory, unit, &{ring}, row + at)"
+    yield f"                              + snn_plane_bytes(&{ring}, unit) * (size_t)step"
+    yield f"                              + {source.left * source.pixel};"
+    yield "#ifdef SNN_TAPS"
+    yield f"            int32_t *membranes = snn_integers(memory, unit, &{TAPPED}, 0);"
+    yield "#else"
+    yield "            int32_t *membranes = NULL;"
+    yield "#endif"
+
+
+def _lif_rows(plan: Plan, layer: Layer) -> Iterator[str]:
+    """Where membranes stand, and the row and plane of bits that spikes go to; with taps bytes as well."""
+    ring, seen = source_ring(plan, layer.name), "            uint8_t *seen = NULL;"
+    if layer is plan.layers[-1]:
+        yield "            uint8_t *spikes = NULL;"
+        yield seen
+        yield f"            int32_t *membranes = snn_integers(memory, unit, &{ring}, row + at);"
+        return
+    yield f"            uint8_t *spikes = snn_row(memory, unit, &{ring}, row + at)"
+    yield f"                              + snn_plane_bytes(&{ring}, unit) * (size_t)(step / 8);"
+    yield "            int32_t *membranes = snn_integers(memory, unit, &ring_membranes, 0)"
+    yield f"                                 + {'at * count' if layer.stepwise else '0'};"
+    yield "#ifdef SNN_TAPS"
+    yield f"            uint8_t *seen = snn_row(memory, unit, &{SEEN}, 0);"
+    yield "#else"
+    yield seen
+    yield "#endif"
 
 
 def _tables(plan: Plan, prefix: str) -> str:

@@ -2,10 +2,6 @@
  *
  * Only snn.c includes this file. All of it is static, so that networks with different prefixes link into one
  * program. Integers only; of the C library memcpy and memset alone are used.
- *
- * A source, the image or a population, is a ring of rows. A row has one or more planes (timesteps, or the low
- * and the high part of the image's integers), a plane has pixels, a pixel has its channels side by side, one
- * byte each. Columns of zeros lie before and after, so that no loop asks where the image ends.
  */
 #ifndef SNN_RUNTIME_H
 #define SNN_RUNTIME_H
@@ -53,20 +49,11 @@
 #define SNN_INLINE static inline
 #endif
 
-#define SNN_SEGMENT 64 /* output pixels that are computed at a time */
+#define SNN_SEGMENT 64 /* output pixels that are computed at a time, at most */
 #define SNN_BLOCK 4    /* of which so many share the weights that are in registers */
 #define SNN_MOST_ROWS 64
 #define SNN_MOST_UPSAMPLE 16
 #define SNN_LARGEST ((1 << 23) - 1)
-
-/* A ring of rows in the caller's buffer, `unit` times the width in multiples plus `fixed` bytes each. */
-typedef struct {
-    uint32_t offset_unit, offset_fixed; /* where it begins */
-    uint32_t plane_unit, plane_fixed;   /* bytes of a plane */
-    int32_t planes, rows;               /* of a row, of the ring */
-    int32_t left;                       /* columns of zeros before the first pixel */
-    int32_t pixel;                      /* bytes of a pixel */
-} snn_ring;
 
 /* One convolution. Weights lie as [row][column][input][lane], `lanes` being the outputs rounded up to 8; for
  * AVX2 as [row][column][input / 4][lane][4]. */
@@ -80,6 +67,7 @@ typedef struct {
     int32_t fast_taps;  /* the same for AVX2 in pairs of bytes; 0: not at all */
     int32_t fast_split; /* in quadruples of inputs */
     int32_t event_rows; /* kernel rows whose products 16 bits hold; 0: not one */
+    int32_t segment;    /* output pixels that are computed at a time */
     int32_t events;     /* skip zeros */
     const int8_t *weight, *fast_weight;
     const int32_t *sums; /* of the weights of each lane */
@@ -93,22 +81,7 @@ typedef struct {
 #define SNN_ZERO(zero) ((zero)*0)
 #endif
 
-SNN_ALWAYS size_t snn_plane_bytes(const snn_ring *ring, uint32_t unit)
-{
-    return (size_t)ring->plane_unit * unit + ring->plane_fixed;
-}
-
-SNN_ALWAYS uint8_t *snn_row(uint8_t *memory, uint32_t unit, const snn_ring *ring, int32_t row)
-{
-    const size_t bytes = snn_plane_bytes(ring, unit) * (size_t)ring->planes;
-    return memory + (size_t)ring->offset_unit * unit + ring->offset_fixed + (size_t)(row % ring->rows) * bytes;
-}
-
-SNN_ALWAYS int32_t *snn_integers(uint8_t *memory, uint32_t unit, const snn_ring *ring, int32_t row)
-{
-    return (int32_t *)(void *)snn_row(memory, unit, ring, row);
-}
-
+#include "snn_rows.h"
 #if SNN_KERNEL != SNN_SCALAR
 #include "snn_vector.h"
 #endif
@@ -233,22 +206,24 @@ SNN_ALWAYS int32_t snn_cut(int32_t sum)
     return (int32_t)(((uint32_t)sum & 0xFFFFFFu) ^ 0x800000u) - 0x800000;
 }
 
-/* Put the currents of a segment into the rows of a stream, or add them: shift, cut, pixel-shuffle. */
+/* Put the currents of a segment into rows of sums, or add them: shift, cut, pixel-shuffle. */
 SNN_INLINE void snn_deliver(const snn_conv *conv, const int32_t *sums, int32_t first, int32_t count, int adds,
-                            int32_t *const *rows)
+                            const snn_sums *rows)
 {
     const int32_t factor = conv->upsample, channels = conv->outputs / (factor * factor);
     int32_t at, y, x, channel;
     for (at = 0; at < count; at++)
         for (y = 0; y < factor; y++)
             for (x = 0; x < factor; x++) {
-                int32_t *target = rows[y] + ((first + at) * factor + x) * channels;
+                const int32_t place = ((first + at) * factor + x) * channels;
                 const int32_t *source = sums + at * conv->lanes + y * factor + x;
                 for (channel = 0; channel < channels; channel++) {
                     int32_t current = source[channel * factor * factor] * conv->factor;
                     if (conv->wraps)
                         current = snn_cut(current);
-                    target[channel] = adds ? target[channel] + current : current;
+                    if (adds)
+                        current += snn_sum(&rows[y], place + channel);
+                    snn_keep(&rows[y], place + channel, current);
                 }
             }
 }
@@ -256,37 +231,59 @@ SNN_INLINE void snn_deliver(const snn_conv *conv, const int32_t *sums, int32_t f
 /* Everything that a synapse needs to know of its source's ring. */
 typedef struct {
     const snn_ring *ring;
-    const snn_ring *nothing; /* a row of zeros */
+    const snn_ring *nothing; /* a row of zeros; of bits there is none */
     int32_t made;            /* rows of the source so far */
     int32_t zero;            /* what is added to a value in its byte; of the image, to its high part */
     int32_t high;            /* factor of the image's second plane; 0: planes are timesteps */
 } snn_source;
 
-/* One row of a convolution: currents into the rows of a stream, for one timestep or for all. */
+/* Where a kernel's rows stand for a segment that begins at output pixel `first`: in their ring, or bits as bytes. */
+SNN_ALWAYS void snn_find(const snn_conv *conv, const snn_source *source, const uint8_t *const *begin,
+                         const size_t *step, int32_t plane, int32_t first, int32_t count, uint8_t *loose,
+                         const uint8_t **now)
+{
+    const snn_ring *ring = source->ring;
+    const int32_t from = ring->left - conv->padding + first * conv->stride;
+    const int32_t all = (count + SNN_BLOCK - 1) / SNN_BLOCK * SNN_BLOCK;
+    const int32_t taken = (all - 1) * conv->stride + (conv->kernel_columns - 1) * conv->dilation + 1;
+    int32_t y;
+    for (y = 0; y < conv->kernel_rows; y++) {
+        if (!ring->share) {
+            now[y] = begin[y] + step[y] * (size_t)plane + (size_t)from * (size_t)ring->pixel;
+            continue;
+        }
+        if (begin[y])
+            snn_unpack(ring, begin[y] + step[y] * (size_t)(plane / 8), plane, from, taken, loose);
+        else
+            memset(loose, 0, (size_t)taken * (size_t)ring->pixel);
+        now[y] = loose;
+        loose += taken * ring->pixel;
+    }
+}
+
+/* One row of a convolution: currents of a plane into `copies` planes of sums, `apart` bytes from each other. */
 SNN_INLINE void snn_synapse(uint8_t *memory, uint32_t unit, const snn_conv *conv, const snn_source *source,
                             int32_t row, int32_t width, int32_t plane, int32_t *scratch, int adds,
-                            int32_t copies, size_t stream_plane, int32_t *const *rows)
+                            int32_t copies, size_t apart, const snn_sums *rows)
 {
-    int16_t *narrow = (int16_t *)(void *)(scratch + (SNN_SEGMENT + SNN_BLOCK) * conv->lanes);
+    int16_t *narrow = (int16_t *)(void *)(scratch + conv->segment * conv->lanes);
+    uint8_t *loose = (uint8_t *)(narrow + conv->segment * conv->lanes);
     const size_t bytes = snn_plane_bytes(source->ring, unit);
-    const int32_t pixel = source->ring->pixel;
+    const int32_t pixel = source->ring->pixel, bits = source->ring->share;
     const uint8_t *begin[SNN_MOST_ROWS], *now[SNN_MOST_ROWS];
     size_t step[SNN_MOST_ROWS]; /* from plane to plane; all planes of timesteps share one row of zeros */
-    int32_t *targets[SNN_MOST_UPSAMPLE];
+    snn_sums targets[SNN_MOST_UPSAMPLE];
     int32_t first, copy, y, at;
     for (y = 0; y < conv->kernel_rows; y++) {
         const int32_t taken = row * conv->stride - conv->padding + y * conv->dilation;
         const int inside = taken >= 0 && taken < source->made;
-        begin[y] = inside ? snn_row(memory, unit, source->ring, taken) : snn_row(memory, unit, source->nothing, 0);
-        step[y] = inside || source->nothing->planes > 1 ? bytes : 0;
-        begin[y] += (size_t)(source->ring->left - conv->padding) * (size_t)pixel;
+        begin[y] = inside ? snn_row(memory, unit, source->ring, taken)
+                          : bits ? NULL : snn_row(memory, unit, source->nothing, 0);
+        step[y] = inside || (!bits && source->nothing->planes > 1) ? bytes : 0;
     }
-    for (first = 0; first < width; first += SNN_SEGMENT) {
-        const int32_t count = width - first < SNN_SEGMENT ? width - first : SNN_SEGMENT;
-        const size_t start = (size_t)first * (size_t)conv->stride * (size_t)pixel;
-        const int32_t upper = source->high ? 1 : plane;
-        for (y = 0; y < conv->kernel_rows; y++)
-            now[y] = begin[y] + start + step[y] * (size_t)upper;
+    for (first = 0; first < width; first += conv->segment) {
+        const int32_t count = width - first < conv->segment ? width - first : conv->segment;
+        snn_find(conv, source, begin, step, source->high ? 1 : plane, first, count, loose, now);
         snn_begin(conv, source->zero, count, scratch);
         snn_convolve(conv, now, pixel, source->zero, count, scratch, narrow);
         if (source->high) {
@@ -298,7 +295,10 @@ SNN_INLINE void snn_synapse(uint8_t *memory, uint32_t unit, const snn_conv *conv
         }
         for (copy = 0; copy < copies; copy++) {
             for (y = 0; y < conv->upsample; y++)
-                targets[y] = (int32_t *)(void *)((uint8_t *)rows[y] + stream_plane * (size_t)(plane + copy));
+                {
+                targets[y] = rows[y];
+                targets[y].row += apart * (size_t)(plane + copy);
+            }
             snn_deliver(conv, scratch, first, count, adds, targets);
         }
     }
@@ -318,19 +318,20 @@ typedef struct {
     const int32_t *bias;
 } snn_graded;
 
-SNN_INLINE void snn_grade(const snn_graded *neurons, const int32_t *currents, int32_t width, int32_t pixel,
-                          int32_t zero, uint8_t *spikes, int32_t *membranes)
+SNN_INLINE void snn_grade(const snn_graded *neurons, const snn_sums *currents, const snn_sums *beside, int32_t width,
+                          int32_t pixel, int32_t zero, uint8_t *spikes, int32_t *membranes)
 {
     const int32_t highest = (2 * neurons->levels - 1) * neurons->threshold / 2 + neurons->threshold;
     int32_t x, channel;
     for (x = 0; x < width; x++)
         for (channel = 0; channel < neurons->channels; channel++) {
-            int32_t membrane = currents[x * neurons->channels + channel] + neurons->bias[channel];
+            const int32_t at = x * neurons->channels + channel;
+            int32_t membrane = snn_sum(currents, at) + snn_sum(beside, at) + neurons->bias[channel];
             int32_t size, level;
             if (neurons->clips)
                 membrane = snn_clip(membrane);
             if (membranes)
-                membranes[x * neurons->channels + channel] = membrane;
+                membranes[at] = membrane;
             size = membrane < 0 ? -membrane : membrane;
             size = size > highest ? highest : size;
             if (neurons->multiplier)
@@ -370,21 +371,28 @@ SNN_ALWAYS int32_t snn_integrate(const snn_lif *neurons, int32_t membrane, int32
     return neurons->clips ? snn_clip(drive) : drive;
 }
 
-/* Membranes int32 [width][channels] go from timestep to timestep; spikes are 0 or 1. */
-SNN_INLINE void snn_fire(const snn_lif *neurons, const int32_t *currents, int32_t width, int32_t first,
-                         int32_t pixel, int32_t zero, uint8_t *spikes, int32_t *membranes)
+/* Membranes int32 [width][channels] go from timestep to timestep; spikes are bits of a ring's row, if there is
+ * one, and bytes of `seen` with taps. */
+SNN_INLINE void snn_fire(const snn_lif *neurons, const snn_sums *currents, const snn_sums *beside, int32_t width,
+                         int32_t step, const snn_ring *ring, uint8_t *row, uint8_t *seen, int32_t *membranes)
 {
     int32_t x, channel;
-    for (x = 0; x < width; x++)
+    for (x = 0; x < width; x++) {
+        const int32_t place = ring->left + x;
+        const int32_t shift = ring->share ? place % ring->share * ring->steps + step % 8 : 0;
+        uint8_t *spikes = ring->share ? row + place / ring->share * ring->pixel : NULL;
         for (channel = 0; channel < neurons->channels; channel++) {
             const int32_t at = x * neurons->channels + channel;
-            const int32_t before = first ? 0 : membranes[at];
-            const int32_t membrane = snn_integrate(neurons, before, currents[at], channel);
+            const int32_t before = step ? membranes[at] : 0, current = snn_sum(currents, at) + snn_sum(beside, at);
+            const int32_t membrane = snn_integrate(neurons, before, current, channel);
             const int32_t fired = neurons->fires && membrane > neurons->threshold;
             membranes[at] = fired ? 0 : membrane;
             if (spikes)
-                spikes[x * pixel + channel] = (uint8_t)(fired + zero);
+                spikes[channel] = (uint8_t)((spikes[channel] & ~(1 << shift)) | fired << shift);
+            if (seen)
+                seen[x * ring->pixel + channel] = (uint8_t)fired;
         }
+    }
 }
 
 /* One node's hold on one buffer: node 0 is the image, then the populations, then the output. */
@@ -438,17 +446,6 @@ static int snn_ready(const snn_tables *tables, const int32_t *made, int32_t unit
             return 0;
     }
     return snn_has_room(tables, made, node, count);
-}
-
-/* A row of a sum that another ring begins, into `planes` planes of `bytes`. */
-SNN_INLINE void snn_copy(uint8_t *memory, uint32_t unit, const snn_ring *from, int32_t row, size_t bytes,
-                         int32_t planes, int32_t *target)
-{
-    const uint8_t *source = snn_row(memory, unit, from, row);
-    int32_t plane;
-    for (plane = 0; plane < planes; plane++)
-        memcpy((uint8_t *)target + bytes * (size_t)plane, source + (from->planes > 1 ? bytes * (size_t)plane : 0),
-               bytes);
 }
 
 /* Fill a ring with zeros as its bytes hold them; of two planes the first holds no offset. */

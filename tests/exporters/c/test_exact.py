@@ -27,7 +27,7 @@ KERNELS = {
     "AVX2": ("-mavx2",),
     "AVX2, events": ("-mavx2", "-DSNN_EVENTS_BELOW=1001"),
 }
-ONE = ("-O1", "-DSNN_SMALL")
+ONE, QUICK = ("-O1", "-DSNN_SMALL"), ("-O0", "-DSNN_SMALL")
 
 
 def has_avx2() -> bool:
@@ -64,13 +64,29 @@ def test_every_integer(
 ) -> None:
     network = make_network(neuron, body)
     program, tiles = program_of(network, 20, 24), tiles_of(network, photograph, 20, 24)
-    built = build_c(program)
+    built = build_c(program, QUICK)
     expected = assert_exact(network, built, tiles)
     for name, spikes in list(expected.spikes.items())[:-1]:
         assert np.abs(spikes).mean() > 0.01, f"{name} is silent and proves nothing"
     interpreted = run_program(program, tiles.astype(np.int64))
     for name, membranes in built(tiles)[2].items():
         np.testing.assert_array_equal(membranes, interpreted.membranes[name], name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("timesteps", "body"), [(1, "chain"), (3, "unet"), (9, "flat")])
+def test_bits_of_any_number_of_timesteps(
+    make_network: MakeNetwork,
+    program_of: ProgramOf,
+    build_c: Build,
+    photograph: Image,
+    timesteps: int,
+    body: str,
+) -> None:
+    """Four pixels share a byte, two do, with two bits left, and nine steps take two planes."""
+    network = replace(make_network("lif", body), timesteps=timesteps)
+    tiles = tiles_of(network, photograph, 12, 14)
+    assert_exact(network, build_c(program_of(network, 12, 14), QUICK), tiles)
 
 
 @pytest.mark.slow
@@ -94,12 +110,17 @@ def test_every_kernel(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(("compiler", "neuron"), [("gcc", "lif"), ("clang", "graded")])
 def test_sanitizers_have_nothing_to_say(
-    make_network: MakeNetwork, program_of: ProgramOf, build_c: Build, photograph: Image, compiler: str
+    make_network: MakeNetwork,
+    program_of: ProgramOf,
+    build_c: Build,
+    photograph: Image,
+    compiler: str,
+    neuron: str,
 ) -> None:
-    network = make_network("graded", "unet", 6)
-    flags = (*ONE, "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    network = make_network(neuron, "unet", 6)
+    flags = (*QUICK, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     built = build_c(program_of(network, 8, 20), flags, compiler)
     assert_exact(network, built, tiles_of(network, photograph, 8, 20))
 
@@ -112,7 +133,7 @@ def test_heights_from_one_unit_on(
     """One program runs images of any size: rings that fit one height fit all."""
     network = make_network(neuron)
     engine = IntegerEngine(network)
-    built = build_c(program_of(network, 16, 16), taps=False)
+    built = build_c(program_of(network, 16, 16), QUICK, taps=False)
     for height, width in ((2, 2), (4, 10), (6, 2), (14, 20), (64, 4)):
         tiles = tiles_of(network, photograph, height, width)
         np.testing.assert_array_equal(built(tiles)[0], engine.run(tiles).readout, f"{height}x{width}")
@@ -124,7 +145,7 @@ def test_odd_sizes_are_mirrored_up(
 ) -> None:
     """As `pad_to_multiple` does for `restore`: the mirrored image's read-out, without what was added."""
     network = make_network("graded")
-    built = build_c(program_of(network, 16, 16), taps=False)
+    built = build_c(program_of(network, 16, 16), QUICK, taps=False)
     for height, width in ((7, 9), (1, 8), (3, 1), (1, 1)):
         tiles = tiles_of(network, photograph, height, width)
         widths = [(0, 0), (0, 0), (0, height % 2), (0, width % 2)]
@@ -155,7 +176,7 @@ def test_registers_that_wrap_and_clip(
 def test_shipped_students(program_of: ProgramOf, build_c: Build, photograph: Image, name: str) -> None:
     network = open_integers(student_path(name)).network
     program, tiles = program_of(network, 24, 24), tiles_of(network, photograph, 24, 24)
-    assert_exact(network, build_c(program), tiles)
+    assert_exact(network, build_c(program, QUICK), tiles)
 
 
 def test_expected_bytes_by_hand(make_network: MakeNetwork, program_of: ProgramOf) -> None:

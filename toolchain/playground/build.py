@@ -107,7 +107,8 @@ def sample_photograph() -> NDArray[np.uint8]:
 def _student(card: Card, sample: NDArray[np.uint8], compiler: WasmCompiler) -> dict[str, Any]:
     """One student as the page holds it."""
     network = open_integers(card.path).network
-    patch = sample[:PATCH, :PATCH].transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    channels = network.topology.image_channels
+    patch = sample[:PATCH, :PATCH, :channels].transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     tiles = quantize_image(patch, network)
     names = [population.wiring.name for population in network.populations]
     spikes = IntegerEngine(network).run(tiles, names).spikes

@@ -69,10 +69,11 @@ class SnnNetwork {
     drain();
   }
 
-  /* Restores pixels of 1, 3 or 4 bytes (the fourth, alpha, is kept); the answer has as many. */
+  /* Restores pixels of 1, 3 or 4 bytes (the fourth, alpha, is kept); the answer has as many. A network for grey takes
+   * red of four bytes, and its answer stands in all three colours. */
   restore(pixels, width, height, options = {}) {
     const channels = this.about.channels, stride = pixels.length / (width * height);
-    if (!(stride === channels || (stride === 4 && channels === 3)))
+    if (!(stride === channels || (stride === 4 && (channels === 3 || channels === 1))))
       throw new RangeError(`${pixels.length} bytes are no ${width} x ${height} pixels of ${channels} channels`);
     if (!this.about.sameSize) throw new RangeError("this network gives no image; use run");
     const restored = new Uint8Array(pixels);
@@ -82,22 +83,17 @@ class SnnNetwork {
       const from = y * width * stride;
       if (stride === channels) target.set(pixels.subarray(from, from + width * channels));
       else
-        for (let x = 0, at = from, to = 0; x < width; x++, at += 4) {
-          target[to++] = pixels[at];
-          target[to++] = pixels[at + 1];
-          target[to++] = pixels[at + 2];
-        }
+        for (let x = 0, at = from, to = 0; x < width; x++, at += 4)
+          for (let channel = 0; channel < channels; channel++) target[to++] = pixels[at + channel];
     };
     let done = 0;
     const take = ({ bytes }) => {
       const to = done++ * width * stride;
       if (stride === channels) restored.set(bytes, to);
       else
-        for (let x = 0, at = to, from = 0; x < width; x++, at += 4) {
-          restored[at] = bytes[from++];
-          restored[at + 1] = bytes[from++];
-          restored[at + 2] = bytes[from++];
-        }
+        for (let x = 0, at = to; x < width; x++, at += 4)
+          for (let channel = 0; channel < 3; channel++)
+            restored[at + channel] = bytes[x * channels + Math.min(channel, channels - 1)];
       if (options.onProgress) options.onProgress(done, height);
     };
     const watch = options.onRow ? 2 : options.spikes === false ? 0 : 1;

@@ -48,7 +48,8 @@ export interface Options {
 export class SnnNetwork {
   readonly about: About;
   static from(about: About, bytes: BufferSource): Promise<SnnNetwork>;
-  /** Pixels of `about.channels` bytes, or RGBA; the answer has the same layout. Throws RangeError. */
+  /** Pixels of `about.channels` bytes, or RGBA, of which a network for grey takes red; the answer has the same layout.
+   * Throws RangeError. */
   restore(pixels: Uint8Array | Uint8ClampedArray, width: number, height: number, options?: Options): Uint8Array;
   /** Integers of the input grid, [height][width][channels]. Throws RangeError. */
   run(

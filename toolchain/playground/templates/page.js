@@ -1,7 +1,7 @@
 "use strict";
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const data = read("data"), at = (id) => document.getElementById(id);
-const MOST = 1024 * 1024, SEED = 1;
+const MOST = 1024 * 1024, LONGEST = 8192, SEED = 1;
 const worker = new Worker(URL.createObjectURL(new Blob([read("worker")], { type: "text/javascript" })));
 worker.postMessage({ table: data.quantiles });
 let picture = null, notice = "", asked = 0, timer = 0;
@@ -16,7 +16,7 @@ function student() {
 
 /* Take a picture in: smaller if it has more pixels than a phone computes while one waits. */
 function take(source, width, height) {
-  const factor = Math.min(1, Math.sqrt(MOST / (width * height)));
+  const factor = Math.min(1, Math.sqrt(MOST / (width * height)), LONGEST / Math.max(width, height));
   const size = [width, height].map((side) => Math.max(1, Math.round(side * factor)));
   notice = factor < 1 ? `Made smaller: ${width} x ${height} to ${size[0]} x ${size[1]}.` : "";
   const canvas = document.createElement("canvas");
@@ -32,7 +32,11 @@ function take(source, width, height) {
 function takeFile(file) {
   const url = URL.createObjectURL(file), image = new Image();
   image.onload = () => {
-    take(image, image.naturalWidth, image.naturalHeight);
+    try {
+      take(image, image.naturalWidth, image.naturalHeight);
+    } catch (error) {
+      show(`${file.name}: this browser cannot hold it (${error.message}); make it smaller.`);
+    }
     URL.revokeObjectURL(url);
   };
   image.onerror = () => show(`${file.name}: no picture that this browser reads; take a PNG or JPEG.`);
@@ -80,13 +84,15 @@ worker.onmessage = ({ data: told }) => {
     paint(at("after"), told.restored, told.width, told.height);
     split();
     show(`${told.width} x ${told.height} in ${told.ms.toFixed(0)} ms. Fingerprint of the result: ${told.output}.`);
-    Object.assign(document.documentElement.dataset, { input: told.input, output: told.output });
+    delete document.documentElement.dataset.spikes;
+    Object.assign(document.documentElement.dataset, { input: told.input, output: told.output, student: told.student });
   }
 };
 worker.onerror = (error) => show(`This browser cannot run it: ${error.message}`);
 
 async function camera() {
   try {
+    if (!navigator.mediaDevices) throw new Error("this browser gives a page from disk none");
     const stream = await navigator.mediaDevices.getUserMedia({ video: true });
     const video = document.createElement("video");
     Object.assign(video, { srcObject: stream, muted: true, playsInline: true });
@@ -94,7 +100,8 @@ async function camera() {
     take(video, video.videoWidth, video.videoHeight);
     stream.getTracks().forEach((track) => track.stop());
   } catch (error) {
-    show(`No camera: ${error.message || error}`);
+    const why = error.name === "NotAllowedError" ? "it was refused" : error.message || error;
+    show(`No camera: ${why}. Open a photograph instead.`);
   }
 }
 
@@ -116,7 +123,11 @@ at("sigma").oninput = () => {
   clearTimeout(timer);
   timer = setTimeout(restore, 200);
 };
-at("file").onchange = ({ target }) => target.files[0] && takeFile(target.files[0]);
+for (const id of ["file", "shot"])
+  at(id).onchange = ({ target }) => {
+    if (target.files[0]) takeFile(target.files[0]);
+    target.value = "";
+  };
 at("camera").onclick = camera;
 at("sample").onclick = sample;
 at("split").oninput = split;

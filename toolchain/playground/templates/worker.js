@@ -3,11 +3,21 @@
 let table = null;
 const students = new Map();
 
+/* The light of each pixel in all its channels, for a student of one; grey pixels stay as they are. */
+function toGrey(pixels) {
+  for (let at = 0; at < pixels.length; at += 4)
+    pixels.fill(Math.floor((299 * pixels[at] + 587 * pixels[at + 1] + 114 * pixels[at + 2] + 500) / 1000), at, at + 3);
+}
+
 /* Gaussian noise from integers alone: mulberry32's upper 12 bits choose one of 4096 quantiles. */
-function addNoise(pixels, sigma, seed) {
+function addNoise(pixels, sigma, seed, channels) {
   let state = seed | 0;
   for (let at = 0; at < pixels.length; at++) {
     if (at % 4 === 3) continue;
+    if (at % 4 >= channels) {
+      pixels[at] = pixels[at - 1];
+      continue;
+    }
     state = (state + 0x6d2b79f5) | 0;
     let word = Math.imul(state ^ (state >>> 15), 1 | state);
     word = (word + Math.imul(word ^ (word >>> 7), 61 | word)) ^ word;
@@ -52,13 +62,14 @@ async function answer({ id, student, pixels, width, height, sigma, seed }) {
     students.set(student.name, await SnnNetwork.from(student.about, bytes));
   }
   const network = students.get(student.name);
-  if (sigma) addNoise(pixels, sigma, seed);
+  if (network.about.channels === 1) toGrey(pixels);
+  if (sigma) addNoise(pixels, sigma, seed, network.about.channels);
   const onProgress = (done, of) => done % 32 === 0 && postMessage({ id, progress: done / of });
   const started = performance.now();
   const restored = network.restore(pixels, width, height, { spikes: false, onProgress });
   const ms = performance.now() - started;
   const noisy = { noisy: pixels, input: fingerprint(pixels) };
-  postMessage({ id, ...noisy, restored, output: fingerprint(restored), ms, width, height });
+  postMessage({ id, ...noisy, restored, output: fingerprint(restored), ms, width, height, student: student.name });
   const { maps, onRow } = mapper(network.about, width, height);
   network.restore(pixels, width, height, { onRow });
   const counts = network.spikes();

@@ -57,7 +57,10 @@ def run_on_lava(
     record: Sequence[str] | None = None,
     context: Context = DEFAULT,
 ) -> LavaTrace:
-    """Run integer images through a plan; they follow each other in one run, N T + depth steps for all.
+    """Run integer images through a plan, all in one run.
+
+    Small networks stand in it several times, side by side, since a step of Lava costs more than its
+    arithmetic; R images that follow each other in one of them take R T + depth steps.
 
     Args:
         plan_folder: holds plan.json and plan.npz.

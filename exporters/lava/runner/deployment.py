@@ -3,7 +3,7 @@
 All neurons of kind `lif`, all synapses and all sources are Lava's stock processes; `graded` neurons and the
 recorders come from `processes`. Images follow each other without a gap: with T timesteps per image, every
 LIF population is reset every T steps, at the first step of its own window, and image i's window is shifted by
-i T steps. N images take N T + depth steps.
+i T steps. R images that follow each other take R T + depth steps; further ones run beside them (`copies`).
 """
 
 from collections.abc import Collection, Mapping
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from copies import rounds, together
 from lava.proc.conv.process import Conv
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIFReset
@@ -26,7 +27,8 @@ UNWRITTEN = np.iinfo(np.int32).min
 
 def steps(plan: Document, count: int) -> int:
     """Steps that `count` images take."""
-    total: int = count * plan["timesteps"] + plan["depth"]
+    following = rounds(count, plan.get("copies", 1))
+    total: int = following * plan["timesteps"] + plan["depth"]
     return total
 
 
@@ -40,22 +42,24 @@ def deploy(
     """Build the network; returns one process, from which Lava finds all others, and the recordings' paths.
 
     Args:
-        plan: the document of plan.json.
+        plan: the document of plan.json, perhaps `widened`.
         arrays: the arrays of plan.npz by name.
         images: int32 (N, W, H, 3), or (N, T, W, H, C) of inputs that change with time.
         record: names of the populations to record.
-        folder: receives `spikes.<name>.npy` and `membranes.<name>.npy`, int32 (N T, W, H, C).
+        folder: receives `spikes.<name>.npy` and `membranes.<name>.npy`, int32 (R T, W, H, C) of the plan's C.
     """
-    senders = {spec["name"]: source(spec["offset"], plan, images) for spec in plan["sources"]}
+    shown = together(images, plan.get("copies", 1))
+    senders = {spec["name"]: source(spec["offset"], plan, shown) for spec in plan["sources"]}
     neurons = {spec["name"]: _neuron(spec, plan, arrays) for spec in plan["neurons"]}
     senders.update(neurons)
     for spec in plan["convs"]:
-        conv = _connect(spec, arrays[spec["weight"]], senders[spec["source"]], neurons[spec["target"]])
+        ends = senders[spec["source"]], neurons[spec["target"]]
+        conv = _connect(spec, arrays[spec["weight"]], plan.get("copies", 1), *ends)
         if spec.get("is_late", False):
             first = next(one["first_step"] for one in plan["neurons"] if one["name"] == spec["target"])
             emptied = Emptier(shape=conv.a_buf.shape, first_step=first, interval=plan["timesteps"])
             emptied.buffer.connect_var(conv.a_buf)
-    rows = len(images) * plan["timesteps"]
+    rows = len(shown) * plan["timesteps"]
     paths: list[str] = []
     for spec in plan["neurons"]:
         if spec["name"] in record:
@@ -64,13 +68,16 @@ def deploy(
 
 
 def source(offset: int, plan: Document, images: NDArray[np.int32]) -> Any:
-    """Stock ring buffer (W, H, C, steps) that sends entry t - 1 at step t; the images start at `offset`."""
+    """Stock ring buffer (W, H, C, steps) that sends entry t - 1 at step t; the images start at `offset`.
+
+    The images all follow each other: those that run beside them are channels of theirs.
+    """
     over_time = plan.get("over_time", False)
     frames = (
         images.reshape(-1, *images.shape[2:]) if over_time else np.repeat(images, plan["timesteps"], axis=0)
     )
     shown = frames.transpose(1, 2, 3, 0)
-    stream = np.zeros((*shown.shape[:-1], steps(plan, len(images))), dtype=np.int32)
+    stream = np.zeros((*shown.shape[:-1], shown.shape[-1] + plan["depth"]), dtype=np.int32)
     stream[..., offset : offset + shown.shape[-1]] = shown
     return RingBuffer(data=stream)
 
@@ -96,7 +103,7 @@ def _neuron(spec: Document, plan: Document, arrays: Mapping[str, NDArray[Any]]) 
     )
 
 
-def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> Any:
+def _connect(spec: Document, weight: NDArray[Any], copies: int, source: Any, target: Any) -> Any:
     """Stock Conv from source to target, which is returned; a pixel-shuffle is a chain of virtual ports."""
     conv = Conv(
         weight=weight,
@@ -112,8 +119,8 @@ def _connect(spec: Document, weight: NDArray[Any], source: Any, target: Any) -> 
     if spec["upsample"] > 1:
         f = spec["upsample"]
         width, height, channels = spec["output_shape"]
-        port = port.reshape((width // f, height // f, f, f, channels))
-        port = port.transpose((0, 2, 1, 3, 4)).reshape((width, height, channels))
+        port = port.reshape((width // f, height // f, copies, f, f, channels // copies))
+        port = port.transpose((0, 3, 1, 4, 2, 5)).reshape((width, height, channels))
     port.connect(target.a_in)
     return conv
 

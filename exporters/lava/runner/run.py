@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -121,27 +122,29 @@ def _simulate(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.result.parent) as folder:
         process, paths, plan = build(arguments.plan, images, arguments.record, Path(folder))
         _run(process, steps(plan, len(images)), arguments.stall_s)
-        _collect(paths, (len(images), plan["timesteps"]), arguments.result)
+        _collect(paths, len(images), plan, arguments.result)
 
 
 def _build_plan(
     source: Path, images: Any, record: list[str] | None, folder: Path
-) -> tuple[Any, list[str], dict[str, Any]]:
+) -> tuple[Any, list[str], Mapping[str, Any]]:
     """A process of the network in plan.json, the paths of the recordings, and the plan."""
     import numpy as np
+    from copies import copies_for, widened
     from deployment import deploy
 
-    plan = json.loads((source / "plan.json").read_text(encoding="utf-8"))
+    plan: Mapping[str, Any] = json.loads((source / "plan.json").read_text(encoding="utf-8"))
     with np.load(source / "plan.npz", allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+        arrays: Mapping[str, Any] = {name: stored[name] for name in stored.files}
     if record is None:
         record = [spec["name"] for spec in plan["neurons"] if not spec["is_relay"]]
+    plan, arrays = widened(plan, arrays, copies_for(plan, len(images)))
     return *deploy(plan, arrays, images, set(record), folder), plan
 
 
 def _build_netx(
     source: Path, images: Any, record: list[str] | None, folder: Path
-) -> tuple[Any, list[str], dict[str, Any]]:
+) -> tuple[Any, list[str], Mapping[str, Any]]:
     """A process of the network in network.net, the paths of the recordings, and how the file is run."""
     shim.make_netx_importable()
     from netx_deployment import FILE, deploy_netx
@@ -220,9 +223,10 @@ def _abandon(code: int, line: str) -> NoReturn:
     os._exit(code)
 
 
-def _collect(paths: list[str], leading: tuple[int, int], result: Path) -> None:
-    """Gather the recordings into one file; refuse rows that were never written."""
+def _collect(paths: list[str], count: int, plan: Mapping[str, Any], result: Path) -> None:
+    """Gather the recordings of `count` images into one file; refuse rows that were never written."""
     import numpy as np
+    from copies import apart
     from deployment import UNWRITTEN
 
     arrays = {}
@@ -230,7 +234,7 @@ def _collect(paths: list[str], leading: tuple[int, int], result: Path) -> None:
         rows = np.load(path, mmap_mode="r")
         if (rows == UNWRITTEN).any():
             raise RuntimeError(f"{Path(path).stem} was not recorded completely")
-        arrays[Path(path).stem] = rows.reshape(*leading, *rows.shape[1:])
+        arrays[Path(path).stem] = apart(rows, count, plan["timesteps"], plan.get("copies", 1))
     part = result.with_suffix(".part.npz")
     np.savez(part, **arrays)
     os.replace(part, result)

@@ -250,6 +250,7 @@ def test_the_runner_is_shipped_alone() -> None:
     names = {path.name for path in RUNNER.parent.glob("*.py")}
     assert names == {
         "run.py",
+        "copies.py",
         "processes.py",
         "deployment.py",
         "fast_conv.py",

@@ -5,7 +5,8 @@
 A small convolutional network of snntorch (its default, a reset by subtraction, and a reset to zero), of
 spikingjelly and of norse is trained for seconds on three quarters of the images, imported by `st.from_torch`,
 fine-tuned on the same images, exported as a Loihi-style bundle and as C, and run on the whole test split by
-every backend that is named. Nothing is chosen on that split.
+every backend that is named, every membrane and spike. Nothing is chosen on that split. Synops of some test images
+are counted by `count_spikes`, by spikingjelly and by a loop over the spikes.
 """
 
 import argparse
@@ -17,18 +18,14 @@ from typing import Any
 import numpy as np
 import snn_tool as st
 import torch
+from exactness import on_backends
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from snn_tool.deploy.export import export_student
 from snn_tool.deploy.finetune import finetune
-from snn_tool.deploy.golden import GoldenOptions
 from snn_tool.deploy.options import FinetuneOptions
-from snn_tool.deploy.verify import open_export
 from snn_tool.exporters.torch_modules.running import reset_states
-from snn_tool.exporters.verify.running import Runner
-from snn_tool.inputs.encoding import integers_of
 from snn_tool.inputs.options import InputOptions
-from snn_tool.models.integer.file import load_integer_network
+from snn_tool.inputs.samples import read_samples
 from torch import nn
 from torch.nn import functional
 
@@ -116,27 +113,54 @@ def trained(network: nn.Module, images: Any, labels: Any, steps: int) -> nn.Modu
     return network.eval()
 
 
-def on_backends(
-    integers: Path, inputs: Path, folder: Path, backends: list[str], limit: int
-) -> dict[str, Any]:
-    """Accuracy of every backend on the test split, and read-outs that differ from the engine's."""
-    data, (network, _) = np.load(inputs), load_integer_network(integers)
-    golden = GoldenOptions(inputs=InputOptions(inputs))
-    runners: dict[str, Runner] = {}
-    for target in {"c" if name == "c" else "loihi" for name in backends}:
-        export_student(integers, target, folder / target, golden, overwrite=True, verify=False)
-        runners[target] = Runner(open_export(folder / target))
-    tiles = integers_of(data["inputs"][None, : limit or None], network)
-    expected = next(iter(runners.values())).engine.run(tiles).readout
-    found: dict[str, Any] = {}
-    for name in backends:
-        runner = runners["c" if name == "c" else "loihi"]
-        parts = [tiles[at : at + BATCH] for at in range(0, len(tiles), BATCH)]
-        readout = np.concatenate([np.asarray(runner.trace(name, part, []).readout) for part in parts])
-        right = readout.reshape(len(tiles), -1).argmax(axis=1) == data["labels"][: len(tiles)]
-        differing = int((readout != expected).sum())
-        found[name] = {"accuracy": float(right.mean()), "differing": differing, "of": int(expected.size)}
-    return found
+def counted(network: nn.Module, images: Any) -> dict[str, int]:
+    """Synops of the layers that read spikes, over all images and timesteps, by three counters."""
+    from snn_tool.energy import count_spikes
+    from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+
+    shown, theirs = torch.from_numpy(images), SynOpCounter()
+    with torch.no_grad():
+        with count_spikes(network) as counter:
+            logits(network, shown)
+        with DispatchCounterMode([theirs]):
+            logits(network, shown)
+        looped = sum(by_hand(layer, spikes) for layer, spikes in arriving(network, shown))
+    return {"snn-tool": counter.result().synops, "spikingjelly": int(theirs.get_total()), "loop": looped}
+
+
+def arriving(network: nn.Module, images: torch.Tensor) -> list[tuple[Any, torch.Tensor]]:
+    """Layers with weights and the spikes that each was given, step by step."""
+    seen: list[tuple[Any, torch.Tensor]] = []
+    layers = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    hooks = [
+        part.register_forward_hook(lambda one, given, _: seen.append((one, given[0]))) for part in layers
+    ]
+    logits(network, images)
+    for hook in hooks:
+        hook.remove()
+    return [(layer, given) for layer, given in seen if set(given.unique().tolist()) <= {0.0, 1.0}]
+
+
+def by_hand(layer: Any, spikes: torch.Tensor) -> int:
+    """Weights that a layer's spikes meet, one after the other: every tap that lands on an output."""
+    if isinstance(layer, nn.Linear):
+        return int(spikes.sum()) * layer.out_features
+    sides = [
+        (size + 2 * pad - taps) // step + 1
+        for size, pad, taps, step in zip(
+            spikes.shape[2:], layer.padding, layer.kernel_size, layer.stride, strict=True
+        )
+    ]
+    met = 0
+    for _, _, *place in spikes.nonzero().tolist():
+        landed = 1
+        for at, side, pad, taps, step in zip(
+            place, sides, layer.padding, layer.kernel_size, layer.stride, strict=True
+        ):
+            reached = (at + pad - tap for tap in range(taps))
+            landed *= sum(one % step == 0 and 0 <= one // step < side for one in reached)
+        met += landed * layer.out_channels // layer.groups
+    return met
 
 
 def main() -> None:
@@ -146,7 +170,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--tune", type=int, default=200, help="steps of finetune")
     parser.add_argument("--limit", type=int, default=0, help="test images that backends run; 0 for all")
+    parser.add_argument("--count", type=int, default=20, help="test images whose synops are counted")
     parser.add_argument("--backend", action="append", default=[])
+    parser.add_argument("--conv", default="stock", help="Lava's convolution, stock or blas")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     digits = load_digits()
@@ -167,9 +193,13 @@ def main() -> None:
         row["tuned_step"] = finetune(
             options, InputOptions(asked.out / "train.npz"), tuned, lambda items, _: items
         ).best_step
-        row["backends"] = on_backends(
-            tuned, asked.out / "test.npz", asked.out / "bundle", ["integer", *asked.backend], asked.limit
+        given, backends = (
+            InputOptions(asked.out / "test.npz"),
+            list(dict.fromkeys(["integer", *asked.backend])),
         )
+        samples = read_samples(given, (1, 8, 8), None, TIMESTEPS, asked.limit)
+        row["backends"] = on_backends(tuned, given, samples, asked.out / "exports", backends, asked.conv)
+        row["synops"] = counted(network, split[1][: asked.count])
         results[title] = row
         print(title, json.dumps(row), flush=True)
     (asked.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from snn_tool.exporters.verify.running import Runner
 
 Integers = NDArray[np.int16]
 TILES_PER_RUN = 8
-"""Tiles that are traced at a time: every membrane of a tile takes some 20 MB."""
+"""Tiles that are traced at a time: every membrane of a large tile takes some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ def verify_tiles(runner: Runner, tiles: Integers, backend: str) -> BackendResult
         VerificationError: the implementation refuses the network, or gives values of other shapes.
     """
     total = BackendResult(backend, NOT_RUN, reason="no tile was given")
-    for start in range(0, len(tiles), TILES_PER_RUN):
-        some = tiles[start : start + TILES_PER_RUN]
+    count = runner.tiles_at_once(TILES_PER_RUN)
+    for start in range(0, len(tiles), count):
+        some = tiles[start : start + count]
         try:
             found = runner.trace(backend, some, runner.order)
         except (BackendUnavailableError, UnsupportedLayerError) as error:

@@ -18,6 +18,9 @@ from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.program import Program
 from snn_tool.models.integer.engine import IntegerEngine
 
+VALUES_AT_ONCE, TILES_AT_ONCE = 1 << 22, 512
+"""Membranes of all populations and timesteps that a run keeps, and tiles: a start of Lava takes seconds."""
+
 
 class InterpreterBackend:
     """network.nir, interpreted in int64."""
@@ -117,6 +120,12 @@ class Runner:
     def versions(self, backend: str) -> Mapping[str, str]:
         """Load a backend and tell what computes it; raises as `trace`."""
         return self._open(backend).versions(self.export, self.context)
+
+    def tiles_at_once(self, least: int) -> int:
+        """How many tiles are run together: `least`, or as many as fit into memory of a small network."""
+        nodes = self.program.populations
+        values = self.program.timesteps * sum(node.channels * node.height * node.width for node in nodes)
+        return max(least, min(TILES_AT_ONCE, VALUES_AT_ONCE // values))
 
     def _open(self, backend: str) -> Backend:
         if backend not in self._opened:

@@ -123,6 +123,11 @@ class Comparison:
         found = max(self.spikes, key=lambda one: one.rate_difference, default=None)
         return found if found and found.rate_difference else None
 
+    @property
+    def first_different(self) -> SpikeDifference | None:
+        """The first population, in the order of execution, whose rates differ; None where none do."""
+        return next((one for one in self.spikes if one.rate_difference), None)
+
     def add(self, shown: Shown, expected: Reals, found: Reals, restores: bool) -> None:
         """The outputs [N, ...] of some samples, of the file and of the integers."""
         difference = found - expected
@@ -145,10 +150,11 @@ class Comparison:
     def document(self) -> dict[str, Any]:
         """JSON values."""
         psnr = {"float": self.float_psnr_db, "integer": self.integer_psnr_db}
-        most = self.most_different
+        first, most = self.first_different, self.most_different
         return {
             "images": list(self.images),
             "populations": [asdict(one) for one in self.spikes],
+            "rates_differ_first_in": first.population if first else None,
             "rates_differ_most_in": most.population if most else None,
             "output_rms_difference": self.rms_difference,
             "output_relative_difference": self.relative_difference,

@@ -249,7 +249,8 @@ class _Sheet:
         self.runner, self.clean, self.labels, self.count = runner, clean, labels, len(given)
         tiles = np.concatenate(pass_inputs(runner.engine, given))
         self.base = base_image(given, runner.engine.network)
-        self.parts = [tiles[i : i + TILES_PER_RUN] for i in range(0, len(tiles), TILES_PER_RUN)]
+        count = runner.tiles_at_once(TILES_PER_RUN)
+        self.parts = [tiles[i : i + count] for i in range(0, len(tiles), count)]
         self.order = runner.order[:-1]
         self.spikes: list[dict[str, NDArray[np.int8]]] = []
         self.readouts: list[NDArray[Any]] = []

@@ -1,6 +1,6 @@
 """Comparisons for people: the conformance matrix as text and as one HTML page, and an imported network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -127,12 +127,8 @@ def import_text(imported: ImportedNetwork) -> str:
     lines += _registers(imported)
     if imported.classes:
         lines += imported.classes.lines()
-    if imported.samples and found.most_different:
-        most = found.most_different
-        lines.append(
-            f"rates differ most in {names[most.population]}: {most.float_spikes:,} spikes, in integers "
-            f"{most.integer_spikes:,}"
-        )
+    if imported.samples:
+        lines += _rates(found, names)
     if imported.expected and imported.expected_file:
         lines += map(printable, expected_lines(imported.expected_file, *imported.expected))
     return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
@@ -149,6 +145,21 @@ def _split(one: SpikeDifference) -> str:
         f"{printable(one.node, LONGEST_CELL)}: {one.parts} populations, one for each pair of time constants, "
         "of which a population of the chip has one"
     )
+
+
+def _rates(found: Comparison, names: Mapping[str, str]) -> list[str]:
+    """The first population whose rates differ, and the one where they differ most."""
+    first, most = found.first_different, found.most_different
+    if first is None or most is None:
+        return []
+
+    def told(one: SpikeDifference) -> str:
+        spikes = f"{one.float_spikes:,} spikes, in integers {one.integer_spikes:,}"
+        return f"{names[one.population]}: {spikes}"
+
+    if first is most:
+        return [f"rates differ first and most in {told(most)}"]
+    return [f"rates differ first in {told(first)}; most in {told(most)}"]
 
 
 def _registers(imported: ImportedNetwork) -> list[str]:

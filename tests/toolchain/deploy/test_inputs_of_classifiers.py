@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from snn_tool.cli.app import run
 from snn_tool.deploy.classify import score_outputs
+from snn_tool.deploy.compare_floats import Comparison, SpikeDifference
+from snn_tool.texts.compare import _rates
 
 T, N, FEATURES, HIDDEN, CLASSES = 5, 12, 6, 7, 3
 RNG = np.random.default_rng(3)
@@ -55,6 +57,21 @@ def told(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> d
     assert run(["--json", "-q", *map(str, words)]) == code
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
+
+
+def test_the_first_population_whose_rates_differ_and_the_one_where_they_differ_most() -> None:
+    """Of equal rates at different places none; 4 of 100 neuron-steps come first, 9 of 100 are most."""
+    rows = [("a", 20, 20), ("b", 20, 24), ("c", 30, 21), ("d", 5, 6)]
+    spikes = [SpikeDifference(f"node {name}", name, 1, 100, one, other, 12) for name, one, other in rows]
+    found = Comparison([], spikes)
+    assert found.first_different is spikes[1] and found.most_different is spikes[2]
+    assert _rates(found, {name: name.upper() for name, *_ in rows}) == [
+        "rates differ first in B: 20 spikes, in integers 24; most in C: 30 spikes, in integers 21"
+    ]
+    assert _rates(Comparison([], spikes[1:2]), {"b": "b"}) == [
+        "rates differ first and most in b: 20 spikes, in integers 24"
+    ]
+    assert _rates(Comparison([], spikes[:1]), {"a": "a"}) == []
 
 
 @pytest.mark.slow

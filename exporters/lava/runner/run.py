@@ -229,7 +229,7 @@ def _collect(paths: list[str], count: int, plan: Mapping[str, Any], result: Path
     from copies import apart
     from deployment import UNWRITTEN
 
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for path in paths:
         rows = np.load(path, mmap_mode="r")
         if (rows == UNWRITTEN).any():

@@ -5,8 +5,8 @@
 A small convolutional network of snntorch (its default, a reset by subtraction, and a reset to zero), of
 spikingjelly and of norse is trained for seconds on three quarters of the images, imported by `st.from_torch`,
 fine-tuned on the same images, exported as a Loihi-style bundle and as C, and run on the whole test split by
-every backend that is named, every membrane and spike. Nothing is chosen on that split. Synops of some test images
-are counted by `count_spikes`, by spikingjelly and by a loop over the spikes.
+every backend that is named, every membrane and spike. Nothing is chosen on that split. Synops of some test
+images are counted by `count_spikes`, by spikingjelly and by a loop over the spikes.
 """
 
 import argparse

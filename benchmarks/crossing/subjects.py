@@ -87,9 +87,12 @@ class Subject:
 
         C gets them as they are; the engine mirrored up to the network's multiple, as `restore` does.
         """
-        network = integer_network(self.c.program)
+        if not self.asked.photographs:
+            return []
+        export = vars(self).get("wasm") or self.c  # whichever is there; both are of one network
+        network = integer_network(export.program)
         engine, channels = IntegerEngine(network), network.topology.image_channels
-        degradation = degradation_for(None, None, TrainedFor.of(exported_for(self.c)))
+        degradation = degradation_for(None, None, TrainedFor.of(exported_for(export)))
         found = []
         for path in map(Path, self.asked.photographs):
             pair = load_pair(path, path.parent, degradation, SEED, channels)

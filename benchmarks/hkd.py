@@ -7,10 +7,11 @@
     python benchmarks/hkd.py --out FOLDER --test CBSD68=FOLDER
 
 hkd.toml is the plan. Each run is `snn-tool distill` on one thread, in FOLDER/NEURON/VARIANT/SEED; the same
-command goes on where it was stopped, and processes that share FOLDER take different runs. A finished run is a
-line of docs/results/hkd-runs.jsonl, and files of several machines merge. The teachers' answers are kept in
-FOLDER/answers (about 1 GB for each teacher and seed; remove it when a seed is done). A test set is opened
-when a neuron kind's confirmation is whole, for its students alone.
+command goes on where it was stopped, and processes that share FOLDER take different runs, those first for
+which they need not share a teacher's answers, and wait for each other's where nothing else is left. A
+finished run is a line of docs/results/hkd-runs.jsonl, and files of several machines merge. The teachers'
+answers are kept in FOLDER/answers (about 1 GB for each teacher and seed; remove it when a seed is done). A
+test set is opened when a neuron kind's confirmation is whole, for its students alone.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from types import FrameType
 
 import msgspec
 import torch
-from distillation.plan import Plan
+from distillation.plan import Key, Plan
 from distillation.report import draw, left_text, placed, section
 from distillation.rows import Row, add_rows, read_rows
-from distillation.runs import Place, train
+from distillation.runs import Place, train, wait_for
 from distillation.study import Study, Wanted
 from snn_tool.errors import ConfigError, Interrupted, SnnToolError
 from snn_tool.files.artifacts import sha256_file, write_text
@@ -105,17 +106,27 @@ def report(study: Study, page: Path) -> None:
 
 
 def train_missing(plan: Plan, arguments: argparse.Namespace) -> None:
-    """Train one run after another; the rows say each time what is next, for others may add to them."""
+    """Train one run after another; the rows say each time what is next, for others may add to them.
+
+    What other processes train is left to them. When nothing else is missing, one of theirs is waited for: it
+    may say what is to be confirmed, and is taken over if its process was killed.
+    """
     if not (arguments.data and arguments.out):
         raise ConfigError("--data and --out are needed to train; --list shows what is missing")
     cache = None if arguments.no_cache else arguments.out / "answers"
-    place, busy = Place(arguments.data, arguments.out, cache), set()
+    place, busy = Place(arguments.data, arguments.out, cache), set[Key]()
     while True:
         study = Study.of(plan, read_rows(arguments.rows))
-        left = [each for each in _chosen(study.missing(), arguments.only) if each.key not in busy]
-        if not left:
+        missing = _chosen(study.missing(), arguments.only)
+        if not missing:
             break
-        wanted = left[0]
+        left = [each for each in missing if each.key not in busy]
+        if not left:
+            _say(f"waiting for {missing[0].key}, which another process trains")
+            wait_for(missing[0].key, place)
+            busy.clear()
+            continue
+        wanted = next_run(plan, left, [each.key for each in missing if each.key in busy])
         _say(
             f"{wanted.key}: {wanted.block}, about {study.estimates()[wanted.key] / 60:.0f} processor minutes"
         )
@@ -127,6 +138,17 @@ def train_missing(plan: Plan, arguments: argparse.Namespace) -> None:
         add_rows(arguments.rows, [row])
         end = row.failed or f"{row.last.a:.3f} dB on half a, {row.last.b:.3f} on b"
         _say(f"{wanted.key}: {end}")
+
+
+def next_run(plan: Plan, left: Sequence[Wanted], busy: Sequence[Key]) -> Wanted:
+    """The first run whose teacher's answers no busy run keeps to itself; if there is none, the first."""
+
+    def answers(key: Key) -> tuple[str, int] | None:
+        teacher = plan.teacher(key.variant)
+        return (teacher, key.seed) if teacher and not plan.has_hints(key.variant) else None
+
+    held = {answers(key) for key in busy} - {None}
+    return min(left, key=lambda each: answers(each.key) in held)
 
 
 def open_test_set(study: Study, arguments: argparse.Namespace) -> None:

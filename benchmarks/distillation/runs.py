@@ -28,6 +28,8 @@ from distillation.teacher import crop_psnr_db, left_out
 
 KIND, SCHEMA, CURVE_FILE = "hkd-curve", 1, "curve.json"
 PACKAGES = ("snn-tool", "torch", "lightning", "numpy")
+WAIT_S = 10
+"""Between two looks at a run that another process trains."""
 LOSS_IS = "the loss is "
 """How the message of a run begins whose loss became NaN; it ends the run for good."""
 
@@ -126,6 +128,12 @@ def train(key: Key, plan: Plan, place: Place, steps: int | None = None) -> Row |
         return _trained(key, plan, place, steps)
     finally:
         lock.release()
+
+
+def wait_for(key: Key, place: Place) -> None:
+    """Until no other process trains a run."""
+    with FileLock(f"{place.folder(key)}.lock").acquire(poll_interval=WAIT_S):
+        pass
 
 
 def _trained(key: Key, plan: Plan, place: Place, steps: int | None) -> Row:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from PIL import Image
 from safetensors.numpy import load_file
 from snn_tool.cli.app import run as snn_tool
@@ -46,7 +48,7 @@ hint_decay_from = 0.5
 ann = "TEACHER"
 x8 = "x8:TEACHER"
 [neurons.graded]
-steps = 6
+steps = 4
 validate_every = 2
 student = { neuron = "graded", width = 4 }
 [variants.none]
@@ -83,6 +85,14 @@ def module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures() -> Iterator[None]:
+    """Curves are drawn in tests of their own; drawing takes a third of so short a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snn_tool.training.fit.write_curves", lambda log: log)
+        yield
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty-four crops, so that two are held out for validation, one in each half."""
@@ -97,9 +107,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plan_file(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small plan, with a teacher of 20 steps."""
+    """A small plan, with a teacher of 10 steps."""
     folder = tmp_path_factory.mktemp("plan")
-    sizes = {"batch": 2, "patch": 16, "max_steps": 20, "validate_every": 20, "device": "cpu"}
+    sizes = {"batch": 2, "patch": 16, "max_steps": 10, "validate_every": 10, "device": "cpu"}
     settings, run = load_settings(None, {"training": sizes}), RunFolder(folder / "T", False, True, quiet=True)
     teacher = train_teacher("unet", {"width": 4}, TaskOptions(images, "denoise", "25"), settings, run).path
     path = folder / "plan.toml"
@@ -180,7 +190,7 @@ def test_what_goes_on_is_chosen_by_half_a_and_confirmed_with_fresh_seeds(
     assert found.found.standard_error == pytest.approx(abs(gains[0] - gains[1]) / 2)
     # as long as its time lets, in whole validations of two steps
     costs = {v: sum(rows[f"graded/{v}/{s}"].cpu_s for s in (10, 11)) for v in ("none", best)}
-    steps = max(1, int(6 * costs[best] / costs["none"] / 2)) * 2
+    steps = max(1, int(4 * costs[best] / costs["none"] / 2)) * 2
     assert rows["graded/none-long/10"].steps == rows["graded/none-long/10"].last.step == steps
     assert not study.missing()
 
@@ -204,7 +214,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_reads_the_same_bits(
 @pytest.mark.slow
 def test_none_is_what_the_command_line_does(finished: Path, images: Path, tmp_path: Path) -> None:
     """The same log as `snn-tool distill` without a teacher: a cache changes nothing of the patches."""
-    sizes = "--max-steps 6 --batch 2 --patch 16 --validate-every 2 --width 4 --device cpu --precision fp32"
+    sizes = "--max-steps 4 --batch 2 --patch 16 --validate-every 2 --width 4 --device cpu --precision fp32"
     asked = ["-q", "distill", "--data", str(images), "--out", str(tmp_path / "run"), *sizes.split()]
     loss = "--seed 10 --split-seed 0 --loss-output 0 --loss-hints 0".split()
     assert snn_tool([*asked, *loss]) == 0
@@ -248,7 +258,7 @@ def test_a_part_of_the_study_is_reported_without_a_comparison(
     page = (tmp_path / "page.md").read_text()
     assert "graded screening: 2 of 3 runs; " in page and "|" not in page
     assert hkd(plan_file, tmp_path, "--list") == 0
-    # 6 steps of 0.01 + 0.02 s
+    # 4 steps of 0.01 + 0.02 s
     assert "graded/x8/0                  graded screening           0.0 min" in capsys.readouterr().out
     changed = kept[0].replace('"settings_sha256":"', '"settings_sha256":"f')[:-1] + "}"
     (tmp_path / "hkd-runs.jsonl").write_text(changed + "\n")
@@ -264,6 +274,54 @@ def test_rows_of_one_run_that_differ_are_refused(tmp_path: Path) -> None:
     assert [r.tests for r in rows.read_rows(path).values()] == [{}, {"CBSD68": 30.5}]
     with pytest.raises(ConfigError, match="has another run graded/none/0"):
         rows.add_rows(path, [made_row(rows, "none", 0, 30.2)])
+
+
+def test_processes_that_share_a_folder_train_different_runs_and_wait_for_each_other(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another process holds `x8` of seed 0 and its teacher's answers: `again` of that seed comes last.
+
+    Then the other's run is waited for; its process was killed, and it is taken over.
+    """
+    program, rows, plans = module("hkd"), module("distillation.rows"), module("distillation.plan")
+    path = tmp_path / "plan.toml"
+    again = '[variants.again]\nteacher = "x8"\nloss = { output = 0.9 }\n[screening]'
+    path.write_text(PLAN.replace("[screening]", again))
+    plan, place = plans.Plan.read(path), module("distillation.runs").Place(images, tmp_path / "runs", None)
+    held = FileLock(f"{place.folder(plans.Key('graded', 'x8', 0))}.lock")
+    place.folder(plans.Key("graded", "x8", 0)).parent.mkdir(parents=True)
+    held.acquire()
+    trained: list[str] = []
+
+    def trained_at_once(key: Any, plan: Any, place: Any, steps: int | None) -> Any:
+        place.folder(key).parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{place.folder(key)}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        lock.release()
+        trained.append(str(key))
+        made = made_row(rows, key.variant, key.seed, 30.0 + 0.01 * (key.variant == "both"))
+        return msgspec.structs.replace(
+            made, settings_sha256=plan.settings_hash(key, steps), steps=steps or 4, teacher_sha256=None
+        )
+
+    def waited(key: Any, place: Any) -> None:
+        assert str(key) == "graded/x8/0" and len(trained) == 3
+        held.release()
+
+    monkeypatch.setattr(program, "train", trained_at_once)
+    monkeypatch.setattr(program, "wait_for", waited)
+    assert hkd(path, tmp_path, "--data", images, "--out", tmp_path / "runs") == 0
+    assert trained[:4] == ["graded/none/0", "graded/both/0", "graded/again/0", "graded/x8/0"]
+    assert len(trained) == 4 + 4 + 2, "then the confirmation and the longer runs"
+    assert "waiting for graded/x8/0, which another process trains" in capsys.readouterr().err
+    left = [plans.Key("graded", variant, 0) for variant in ("again", "both")]
+    wanted = [module("distillation.study").Wanted(key, "block") for key in left]
+    busy = [plans.Key("graded", "x8", 0)]
+    assert program.next_run(plan, wanted, busy).key == left[1], "hints are not kept, so nothing is shared"
+    assert program.next_run(plan, wanted, []).key == left[0] == program.next_run(plan, wanted[:1], busy).key
 
 
 def made_row(rows: ModuleType, variant: str, seed: int, psnr_db: float) -> Any:

@@ -34,6 +34,14 @@ def program() -> ModuleType:
     return importlib.import_module("ship_teacher")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures() -> Iterator[None]:
+    """Curves are drawn in tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snn_tool.training.fit.write_curves", lambda log: log)
+        yield
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")

@@ -35,10 +35,10 @@ class Machine:
         return f"no {named}" if named else ""
 
 
-def emulated(name: str, triple: str, emulator: str, libc: str) -> Machine:
+def emulated(name: str, triple: str, emulator: str, libc: str, options: str = "") -> Machine:
     """A Linux machine that qemu-user runs; static, so that it needs no files of that system."""
     packages = {f"{triple}-gcc": f"gcc-{triple} {libc}", emulator: "qemu-user"}
-    return Machine(name, f"{triple}-gcc -static", (emulator,), packages)
+    return Machine(name, f"{triple}-gcc -static {options}".strip(), (emulator,), packages)
 
 
 def cortex(core: str, board: str) -> Machine:
@@ -47,7 +47,7 @@ def cortex(core: str, board: str) -> Machine:
         "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
         "qemu-system-arm": "qemu-system-arm",
     }
-    cc = f"arm-none-eabi-gcc -mcpu={core} -mthumb -Os"
+    cc = f"arm-none-eabi-gcc -mcpu={core} -mthumb -O2"
     runner = ("qemu-system-arm", "-machine", board, "-nographic", "-monitor", "none", "-serial", "null")
     counted = ("-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel")
     return Machine(core, cc, (*runner, *counted), packages, BARE)
@@ -61,7 +61,9 @@ MACHINES = (
     Machine("host valgrind", "gcc -g", VALGRIND, {"gcc": "gcc", "valgrind": "valgrind"}),
     emulated("aarch64", "aarch64-linux-gnu", "qemu-aarch64", "libc6-dev-arm64-cross"),
     emulated("armhf", "arm-linux-gnueabihf", "qemu-arm", "libc6-dev-armhf-cross"),
+    emulated("armhf NEON", "arm-linux-gnueabihf", "qemu-arm", "libc6-dev-armhf-cross", "-mfpu=neon"),
     emulated("riscv64", "riscv64-linux-gnu", "qemu-riscv64", "libc6-dev-riscv64-cross"),
     Machine("wasm", "", (), {"node": "nodejs"}, PAGE),
     cortex("cortex-m3", "mps2-an385"),
+    cortex("cortex-m4", "mps2-an386"),
 )

@@ -26,7 +26,7 @@ from snn_tool.exporters.c.rows import QUAD
 from snn_tool.exporters.c.schedule import delay_rows
 from snn_tool.exporters.nir.program import IMAGE, MEMBRANE_SHIFT, GradedNode, LifNode
 
-RUNTIME = ("snn_runtime.h", "snn_rows.h", "snn_vector.h", "snn_avx2.h")
+RUNTIME = ("snn_runtime.h", "snn_rows.h", "snn_vector.h", "snn_avx2.h", "snn_dsp.h")
 NUMBERS_IN_LINE = 32
 TAPPED, SEEN = "ring_tapped", "ring_seen"
 
@@ -115,7 +115,7 @@ def program_text(plan: Plan, memory: Memory, prefix: str) -> str:
         f"{len(plan.layers)} populations. */\n"
         '#include "snn.h"\n#include "snn_runtime.h"\n',
         *(_ring(ring) for ring in memory.rings.values()),
-        *(_conv(conv, prefix) for conv in plan.convs),
+        *(conv_text(conv, prefix) for conv in plan.convs),
         *(_neurons(plan, layer) for layer in plan.layers),
         *(_make(plan, layer, prefix) for layer in plan.layers),
         _tables(plan, prefix),
@@ -146,7 +146,7 @@ def portable_weights(conv: Conv) -> NDArray[np.int64]:
 
 
 def byte_weights(conv: Conv) -> NDArray[np.int64]:
-    """Int64 [kh, kw, Ci / 4, lanes, 4], as AVX2 takes them."""
+    """Int64 [kh, kw, Ci / 4, lanes, 4], as AVX2 and DSP take them."""
     wide = portable_weights(conv)
     rows, columns, inputs, lanes = wide.shape
     quads = -(-inputs // QUAD)
@@ -154,7 +154,8 @@ def byte_weights(conv: Conv) -> NDArray[np.int64]:
     return wide.reshape(rows, columns, quads, QUAD, lanes).transpose(0, 1, 2, 4, 3)
 
 
-def _conv(conv: Conv, prefix: str) -> str:
+def conv_text(conv: Conv, prefix: str) -> str:
+    """Weights and description of a convolution."""
     name, node = identifier(conv.name), conv.node
     events = f"{prefix.upper()}_EVENTS_{name.upper()}"
     rows, columns = conv.mantissa.shape[2:]
@@ -171,15 +172,16 @@ def _conv(conv: Conv, prefix: str) -> str:
     ]
     portable = array("int8_t", f"weight_{name}", portable_weights(conv))
     described = f"static const snn_conv conv_{name} = {{{fields}, {events}, "
-    if not conv.fast_taps:
-        return "\n".join([*lines, portable, f"{described}weight_{name}, NULL, NULL}};"])
+    fast = "SNN_KERNEL == SNN_AVX2 || SNN_KERNEL == SNN_DSP" if conv.fast_taps else "SNN_KERNEL == SNN_DSP"
     return "\n".join(
         [
             *lines,
-            f"#if SNN_KERNEL == SNN_AVX2 && !{events}",
+            f"#if ({fast}) && !{events}",
             array("int8_t", f"weight_{name}", byte_weights(conv)),
+            "#if SNN_KERNEL == SNN_AVX2",
             array("int32_t", f"sums_{name}", sums),
-            f"{described}NULL, weight_{name}, sums_{name}}};",
+            "#endif",
+            f"{described}NULL, weight_{name}, SNN_SUMS(sums_{name})}};",
             "#else",
             portable,
             f"{described}weight_{name}, NULL, NULL}};",

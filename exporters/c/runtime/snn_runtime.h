@@ -10,15 +10,19 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Kernels of the dense convolution: plain C, vectors of the compiler, AVX2. All give the same integers. */
+/* Kernels of the dense convolution: plain C, vectors of the compiler, AVX2, DSP instructions of ARM. All give the
+ * same integers. */
 #define SNN_SCALAR 0
 #define SNN_VECTOR 1
 #define SNN_AVX2 2
+#define SNN_DSP 3
 #ifndef SNN_KERNEL
 #if defined(__AVX2__) && !defined(SNN_PORTABLE)
 #define SNN_KERNEL SNN_AVX2
 #elif defined(__GNUC__) && (defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__))
 #define SNN_KERNEL SNN_VECTOR
+#elif defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && !defined(SNN_PORTABLE)
+#define SNN_KERNEL SNN_DSP
 #else
 #define SNN_KERNEL SNN_SCALAR
 #endif
@@ -28,7 +32,7 @@
 #ifndef SNN_EVENTS_BELOW
 #if SNN_KERNEL == SNN_AVX2
 #define SNN_EVENTS_BELOW 50
-#elif SNN_KERNEL == SNN_VECTOR
+#elif SNN_KERNEL == SNN_VECTOR || SNN_KERNEL == SNN_DSP
 #define SNN_EVENTS_BELOW 300
 #else
 #define SNN_EVENTS_BELOW 1001
@@ -56,7 +60,7 @@
 #define SNN_LARGEST ((1 << 23) - 1)
 
 /* One convolution. Weights lie as [row][column][input][lane], `lanes` being the outputs rounded up to 8; for
- * AVX2 as [row][column][input / 4][lane][4]. */
+ * AVX2 and DSP as [row][column][input / 4][lane][4]. */
 typedef struct {
     int32_t inputs, outputs, lanes;
     int32_t kernel_rows, kernel_columns, stride, padding, dilation, upsample;
@@ -76,14 +80,18 @@ typedef struct {
 #if SNN_KERNEL == SNN_AVX2
 #define SNN_VALUE(byte, zero) ((int32_t)(byte) - (zero))
 #define SNN_ZERO(zero) (zero)
+#define SNN_SUMS(sums) (sums)
 #else
+#define SNN_SUMS(sums) NULL
 #define SNN_VALUE(byte, zero) ((int32_t)(int8_t)(byte))
 #define SNN_ZERO(zero) ((zero)*0)
 #endif
 
 #include "snn_rows.h"
-#if SNN_KERNEL != SNN_SCALAR
+#if SNN_KERNEL == SNN_VECTOR || SNN_KERNEL == SNN_AVX2
 #include "snn_vector.h"
+#elif SNN_KERNEL == SNN_DSP
+#include "snn_dsp.h"
 #endif
 #if SNN_KERNEL == SNN_AVX2
 #include "snn_avx2.h"
@@ -197,7 +205,11 @@ SNN_INLINE void snn_convolve(const snn_conv *conv, const uint8_t *const *rows, i
         return;
     }
 #endif
+#if SNN_KERNEL == SNN_DSP
+    snn_dense_dsp(conv, rows, pixel, count, sums);
+#else
     snn_dense(conv, rows, pixel, zero, count, sums);
+#endif
 }
 
 /* The low 24 bits as a signed number. */

@@ -28,8 +28,11 @@ const onRow = ({ population, timestep, row, membranes, spikes, count, channels, 
   const held = kept[population];
   const at = (((timestep * passes + pass) * tiles + tile) * held.rows + row) * held.row;
   held.membranes.set(membranes, at);
-  for (let x = 0; spikes && x < count; x++)
-    held.spikes.set(spikes.subarray(x * pixel, x * pixel + channels), at + x * channels);
+  if (!spikes) return;
+  if (pixel === channels) held.spikes.set(spikes, at);
+  else
+    for (let x = 0, to = at; x < count; x++)
+      for (let channel = 0; channel < channels; channel++) held.spikes[to++] = spikes[x * pixel + channel];
 };
 const bytes = [], readouts = [];
 for (; tile < tiles; tile++) {

@@ -161,7 +161,7 @@ BUILT_IN_TARGETS: Mapping[str, str] = {
     "nir": "one NIR file of standard nodes",
     "loihi": "bundle with plan, range proof and resources for a Loihi-class chip",
     "netx": "network.net for lava-dl's hdf5.Network",
-    "c": "C99 of rows that stream through, integers only, for any processor",
+    "c": "C99, integers only, for any processor: rows that stream through, or timesteps",
     "wasm": "WebAssembly with an ES module, for pages and node, compiled of the same C",
     "onnx": "one ONNX file, compared in onnxruntime before it is written",
 }

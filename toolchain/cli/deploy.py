@@ -24,20 +24,18 @@ from snn_tool.terminal import Terminal, terminal_of
 
 if TYPE_CHECKING:
     from snn_tool.deploy.onnx_networks import OnnxOptions
+    from snn_tool.exporters.nir.program import Program
 
 CHECK_FAILED = 3
 LOIHI, NIR = "loihi", "nir"
-ON_YOURS = "on photographs of yours"
-WHY = {NIR: "what simulators would make of it"}
+ON_YOURS = "on data of yours"
 
 Bundle = Annotated[Path, Flag("Bundle folder, from export --target loihi.", argument=True)]
 
 
-def following(folder: Path, target: str, images: bool = True) -> tuple[object, ...]:
-    """The command to type after an export; `images` says what the network takes."""
-    if target == NIR:
-        return ("check", folder / "network.nir")
-    return ("verify", folder, *(("--images", "PHOTOS") if images else ("--inputs", "INPUTS")))
+def on_yours(folder: Path, program: "Program") -> tuple[object, ...]:
+    """The command that verifies an export on what its network takes."""
+    return ("verify", folder, *(("--inputs", "INPUTS") if program.form else ("--images", "PHOTOS")))
 
 
 @command
@@ -119,9 +117,10 @@ def export(
             prefix=options.prefix,
         )
     terminal.result(export_text(exported), export_document(exported))
-    images = exported.program.form is None
-    words = following(exported.folder, options.target, images)
-    terminal.then(*words, why=WHY.get(options.target, ON_YOURS if images else "on inputs of yours"))
+    if options.target == NIR:
+        terminal.then("check", exported.folder / "network.nir", why="what simulators would make of it")
+    else:
+        terminal.then(*on_yours(exported.folder, exported.program), why=ON_YOURS)
     if exported.verification and exported.verification.failed:
         raise typer.Exit(CHECK_FAILED)
 
@@ -177,7 +176,7 @@ def verify(
     if export.target == LOIHI:
         terminal.then("conformance", bundle, why="the same network in five simulators")
     else:
-        terminal.then("verify", bundle, "--images", "PHOTOS", why=ON_YOURS)
+        terminal.then(*on_yours(bundle, export.program), why=ON_YOURS)
     if report.failed or (options.backend and not report.passed):
         raise typer.Exit(CHECK_FAILED)
 

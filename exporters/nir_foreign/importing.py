@@ -112,7 +112,9 @@ class _Parts:
     def __post_init__(self) -> None:
         channels, *sides = self.module.input_shape
         height, width = ([1, 1] + sides)[-2:]
-        recurrent = bool(self.module.loops.late) or self.module.resets != TO_ZERO
+        recurrent = bool(self.module.loops.late) or any(
+            one.resets != TO_ZERO for one in self.module.neurons.values()
+        )
         self.bound |= len(sides) < 2 or not self.images or recurrent
         self.forms[self.module.input] = emitted(IMAGE, (channels, height, width))
         self.sizes[IMAGE] = (height, width)
@@ -124,7 +126,7 @@ class _Parts:
         form = self.arriving(name)
         if isinstance(node, SPIKING):
             held, placed = neurons(node, form, self.dt_s, where), self.parts_of(name, form)
-            if self.module.resets != TO_ZERO:
+            if self.resets(name) != TO_ZERO:
                 form, held = self.subtracting(name, form, held, where)
             self.spiking(name, form, held, where)
             self.forms[name] = spoken(placed, form)
@@ -201,7 +203,7 @@ class _Parts:
                 f"{where}: CubaLIF whose current lasts cannot reset by subtraction: of Lava's two states the "
                 "current alone survives a spike; use LIF, or --reset zero"
             )
-        kept = 1.0 if self.module.resets == SUBTRACT_LATE else 1 - held.decay
+        kept = 1.0 if self.resets(node) == SUBTRACT_LATE else 1 - held.decay
         placed, scale = self.placed[node], 1 / held.gain
         back = scaled(spoken(placed, form, delay=1), -kept * scale, f"{placed[0].name}_reset")
         driven = replace(form, terms=(*form.terms, *back.terms), bias=form.bias + held.drive * scale)
@@ -274,12 +276,16 @@ class _Parts:
         shaped = self.forms[self.module.loops.outer(neuron, self.module.sources)[0]]
         return spoken(self.parts_of(neuron, shaped), shaped, delay=1)
 
+    def resets(self, neuron: str) -> str:
+        """What a spike does to a neuron of the file."""
+        return self.module.neurons[neuron].resets
+
     def parts_of(self, neuron: str, form: Form) -> tuple[Placed, ...]:
         """The populations that a neuron of the file becomes; `form` has its shape."""
         if neuron not in self.placed:
             where = f"{self.module.file}: {neuron}"
             held = neurons(self.graph.nodes[neuron], form, self.dt_s, where)
-            if self.module.resets != TO_ZERO:  # the membrane's decay is the current's then
+            if self.resets(neuron) != TO_ZERO:  # the membrane's decay is the current's then
                 held = replace(held, decay=np.ones(len(held.decay)), current_decay=held.decay)
             parts = parts_of(held, self.most_parts)
             if len(parts) > MOST_PARTS // 4:

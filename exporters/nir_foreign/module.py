@@ -197,7 +197,7 @@ class NirModule(nn.Module):
         graph: of supported nodes, with one Input and one Output.
         file: stands at the head of every message.
         dt_s: timestep in seconds; no time constant may be below it.
-        resets: how spikes reset all neurons, one of `module_neurons.RESETS`: a file cannot say it.
+        resets: what a spike does to its neuron, one of `RESETS` for all, or by node: a file cannot say it.
 
     Attributes:
         graph: that it was made of.
@@ -213,9 +213,10 @@ class NirModule(nn.Module):
         ConfigError: `dt_s` is not above 0, or above a time constant.
     """
 
-    def __init__(self, graph: nir.NIRGraph, file: str, dt_s: float = DT_S, resets: str = TO_ZERO) -> None:
+    def __init__(
+        self, graph: nir.NIRGraph, file: str, dt_s: float = DT_S, resets: str | Mapping[str, str] = TO_ZERO
+    ) -> None:
         super().__init__()
-        check_known("--reset", resets, RESETS)
         if not 0 < dt_s < float("inf"):
             raise ConfigError(f"--dt {dt_s:g} is not a timestep; give seconds above 0")
         graph = flattened(graph, file)
@@ -229,9 +230,9 @@ class NirModule(nn.Module):
         for name in self.order:
             # Not add_module: node names may be any, also those of a module's methods, or hold a dot.
             self._modules[name] = _module(graph.nodes[name], f"{file}: {name}", dt_s)
-        self.resets = resets
-        for neuron in self.neurons.values():
-            neuron.resets = resets
+        for name, neuron in self.neurons.items():
+            neuron.resets = resets if isinstance(resets, str) else resets.get(name, TO_ZERO)
+            check_known("--reset", neuron.resets, RESETS)
 
     @property
     def neurons(self) -> Mapping[str, NirNeuron]:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from snn_tool.errors import UnsupportedLayerError, first_line
 from snn_tool.exporters.nir_foreign import DT_S
+from snn_tool.exporters.nir_foreign.loops import FIRING
+from snn_tool.exporters.nir_foreign.loops import flattened as flattened_graph
 from snn_tool.exporters.torch_modules.neurons import Update, update_of
 from torch import Tensor, nn
 
@@ -37,11 +39,13 @@ class ModuleGraph:
         graph: for timesteps of `DT_S`.
         by: what made it: `snn-tool`, or a library.
         notes: what of the network it does not hold.
+        resets: of its nodes that fire, what a spike does, which a graph cannot write; one of `RESETS`.
     """
 
     graph: nir.NIRGraph
     by: str
     notes: tuple[str, ...]
+    resets: Mapping[str, str]
 
 
 def graph_of(module: nn.Module, named: str, shape: tuple[int, ...]) -> ModuleGraph:
@@ -83,6 +87,9 @@ class _Chain:
 
     named: str
     nodes: dict[str, Any] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+    last: str = "input"
+    resets: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     spiking: bool = False
 
@@ -96,20 +103,22 @@ class _Chain:
         with torch.no_grad():
             for name, part in parts:
                 values = self.step(name.replace(".", "_"), part, values)
-        self.nodes["output"] = nir.Output(np.array(values.shape[1:]))
-        names = list(self.nodes)
-        graph = nir.NIRGraph(self.nodes, list(zip(names, names[1:], strict=False)), type_check=False)
-        return ModuleGraph(graph, "snn-tool", tuple(self.notes))
+        self.add("output", nir.Output(np.array(values.shape[1:])))
+        graph = nir.NIRGraph(self.nodes, self.edges, type_check=False)
+        return ModuleGraph(graph, "snn-tool", tuple(self.notes), self.resets)
+
+    def add(self, name: str, node: Any) -> None:
+        """A node behind the last one."""
+        self.nodes[name] = node
+        self.edges.append((self.last, name))
+        self.last = name
 
     def step(self, name: str, part: nn.Module, values: Tensor) -> Tensor:
         """One part; returns an example of what leaves it."""
         where = f"{self.named}: {name} ({type(part).__name__})"
         update = update_of(part, where)
         if update is not None:
-            self.nodes[f"n{name}"] = neuron(update, tuple(values.shape[1:]))
-            self.notes += [f"{where}: {change}" for change in update.changed]
-            self.spiking = update.threshold is not None
-            return values
+            return self.populate(f"n{name}", update, values, where)
         if isinstance(part, SKIPPED):
             return values
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -122,14 +131,29 @@ class _Chain:
         if isinstance(part, nn.MaxPool2d):
             self.pooled(f"n{name}", part, tuple(left.shape[1:]), where)
         else:
-            self.nodes[f"n{name}"] = layer(part, tuple(values.shape[1:]), where)
+            self.add(f"n{name}", layer(part, tuple(values.shape[1:]), where))
             self.spiking = self.spiking and isinstance(part, nn.Flatten)
         return left
 
+    def populate(self, name: str, update: Update, values: Tensor, where: str) -> Tensor:
+        """A neuron, the layer in front of it that it brings, and its loop."""
+        if update.feeds is not None:
+            self.add(f"{name}_in", layer(update.feeds, tuple(values.shape[1:]), where))
+            values = update.feeds(values)
+        shape = tuple(values.shape[1:])
+        self.add(name, neuron(update, shape, where))
+        if update.recurrent is not None:
+            self.nodes[f"{name}_rec"] = returning(update.recurrent, shape, where)
+            self.edges += [(name, f"{name}_rec"), (f"{name}_rec", name)]
+        if update.threshold is not None:
+            self.resets[name] = update.resets
+        self.notes += [f"{where}: {change}" for change in update.changed]
+        self.spiking = update.threshold is not None
+        return values
+
     def fold(self, norm: Any, where: str) -> None:
         """A normalisation by its running statistics, in the weights and the bias of the layer before it."""
-        last = next(reversed(self.nodes))
-        node = self.nodes[last]
+        node = self.nodes[self.last]
         if not isinstance(node, nir.Conv2d | nir.Affine) or norm.running_mean is None:
             raise UnsupportedLayerError(f"{where}: stands behind no Conv2d or Linear, or has no statistics")
         mean, variance = (t.double().numpy() for t in (norm.running_mean, norm.running_var))
@@ -139,7 +163,7 @@ class _Chain:
             scale = norm.weight.detach().double().numpy()
             gain, offset = gain * scale, offset * scale + norm.bias.detach().double().numpy()
         shape = (-1,) + (1,) * (node.weight.ndim - 1)
-        self.nodes[last] = replace(
+        self.nodes[self.last] = replace(
             node, weight=node.weight * gain.reshape(shape), bias=node.bias * gain + offset
         )
 
@@ -150,13 +174,25 @@ class _Chain:
         if part.ceil_mode or (_pair(part.dilation) != 1).any():
             raise UnsupportedLayerError(f"{where}: with ceil_mode or dilation")
         kernel, stride, padding = map(_pair, (part.kernel_size, part.stride, part.padding))
-        self.nodes[f"{name}_sum"] = nir.SumPool2d(kernel, stride, padding)
+        self.add(f"{name}_sum", nir.SumPool2d(kernel, stride, padding))
         ones = np.ones(shape)
-        self.nodes[name] = nir.IF(ones / DT_S, ones * 0.5, v_reset=ones * 0)
+        self.add(name, nir.IF(ones / DT_S, ones * 0.5, v_reset=ones * 0))
 
 
-def neuron(update: Update, shape: tuple[int, ...]) -> Any:
-    """An IF, LIF, I or LI of the shape."""
+def returning(part: nn.Module, shape: tuple[int, ...], where: str) -> Any:
+    """The node that spikes of the step before go through: dense, a convolution, or a factor for each."""
+    if hasattr(part, "V"):  # snntorch's RecurrentOneToOne
+        factors = part.V.detach().double().numpy() if isinstance(part.V, Tensor) else np.float64(part.V)
+        return nir.Scale(np.broadcast_to(factors, shape).copy())
+    return layer(part, shape, where)
+
+
+def neuron(update: Update, shape: tuple[int, ...], where: str) -> Any:
+    """An IF, LIF, CubaLIF, I or LI of the shape.
+
+    Raises:
+        UnsupportedLayerError: a synaptic current, or the membrane behind it, that loses nothing.
+    """
 
     def full(values: Any) -> Any:
         given = np.asarray(values, dtype=np.float64)
@@ -164,6 +200,18 @@ def neuron(update: Update, shape: tuple[int, ...]) -> Any:
             given = given.reshape(-1, *(1,) * (len(shape) - 1))
         return np.broadcast_to(given, shape).copy()
 
+    if update.current is not None:
+        if not (np.all(update.decay) and np.all(update.current)):
+            raise UnsupportedLayerError(
+                f"{where}: NIR's CubaLIF has no membrane and no current that loses nothing; let beta and "
+                "alpha be below 1"
+            )
+        tau, r = full(DT_S / update.decay), full(update.gain / update.decay)
+        return nir.CubaLIF(
+            *(full(DT_S / update.current), tau, r, full(update.leak), full(update.threshold)),
+            w_in=full(1 / update.current),
+            v_reset=full(update.reset),
+        )
     if not np.any(update.decay):
         if update.threshold is None:
             return nir.I(full(update.gain / DT_S))
@@ -219,7 +267,27 @@ def _exported(
         ) from error
     if held is None:
         raise UnsupportedLayerError(f"{known}; {library}'s exporter made no graph; {REMEDY}")
-    return ModuleGraph(held, library, (f"the graph is that of {library}'s exporter",))
+    return ModuleGraph(held, library, *_told(module, named, held, library))
+
+
+def _told(
+    module: nn.Module, named: str, graph: nir.NIRGraph, library: str
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Notes, and the reset of all nodes that fire, if the network's neurons have one in common."""
+    note, found = f"the graph is that of {library}'s exporter", set[str]()
+    for part in module.modules():
+        try:
+            update = update_of(part, named)
+        except UnsupportedLayerError:
+            continue  # its exporter took it
+        if update is not None and update.threshold is not None:
+            found.add(update.resets)
+    nodes = flattened_graph(graph, named).nodes
+    firing = [name for name, node in nodes.items() if isinstance(node, FIRING)]
+    if len(found) == 1:
+        return (note,), dict.fromkeys(firing, *found)
+    unsaid = "its neurons reset in several ways, and the graph does not say which; all reset to 0"
+    return ((note, unsaid) if found else (note,)), {}
 
 
 def _by_norse(module: nn.Module, example: Tensor) -> Any:

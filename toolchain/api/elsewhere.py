@@ -67,6 +67,7 @@ def from_torch(
     labels: NDArray[Any] | torch.Tensor | None = None,
     layout: str | None = None,
     values: str | None = None,
+    reset: str | None = None,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Imported:
@@ -80,6 +81,8 @@ def from_torch(
         labels: the class of each sample, for accuracies.
         layout: letters of the axes, where their lengths do not tell them.
         values: `spikes` or `reals`; by default whole numbers up to 15 are spikes.
+        reset: what a spike does to its neuron, `zero`, `subtract` or `subtract-late`; by default what
+            `module` says.
         out: file to write, ending in `.int.safetensors`; by default a temporary one that goes when the
             process ends.
         overwrite: replace it.
@@ -98,7 +101,7 @@ def from_torch(
         file = place / "inputs.npz"
         arrays = {INPUTS: _array(inputs), **({LABELS: _array(labels)} if labels is not None else {})}
         np.savez(file, allow_pickle=False, **arrays)
-    options = ImportOptions(Path(type(module).__name__), timesteps=timesteps)
+    options = ImportOptions(Path(type(module).__name__), timesteps=timesteps, reset=reset)
     given = InputOptions(file, layout, values)
     found = import_network(options, given, path, overwrite, lambda items, _: items, module)
     nir = path.with_name(path.name.removesuffix(INTEGER_SUFFIX) + NIR_SUFFIX)

@@ -1,6 +1,6 @@
 """`snn-tool import`: integers of a network that was trained elsewhere, and what they cost on given inputs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +126,8 @@ def _imported(
     source: Source, options: ImportOptions, inputs: InputOptions, out: Path, track: Track
 ) -> ImportedNetwork:
     degradation = degradation_for(options.task, options.sigma, UNDEGRADED)
-    module = NirModule(source.graph, source.named, options.dt_s, options.reset).eval()
+    resets = source.resets(options.reset)
+    module = NirModule(source.graph, source.named, options.dt_s, resets).eval()
     given = _Given.of(options, inputs, degradation, module)
     imported = import_graph(
         module.graph, module, given.timesteps, given.samples is None, options.group_constants
@@ -143,7 +144,7 @@ def _imported(
     provenance = {
         **source.account,
         "dt_s": options.dt_s,
-        "reset": options.reset,
+        "reset": resets if isinstance(resets, str) else dict(resets),
         **({"group_constants": options.group_constants} if options.group_constants else {}),
         "noise": degradation.describe(),
         **({"inputs": given.samples.document()} if given.samples else {}),
@@ -159,19 +160,28 @@ def _imported(
         classes=_classes(given.samples, comparison, expected),
         warning=silence_text(comparison.silent, len(comparison.spikes), options.dt_s, fitting),
         fitting_dt_s=fitting,
-        note=_note(source, given, options.reset),
+        note=_note(source, given, options.reset, resets),
         expected=expected[:2] if expected else None,
         expected_file=Path(source.named) if original else options.expect,
     )
 
 
-def _note(source: Source, given: "_Given", reset: str) -> str:
+def _note(source: Source, given: "_Given", asked: str | None, resets: str | Mapping[str, str]) -> str:
     """What the graph does not hold of the network."""
     if source.made:
         by = f"graph by {source.made.by}" if source.made.by != "snn-tool" else "graph by our own maps"
-        return "\n".join(f"note: {line}" for line in (by, *source.made.notes))
-    unsaid = reset == TO_ZERO and not given.recorded
+        lines = (by, *source.made.notes, *_resets(source.made.resets, resets))
+        return "\n".join(f"note: {line}" for line in lines)
+    unsaid = asked is None and not given.recorded
     return SOFT_RESET if unsaid and may_reset_softly(source.graph) else ""
+
+
+def _resets(said: Mapping[str, str], held: str | Mapping[str, str]) -> Iterator[str]:
+    """What a module's neurons do when they fire, where that is no reset to zero, and what became of it."""
+    for reset in sorted({*said.values()} - {TO_ZERO}):
+        nodes = ", ".join(node for node, own in said.items() if own == reset)
+        same = not isinstance(held, str) and all(held[node] == said[node] for node in said)
+        yield f"{nodes}: reset {reset}, as the module says" + ("" if same else "; --reset said otherwise")
 
 
 Expected = tuple[Agreement, Agreement, Reals]

@@ -14,7 +14,7 @@ from snn_tool.degradations.options import (
     TrainedTask,
 )
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir_foreign import DT_S, RESETS, TIMESTEPS, TO_ZERO
+from snn_tool.exporters.nir_foreign import DT_S, RESETS, TIMESTEPS
 from snn_tool.flags import IMAGES, OUTPUT, Flag, Overwrite, grouped
 from snn_tool.inputs.options import InputOptions, LabelsPath
 from snn_tool.models.streams import FANOUT
@@ -201,7 +201,7 @@ class ImportOptions:
         seed: of the degradation.
         expect: npz file with what the original gave.
         labels: file with the classes of inputs.
-        reset: what a spike does to its neuron, where the file cannot say it.
+        reset: what a spike does to its neuron, which a file cannot say; None: zero, or what a module says.
     """
 
     nir: Annotated[
@@ -227,12 +227,13 @@ class ImportOptions:
         DT_S
     )
     reset: Annotated[
-        str,
+        str | None,
         Flag(
             f"What a spike does to its neuron, {', '.join(RESETS)}; NIR knows the first alone, snntorch's "
-            "usual one is the last."
+            "usual one is the last.",
+            shown="zero of a file, a module's own",
         ),
-    ] = TO_ZERO
+    ] = None
     group_constants: Annotated[
         int,
         Flag("Populations that a node with several time constants becomes at most; near ones are merged."),

@@ -1,6 +1,6 @@
 """What `import` is given: a NIR file, or code that builds a torch network, which becomes one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import Recorded
 from snn_tool.errors import ConfigError
 from snn_tool.exporters.nir.metadata import KEY
+from snn_tool.exporters.nir_foreign import TO_ZERO
 from snn_tool.exporters.nir_foreign.module import read_foreign
 from snn_tool.exporters.torch_modules.graph import ModuleGraph, graph_of, write_graph
 from snn_tool.exporters.torch_modules.running import run_module
@@ -53,6 +54,13 @@ class Source:
             if self.made
             else {}
         )
+
+    def resets(self, asked: str | None) -> str | Mapping[str, str]:
+        """What a spike does: what was asked for, else what a module says of each node, else reset to zero."""
+        said = self.made.resets if self.made else {}
+        if asked is not None:
+            return dict.fromkeys(said, asked) or asked
+        return said or TO_ZERO
 
     def recorded(self, samples: Samples, timesteps: int) -> Recorded | None:
         """What the torch network gives for the samples, [T, N, ..]; None of a file."""

@@ -70,9 +70,12 @@ def test_a_factory_is_run_by_its_library_and_becomes_integers(
         "evaluate", "--student", "hard.int.safetensors", "--original", "hard.nir", "--inputs", "x.npz"
     )
     assert scored["integers"] == made["classes"]["integers"]
-    soft = told("import", "mine_of_import:soft", *data)
-    assert soft["expected"]["float"]["differing"] > 0
-    assert "by subtraction, which becomes a reset to 0" in soft["notes"][0]
+    soft = told("import", "mine_of_import:soft", "--out", "soft.int.safetensors", *data)
+    assert soft["expected"]["float"]["differing"] == 0
+    assert "n1: reset subtract-late, as the module says" in soft["notes"][0]
+    hardened = told("import", "mine_of_import:soft", "--reset", "zero", "--out", "zero.int.safetensors", *data)
+    assert hardened["expected"]["float"]["differing"] > 0
+    assert "n1: reset subtract-late, as the module says; --reset said otherwise" in hardened["notes"][0]
 
 
 def test_what_cannot_be_imported_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def read_nodes(path: Path, remedy: str, most_bytes: int) -> Tree:
     """
     tree = read_hdf5(path, remedy, most_bytes)
     nodes = tree.get("node")
-    if "version" not in tree or not isinstance(nodes, dict) or not isinstance(nodes.get("type"), str):
+    if not isinstance(nodes, dict) or not isinstance(nodes.get("type"), str):
         raise ArtifactError(f"{path}: an HDF5 file, but not a NIR graph; pass a file that nir.write made")
     return nodes
 

@@ -16,6 +16,7 @@ from snn_tool.errors import (
     check_known,
     first_line,
 )
+from snn_tool.exporters.nir.metadata import KEY, PASSES
 from snn_tool.exporters.nir.reading import (
     MAX_FOREIGN_BYTES,
     MAX_QUOTED,
@@ -44,9 +45,11 @@ def read_foreign(path: Path) -> nir.NIRGraph:
 
     Raises:
         ArtifactError: missing, damaged, truncated, too large, or not a NIR graph.
+        ConfigError: this tool made it.
         UnsupportedLayerError: names the first node, by name, of a type that is not supported.
     """
     nodes = read_nodes(path, REMEDY, MAX_FOREIGN_BYTES)
+    _refuse_own(nodes, path)
     _check_types(str(path), nodes, "")
     return flattened(load_graph(path, nodes, REMEDY, type_check=False), str(path))
 
@@ -287,9 +290,23 @@ class NirModule(nn.Module):
             raise ArtifactError(f"{self.file}: {name}: cannot take {list(x.shape[1:])} ({line})") from error
 
 
-def load_nir_module(path: Path, dt_s: float = DT_S) -> NirModule:
+def load_nir_module(path: Path, dt_s: float = DT_S, resets: str | Mapping[str, str] = TO_ZERO) -> NirModule:
     """The module of a file; raises as `read_foreign` and `NirModule` do."""
-    return NirModule(read_foreign(path), str(path), dt_s).eval()
+    return NirModule(read_foreign(path), str(path), dt_s, resets).eval()
+
+
+def _refuse_own(nodes: Mapping[str, Any], path: Path) -> None:
+    """A file of this tool holds integers, which are no real numbers of a network in [0, 1]."""
+    metadata = nodes.get("metadata")
+    own = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+    if own is None:
+        return
+    passes = np.ravel(own.get(PASSES, 1)) if isinstance(own, Mapping) else np.ones(1)
+    several = f" of one of {passes[0]} passes" if passes.tolist() != [1] and passes.size else ""
+    raise ConfigError(
+        f"{path}: made by snn-tool, and holds its integers{several}, which take their input on a grid; pass "
+        "it to 'snn-tool export', or their .int.safetensors to 'energy report --student'"
+    )
 
 
 def graph_input_shape(graph: nir.NIRGraph, file: object) -> tuple[int, ...]:

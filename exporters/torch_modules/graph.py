@@ -182,7 +182,8 @@ class _Chain:
 def returning(part: nn.Module, shape: tuple[int, ...], where: str) -> Any:
     """The node that spikes of the step before go through: dense, a convolution, or a factor for each."""
     if hasattr(part, "V"):  # snntorch's RecurrentOneToOne
-        factors = part.V.detach().double().numpy() if isinstance(part.V, Tensor) else np.float64(part.V)
+        held: Any = part.V
+        factors = held.detach().double().numpy() if isinstance(held, Tensor) else np.float64(held)
         return nir.Scale(np.broadcast_to(factors, shape).copy())
     return layer(part, shape, where)
 

@@ -217,7 +217,8 @@ def classify(
         refuse_existing_file(out, overwrite, of_kind(KIND), "classification")
     opened = open_integers(options.network)
     network = opened.network
-    module = load_nir_module(options.original, opened.dt_s or DT_S) if options.original else None
+    file, dt_s = options.original, opened.dt_s or DT_S
+    module = load_nir_module(file, dt_s, opened.resets) if file else None
     if network.image_size is None and module is None:
         raise ConfigError(
             f"{options.network}: takes images of any size; give --original FILE.nir, which says it"

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from snn_tool.deploy.options import ImportOptions
 from snn_tool.deploy.recorded_outputs import Recorded
 from snn_tool.errors import ConfigError
-from snn_tool.exporters.nir.metadata import KEY
 from snn_tool.exporters.nir_foreign import TO_ZERO
 from snn_tool.exporters.nir_foreign.module import read_foreign
 from snn_tool.exporters.torch_modules.graph import ModuleGraph, graph_of, write_graph
@@ -103,11 +102,6 @@ def opened(options: ImportOptions, inputs: InputOptions, module: nn.Module | Non
         if options.weights:
             raise ConfigError("--weights go with package.module:factory, which builds the network they fill")
         graph = read_foreign(options.nir)
-        if KEY in graph.metadata:
-            raise ConfigError(
-                f"{options.nir}: made by snn-tool, and holds its integers; pass it to 'snn-tool "
-                "export' as it is"
-            )
         yield Source(graph, options.nir, str(options.nir))
         return
     if inputs.inputs is None:

@@ -76,11 +76,13 @@ class IntegerStudent:
         network: the integers.
         provenance: where they are from.
         dt_s: timestep in seconds that an imported network's file was read with.
+        resets: what spikes did to its neurons, for all, or by node.
     """
 
     network: IntegerNetwork
     provenance: Provenance
     dt_s: float | None = None
+    resets: str | Mapping[str, str] = "zero"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,7 +226,7 @@ def _integers(path: Path) -> IntegerStudent:
     network, described = load_integer_network(path)
     account = described.get("training", {})
     origin = _of_file(path, Kind.INTEGER, account, noise=described.get("noise"))
-    return IntegerStudent(network, origin, described.get("dt_s"))
+    return IntegerStudent(network, origin, described.get("dt_s"), described.get("reset", "zero"))
 
 
 def _float(path: Path) -> FloatStudent:

@@ -1,6 +1,7 @@
 """`energy nir`: counts equal sums by brute force, prices equal formulas, bad input is one line."""
 
 import json
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from snn_tool.auditing.nir import present
 from snn_tool.cli.app import run
+from snn_tool.exporters.nir.file import write_nir
+from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.images.files import LUMA, read_image
 
 T, SIDE = 5, 4
@@ -214,3 +217,22 @@ def test_what_is_cheap_is_looked_at_first(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "net.nir").write_text("no HDF5")
     assert run(["energy", "nir", str(tmp_path / "net.nir"), "--images", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'}: no such file or folder")
+
+
+@pytest.mark.parametrize(("neuron", "passes"), [("lif", 1), ("graded", 2)])
+def test_a_file_of_this_tool_is_refused_as_what_it_is(
+    make_network: Callable[..., Any],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    neuron: str,
+    passes: int,
+) -> None:
+    """Its integers read a grid, and the host chains its passes: what [0, 1] would give is not its energy."""
+    path = tmp_path / "own.nir"
+    write_nir(path, to_nir(make_network(neuron, passes=passes), 16, 16))
+    for command in (["energy", "nir"], ["energy", "report", "--nir"]):
+        code, error = failure([*command, str(path), "--images", str(folder)], capsys)
+        whole = " ".join(error.split())
+        several = " of one of 2 passes" if passes == 2 else ""
+        assert code == 1 and f"made by snn-tool, and holds its integers{several}, which take" in whole

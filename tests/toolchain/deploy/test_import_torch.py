@@ -73,7 +73,9 @@ def test_a_factory_is_run_by_its_library_and_becomes_integers(
     soft = told("import", "mine_of_import:soft", "--out", "soft.int.safetensors", *data)
     assert soft["expected"]["float"]["differing"] == 0
     assert "n1: reset subtract-late, as the module says" in soft["notes"][0]
-    hardened = told("import", "mine_of_import:soft", "--reset", "zero", "--out", "zero.int.safetensors", *data)
+    hardened = told(
+        "import", "mine_of_import:soft", "--reset", "zero", "--out", "zero.int.safetensors", *data
+    )
     assert hardened["expected"]["float"]["differing"] > 0
     assert "n1: reset subtract-late, as the module says; --reset said otherwise" in hardened["notes"][0]
 

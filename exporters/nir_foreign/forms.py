@@ -45,6 +45,22 @@ class Conv:
         )
         return rows, columns
 
+    def reached(self, size: Pair) -> Pair:
+        """(H, W) of the map without the rows and columns behind the last window."""
+        rows, columns = (
+            min(n, s * (m - 1) - p + d * (k - 1) + 1)
+            for n, m, k, s, p, d in zip(
+                size,
+                self.output_size(size),
+                self.weight.shape[2:],
+                self.stride,
+                self.padding,
+                self.dilation,
+                strict=True,
+            )
+        )
+        return rows, columns
+
     def ends_with(self, size: Pair, axis: int) -> bool:
         """Whether positions before the first and behind the last read nothing but padding, along an axis.
 
@@ -169,6 +185,32 @@ def windowed(conv: Conv, size: Pair) -> Conv:
                 (0, conv.padding[1]) if axis == 0 else (conv.padding[0], 0),
             )
     return conv
+
+
+def unrolled(form: Form) -> Form:
+    """A flattened map as channels of one position, in the order c, y, x, each with weights of its own."""
+    channels, height, width = form.shape
+    terms = tuple(
+        replace(term, conv=_written_out(term.conv, term.size, (height, width))) for term in form.terms
+    )
+    return Form(terms, np.repeat(form.bias, height * width), (channels * height * width, 1, 1))
+
+
+def _written_out(conv: Conv, size: Pair, positions: Pair) -> Conv:
+    """A kernel as large as the map for each output."""
+    inner = spread(conv.weight, conv.dilation)
+    outputs, inputs, *sides = inner.shape
+    edges = [
+        (p, max(0, s * m + k)) for p, s, m, k in zip(conv.padding, conv.stride, positions, sides, strict=True)
+    ]
+    full = [before + n + behind for n, (before, behind) in zip(size, edges, strict=True)]
+    weight = np.zeros((outputs, *positions, inputs, *full))
+    for y, x in np.ndindex(*positions):
+        top, left = y * conv.stride[0], x * conv.stride[1]
+        weight[:, y, x, :, top : top + sides[0], left : left + sides[1]] = inner
+    (rows, _), (columns, _) = edges
+    inside = weight[..., rows : rows + size[0], columns : columns + size[1]]
+    return Conv(inside.reshape(-1, inputs, *size))
 
 
 def scaled(form: Form, factors: Reals, layer: str = "") -> Form:

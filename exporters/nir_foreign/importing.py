@@ -11,6 +11,7 @@ timesteps of what arrives at the Output. An image that the file adds to its outp
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import nir
 import numpy as np
@@ -18,8 +19,18 @@ from snn_tool.errors import UnsupportedLayerError
 from snn_tool.exporters.nir.program import OUTPUT
 from snn_tool.exporters.nir_foreign import SUBTRACT_LATE, TO_ZERO
 from snn_tool.exporters.nir_foreign.constants import INTEGRATORS, Channels, Neurons, Part, neurons, parts_of
-from snn_tool.exporters.nir_foreign.forms import Conv, Form, Reals, Term, added, emitted, scaled, squared
-from snn_tool.exporters.nir_foreign.layers import apply_layer
+from snn_tool.exporters.nir_foreign.forms import (
+    Conv,
+    Form,
+    Reals,
+    Term,
+    added,
+    emitted,
+    scaled,
+    squared,
+    unrolled,
+)
+from snn_tool.exporters.nir_foreign.layers import apply_layer, differs_within
 from snn_tool.exporters.nir_foreign.loops import FIRING
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.models.integer.quantize_real import RealNetwork, RealPopulation, RealSynapse
@@ -77,7 +88,7 @@ def import_graph(
     if len(module.input_shape) not in (1, 2, 3):
         raise UnsupportedLayerError(
             f"{module.file}: {module.input}: takes {list(module.input_shape)}; a network that is imported "
-            "takes [F], [C, L] or [C, H, W]"
+            "takes [F], [C, L] or [C, H, W]: export it without the batch (snntorch: ignore_dims=[0])"
         )
     parts = _Parts(module.graph, module, timesteps, images, most_parts)
     for name in module.order:
@@ -106,6 +117,7 @@ class _Parts:
     populations: list[RealPopulation] = field(default_factory=list)
     placed: dict[str, tuple[Placed, ...]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    passed: dict[tuple[str, tuple[int, int]], str] = field(default_factory=dict)
     adds_image: bool = False
     bound: bool = False
 
@@ -125,6 +137,8 @@ class _Parts:
         node, where = self.graph.nodes[name], f"{self.module.file}: {name}"
         form = self.arriving(name)
         if isinstance(node, SPIKING):
+            if name not in self.module.loops.members and differs_within(node, form):
+                form = unrolled(form)
             held, placed = neurons(node, form, self.dt_s, where), self.parts_of(name, form)
             if self.resets(name) != TO_ZERO:
                 form, held = self.subtracting(name, form, held, where)
@@ -138,7 +152,7 @@ class _Parts:
                 )
             self.placed[name] = (Placed(self.new_name(name), whole(form.shape[0])),)
         else:
-            self.forms[name] = apply_layer(node, form, name, where)
+            self.forms[name] = apply_layer(node, self.cropped(form, node, where), name, where)
 
     def finish(self) -> None:
         """The read-out."""
@@ -224,6 +238,35 @@ class _Parts:
         self.population(Placed(name, whole(1)), silent, np.full(1, ALWAYS), where)
         spread = Term(name, Conv(bias[:, None, None, None]), size, (f"{name}_weights",))
         return replace(form, terms=(*form.terms, spread), bias=form.bias - bias)
+
+    def cropped(self, form: Form, node: Any, where: str) -> Form:
+        """A form without the rows that a pool leaves over, where a padded convolution follows.
+
+        Its padding stands for zeros, where the rows left over would be read. Neurons that pass each spike on
+        at once, without those rows, take the place of the neurons that are pooled.
+        """
+        padding = getattr(node, "padding", 0)
+        padded = padding == "same" if isinstance(padding, str) else bool(np.any(padding))
+        if not padded or isinstance(node, nir.SumPool2d | nir.AvgPool2d) or form.bias.any():
+            return form
+        return replace(form, terms=tuple(self.without_rest(term, where) for term in form.terms))
+
+    def without_rest(self, term: Term, where: str) -> Term:
+        """A term of neurons that pass on what its windows reach of its source."""
+        size = term.conv.reached(term.size)
+        if size == term.size or term.source == IMAGE or term.delay:
+            return term
+        passing = (term.source, size)
+        if passing not in self.passed:
+            channels, name = term.conv.weight.shape[1], self.new_name(f"{term.source}_cropped")
+            self.passed[passing] = name
+            window = [n - m + 1 for n, m in zip(term.size, size, strict=True)]
+            taps = np.zeros((channels, channels, *window))
+            taps[:, :, 0, 0] = ALWAYS * np.eye(channels)
+            given = Term(term.source, Conv(taps), term.size, (f"{name}_taps",))
+            arriving = Form((given,), np.zeros(channels), (channels, *size))
+            self.population(Placed(name, whole(channels)), arriving, np.zeros(channels), where)
+        return replace(term, source=self.passed[passing], size=size)
 
     def synapse(self, term: Term, target: str, where: str) -> str:
         """One term as a synapse; its name is that of its layers."""

@@ -11,6 +11,10 @@ from snn_tool.exporters.nir_foreign.forms import Conv, Form, Pair, Reals, convol
 REMEDY = "between neurons use Conv2d, Conv1d, Linear, Affine, Scale, Flatten, SumPool2d or AvgPool2d"
 
 
+MOST_UNROLLED = 1 << 22
+"""Weights of a convolution that is written out for every position."""
+
+
 def apply_layer(node: nir.NIRNode, form: Form, name: str, where: str) -> Form:
     """What leaves a layer.
 
@@ -50,6 +54,8 @@ def per_channel(values: Any, form: Form, field: str, where: str) -> Reals:
     channels = form.shape[0]
     if array.size == 1:
         return np.full(channels, float(array.reshape(())))
+    if array.shape == (channels, 1, 1):
+        return array[:, 0, 0].copy()
     line = (channels, form.shape[2]) if form.shape[1] == 1 else form.shape
     if array.shape not in (form.shape, line, (int(np.prod(form.shape)),)):
         raise UnsupportedLayerError(f"{where}: {field} has shape {list(array.shape)}, not {list(form.shape)}")
@@ -57,9 +63,20 @@ def per_channel(values: Any, form: Form, field: str, where: str) -> Reals:
     if (rows != rows[:, :1]).any():
         raise UnsupportedLayerError(
             f"{where}: {field} differs between the positions of a channel, which shared weights cannot take "
-            "up; use one value per channel"
+            "up; use one value per channel, or put Flatten before it"
         )
     return rows[:, 0].copy()
+
+
+def differs_within(node: Any, form: Form) -> bool:
+    """Whether a flattened map arrives, few enough values, at neurons that differ between its positions."""
+    values = int(np.prod(form.shape))
+    weights = values * sum(int(np.prod(term.size)) * term.conv.weight.shape[1] for term in form.terms)
+    if not form.flat or form.shape[1:] == (1, 1) or weights > MOST_UNROLLED:
+        return False
+    held = [np.asarray(one) for one in vars(node).values() if isinstance(one, np.ndarray)]
+    rows = [one.reshape(form.shape[0], -1) for one in held if one.shape == (values,)]
+    return any(bool((one != one[:, :1]).any()) for one in rows)
 
 
 def _line(node: nir.Conv1d, form: Form, where: str) -> Conv:

@@ -28,6 +28,7 @@ from snn_tool.exporters.nir.reading import (
 from snn_tool.exporters.nir_foreign import DT_S, RESETS, TO_ZERO
 from snn_tool.exporters.nir_foreign.loops import Loops, find_loops, flattened
 from snn_tool.exporters.nir_foreign.module_neurons import NEURONS, NirNeuron
+from snn_tool.exporters.nir_foreign.older import completed, count_no_batch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,7 +52,9 @@ def read_foreign(path: Path) -> nir.NIRGraph:
     nodes = read_nodes(path, REMEDY, MAX_FOREIGN_BYTES)
     _refuse_own(nodes, path)
     _check_types(str(path), nodes, "")
-    return flattened(load_graph(path, nodes, REMEDY, type_check=False), str(path))
+    graph = flattened(load_graph(path, completed(nodes), REMEDY, type_check=False), str(path))
+    count_no_batch(graph)
+    return graph
 
 
 def _check_types(file: str, tree: Mapping[str, Any], prefix: str) -> None:
@@ -74,7 +77,7 @@ def check_type(file: str, name: str, kind: str) -> None:
     """
     if kind not in SUPPORTED:
         raise UnsupportedLayerError(
-            f"{file}: {name}: {kind[:80]} is not supported by the energy report; "
+            f"{file}: {name}: {kind[:80]} is not supported; "
             f"use a graph of {', '.join(sorted(SUPPORTED - {'Input', 'Output'}))}"
         )
 

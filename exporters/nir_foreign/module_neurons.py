@@ -16,7 +16,7 @@ NIR has no reset by subtraction, and exporters write one as a reset to 0. Whoeve
 next one, after its leak (snntorch's Leaky by default).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import nir
@@ -85,7 +85,7 @@ class NirNeuron(nn.Module):
 
     def _check_shape(self, x: Tensor) -> None:
         for name, values in self.named_buffers():
-            if values.dim() and values.shape != x.shape[1:]:
+            if values.dim() and not _fits(values.shape, x.shape[1:]):
                 raise ArtifactError(
                     f"{self.where}: {name} has shape {list(values.shape)}, but {list(x.shape[1:])} arrives; "
                     "write the file again"
@@ -103,6 +103,11 @@ class NirNeuron(nn.Module):
         if hasattr(self, "tau"):
             return self.v + self.dt_s / self.tau * (self.v_leak - self.v + self.r * x)
         return self.v + self.dt_s * self.r * x
+
+
+def _fits(own: Sequence[int], arriving: Sequence[int]) -> bool:
+    """Whether parameters have the shape of one item; [C, 1, 1] is one for all positions of a channel."""
+    return len(own) == len(arriving) and all(n in (1, m) for n, m in zip(own, arriving, strict=True))
 
 
 class NirSpiking(NirNeuron):

@@ -477,6 +477,59 @@ SEVERAL_CONSTANTS: dict[str, tuple[nir.NIRGraph, int]] = {
 }
 
 
+ROWS_OVER = {
+    "a pool of 9x9 before a padded convolution": graph(
+        (2, 9, 9),
+        a=conv(3, 2),
+        n=fire(),
+        p=pool(nir.SumPool2d, 2),
+        b=conv(4, 3, bias=np.ones(4) / 9),
+        m=fire(),
+    ),
+    "two readers, unlike sides": graph(
+        (2, 7, 9),
+        [
+            ("in", "a"),
+            ("a", "n"),
+            ("n", "p"),
+            ("n", "q"),
+            ("p", "b"),
+            ("q", "c"),
+            ("b", "m"),
+            ("c", "m"),
+            ("m", "out"),
+        ],
+        a=conv(3, 2),
+        n=fire(),
+        p=pool(nir.AvgPool2d, 2),
+        q=pool(nir.SumPool2d, 2),
+        b=conv(4, 3, padding="same"),
+        c=conv(4, 3, kernel=5, padding=2),
+        m=fire(),
+    ),
+}
+FLAT_APART = graph(
+    (2, 5, 4),
+    a=conv(3, 2, stride=2, bias=np.arange(3) / 9),
+    f=nir.Flatten({"input": np.array([3, 3, 2])}, 0, -1),
+    n=nir.LIF(np.linspace(2, 6, 18), *(np.full(18, value) for value in (3.0, 0.0, 1.0, 0.0))),
+    b=affine(3, 18),
+    m=fire(),
+)
+
+
+@pytest.mark.parametrize("name", ROWS_OVER)
+def test_rows_that_a_pool_leaves_over_are_cut_off_by_neurons_in_between(name: str) -> None:
+    made = ROWS_OVER[name]
+    spikes_are_equal(made, "zero")
+    found = import_graph(made, NirModule(made, "a.nir", 1.0), 4, images=False).network
+    assert [p.wiring.name for p in found.populations] == ["n", "n_cropped", "m", "readout"]
+
+
+def test_neurons_behind_flatten_may_differ_between_the_positions_of_a_channel() -> None:
+    spikes_are_equal(FLAT_APART, "zero")
+
+
 @pytest.mark.parametrize("name", SEVERAL_CONSTANTS)
 def test_neurons_of_several_time_constants_are_a_population_for_each(name: str) -> None:
     made, parts = SEVERAL_CONSTANTS[name]
@@ -502,7 +555,7 @@ def test_near_time_constants_share_a_population_where_it_is_asked_for() -> None:
 
 
 def test_too_many_time_constants_are_refused_with_what_to_do() -> None:
-    many = nir.LIF(np.linspace(2, 40, 1500), *(np.full(1500, value) for value in (2.0, 0.0, 1.0, 0.0)))
+    many = nir.LIF(np.linspace(1, 4, 1500), *(np.full(1500, value) for value in (2.0, 0.0, 1.0, 0.0)))
     made = graph((2,), a=nir.Linear(np.ones((1500, 2))), n=many)
     with pytest.raises(
         UnsupportedLayerError, match=r"a.nir: n: 1\d\d\d time constants; .*--group-constants 8"

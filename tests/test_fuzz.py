@@ -24,6 +24,7 @@ READERS = (
         "student",
     ),
     *("integers", "teacher", "weights", "torch-weights", "onnx", "profile", "settings", "run", "checkpoint"),
+    *("inputs", "events", "labels", "c-folder"),
     *("metrics", "png", "tiff", "wide-tiff", "jpeg", "webp", "bmp"),
 )
 

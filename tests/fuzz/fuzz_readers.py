@@ -29,9 +29,12 @@ import onnx
 import tifffile
 import torch
 from PIL import Image
+from snn_tool.deploy.export import export_student
+from snn_tool.deploy.options import GoldenOptions
 from snn_tool.energy.estimators.profile import load_profile
 from snn_tool.errors import SnnToolError
 from snn_tool.exporters.contract.folder import read_golden
+from snn_tool.exporters.contract.target_folder import read_target_folder
 from snn_tool.exporters.contract.traces import EXACT, BackendResult
 from snn_tool.exporters.lava.netx import read_netx, write_netx
 from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
@@ -46,6 +49,9 @@ from snn_tool.exporters.sanafe.simulation import ChipActivity, ChipEnergy
 from snn_tool.exporters.zigzag.report import read_mapping
 from snn_tool.files.artifacts import sha256_file, write_json
 from snn_tool.images.files import read_image
+from snn_tool.inputs.labels import read_labels
+from snn_tool.inputs.options import InputOptions
+from snn_tool.inputs.samples import read_samples
 from snn_tool.models.config import default_config
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
 from snn_tool.models.integer.file import load_integer_network, save_integer_network
@@ -168,6 +174,12 @@ READERS = {
     "settings": Reader(lambda f: load_settings(f / "settings.toml", {}), ("settings.toml",)),
     "run": Reader(lambda f: require_same(f / "settings.json", SETTINGS), ("settings.json",)),
     "checkpoint": Reader(lambda f: read_checkpoint(f / "last.ckpt"), ("last.ckpt",)),
+    "inputs": Reader(lambda f: read_arrays(f, "inputs.npz", "inputs.npy"), ("inputs.npz", "inputs.npy")),
+    "events": Reader(lambda f: read_arrays(f, "events.bin", "events.npz"), ("events.bin", "events.npz")),
+    "labels": Reader(
+        lambda f: [read_labels(f / "labels.csv"), read_labels(f / "labels.npy")], ("labels.csv", "labels.npy")
+    ),
+    "c-folder": Reader(lambda f: read_target_folder(f / "c"), ("c/export.json",)),
     "metrics": Reader(lambda f: TrainingLog(f / "metrics.csv").read(), ("metrics.csv",)),
     "png": Reader(lambda f: read_image(f / "a.png"), ("a.png",)),
     "tiff": Reader(lambda f: read_image(f / "a.tif"), ("a.tif",)),
@@ -178,6 +190,26 @@ READERS = {
 }
 
 
+def read_arrays(folder: Path, *names: str) -> list[Any]:
+    """Inputs of a network of [2, 4, 4], as every command reads them."""
+    return [read_samples(InputOptions(folder / name), (2, 4, 4), None, 5) for name in names]
+
+
+def write_inputs(folder: Path) -> None:
+    """Arrays over time with labels, recordings of an event camera, and labels by themselves."""
+    rng = np.random.default_rng(2)
+    frames = (rng.random((6, 3, 2, 4, 4)) < 0.3).astype(np.uint8)
+    np.savez(folder / "inputs.npz", inputs=frames, labels=np.arange(3))
+    np.save(folder / "inputs.npy", rng.random((3, 2, 4, 4)).astype(np.float32))
+    # An event of N-MNIST: column, row, and 24 bits of polarity and microseconds.
+    events = [bytes((at % 4, at // 4 % 4, at % 2 << 7, 0, 9 * at)) for at in range(20)]
+    (folder / "events.bin").write_bytes(b"".join(events))
+    whole = {name: rng.integers(0, top, 20) for name, top in (("t", 900), ("x", 4), ("y", 4), ("p", 2))}
+    np.savez(folder / "events.npz", **whole)
+    (folder / "labels.csv").write_text("file,label\na,0\nb,2\nc,1\n")
+    np.save(folder / "labels.npy", np.arange(5))
+
+
 def write_samples(folder: Path) -> None:
     """A good file of each kind, as small as it may be."""
     torch.manual_seed(0)
@@ -186,6 +218,7 @@ def write_samples(folder: Path) -> None:
     (folder / "profile.toml").write_text(PROFILE)
     write_json(folder / "settings.json", "training-run", 1, SETTINGS)
     write_networks(folder, image)
+    write_inputs(folder)
     write_weights(folder)
     write_sanafe(folder / "sanafe.json", sanafe_report())
     shutil.copy(MAPPING, folder / "mapping.json")
@@ -211,6 +244,8 @@ def write_networks(folder: Path, image: np.ndarray[Any, Any]) -> None:
     tiles = quantize_image(image[None, :, :8, :8], network)
     trace = IntegerEngine(network).run(tiles, [p.wiring.name for p in network.populations])
     export_bundle(folder / "our.nir", folder / "bundle", tiles, trace, student_sha256="5" * 64)
+    golden = GoldenOptions(tiles=1, size=8, sigma="25")
+    export_student(folder / "student.int.safetensors", "c", folder / "c", golden, verify=False)
     write_foreign(folder / "foreign.nir")
 
 

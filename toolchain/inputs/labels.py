@@ -29,6 +29,10 @@ class Labels:
     origin: str
 
 
+MOST_CLASSES = 1 << 20
+"""More are no classes, but what somebody else counts."""
+
+
 def read_labels(path: Path) -> Labels:
     """Labels of a file: whole numbers from 0, in npy, npz (`labels`) or csv (last column), or names in csv.
 
@@ -62,6 +66,9 @@ def labels_of(values: Array, path: Path) -> Labels:
             "sample; of one-hot labels take argmax(axis=1)"
         )
     index = values.astype(np.int64)
+    if not index.size or index.max() >= MOST_CLASSES:
+        held = f"a class {index.max()}" if index.size else "no label"
+        raise DataError(f"{path}: holds {held}; number the classes from 0, at most {MOST_CLASSES:,} of them")
     return Labels(index, tuple(str(n) for n in range(int(index.max()) + 1)), path.name)
 
 
@@ -93,7 +100,7 @@ def _is_whole(cell: str) -> bool:
 def named(names: Sequence[str], origin: str) -> Labels:
     """Labels of names: folders 0, 1, .. are the classes that they say, others are numbered as they sort."""
     every = sorted(set(names))
-    if all(_is_whole(name) and not name.startswith("-") for name in every):
+    if all(_is_whole(name) and not name.startswith("-") and int(name) < MOST_CLASSES for name in every):
         known = {name: int(name) for name in every}
         titles = tuple(str(n) for n in range(max(known.values()) + 1))
     else:

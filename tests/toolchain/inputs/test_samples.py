@@ -152,6 +152,15 @@ def test_bad_arrays_are_one_line_with_the_file_and_the_remedy(tmp_path: Path) ->
     refused("holds no inputs")
 
 
+def test_a_label_that_no_class_can_have_is_refused_before_memory_is(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("1\n999999999\n")
+    with pytest.raises(DataError, match="holds a class 999999999; number the classes from 0"):
+        read_labels(tmp_path / "l.csv")
+    np.save(tmp_path / "l.npy", np.zeros(0, np.int64))
+    with pytest.raises(DataError, match="holds no label"):
+        read_labels(tmp_path / "l.npy")
+
+
 def test_labels_of_files_and_of_folders(tmp_path: Path) -> None:
     values = np.zeros((4, *SHAPE), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", inputs=values, labels=[2, 0, 1, 2])

@@ -66,9 +66,10 @@ def labels_of(values: Array, path: Path) -> Labels:
             "sample; of one-hot labels take argmax(axis=1)"
         )
     index = values.astype(np.int64)
-    if not index.size or index.max() >= MOST_CLASSES:
-        held = f"a class {index.max()}" if index.size else "no label"
-        raise DataError(f"{path}: holds {held}; number the classes from 0, at most {MOST_CLASSES:,} of them")
+    if index.max() >= MOST_CLASSES:
+        raise DataError(
+            f"{path}: holds a class {index.max()}; number the classes from 0, at most {MOST_CLASSES:,} of them"
+        )
     return Labels(index, tuple(str(n) for n in range(int(index.max()) + 1)), path.name)
 
 

@@ -157,7 +157,7 @@ def test_a_label_that_no_class_can_have_is_refused_before_memory_is(tmp_path: Pa
     with pytest.raises(DataError, match="holds a class 999999999; number the classes from 0"):
         read_labels(tmp_path / "l.csv")
     np.save(tmp_path / "l.npy", np.zeros(0, np.int64))
-    with pytest.raises(DataError, match="holds no label"):
+    with pytest.raises(DataError, match="which is empty; give at least one sample"):
         read_labels(tmp_path / "l.npy")
 
 

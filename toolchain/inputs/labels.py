@@ -68,7 +68,7 @@ def labels_of(values: Array, path: Path) -> Labels:
     index = values.astype(np.int64)
     if index.max() >= MOST_CLASSES:
         raise DataError(
-            f"{path}: holds a class {index.max()}; number the classes from 0, at most {MOST_CLASSES:,} of them"
+            f"{path}: holds a class {index.max()}; number the classes from 0, at most {MOST_CLASSES:,}"
         )
     return Labels(index, tuple(str(n) for n in range(int(index.max()) + 1)), path.name)
 

@@ -603,7 +603,7 @@ def spikes_are_equal(made: nir.NIRGraph, resets: str) -> None:
     module = NirModule(made, "a.nir", 1.0, resets)
     found = import_graph(made, module, 40, images=False)
     assert found.network.image_size
-    frames = RNG.normal(0.3, 0.6, size=(40, *module.input_shape))
+    frames = np.random.default_rng(2).normal(0.3, 0.6, size=(40, *module.input_shape))
     seen: dict[str, list[Reals]] = {node: [] for node in module.neurons}
     for node, part in module.neurons.items():
         part.register_forward_hook(lambda _m, _x, z, into=seen[node]: into.append(z[0].numpy()))

@@ -286,8 +286,8 @@ def refuse_time(program: Program, target: str, takes_frames: bool = False) -> No
     faults += [f"{IMAGE}: changes with time"] if program.over_time and not takes_frames else []
     if faults:
         raise UnsupportedLayerError(
-            f"{faults[0]}, which this tool does not write for {target}; the targets loihi and c, and the "
-            "backends lava, c, nir and integer, hold it"
+            f"{faults[0]}, which this tool does not write for {target}; the targets loihi, c and onnx, and "
+            "the backends lava, c, onnx, nir and integer, hold it"
         )
 
 

@@ -84,7 +84,8 @@ def _check(program: Program) -> None:
             )
     if isinstance(program.readout, ReadoutNode) and program.readout.decay:
         raise UnsupportedLayerError(
-            f"{program.readout.name}: a read-out that leaks: the host would have to keep its register"
+            f"{program.readout.name}: a read-out that leaks: the host would have to keep its register; use "
+            "the backends nir, integer, onnx or lava"
         )
     graded = [p for p in program.populations if isinstance(p, GradedNode)]
     if graded and program.timesteps > 1:

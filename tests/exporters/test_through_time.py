@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from snn_tool.errors import (
-    BackendUnavailableError,
-)
+from snn_tool.errors import BackendUnavailableError, UnsupportedLayerError
 from snn_tool.exporters.contract.backends import open_backend
 from snn_tool.exporters.contract.targets import DEFAULT
 from snn_tool.exporters.lava.installation import provision_lava
+from snn_tool.exporters.lava.netx import write_netx
 from snn_tool.exporters.lava.simulation import run_on_lava
 from snn_tool.exporters.loihi.bundle import export_bundle, read_bundle
 from snn_tool.exporters.nir.file import write_nir
@@ -24,7 +23,7 @@ from snn_tool.exporters.nir.graph import to_nir
 from snn_tool.exporters.nir.interpreter import run_program
 from snn_tool.exporters.nir.network import integer_network
 from snn_tool.exporters.nir.parse import parse_graph
-from snn_tool.exporters.nir.program import Program
+from snn_tool.exporters.nir.program import Program, refuse_time
 from snn_tool.exporters.nir_foreign.importing import import_graph
 from snn_tool.exporters.nir_foreign.module import NirModule
 from snn_tool.exporters.onnx.backend import values_of
@@ -256,6 +255,36 @@ def test_neurons_of_several_time_constants_in_engine_interpreter_and_onnxruntime
     held_against(run_program(program, given.astype(np.int64)), spikes, membranes)
     held = SimpleNamespace(program=program, network=SimpleNamespace(path=Path("network.nir")))
     held_against(open_backend("onnx").trace(held, given, [], DEFAULT), spikes, membranes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("vector", "image: changes with time"),
+        ("conv cuba", "a: has a synaptic current that lasts"),
+        ("vector recurrent", "a_a: is recurrent"),
+    ],
+)
+def test_what_a_target_does_not_hold_is_one_line_of_node_reason_and_remedy(
+    kind: str, named: str, tmp_path: Path
+) -> None:
+    made = program_of(network(kind))
+    held = SimpleNamespace(program=made)
+    found: list[str] = []
+    with pytest.raises(UnsupportedLayerError) as refused:
+        write_netx(tmp_path / "a.net", made)
+    found.append(str(refused.value))
+    with pytest.raises(UnsupportedLayerError) as refused:
+        refuse_time(made, "SANA-FE")
+    found.append(str(refused.value))
+    with pytest.raises(UnsupportedLayerError) as refused:
+        open_backend("snntorch").versions(held, DEFAULT)  # type: ignore[arg-type]
+    readout = "out: a read-out that leaks: the host would have to keep its register; use the backends nir"
+    assert str(refused.value).startswith(readout if kind == "vector" else named)
+    for text in found:
+        assert text.startswith(f"{named}") and "\n" not in text
+        assert "does not write for" in text and "the targets loihi, c and onnx" in text
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_saturated_synaptic_current_wraps_once_as_lava_wraps_it() -> None:

@@ -10,6 +10,9 @@ import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from snn_tool.deploy.export import export_student
+from snn_tool.deploy.options import GoldenOptions
+from snn_tool.deploy.verify import open_export, verify_export
 from snn_tool.errors import BackendUnavailableError
 from snn_tool.exporters.c.backend import run_tiles
 from snn_tool.exporters.c.plan import make_plan
@@ -27,6 +30,7 @@ from snn_tool.exporters.wasm.backend import find_node
 from snn_tool.exporters.wasm.compiler import REMEDY, find_wasm_compiler, need_wasm_compiler
 from snn_tool.exporters.wasm.target import text_of, write_module
 from snn_tool.models.integer.engine import IntegerEngine, quantize_image
+from snn_tool.models.integer.file import save_integer_network
 from snn_tool.models.integer.network import InputGrid, IntegerNetwork
 from snn_tool.models.integer.quantize_real import quantize_real
 
@@ -207,3 +211,15 @@ def test_zig_compiles_the_same_integers(make_network: MakeNetwork, tmp_path: Pat
     command = [NODE.program, tmp_path / "check.mjs", tmp_path, "0", "0"]
     found = run_tiles(command, tmp_path, False, tiles, program, DEFAULT)
     np.testing.assert_array_equal(found.readout, IntegerEngine(network).run(tiles).readout)
+
+
+@needs_both
+@pytest.mark.slow
+def test_both_passes_side_by_side(make_network: MakeNetwork, tmp_path: Path) -> None:
+    """`verify` runs each pass alone, then both, and compares all populations of both."""
+    source = tmp_path / "twice.int.safetensors"
+    save_integer_network(source, make_network("graded", "flat", passes=2), {})
+    options = GoldenOptions(size=8, tiles=1, task="denoise", sigma="25")
+    export_student(source, "wasm", tmp_path / "out", options, verify=False)
+    report = verify_export(open_export(tmp_path / "out"), ["wasm"])
+    assert report.passed and report.results[0].tiles == 2

@@ -115,7 +115,7 @@ def import_text(imported: ImportedNetwork) -> str:
     for one in found.spikes:
         at = order.index(one.population)
         parts = network.populations[at : at + one.parts]
-        thresholds = _range([part.threshold for part in parts])
+        thresholds = _range([part.threshold for part in parts], ",")
         decays = _range([network.decay_of(part) for part in parts])
         lines.append(
             f"{names[one.population]:{max(biggest, 10)}}  {thresholds:>9}  "
@@ -134,10 +134,10 @@ def import_text(imported: ImportedNetwork) -> str:
     return "\n".join([*lines, *filter(None, (imported.warning, imported.note))])
 
 
-def _range(values: Sequence[int]) -> str:
+def _range(values: Sequence[int], form: str = "") -> str:
     """One number, or the least and the largest."""
     ends = sorted({min(values), max(values)})
-    return "-".join(f"{end:,}" for end in ends)
+    return "-".join(format(end, form) for end in ends)
 
 
 def _split(one: SpikeDifference) -> str:

@@ -62,10 +62,11 @@ def _widened(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bias(bias: Any, weight: np.ndarray) -> Any:
-    """[out]; of one number, that for all."""
-    if weight.ndim == 0 or (bias is not None and np.size(bias) != 1):
+    """[out]; of one number, that for all; what is no number stays, and is refused by its reader."""
+    given = np.asarray(0.0 if bias is None else bias)
+    if weight.ndim == 0 or given.size != 1 or given.dtype.kind not in "biuf":
         return bias
-    return np.full(len(weight), 0.0 if bias is None else float(np.ravel(bias)[0]))
+    return np.full(len(weight), given.ravel()[0], dtype=np.float64)
 
 
 def count_no_batch(graph: nir.NIRGraph) -> None:
@@ -75,7 +76,7 @@ def count_no_batch(graph: nir.NIRGraph) -> None:
             continue
         shape = node.input_type["input"]
         readers = [graph.nodes.get(target) for source, target in graph.edges if source == name]
-        taken = {np.shape(one.weight)[1] for one in readers if isinstance(one, nir.Affine | nir.Linear)}
-        if shape is not None and taken == {int(np.prod(shape))}:
+        taken = {np.shape(one.weight)[-1:] for one in readers if isinstance(one, nir.Affine | nir.Linear)}
+        if shape is not None and taken == {(int(np.prod(shape)),)}:
             node.start_dim = 0
             node.end_dim = -1

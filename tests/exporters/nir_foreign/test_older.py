@@ -114,3 +114,8 @@ def test_what_contradicts_itself_stays_an_error(tmp_path: Path) -> None:
     module = load_nir_module(batch, 1.0)
     with pytest.raises(UnsupportedLayerError, match=r"takes \[1, 2, 8, 8\]; .* export it without the batch"):
         import_graph(module.graph, module, 4)
+
+
+def test_a_bias_of_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"a.nir: .*3.*bias"):
+        load_nir_module(written(tmp_path / "a.nir", put(f"{NODES}/3/bias", "")), 1.0)

@@ -149,8 +149,7 @@ def linear(node: Any) -> nn.Module:
 def _with_weights(made: Any, weight: Tensor, bias: Any) -> nn.Module:
     """Exporters write zeros for a bias that is not there; zeros are no bias, so that none is charged."""
     made.weight = nn.Parameter(weight, requires_grad=False)
-    if bias is not None and np.any(bias):
-        values = _array(bias)
+    if bias is not None and np.size(bias) and (values := _array(bias)).any():
         if values.shape != weight.shape[:1]:
             raise ValueError(f"bias {list(values.shape)} does not fit weight {list(weight.shape)}")
         made.bias = nn.Parameter(values, requires_grad=False)

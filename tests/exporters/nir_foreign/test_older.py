@@ -117,5 +117,5 @@ def test_what_contradicts_itself_stays_an_error(tmp_path: Path) -> None:
 
 
 def test_a_bias_of_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"a.nir: .*3.*bias"):
+    with pytest.raises(ArtifactError, match="a.nir: 3: Affine cannot be read .could not convert string"):
         load_nir_module(written(tmp_path / "a.nir", put(f"{NODES}/3/bias", "")), 1.0)

@@ -228,8 +228,9 @@ def test_what_is_kept_is_found_by_content_and_not_believed_if_it_is_not_so_today
 
     One image equals its restoration at strength zero, so that an infinite PSNR is kept, too.
     """
-    # A command of an earlier test may have left the tool's own log in its place.
+    # A command of an earlier test may have left the tool's own log in its place, and a quiet one.
     monkeypatch.setattr(logging.getLogger("snn_tool"), "propagate", True)
+    caplog.set_level(logging.WARNING, logger="snn_tool")
     network, folder = arguments.students / "rain.int.safetensors", tmp_path / "set"
     shutil.copytree(dict(arguments.test)["tiny"], folder)
     asked = Question(network, folder, "derain", "0")
